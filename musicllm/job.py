@@ -1,0 +1,124 @@
+"""What a stage is given, and how what it makes is identified.
+
+A job is a configuration bound to its run folder `runs/<recipe>/<fingerprint-or-name>/` and to
+the artifacts that it reads. Its fingerprint covers the settings that change the result and the
+fingerprints of its inputs, not where it runs or who watches; so the same command finds its own
+folder again, continues there, and does nothing when the artifact is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import musicllm
+from musicllm import artifacts
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
+from musicllm.schema import Config
+
+VERSIONED = (
+    "torch", "transformers", "peft", "lightning", "deepspeed", "datasets", "tokenizers",
+    "hydra-core", "omegaconf", "music21", "symusic", "verovio",
+)  # fmt: skip
+"""Packages whose versions are stored with every artifact."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration, its run folder and its inputs.
+
+    Attributes:
+        config: the whole configuration.
+        recipe: name of the recipe, such as `quickstart/sft`.
+        folder: the run folder.
+        kind: kind of artifact that the stage makes.
+        fingerprint: of the settings that matter and the inputs.
+        inputs: artifacts by role, such as `corpus` and `model`.
+    """
+
+    config: Config
+    recipe: str
+    folder: Path
+    kind: str
+    fingerprint: str
+    inputs: Mapping[str, Artifact]
+
+    @property
+    def artifact_path(self) -> Path:
+        """Folder of the artifact that the stage makes."""
+        return self.folder / "artifact"
+
+    def existing(self) -> Artifact | None:
+        """Return the complete artifact of this very job, or None."""
+        try:
+            found = artifacts.read(self.artifact_path, self.kind)
+        except ArtifactError:
+            return None
+        return found if found.fingerprint == self.fingerprint else None
+
+    def input(self, role: str) -> Artifact:
+        """Return an input.
+
+        Raises:
+            ArtifactError: the recipe names none for this role.
+        """
+        if role not in self.inputs:
+            raise ArtifactError(
+                f"inputs.{role} is not set: {self.recipe} needs a {role}; "
+                f"write inputs.{role}=<recipe name or folder of a finished run>"
+            )
+        return self.inputs[role]
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Make the artifact; see `artifacts.writing`."""
+        with artifacts.writing(
+            self.artifact_path, self.kind, self.fingerprint, self.provenance()
+        ) as made:
+            yield made
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what is needed to make the artifact again."""
+        return {
+            "recipe": self.recipe,
+            "config": public(self.config),
+            "inputs": {
+                role: {"path": str(artifact.path), "fingerprint": artifact.fingerprint}
+                for role, artifact in self.inputs.items()
+            },
+            "musicllm": musicllm.__version__,
+            "commit": _commit(),
+            "python": sys.version.split()[0],
+            "packages": _versions(),
+            "argv": sys.argv,
+        }
+
+
+def public(config: Config) -> dict[str, Any]:
+    """Return the configuration as JSON; it holds no secrets, since no setting may (`checks`)."""
+    return dataclasses.asdict(config)
+
+
+def _versions() -> dict[str, str]:
+    installed = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
+    return {name: installed[name] for name in VERSIONED if name in installed}
+
+
+def _commit() -> str | None:
+    """Commit of the source tree that runs, with `-dirty` when it was changed; None in a wheel."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    env = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    return done.stdout.strip() or None

@@ -1,0 +1,239 @@
+"""The type, unit and meaning of every setting: one dataclass per group of `conf/`.
+
+There are no values here; `conf/` is the only home of defaults. `musicllm.config` checks a
+composed configuration against these classes and turns it into instances of them, which are
+read-only. `X | None` marks a setting that may be `null`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PathsConfig:
+    """Where things are written."""
+
+    runs: str  # folder that holds runs/<recipe>/<fingerprint-or-name>/
+    cache: str  # folder for what can be made again: converted models, downloads
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A corpus: what is read, and how it becomes rows."""
+
+    name: str
+    source: str  # reader: tune_books, instructions, hub
+    location: str | None  # folder or hub id; null: what the source itself knows
+    content: str  # text (pre-training) or messages (supervised fine-tuning)
+    licence: str  # of the documents
+    citation: str  # where the corpus is described
+    max_length: int  # tokens in a row
+    row_former: str  # pack, chunk or single
+    tokenizer: str  # train (on the training split), inherit (from inputs.corpus) or model
+    vocab_size: int | None  # tokens, when tokenizer=train
+    validation_fraction: float  # share of the tunes, by group of near-duplicates
+    test_fraction: float
+    near_duplicate_similarity: float  # 0 to 1, of melodic fingerprints; 1 keeps near-duplicates
+    max_reject_fraction: float  # more drops than this stop the preparation
+    transpose_semitones: list[int]  # copies of every training tune; [0] is the tune itself
+    tasks: list[str]  # instruction families, when source=instructions
+    samples_per_tune: int  # instructions drawn from one tune, when source=instructions
+    num_documents: int | None  # published or measured size, for planning before preparation
+    num_tokens: int | None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A base model with its architecture numbers, so that planning needs no download."""
+
+    name: str
+    location: str | None  # hub id, folder, or package:<name>; null: random weights
+    revision: str | None  # of a hub repository
+    licence: str
+    architecture: str  # model_type of transformers
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    max_position_embeddings: int  # tokens
+    rope_theta: float
+    rms_norm_eps: float
+    tie_word_embeddings: bool
+    attention_dropout: float  # probability, during training
+    initializer_range: float  # standard deviation of random weights
+    dtype: str  # of the stored weights: float32, float16, bfloat16
+    attention_modules: list[str]  # names of the linear layers in attention
+    mlp_modules: list[str]  # names of the linear layers in the feed-forward block
+    trust_remote_code: bool  # run code that comes with the model
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Which weights are trained, and how."""
+
+    name: str
+    kind: str  # lora, full or none
+    r: int | None  # rank of LoRA
+    alpha: float | None  # scale of LoRA is alpha / r
+    dropout: float | None  # probability on the input of LoRA
+    targets: list[str]  # attention, mlp
+    train_embeddings: bool
+    train_output_head: bool
+    use_dora: bool  # weight-decomposed LoRA
+    quantization: str | None  # of the frozen base: nf4 or null
+
+
+@dataclass(frozen=True)
+class TemplateConfig:
+    """How a conversation becomes text."""
+
+    name: str
+    jinja: str  # Jinja source; assistant tokens stand in {% generation %} blocks
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer; `lr` is the peak that the schedule scales."""
+
+    name: str  # adamw or muon
+    lr: float
+    betas: list[float]
+    eps: float
+    weight_decay: float
+    fused: bool  # one kernel for all tensors where torch has it
+    muon_lr: float | None  # of hidden matrices, when name=muon
+    muon_momentum: float | None
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate moves over the optimizer steps."""
+
+    name: str  # cosine, linear or constant
+    warmup_fraction: float  # share of all steps that rise linearly from 0
+    min_lr_ratio: float  # learning rate at the end, as a share of the peak
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, in which batches, how often measured and saved."""
+
+    rows_per_step: int  # global batch: rows per optimizer step over all devices
+    num_epochs: float | None  # passes over the corpus; null: max_steps decides
+    max_steps: int | None  # optimizer steps; the smaller of the two limits holds
+    gradient_clip: float  # L2 norm; 0 is off
+    activation_checkpointing: bool  # recompute activations in the backward pass
+    log_every_steps: int
+    validate_every_steps: int
+    num_validation_rows: int | None  # rows of the validation split used; null: all
+    checkpoint_every_steps: int
+    keep_last_checkpoints: int
+
+
+@dataclass(frozen=True)
+class HardwareConfig:
+    """A machine profile: what is there, and what it can do."""
+
+    name: str
+    accelerator: str  # cpu or gpu
+    device: str  # name for people
+    num_nodes: int
+    devices_per_node: int
+    memory_gb: float | None  # of one device; null: read from the device
+    precision: str  # fp32, bf16, fp16 or auto (probed)
+    supports_bf16: bool | None  # null: probed
+    supports_flash_attention_2: bool | None
+    max_rows_per_device: int  # micro-batch limit; the largest that divides the batch is used
+    num_threads: int | None  # of torch on the CPU; null: all cores
+    num_data_workers: int
+
+
+@dataclass(frozen=True)
+class StrategyConfig:
+    """How weights, gradients and optimizer state are spread over devices."""
+
+    name: str
+    kind: str  # single, ddp or deepspeed
+    zero_stage: int | None  # 1, 2 or 3, when kind=deepspeed
+    offload_optimizer: bool  # to CPU memory
+    offload_parameters: bool
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """One place where metrics go; metrics.jsonl is always written."""
+
+    kind: str  # csv, tensorboard or wandb
+    project: str | None
+    entity: str | None
+    mode: str | None  # wandb: online, offline or auto (offline without a key)
+    tags: list[str]
+
+
+@dataclass(frozen=True)
+class CallbacksConfig:
+    """What watches a training run."""
+
+    progress_bar: bool
+    throughput: bool  # log tokens per second
+    stop_on_nan: bool
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """One measurement of a model."""
+
+    name: str
+    kind: str  # perplexity, compression, theory, generation or multiple_choice
+    location: str | None  # hub id or folder of the questions
+    licence: str
+    citation: str
+    split: str | None  # of the corpus, for perplexity and compression
+    num_fewshot: int
+    num_questions: int | None  # null: all
+    prompt_format: str | None  # of multiple choice
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How text is sampled."""
+
+    temperature: float  # 0 is greedy
+    top_k: int  # 0 is off
+    top_p: float  # 1 is off
+    repetition_penalty: float  # 1 is off
+    max_new_tokens: int
+    num_tunes: int
+    prompts: list[str]  # user messages; empty: drawn from inputs.corpus
+    render: bool  # also SVG, MIDI and sound
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a stage may ask."""
+
+    task: str  # what the recipe is for: a stage
+    stage: str  # what to do now: task, or plan
+    description: str  # one line, shown in the list of recipes
+    source: str  # paper or code that the settings come from
+    name: str | None  # of the run folder; null: the fingerprint
+    seed: int
+    inputs: dict[str, str]  # artifacts by role: a recipe's name or a folder
+    steps: list[str]  # recipes, when task=pipeline
+    paths: PathsConfig
+    data: DataConfig
+    model: ModelConfig
+    adapter: AdapterConfig
+    template: TemplateConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    training: TrainingConfig
+    hardware: HardwareConfig
+    strategy: StrategyConfig
+    logger: dict[str, LoggerConfig]
+    callbacks: CallbacksConfig
+    benchmark: dict[str, BenchmarkConfig]
+    generation: GenerationConfig
