@@ -52,7 +52,8 @@ class ConfigError(MusicLLMError):
         self.problems = tuple(problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__("\n".join([f"{head} in the configuration:", *(f"  {p}" for p in problems)]))
+        lines = [f"{head} in the configuration:", *(f"  {problem}" for problem in problems)]
+        super().__init__("\n".join(lines))
 
 
 class InputError(MusicLLMError):
@@ -68,7 +69,7 @@ class RenderError(MusicLLMError):
 
 
 class StageError(MusicLLMError):
-    """A stage ran to its end, but its result breaks a promise (say, a merge that changed logits)."""
+    """A stage ran to its end, but its result breaks a promise, say a merge that changed logits."""
 
 
 class NotAvailableError(MusicLLMError):

@@ -1,0 +1,1 @@
+"""One file per verb; each is a short story told in calls to the rooms."""

@@ -1,0 +1,1 @@
+"""Training: module, loss, optimizer, schedule, checkpoints and the plan."""

@@ -1,0 +1,111 @@
+"""The plan: numbers that follow from the settings, computed before anything heavy is loaded.
+
+Accumulation, steps and warm-up have one authority each (`training.rows_per_step`, the corpus,
+`schedule.warmup_fraction`); nothing here is a setting. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run will do.
+
+    Attributes:
+        rows_per_step: rows of one optimizer step over all devices.
+        rows_per_device: rows of one micro-batch on one device.
+        num_devices: devices over all nodes.
+        accumulation: micro-batches per device and optimizer step.
+        num_rows: rows of the training split; None when only `max_steps` is known.
+        num_rows_estimated: the rows come from the corpus's published size, not from its index.
+        steps_per_epoch: optimizer steps of one pass, the last of which may be smaller.
+        num_steps: optimizer steps of the run.
+        warmup_steps: steps on which the learning rate rises.
+        tokens_per_step: at most, when every row is full.
+        num_tokens: at most, over the run.
+    """
+
+    rows_per_step: int
+    rows_per_device: int
+    num_devices: int
+    accumulation: int
+    num_rows: int | None
+    num_rows_estimated: bool
+    steps_per_epoch: int | None
+    num_steps: int
+    warmup_steps: int
+    tokens_per_step: int
+    num_tokens: int
+
+
+def rows_per_device(rows_per_step: int, num_devices: int, most: int) -> int | None:
+    """Return the largest micro-batch of at most `most` rows that divides the global batch.
+
+    None when the global batch cannot be spread evenly over the devices.
+    """
+    if rows_per_step % num_devices:
+        return None
+    share = rows_per_step // num_devices
+    return next(rows for rows in range(min(most, share), 0, -1) if share % rows == 0)
+
+
+def make_plan(
+    *,
+    rows_per_step: int,
+    max_rows_per_device: int,
+    num_devices: int,
+    max_length: int,
+    num_rows: int | None,
+    num_tokens: int | None,
+    num_epochs: float | None,
+    max_steps: int | None,
+    warmup_fraction: float,
+) -> Plan:
+    """Derive the plan.
+
+    Args:
+        rows_per_step: global batch, in rows.
+        max_rows_per_device: limit of the micro-batch, in rows.
+        num_devices: devices over all nodes.
+        max_length: tokens in a row.
+        num_rows: rows of the prepared training split, when there is one.
+        num_tokens: published size of the corpus, used while it is not prepared.
+        num_epochs: passes over the corpus, or None.
+        max_steps: limit of optimizer steps, or None; the smaller limit holds.
+        warmup_fraction: share of the steps on which the learning rate rises.
+
+    Raises:
+        AssertionError: the settings break a rule of `musicllm.checks`, which runs first.
+    """
+    micro_batch = rows_per_device(rows_per_step, num_devices, max_rows_per_device)
+    assert micro_batch is not None, "checks refuse a batch that devices cannot share"
+    estimated = num_rows is None and num_tokens is not None
+    if num_rows is None and num_tokens is not None:
+        num_rows = math.ceil(num_tokens / max_length)
+    steps_per_epoch = None if num_rows is None else math.ceil(num_rows / rows_per_step)
+    num_steps = _num_steps(steps_per_epoch, num_epochs, max_steps)
+    return Plan(
+        rows_per_step=rows_per_step,
+        rows_per_device=micro_batch,
+        num_devices=num_devices,
+        accumulation=rows_per_step // (num_devices * micro_batch),
+        num_rows=num_rows,
+        num_rows_estimated=estimated,
+        steps_per_epoch=steps_per_epoch,
+        num_steps=num_steps,
+        warmup_steps=math.ceil(num_steps * warmup_fraction),
+        tokens_per_step=rows_per_step * max_length,
+        num_tokens=num_steps * rows_per_step * max_length,
+    )
+
+
+def _num_steps(steps_per_epoch: int | None, epochs: float | None, max_steps: int | None) -> int:
+    """Return the smaller of the limits that are known."""
+    limits = [] if max_steps is None else [max_steps]
+    if epochs is not None and steps_per_epoch is not None:
+        limits.append(max(1, math.ceil(steps_per_epoch * epochs)))
+    assert limits, "checks refuse a run whose length is unknown"
+    return min(limits)
