@@ -52,6 +52,19 @@ def rows_per_device(rows_per_step: int, num_devices: int, most: int) -> int | No
     return next(rows for rows in range(min(most, share), 0, -1) if share % rows == 0)
 
 
+def estimate_rows(
+    *, row_former: str, num_documents: int | None, num_tokens: int | None, max_length: int
+) -> int | None:
+    """Return the rows of a corpus that is not prepared yet, from its published size.
+
+    With `single` a document is a row; otherwise rows are taken as full. None when the size that
+    this needs is not published.
+    """
+    if row_former == "single":
+        return num_documents
+    return None if num_tokens is None else math.ceil(num_tokens / max_length)
+
+
 def make_plan(
     *,
     rows_per_step: int,
@@ -59,7 +72,7 @@ def make_plan(
     num_devices: int,
     max_length: int,
     num_rows: int | None,
-    num_tokens: int | None,
+    num_rows_estimated: bool,
     num_epochs: float | None,
     max_steps: int | None,
     warmup_fraction: float,
@@ -71,8 +84,8 @@ def make_plan(
         max_rows_per_device: limit of the micro-batch, in rows.
         num_devices: devices over all nodes.
         max_length: tokens in a row.
-        num_rows: rows of the prepared training split, when there is one.
-        num_tokens: published size of the corpus, used while it is not prepared.
+        num_rows: rows of the training split, or None when nothing is known of it.
+        num_rows_estimated: `num_rows` comes from `estimate_rows`, not from a prepared corpus.
         num_epochs: passes over the corpus, or None.
         max_steps: limit of optimizer steps, or None; the smaller limit holds.
         warmup_fraction: share of the steps on which the learning rate rises.
@@ -82,9 +95,6 @@ def make_plan(
     """
     micro_batch = rows_per_device(rows_per_step, num_devices, max_rows_per_device)
     assert micro_batch is not None, "checks refuse a batch that devices cannot share"
-    estimated = num_rows is None and num_tokens is not None
-    if num_rows is None and num_tokens is not None:
-        num_rows = math.ceil(num_tokens / max_length)
     steps_per_epoch = None if num_rows is None else math.ceil(num_rows / rows_per_step)
     num_steps = _num_steps(steps_per_epoch, num_epochs, max_steps)
     return Plan(
@@ -93,7 +103,7 @@ def make_plan(
         num_devices=num_devices,
         accumulation=rows_per_step // (num_devices * micro_batch),
         num_rows=num_rows,
-        num_rows_estimated=estimated,
+        num_rows_estimated=num_rows_estimated,
         steps_per_epoch=steps_per_epoch,
         num_steps=num_steps,
         warmup_steps=math.ceil(num_steps * warmup_fraction),
