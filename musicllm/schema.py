@@ -8,6 +8,7 @@ read-only. `X | None` marks a setting that may be `null`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class PathsConfig:
 class DataConfig:
     """A corpus: what is read, and how it becomes rows."""
 
-    name: str
+    name: str  # shown in plans and reports
     source: str  # reader: tune_books, instructions, hub
     location: str | None  # folder or hub id; null: what the source itself knows
     content: str  # text (pre-training) or messages (supervised fine-tuning)
@@ -33,35 +34,35 @@ class DataConfig:
     tokenizer: str  # train (on the training split), inherit (from inputs.corpus) or model
     vocab_size: int | None  # tokens, when tokenizer=train
     validation_fraction: float  # share of the tunes, by group of near-duplicates
-    test_fraction: float
+    test_fraction: float  # the same for the test split
     near_duplicate_similarity: float  # 0 to 1, of melodic fingerprints; 1 keeps near-duplicates
     max_reject_fraction: float  # more drops than this stop the preparation
     transpose_semitones: list[int]  # copies of every training tune; [0] is the tune itself
     tasks: list[str]  # instruction families, when source=instructions
     samples_per_tune: int  # instructions drawn from one tune, when source=instructions
     num_documents: int | None  # published or measured size, for planning before preparation
-    num_tokens: int | None
+    num_tokens: int | None  # likewise, in tokens
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """A base model with its architecture numbers, so that planning needs no download."""
 
-    name: str
+    name: str  # shown in plans and reports
     location: str | None  # hub id, folder, or package:<name>; null: random weights
     revision: str | None  # of a hub repository
-    licence: str
+    licence: str  # of the weights
     architecture: str  # model_type of transformers
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
+    vocab_size: int  # tokens
+    hidden_size: int  # width of the residual stream
+    intermediate_size: int  # width of the feed-forward block
+    num_hidden_layers: int  # blocks
+    num_attention_heads: int  # query heads
+    num_key_value_heads: int  # fewer than query heads in grouped-query attention
     max_position_embeddings: int  # tokens
-    rope_theta: float
-    rms_norm_eps: float
-    tie_word_embeddings: bool
+    rope_theta: float  # base of the rotary position angles
+    rms_norm_eps: float  # added to the mean square
+    tie_word_embeddings: bool  # input and output embeddings are one matrix
     attention_dropout: float  # probability, during training
     initializer_range: float  # standard deviation of random weights
     dtype: str  # of the stored weights: float32, float16, bfloat16
@@ -74,14 +75,14 @@ class ModelConfig:
 class AdapterConfig:
     """Which weights are trained, and how."""
 
-    name: str
+    name: str  # shown in plans and reports
     kind: str  # lora, full or none
     r: int | None  # rank of LoRA
     alpha: float | None  # scale of LoRA is alpha / r
     dropout: float | None  # probability on the input of LoRA
     targets: list[str]  # attention, mlp
-    train_embeddings: bool
-    train_output_head: bool
+    train_embeddings: bool  # the input embeddings, in full
+    train_output_head: bool  # the output embeddings, in full
     use_dora: bool  # weight-decomposed LoRA
     quantization: str | None  # of the frozen base: nf4 or null
 
@@ -90,7 +91,7 @@ class AdapterConfig:
 class TemplateConfig:
     """How a conversation becomes text."""
 
-    name: str
+    name: str  # shown in plans and reports
     jinja: str  # Jinja source; assistant tokens stand in {% generation %} blocks
 
 
@@ -99,13 +100,13 @@ class OptimizerConfig:
     """The optimizer; `lr` is the peak that the schedule scales."""
 
     name: str  # adamw or muon
-    lr: float
-    betas: list[float]
-    eps: float
-    weight_decay: float
+    lr: float  # peak; the schedule scales it
+    betas: list[float]  # decay of the two moments
+    eps: float  # added to the root of the second moment
+    weight_decay: float  # decoupled, on matrices only
     fused: bool  # one kernel for all tensors where torch has it
     muon_lr: float | None  # of hidden matrices, when name=muon
-    muon_momentum: float | None
+    muon_momentum: float | None  # Nesterov, when name=muon
 
 
 @dataclass(frozen=True)
@@ -126,40 +127,40 @@ class TrainingConfig:
     max_steps: int | None  # optimizer steps; the smaller of the two limits holds
     gradient_clip: float  # L2 norm; 0 is off
     activation_checkpointing: bool  # recompute activations in the backward pass
-    log_every_steps: int
-    validate_every_steps: int
+    log_every_steps: int  # optimizer steps between two lines of metrics
+    validate_every_steps: int  # optimizer steps between two validations
     num_validation_rows: int | None  # rows of the validation split used; null: all
-    checkpoint_every_steps: int
-    keep_last_checkpoints: int
+    checkpoint_every_steps: int  # optimizer steps between two checkpoints
+    keep_last_checkpoints: int  # older ones are deleted
 
 
 @dataclass(frozen=True)
 class HardwareConfig:
     """A machine profile: what is there, and what it can do."""
 
-    name: str
+    name: str  # shown in plans and reports
     accelerator: str  # cpu or gpu
     device: str  # name for people
-    num_nodes: int
-    devices_per_node: int
+    num_nodes: int  # machines
+    devices_per_node: int  # GPUs of one machine; 1 on a CPU
     memory_gb: float | None  # of one device; null: read from the device
     precision: str  # fp32, bf16, fp16 or auto (probed)
     supports_bf16: bool | None  # null: probed
-    supports_flash_attention_2: bool | None
+    supports_flash_attention_2: bool | None  # null: probed
     max_rows_per_device: int  # micro-batch limit; the largest that divides the batch is used
     num_threads: int | None  # of torch on the CPU; null: all cores
-    num_data_workers: int
+    num_data_workers: int  # processes that read rows; 0 reads in the trainer
 
 
 @dataclass(frozen=True)
 class StrategyConfig:
     """How weights, gradients and optimizer state are spread over devices."""
 
-    name: str
+    name: str  # shown in plans and reports
     kind: str  # single, ddp or deepspeed
     zero_stage: int | None  # 1, 2 or 3, when kind=deepspeed
-    offload_optimizer: bool  # to CPU memory
-    offload_parameters: bool
+    offload_optimizer: bool  # optimizer state to CPU memory
+    offload_parameters: bool  # weights to CPU memory, when zero_stage=3
 
 
 @dataclass(frozen=True)
@@ -167,32 +168,33 @@ class LoggerConfig:
     """One place where metrics go; metrics.jsonl is always written."""
 
     kind: str  # csv, tensorboard or wandb
-    project: str | None
-    entity: str | None
+    project: str | None  # wandb
+    entity: str | None  # wandb: team or user; null is the key's default
     mode: str | None  # wandb: online, offline or auto (offline without a key)
-    tags: list[str]
+    tags: list[str]  # shown beside the run
 
 
 @dataclass(frozen=True)
 class CallbacksConfig:
     """What watches a training run."""
 
-    progress_bar: bool
+    progress_bar: bool  # one bar with rate, loss and time left
     throughput: bool  # log tokens per second
-    stop_on_nan: bool
+    stop_on_nan: bool  # save the batch's row ids and stop when the loss is not finite
+    extra: dict[str, dict[str, Any]]  # further Lightning callbacks by name, each with a _target_
 
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
     """One measurement of a model."""
 
-    name: str
+    name: str  # shown in plans and reports
     kind: str  # perplexity, compression, theory, generation or multiple_choice
     location: str | None  # hub id or folder of the questions
-    licence: str
-    citation: str
+    licence: str  # of the questions
+    citation: str  # where it is described
     split: str | None  # of the corpus, for perplexity and compression
-    num_fewshot: int
+    num_fewshot: int  # solved examples before the question
     num_questions: int | None  # null: all
     prompt_format: str | None  # of multiple choice
 
@@ -205,8 +207,8 @@ class GenerationConfig:
     top_k: int  # 0 is off
     top_p: float  # 1 is off
     repetition_penalty: float  # 1 is off
-    max_new_tokens: int
-    num_tunes: int
+    max_new_tokens: int  # per answer
+    num_tunes: int  # how many to write
     prompts: list[str]  # user messages; empty: drawn from inputs.corpus
     render: bool  # also SVG, MIDI and sound
 
@@ -220,9 +222,10 @@ class Config:
     description: str  # one line, shown in the list of recipes
     source: str  # paper or code that the settings come from
     name: str | None  # of the run folder; null: the fingerprint
-    seed: int
+    seed: int  # of everything random
     inputs: dict[str, str]  # artifacts by role: a recipe's name or a folder
     steps: list[str]  # recipes, when task=pipeline
+    trusted_packages: list[str]  # whose classes a _target_ may name, beside Lightning and ours
     paths: PathsConfig
     data: DataConfig
     model: ModelConfig
