@@ -69,6 +69,7 @@ class Artifact:
         fingerprint: identifies the settings and inputs that it was made from.
         facts: what its stage recorded (counts, metrics, other fingerprints).
         files: SHA-256 of every file by its path inside the folder.
+        provenance: what it was made with; see `job.Job.provenance`.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class Artifact:
     fingerprint: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def verify(self) -> None:
         """Compare every file with its checksum.
@@ -107,7 +109,12 @@ def read(path: Path, kind: str | None = None) -> Artifact:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         artifact = Artifact(
-            path, content["kind"], content["fingerprint"], content["facts"], content["files"]
+            path,
+            content["kind"],
+            content["fingerprint"],
+            content["facts"],
+            content["files"],
+            content["provenance"],
         )
     except FileNotFoundError:
         raise ArtifactError(f"{path} is not an artifact: it has no {MANIFEST}") from None

@@ -1,0 +1,1 @@
+"""Base models, tokenizers, attention for packed rows, adapters, merging and sizes."""

@@ -1,0 +1,173 @@
+"""Which weights are trained: LoRA or DoRA with whole matrices beside it, all of them, or none.
+
+PEFT does the work; this module refuses what PEFT would do silently or wrongly, and knows which
+tensors a checkpoint must hold. It does not load the base (`base`) or fold adapters in (`merge`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.model.spec import AdapterSpec
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel | PreTrainedModel:
+    """Mark what is trained, and add LoRA where it is asked for; the outputs stay as they were.
+
+    With LoRA every trained tensor is float32 whatever the base is, since updates are smaller than
+    the steps of bfloat16; a bfloat16 base with trained embeddings therefore needs autocast. With
+    tied embeddings, training the embeddings or the head trains the one matrix that is both.
+
+    Args:
+        model: the base; changed in place.
+        spec: what to train.
+        seed: of LoRA's random half; torch's global random state is left as it was.
+
+    Raises:
+        ConfigError: a target is not there, is tied, or would be trained twice.
+    """
+    if spec.kind != "lora":
+        assert spec.kind in ("full", "none"), f"adapter kind {spec.kind!r} passed the checks"
+        return model.requires_grad_(spec.kind == "full")
+    _check_targets(model, spec)
+    if spec.quantization is not None:
+        _prepare_quantized(model)
+    from peft import get_peft_model
+
+    with torch.random.fork_rng(), quiet_peft():
+        torch.manual_seed(seed)
+        adapted: PeftModel = get_peft_model(model, _lora_config(model, spec))
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            assert not parameter.any(), f"{name} is not zero: training would start elsewhere"
+    return adapted
+
+
+def trainable_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the trained tensors by name, without copies; tied ones appear once."""
+    return {
+        name: parameter.detach()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def load_trainable_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy saved tensors into the model.
+
+    Raises:
+        ArtifactError: names or shapes differ from what this model trains.
+    """
+    expected = trainable_state(model)
+    wrong = [
+        *(f"{name} is missing" for name in sorted(expected.keys() - state.keys())),
+        *(f"{name} is not trained here" for name in sorted(state.keys() - expected.keys())),
+        *(
+            f"{name} has shape {list(state[name].shape)} instead of {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in state and state[name].shape != tensor.shape
+        ),
+    ]
+    if wrong:
+        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise ArtifactError(f"saved weights do not fit this model and adapter: {shown}")
+    for name, tensor in expected.items():
+        tensor.copy_(state[name])
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write a plain PEFT folder: LoRA and the matrices trained beside it, as safetensors.
+
+    A base with a folder of its own is remembered by its absolute path or hub id.
+    """
+    # "auto" would look at the hub for the base's vocabulary; what was trained is saved anyway
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Hide the warning about an attribute name that PEFT 0.21 uses and transformers 5 renamed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        yield
+
+
+def is_tied(model: PreTrainedModel) -> bool:
+    """Tell whether the output head is the embedding matrix."""
+    return bool(model.config.tie_word_embeddings)
+
+
+def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
+    from peft import LoraConfig
+
+    whole = set()
+    if spec.train_embeddings or (spec.train_output_head and is_tied(model)):
+        whole.add(_name_of(model, model.get_input_embeddings()))
+    if spec.train_output_head and not is_tied(model):
+        whole.add(_name_of(model, model.get_output_embeddings()))
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=spec.r,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(spec.target_modules),
+        modules_to_save=sorted(whole) or None,
+        use_dora=spec.use_dora,
+        ensure_weight_tying=bool(whole) and is_tied(model),
+    )
+
+
+def _name_of(model: nn.Module, wanted: nn.Module) -> str:
+    """Return the last part of a module's name, as PEFT wants it."""
+    names = (name for name, module in model.named_modules() if module is wanted)
+    return str(next(names)).split(".")[-1]
+
+
+def _check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
+    linear = {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    head = _name_of(model, model.get_output_embeddings())
+    ends = {head, _name_of(model, model.get_input_embeddings())}
+    problems = []
+    for target in spec.target_modules:
+        if target in ends and is_tied(model):
+            rule = "is tied to the other end of the model: merging would add its LoRA twice"
+            fix = "leave it out, or train it whole with adapter.train_embeddings=true"
+        elif target not in linear:
+            rule, fix = "is no linear layer of this model", f"there are {', '.join(sorted(linear))}"
+        elif target == head and spec.train_output_head:
+            rule = "would be trained twice: by LoRA and whole"
+            fix = "leave it out, or write adapter.train_output_head=false"
+        else:
+            continue
+        problems.append(Problem("adapter.targets", target, rule, fix))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _prepare_quantized(model: PreTrainedModel) -> None:
+    from musicllm.model.quantization import require_nf4
+
+    require_nf4()
+    assert getattr(model, "is_loaded_in_4bit", False), "load the base with quantization='nf4' first"
+    from peft import prepare_model_for_kbit_training
+
+    prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

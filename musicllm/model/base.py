@@ -1,0 +1,229 @@
+"""Base models and tokenizers: built from numbers, or loaded from a folder or the hub.
+
+Loading asks for safetensors and runs no foreign code unless told to. Nothing here trains,
+attaches adapters (`adapters`) or converts packaged weights (`packaged`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
+from musicllm.model import attention as varlen
+from musicllm.model.spec import ModelSpec
+
+LAYOUTS = {"llama": "llama", "internlm2": "llama"}
+"""Architecture of an option -> transformers class that has its shapes. InternLM2 is Llama with
+the query, key and value matrices stacked into one, so its parameters count the same."""
+
+WEIGHT_FILES = "config.json and model.safetensors (or its shards with their index)"
+TOKENIZER_FILES = "tokenizer.json and tokenizer_config.json"
+
+
+def architecture_of(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedConfig:
+    """Return transformers' configuration with the numbers of an option.
+
+    Args:
+        spec: the option.
+        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+
+    Raises:
+        ConfigError: an architecture that this module cannot lay out.
+    """
+    if spec.architecture not in LAYOUTS:
+        rule = f"is not known here; known: {', '.join(LAYOUTS)}"
+        raise ConfigError([Problem("model.architecture", spec.architecture, rule)])
+    return AutoConfig.for_model(
+        LAYOUTS[spec.architecture],
+        vocab_size=vocab_size or spec.vocab_size,
+        hidden_size=spec.hidden_size,
+        intermediate_size=spec.intermediate_size,
+        num_hidden_layers=spec.num_hidden_layers,
+        num_attention_heads=spec.num_attention_heads,
+        num_key_value_heads=spec.num_key_value_heads,
+        max_position_embeddings=spec.max_position_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": spec.rope_theta},
+        rms_norm_eps=spec.rms_norm_eps,
+        tie_word_embeddings=spec.tie_word_embeddings,
+        attention_dropout=spec.attention_dropout,
+        initializer_range=spec.initializer_range,
+    )
+
+
+def build(
+    spec: ModelSpec,
+    *,
+    seed: int,
+    vocab_size: int | None = None,
+    attention: str = varlen.NAME,
+) -> PreTrainedModel:
+    """Make a model with random weights; they depend on `seed` alone.
+
+    Special token ids are left unset: they belong to the tokenizer, which the caller has.
+
+    Args:
+        spec: the architecture; `dtype` is that of the weights.
+        seed: of the random weights; torch's global random state is left as it was.
+        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+        attention: name known to transformers.
+    """
+    varlen.register()
+    config = architecture_of(spec, vocab_size=vocab_size)
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = None
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(
+            config, dtype=getattr(torch, spec.dtype), attn_implementation=attention
+        )
+
+
+def load(
+    path: str | Path,
+    *,
+    dtype: str,
+    attention: str = varlen.NAME,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    quantization: str | None = None,
+) -> PreTrainedModel:
+    """Load a causal language model, from safetensors only.
+
+    Time and memory grow with the size of the weights; they are read once and memory-mapped.
+
+    Args:
+        path: a folder, or a hub id.
+        dtype: of the weights in memory: float32, float16 or bfloat16.
+        attention: name known to transformers.
+        revision: of a hub repository.
+        trust_remote_code: run code that comes with the model.
+        quantization: nf4, or None.
+
+    Raises:
+        InputError: the folder is missing or lacks files; the text lists them.
+        NotAvailableError: the hub cannot be reached, transformers has no class for this model,
+            or there is nothing to quantize with.
+    """
+    varlen.register()
+    options = _hub_options(revision, trust_remote_code)
+    config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
+    if quantization is not None:
+        options |= _quantized(quantization, dtype)
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            path,
+            config=config,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            **options,
+        )
+    except OSError as error:
+        raise _unreadable(path, WEIGHT_FILES, error) from error
+
+
+def load_config(
+    path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedConfig:
+    """Read a model's architecture without its weights; errors as in `load`."""
+    options = _hub_options(revision, trust_remote_code)
+    _refuse_missing_folder(path, WEIGHT_FILES)
+    try:
+        raw, _ = PreTrainedConfig.get_config_dict(path, revision=revision)
+        kind = raw.get("model_type")
+        if kind not in CONFIG_MAPPING and not trust_remote_code:
+            raise NotAvailableError(
+                f"{path} is a model of type {kind!r}, and transformers "
+                f"{transformers.__version__} has no class for it, so it can be planned but not "
+                f"loaded"
+            )
+        return AutoConfig.from_pretrained(path, **options)
+    except OSError as error:
+        raise _unreadable(path, WEIGHT_FILES, error) from error
+
+
+def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a tokenizer from a folder or the hub.
+
+    Raises:
+        InputError: the folder is missing or lacks files; the text lists them.
+        NotAvailableError: the hub cannot be reached.
+    """
+    _refuse_missing_folder(path, TOKENIZER_FILES)
+    if Path(path).is_dir() and not (Path(path) / "tokenizer.json").is_file():
+        raise InputError(f"{path} has no tokenizer.json; place {TOKENIZER_FILES} there")
+    try:
+        return AutoTokenizer.from_pretrained(path, revision=revision or "main")
+    except OSError as error:
+        raise _unreadable(path, TOKENIZER_FILES, error) from error
+
+
+def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
+    """Compare an option's numbers, from which plans are made, with the real model's.
+
+    Raises:
+        ConfigError: with one problem for every number that differs.
+    """
+    real: dict[str, Any] = {
+        "architecture": config.model_type,
+        "rope_theta": (config.rope_parameters or {}).get("rope_theta"),
+    }
+    names = (
+        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+        "num_attention_heads", "num_key_value_heads", "max_position_embeddings",
+        "rms_norm_eps", "tie_word_embeddings",
+    )  # fmt: skip
+    real |= {name: getattr(config, name) for name in names}
+    problems = [
+        Problem(
+            f"model.{name}",
+            getattr(spec, name),
+            f"differs from the weights of {spec.location}, which have {value}",
+            f"write {value}",
+        )
+        for name, value in real.items()
+        if getattr(spec, name) != value
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    return {"revision": revision or "main", "trust_remote_code": trust_remote_code}
+
+
+def _quantized(quantization: str, dtype: str) -> dict[str, Any]:
+    """Keyword arguments that make transformers quantize while it loads (QLoRA, 2305.14314)."""
+    from musicllm.model.quantization import nf4_options
+
+    assert quantization == "nf4", f"unknown quantization {quantization!r} passed the checks"
+    return nf4_options(getattr(torch, dtype))
+
+
+def _refuse_missing_folder(path: str | Path, files: str) -> None:
+    """Hub ids look like paths too: only what is clearly meant as a path is refused here."""
+    text = str(path)
+    meant_as_path = isinstance(path, Path) or text.startswith(("/", ".", "~"))
+    if meant_as_path and not Path(path).is_dir():
+        raise InputError(f"{path} is not a folder; place {files} there")
+
+
+def _unreadable(path: str | Path, files: str, error: OSError) -> InputError | NotAvailableError:
+    if Path(path).is_dir():
+        return InputError(f"{path} cannot be read as a model; it needs {files}: {error}")
+    return NotAvailableError(
+        f"{path} is neither a folder here nor a repository that can be reached on the hub; "
+        f"without a network place {files} in a folder and name that folder instead"
+    )

@@ -1,0 +1,77 @@
+"""What the model room is told: plain frozen values, without a look at any configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A base model with its architecture numbers.
+
+    Attributes:
+        name: for people.
+        location: hub id, folder or `package:<name>`; None means random weights.
+        revision: of a hub repository, or None for its newest.
+        architecture: `model_type` of transformers.
+        vocab_size: tokens.
+        hidden_size: width of the residual stream.
+        intermediate_size: width inside the feed-forward block.
+        num_hidden_layers: decoder blocks.
+        num_attention_heads: of queries.
+        num_key_value_heads: of keys and values; divides `num_attention_heads`.
+        max_position_embeddings: tokens that the positions were trained for.
+        rope_theta: base of the rotary position embedding.
+        rms_norm_eps: added to the mean square before its root.
+        tie_word_embeddings: the output head is the embedding matrix.
+        attention_dropout: probability, during training.
+        initializer_range: standard deviation of random weights.
+        dtype: of the stored weights: float32, float16 or bfloat16.
+        trust_remote_code: run code that comes with the model.
+    """
+
+    name: str
+    location: str | None
+    revision: str | None
+    architecture: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    max_position_embeddings: int
+    rope_theta: float
+    rms_norm_eps: float
+    tie_word_embeddings: bool
+    attention_dropout: float
+    initializer_range: float
+    dtype: str
+    trust_remote_code: bool
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """Which weights are trained, and how.
+
+    Attributes:
+        kind: lora, full or none.
+        r: rank of LoRA; None unless `kind` is lora, as the next two.
+        alpha: the scale of LoRA is alpha / r.
+        dropout: probability on the input of LoRA.
+        target_modules: names of the linear layers that get LoRA, such as `q_proj`.
+        train_embeddings: train the whole embedding matrix beside LoRA.
+        train_output_head: train the whole output head beside LoRA.
+        use_dora: weight-decomposed LoRA (arXiv 2402.09353).
+        quantization: of the frozen base: nf4 or None.
+    """
+
+    kind: str
+    r: int | None
+    alpha: float | None
+    dropout: float | None
+    target_modules: tuple[str, ...]
+    train_embeddings: bool
+    train_output_head: bool
+    use_dora: bool
+    quantization: str | None
