@@ -1,0 +1,34 @@
+"""Rules that the settings must satisfy together; every broken one is reported at once.
+
+`musicllm.config` has already checked names and types. A rule is a function from the configuration
+to problems, in the module of its subject; adding one means writing it and naming it in `RULES`.
+No rule reads a file, a device or the network, so that `stage=plan` works anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from musicllm.checks import safety, tasks, training, values
+from musicllm.errors import ConfigError, Problem
+from musicllm.schema import Config
+
+Rule = Callable[[Config], Iterator[Problem]]
+
+RULES: tuple[Rule, ...] = (
+    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.data,
+    tasks.benchmarks, training.batch, training.length, training.precision, training.strategy,
+    training.adapter, training.lora, training.model, training.optimizer, safety.targets,
+    safety.secrets,
+)  # fmt: skip
+
+
+def check(config: Config) -> None:
+    """Apply every rule.
+
+    Raises:
+        ConfigError: with all broken rules.
+    """
+    problems = [problem for rule in RULES for problem in rule(config)]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,120 @@
+"""Rules on a training run: batch, length, precision, strategy, adapter, model, optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from musicllm.config import nearest
+from musicllm.errors import Problem
+from musicllm.schema import Config
+from musicllm.train.plan import rows_per_device
+
+
+def batch(config: Config) -> Iterator[Problem]:
+    """Yield a global batch that the devices cannot share evenly."""
+    if config.task != "train":
+        return
+    rows, hardware = config.training.rows_per_step, config.hardware
+    devices = hardware.num_nodes * hardware.devices_per_node
+    if rows >= 1 and rows_per_device(rows, devices, hardware.max_rows_per_device) is None:
+        below, above = rows // devices * devices, -(-rows // devices) * devices
+        fix = f"use {below} or {above}" if below else f"use {above}"
+        rule = f"is not a multiple of {devices} devices ({hardware.name})"
+        yield Problem("training.rows_per_step", rows, rule, fix)
+
+
+def length(config: Config) -> Iterator[Problem]:
+    """Yield a training run without an end."""
+    training = config.training
+    if config.task == "train" and training.num_epochs is None and training.max_steps is None:
+        rule = "leaves the run without an end, since training.num_epochs is null, too"
+        yield Problem("training.max_steps", "null", rule, "set one of them")
+
+
+def precision(config: Config) -> Iterator[Problem]:
+    """Yield a precision that the hardware lacks."""
+    hardware = config.hardware
+    if hardware.precision == "bf16" and hardware.supports_bf16 is False:
+        rule = f"is not there on {hardware.device}, which has no bfloat16"
+        yield Problem("hardware.precision", "bf16", rule, "use fp16 or fp32")
+    if hardware.precision == "fp16" and hardware.accelerator == "cpu":
+        rule = "trains with loss scaling, which needs a GPU"
+        yield Problem("hardware.precision", "fp16", rule, "use bf16 or fp32")
+
+
+def strategy(config: Config) -> Iterator[Problem]:
+    """Yield a strategy that does not fit the devices or itself."""
+    if config.task != "train":
+        return
+    kind, hardware = config.strategy.kind, config.hardware
+    devices = hardware.num_nodes * hardware.devices_per_node
+    if kind == "single" and devices > 1:
+        rule = f"uses one device, but {hardware.name} has {devices}"
+        yield Problem("strategy", config.strategy.name, rule, "use ddp, zero1, zero2 or zero3")
+    if kind == "deepspeed" and hardware.accelerator == "cpu":
+        rule = "needs GPUs in this version"
+        yield Problem("strategy", config.strategy.name, rule, "use strategy=single on a CPU")
+    if (kind == "deepspeed") != (config.strategy.zero_stage is not None):
+        rule = "goes with strategy.kind=deepspeed, and only with it"
+        yield Problem("strategy.zero_stage", config.strategy.zero_stage, rule)
+    if config.strategy.offload_parameters and config.strategy.zero_stage != 3:
+        rule = "needs strategy.zero_stage=3"
+        yield Problem("strategy.offload_parameters", "true", rule)
+
+
+def adapter(config: Config) -> Iterator[Problem]:
+    """Yield an adapter that trains nothing, or would adapt random weights."""
+    spec = config.adapter
+    if config.task != "train":
+        return
+    if spec.kind == "none":
+        yield Problem("adapter", spec.name, "trains nothing", "use lora_r64, dora_r64 or full")
+    if spec.kind == "lora" and config.model.location is None and "model" not in config.inputs:
+        rule = f"would adapt random weights: {config.model.name} has no location"
+        yield Problem("adapter", spec.name, rule, "use adapter=full or set inputs.model")
+
+
+def lora(config: Config) -> Iterator[Problem]:
+    """Yield settings of LoRA that are missing or do not fit the model or the hardware."""
+    spec = config.adapter
+    if config.task != "train" or spec.kind != "lora":
+        return
+    for key in ("r", "alpha", "dropout"):
+        if getattr(spec, key) is None:
+            yield Problem(f"adapter.{key}", "null", "must be set when adapter.kind=lora")
+    for target in spec.targets:
+        if target not in ("attention", "mlp"):
+            rule = f"matches no module of {config.model.name}; there are attention, mlp"
+            yield Problem("adapter.targets", target, rule, nearest(target, ("attention", "mlp")))
+    if not spec.targets:
+        yield Problem("adapter.targets", "[]", "is empty", "use [attention, mlp]")
+    if spec.quantization and config.hardware.accelerator == "cpu":
+        rule = "needs a GPU: bitsandbytes computes in 4 bits there"
+        yield Problem("adapter.quantization", spec.quantization, rule, "use adapter=lora_r64")
+
+
+def model(config: Config) -> Iterator[Problem]:
+    """Yield architecture numbers that no transformer can have."""
+    spec = config.model
+    for key, divisor in (
+        ("hidden_size", "num_attention_heads"),
+        ("num_attention_heads", "num_key_value_heads"),
+    ):
+        number, parts = getattr(spec, key), getattr(spec, divisor)
+        if parts < 1 or number % parts:
+            rule = f"is not a multiple of model.{divisor}={parts}"
+            yield Problem(f"model.{key}", number, rule)
+
+
+def optimizer(config: Config) -> Iterator[Problem]:
+    """Yield optimizer settings that are incomplete."""
+    spec = config.optimizer
+    if len(spec.betas) != 2 or not all(0 <= beta < 1 for beta in spec.betas):
+        yield Problem("optimizer.betas", spec.betas, "must be two numbers from 0 to below 1")
+    if spec.name == "muon":
+        for key in ("muon_lr", "muon_momentum"):
+            if getattr(spec, key) is None:
+                yield Problem(f"optimizer.{key}", "null", "must be set when optimizer.name=muon")
+        if config.task == "train" and config.strategy.kind == "deepspeed":
+            rule = "needs whole matrices, which ZeRO cuts into pieces"
+            yield Problem("optimizer.name", "muon", rule, "use adamw, or strategy=ddp")
