@@ -1,0 +1,168 @@
+"""From records to token documents, and which of their tokens are supervised.
+
+A text becomes `<s> text </s>`, supervised but for its first token. A conversation goes once
+through the tokenizer's chat template; what stands in its `{% generation %}` blocks is supervised.
+Special tokens that a text spells out (`</s>` in MusicPile) become those tokens, as in its
+publication. In messages they would let the content end a turn, so such a record is dropped.
+
+The text of a generation block is encoded apart from what stands before it, so a model is trained
+on the very tokens that it is prompted with: a token that reached over the border (`: X`) would
+never be seen again when the answer is yet to be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from musicllm import console
+from musicllm.data.corpus import Record
+from musicllm.data.ledger import Drop
+from musicllm.data.rows import Documents
+from musicllm.errors import InputError
+
+BATCH = 512
+"""Records tokenised at once."""
+
+_PROBE = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello"}]
+
+
+class Encoded(NamedTuple):
+    """One document: its tokens, and which of them are supervised."""
+
+    input_ids: list[int]
+    supervised: list[bool]
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerFast,
+    records: Sequence[Record],
+    sources: Sequence[str],
+    max_length: int,
+) -> tuple[Documents, list[Drop]]:
+    """Tokenise records, in order.
+
+    Args:
+        tokenizer: a fast one, with a chat template when records have messages.
+        records: each with `text` or `messages`; all of one kind.
+        sources: names whose positions become `Documents.source`.
+        max_length: tokens in a row; a longer conversation is dropped, since half of one teaches
+            an answer to a question that is not there. Texts may be longer: rows cut them.
+
+    Returns:
+        The documents, and the records that became none.
+
+    Raises:
+        InputError: the chat template lacks a BOS, doubles it, or supervises no end of the answer.
+    """
+    is_chat = bool(records) and "messages" in records[0]
+    if is_chat:
+        check_template(tokenizer)
+    kept: list[tuple[Encoded, int]] = []
+    drops: list[Drop] = []
+    position = {name: number for number, name in enumerate(sources)}
+    with console.progress("tokenising", len(records), "record") as advance:
+        remaining = iter(records)
+        while batch := list(islice(remaining, BATCH)):
+            encode = _conversations if is_chat else _texts
+            for record, outcome in zip(batch, encode(tokenizer, batch), strict=True):
+                drop = _drop(tokenizer, record, outcome, max_length) if is_chat else None
+                if drop is not None:
+                    drops.append(drop)
+                else:
+                    kept.append((outcome, position[record["source"]]))
+            advance(len(batch))
+    return _documents(kept), drops
+
+
+def check_template(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Render a short conversation and look at its tokens.
+
+    Raises:
+        InputError: see `tokenize`.
+    """
+    if not tokenizer.chat_template:
+        raise InputError("the tokenizer has no chat template; choose one with template=...")
+    ids, supervised = next(_conversations(tokenizer, [{"messages": _PROBE}]))
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is not None and (ids[0] != bos or ids[1] == bos):
+        count = "two" if ids[0] == bos else "no"
+        raise InputError(
+            f"template.jinja: a conversation starts with {count} {tokenizer.bos_token}, not one"
+        )
+    learned = [token for token, counts in zip(ids, supervised, strict=True) if counts]
+    if not learned:
+        raise InputError(
+            "template.jinja: no token is supervised; put what the assistant says, and its end, "
+            "between {% generation %} and {% endgeneration %}"
+        )
+    if eos not in learned:
+        raise InputError(
+            f"template.jinja: {tokenizer.eos_token} is not in the {{% generation %}} block, so the "
+            "model would never learn to stop; put it before {% endgeneration %}"
+        )
+
+
+def _texts(tokenizer: PreTrainedTokenizerFast, records: Sequence[Record]) -> Iterator[Encoded]:
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    for ids in _encode(tokenizer, [record["text"] for record in records]):
+        document = [*start, *ids, tokenizer.eos_token_id]
+        yield Encoded(document, [True] * len(document))
+
+
+def _conversations(
+    tokenizer: PreTrainedTokenizerFast, records: Sequence[Record]
+) -> Iterator[Encoded]:
+    rendered, spans = render_jinja_template(
+        conversations=[record["messages"] for record in records],
+        chat_template=tokenizer.chat_template,
+        return_assistant_tokens_mask=True,
+        **tokenizer.special_tokens_map,
+    )
+    parts = [_parts(text, marked) for text, marked in zip(rendered, spans, strict=True)]
+    encoded = iter(_encode(tokenizer, [text for part in parts for text, _ in part]))
+    for part in parts:
+        pairs = [(token, counts) for _, counts in part for token in next(encoded)]
+        yield Encoded([token for token, _ in pairs], [counts for _, counts in pairs])
+
+
+def _parts(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """Cut a rendered conversation at its generation blocks: (text, whether it is supervised)."""
+    borders = [0, *(border for span in spans for border in span), len(text)]
+    return [(text[start:stop], bool(i % 2)) for i, (start, stop) in enumerate(pairwise(borders))]
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+    encodings = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+def _drop(
+    tokenizer: PreTrainedTokenizerFast, record: Record, encoded: Encoded, max_length: int
+) -> Drop | None:
+    place = record["source"], record["id"]
+    for token in tokenizer.all_special_tokens:
+        if any(token in message["content"] for message in record["messages"]):
+            return Drop(*place, "spells out a special token", token)
+    if len(encoded.input_ids) > max_length:
+        detail = f"{len(encoded.input_ids)} tokens, data.max_length={max_length}"
+        return Drop(*place, "is longer than a row", detail)
+    if not any(encoded.supervised):
+        return Drop(*place, "has nothing to learn", "no message of the assistant")
+    return None
+
+
+def _documents(kept: Sequence[tuple[Encoded, int]]) -> Documents:
+    lengths = [len(encoded.input_ids) for encoded, _ in kept]
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    ids = np.fromiter((i for encoded, _ in kept for i in encoded.input_ids), np.int32, offsets[-1])
+    supervised = np.fromiter(
+        (s for encoded, _ in kept for s in encoded.supervised), np.bool_, offsets[-1]
+    )
+    supervised[offsets[:-1]] = False
+    return Documents(ids, supervised, offsets, np.array([source for _, source in kept], np.int16))
