@@ -1,0 +1,112 @@
+"""Whether the bars of a tune are as long as its metre says.
+
+Over-full bars never fit. A bar that is too short fits when music theory explains it: the anacrusis
+at the start, and a bar beside a repeat, double bar or ending that is completed by the bar that
+sounds before or after it. Free metre excuses every bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from musicllm.music.abc.model import Bar, Score
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bar that does not fit its metre.
+
+    Attributes:
+        bar: index into `score.bars`.
+        line: line in the tune's text where the bar starts.
+        expected: length of a full bar, as a fraction of a whole note.
+        found: length of this bar.
+    """
+
+    bar: int
+    line: int
+    expected: Fraction
+    found: Fraction
+
+
+@dataclass(frozen=True)
+class BarReport:
+    """How well the bars of a tune fit its metre.
+
+    Attributes:
+        num_bars: bars of all voices.
+        num_fitting: bars that are full or excused.
+        faults: the others, in order.
+    """
+
+    num_bars: int
+    num_fitting: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def share_fitting(self) -> float:
+        """`num_fitting / num_bars`; 0 without bars."""
+        return self.num_fitting / self.num_bars if self.num_bars else 0.0
+
+
+def check(score: Score) -> BarReport:
+    """Compare each bar with the metre in force; linear in the number of bars."""
+    faults: list[Fault] = []
+    indices: dict[str, list[int]] = {}
+    for index, bar in enumerate(score.bars):
+        indices.setdefault(bar.voice, []).append(index)
+    for places in indices.values():
+        bars = [score.bars[place] for place in places]
+        starts = _section_starts(bars)
+        for position, bar in enumerate(bars):
+            if bar.metre is None or bar.duration == bar.metre:
+                continue
+            if bar.duration > bar.metre or not _is_excused(bars, starts, position):
+                faults.append(Fault(places[position], bar.line, bar.metre, bar.duration))
+    faults.sort(key=lambda fault: fault.bar)
+    return BarReport(len(score.bars), len(score.bars) - len(faults), tuple(faults))
+
+
+def _section_starts(bars: list[Bar]) -> list[int]:
+    """Return for each bar where its section starts; endings belong to the section they end."""
+    starts, start = [], 0
+    for position, bar in enumerate(bars):
+        if bar.opens_section and not bar.ending:
+            start = position
+        starts.append(start)
+    return starts
+
+
+def _is_excused(bars: list[Bar], starts: list[int], position: int) -> bool:
+    """Say whether a bar that is too short is an anacrusis or one half of a full bar."""
+    if position == 0:
+        return len(bars) > 1
+    bar = bars[position]
+    partners = _partners(bars, starts, position)
+    return any(
+        partner != position
+        and bars[partner].metre == bar.metre
+        and bars[partner].duration + bar.duration == bar.metre
+        for partner in partners
+    )
+
+
+def _partners(bars: list[Bar], starts: list[int], position: int) -> Iterator[int]:
+    """Yield the bars whose sound can join that of a short bar."""
+    bar = bars[position]
+    if bar.closes_section:
+        yield 0
+        yield starts[position]
+        if position + 1 < len(bars):
+            yield position + 1
+            yield starts[position + 1]
+    if bar.opens_section:
+        yield position - 1
+        yield len(bars) - 1
+        for other in range(position, len(bars)):
+            if starts[other] != starts[position] and not bars[other].ending:
+                break
+            if bars[other].closes_section:
+                yield other

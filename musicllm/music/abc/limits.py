@@ -1,0 +1,64 @@
+"""What a tune may cost, and the one error that says where a tune breaks a rule.
+
+The limits hold for text from strangers and from models alike. Real tunes stay far below them (the
+longest of 4,248 in three printed collections has 5,500 characters).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from musicllm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes beyond which a tune is refused.
+
+    Attributes:
+        max_line_chars: longest line.
+        max_tune_chars: longest tune, all lines together.
+        max_bars: most bars in all voices together; a rest of 20 bars (`Z20`) counts 20.
+        max_voices: most voices.
+        max_note_wholes: longest note or rest, in whole notes.
+        max_octave_marks: most `,` or `'` behind one note.
+        max_tuplet: largest number in a tuplet `(p:q:r`.
+        max_ending: largest number of a variant ending.
+    """
+
+    max_line_chars: int = 10_000
+    max_tune_chars: int = 50_000
+    max_bars: int = 2_000
+    max_voices: int = 32
+    max_note_wholes: int = 16
+    max_octave_marks: int = 4
+    max_tuplet: int = 32
+    max_ending: int = 16
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class AbcError(InputError):
+    """A tune that is not valid ABC.
+
+    Attributes:
+        reason: what is wrong, without the place.
+        line: line in the tune's text, from 1; None when the fault has no single place.
+        column: column in that line, from 1; None when the whole line is meant.
+    """
+
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+        self.reason = reason
+        self.line = line
+        self.column = column
+        place = "" if line is None else f"line {line}"
+        if line is not None and column is not None:
+            place += f", column {column}"
+        super().__init__(f"{place}: {reason}" if place else reason)
+
+
+def shorten(text: str, length: int = 24) -> str:
+    """Return text for an error message: one line, at most `length` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 3] + "..."

@@ -1,0 +1,129 @@
+"""The values that reading a tune gives: notes, bars, scores, and tunes in a book.
+
+Everything is immutable. Durations are fractions of a whole note, pitches are MIDI numbers
+(middle C, ABC's `C`, is 60).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from musicllm.music.abc.keys import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note, a chord or a rest.
+
+    Attributes:
+        pitches: MIDI numbers in the order written; empty for a rest.
+        duration: fraction of a whole note, tuplets and broken rhythm applied.
+        chord_symbol: accompaniment chord over it, such as `Am7`.
+        tie: a `-` follows it (in many books also a slur to another pitch).
+    """
+
+    pitches: tuple[int, ...]
+    duration: Fraction
+    chord_symbol: str | None = None
+    tie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What stands between two bar lines of one voice.
+
+    Attributes:
+        notes: notes and rests in order; grace notes are not among them.
+        duration: sum of the notes' durations.
+        voice: name of its voice; `1` when the tune names none.
+        metre: length of a full bar at its start; None in free metre.
+        key: key in force at its start.
+        line: line in the tune's text where it starts, from 1.
+        text: its ABC source, without the bar lines.
+        opens_repeat: a `|:` stands before it.
+        closes_repeat: a `:|` stands behind it.
+        opens_section: the tune, a repeat, a double bar or an ending starts with it.
+        closes_section: the tune, a repeat, a double bar or an ending ends with it.
+        ending: variant ending that starts with it, such as `1` or `1,3`; otherwise empty.
+    """
+
+    notes: tuple[Note, ...]
+    duration: Fraction
+    voice: str
+    metre: Fraction | None
+    key: Key
+    line: int
+    text: str
+    opens_repeat: bool
+    closes_repeat: bool
+    opens_section: bool
+    closes_section: bool
+    ending: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """One tune, read.
+
+    Attributes:
+        header: field letter -> value, from the lines up to `K:`; the first `T:`, the last others.
+        metre: length of a full bar at the start; None in free metre.
+        metre_text: `4/4`, `2/2` (also for `C` and `C|`), `none`.
+        unit_length: what a note without a number lasts, as a fraction of a whole note.
+        key: key at the start.
+        bars: bars of all voices in the order in which they end.
+        source: the text that was read, one field a line.
+    """
+
+    header: Mapping[str, str]
+    metre: Fraction | None
+    metre_text: str
+    unit_length: Fraction
+    key: Key
+    bars: tuple[Bar, ...]
+    source: str
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of the voices in the order of their first bar."""
+        return tuple(dict.fromkeys(bar.voice for bar in self.bars))
+
+    def voice(self, name: str | None = None) -> tuple[Bar, ...]:
+        """Return the bars of one voice; of the first when no name is given."""
+        wanted = self.bars[0].voice if name is None else name
+        return tuple(bar for bar in self.bars if bar.voice == wanted)
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A tune as it stands in a book, from its `X:` line to the blank line behind it.
+
+    Attributes:
+        text: its lines, unread.
+        number: value of `X:` as written.
+        file: the book.
+        line: line of `X:` in the book, from 1.
+    """
+
+    text: str
+    number: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Something in a book that cannot be a tune; attributes as in `Tune`.
+
+    Attributes:
+        reason: why.
+        excerpt: how it starts, at most 200 characters.
+    """
+
+    file: str
+    number: str
+    line: int
+    reason: str
+    excerpt: str

@@ -1,0 +1,154 @@
+"""What note tokens mean under one key and one unit length, remembered.
+
+A tune repeats itself and tunes resemble each other, so the meaning of a token, and the notes of a
+whole bar, are worked out once per key and unit length. Time is counted in integer ticks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+
+from musicllm.music.abc.keys import LETTERS, NATURALS, Key
+from musicllm.music.abc.limits import AbcError, Limits, shorten
+from musicllm.music.abc.model import Note
+from musicllm.music.abc.tokens import CHORD, LENGTH, NOTE, bare_chord
+
+TICKS = 2**12 * 3**3 * 5 * 7 * 11 * 13
+"""Ticks in a whole note: 1/4096 notes and tuplets of 3, 5, 7, 9, 11 and 13 are whole numbers."""
+
+_MAX_REMEMBERED = 50_000
+_ALTER = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """One note, chord or rest token.
+
+    Attributes:
+        heads: (step 0 to 6 from C, MIDI number without accidental, written accidental or None).
+        ticks: its length before tuplets and broken rhythm.
+        tie: a `-` follows it.
+    """
+
+    heads: tuple[tuple[int, int, int | None], ...]
+    ticks: int
+    tie: bool
+
+
+@dataclass(slots=True)
+class Phrase:
+    """The notes of a bar's text, when nothing before or after the bar matters to them."""
+
+    notes: tuple[Note, ...]
+    ticks: int
+
+
+@dataclass(slots=True)
+class Reader:
+    """The memory for one key, unit length and kind of metre.
+
+    Attributes:
+        key: signature that notes without accidental follow.
+        unit: ticks of a note without a number.
+        compound: metre in which `(5`, `(7` and `(9` mean 3 beats' worth.
+        limits: what to refuse.
+        atoms: token -> its meaning.
+        phrases: text of a bar -> its notes.
+    """
+
+    key: Key
+    unit: int
+    compound: bool
+    limits: Limits
+    atoms: dict[str, Atom] = field(default_factory=dict)
+    phrases: dict[str, Phrase] = field(default_factory=dict)
+
+    def atom(self, token: str) -> Atom:
+        """Work out a token that starts as a note, rest or chord does.
+
+        Raises:
+            AbcError: it is none, or its length or octave is absurd.
+        """
+        atom = self._chord(token) if token[0] == "[" else self._note(token)
+        if len(self.atoms) >= _MAX_REMEMBERED:
+            self.atoms.clear()
+        self.atoms[token] = atom
+        return atom
+
+    def remember(self, text: str, notes: tuple[Note, ...], ticks: int) -> None:
+        """Keep the notes of a bar's text."""
+        if len(self.phrases) >= _MAX_REMEMBERED:
+            self.phrases.clear()
+        self.phrases[text] = Phrase(notes, ticks)
+
+    def _note(self, token: str) -> Atom:
+        found = NOTE.fullmatch(token)
+        if found is None or found[1] not in _ALTER:
+            raise AbcError(f'"{shorten(token)}" is no note')
+        sign, letter, octave, length, tie = found.groups()
+        ticks = self._ticks(length, self.unit, token)
+        if letter in "zx":
+            return Atom((), ticks, False)
+        if len(octave) > self.limits.max_octave_marks:
+            raise AbcError(
+                f'"{shorten(token)}" has more than {self.limits.max_octave_marks} octave marks'
+            )
+        step = LETTERS.index(letter.upper())
+        height = (
+            60 + NATURALS[step] + 12 * (letter.islower() + octave.count("'") - octave.count(","))
+        )
+        return Atom(((step, height, _ALTER[sign]),), ticks, bool(tie))
+
+    def _chord(self, token: str) -> Atom:
+        found = CHORD.fullmatch(token)
+        if found is None:
+            raise AbcError(f'"{shorten(token)}" is no chord')
+        inner = [self._note(note[0]) for note in NOTE.finditer(bare_chord(found[1]))]
+        if not inner:
+            raise AbcError(f'chord "{shorten(token)}" has no notes')
+        heads = tuple(head for atom in inner for head in atom.heads)
+        tie = bool(found[3]) or any(atom.tie for atom in inner)
+        return Atom(heads, self._ticks(found[2], inner[0].ticks, token), tie)
+
+    def _ticks(self, length: str, unit: int, token: str) -> int:
+        """Multiply a unit by a length such as `3/2`, `/` or `//`."""
+        if not length:
+            return unit
+        found = LENGTH.fullmatch(length)
+        if found is None:
+            raise AbcError(f'"{shorten(token)}" has no valid length')
+        times, slashes, parts = found.groups()
+        if len(times) > 4 or len(parts) > 4 or len(slashes) > 6 or (parts and len(slashes) != 1):
+            raise AbcError(f'"{shorten(token)}" has an absurd length')
+        divisor = int(parts) if parts else 2 ** len(slashes)
+        multiple = int(times) if times else 1
+        if divisor == 0 or multiple == 0:
+            raise AbcError(f'"{shorten(token)}" has a length of {multiple}/{divisor}')
+        ticks, rest = divmod(unit * multiple, divisor)
+        if rest:
+            raise AbcError(f'"{shorten(token)}" divides a note by {divisor}')
+        if ticks > self.limits.max_note_wholes * TICKS:
+            raise AbcError(
+                f'"{shorten(token)}" is longer than {self.limits.max_note_wholes} whole notes'
+            )
+        return ticks
+
+
+@lru_cache(maxsize=256)
+def reader_for(key: Key, unit_length: Fraction, compound: bool, limits: Limits) -> Reader:
+    """Return the shared memory for this key, unit length and kind of metre."""
+    return Reader(key, int(unit_length * TICKS), compound, limits)
+
+
+@lru_cache(maxsize=65_536)
+def make_note(pitches: tuple[int, ...], ticks: int, chord_symbol: str | None, tie: bool) -> Note:
+    """Return the note; equal notes are one object."""
+    return Note(pitches, duration_of(ticks), chord_symbol, tie)
+
+
+@lru_cache(maxsize=65_536)
+def duration_of(ticks: int) -> Fraction:
+    """Return ticks as a fraction of a whole note."""
+    return Fraction(ticks, TICKS)

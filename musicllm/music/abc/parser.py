@@ -1,0 +1,274 @@
+"""Reads ABC 2.1 into a `Score`, or says where the text breaks the rules.
+
+Accepted: header and inline fields, repeats and endings, tuplets, broken rhythm, ties, slurs,
+chords, grace notes, chord symbols, annotations, decorations, rests, several voices, all keys and
+metres of the standard. Read over: lyrics, comments, directives, layout. Refused with a reason:
+characters that ABC does not know, voice overlays (`&`), microtones, and everything beyond
+`Limits`. Time grows linearly with the text; nothing is expanded (repeats are not unrolled).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import islice
+from typing import TypeVar
+
+from musicllm.music.abc.keys import parse_key
+from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits, shorten
+from musicllm.music.abc.model import Bar, Score
+from musicllm.music.abc.notes import TICKS, Atom
+from musicllm.music.abc.source import (
+    Line,
+    Source,
+    default_unit_length,
+    parse_metre,
+    parse_unit_length,
+    read_source,
+)
+from musicllm.music.abc.tokens import (
+    CHORD_SYMBOL,
+    GRACE,
+    IGNORED,
+    SEGMENT,
+    TOKEN,
+    BarLine,
+    read_bar_line,
+)
+from musicllm.music.abc.voice import Voice
+
+_END = BarLine(closes_repeat=False, opens_repeat=False, section=True, ending="", final=True)
+_USUAL_Q = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+_T = TypeVar("_T")
+_INLINE = re.compile(r"\[[A-Za-z]:")
+
+
+def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Score:
+    """Read one tune.
+
+    Args:
+        text: from `X:` to the tune's end; the single-line form is unfolded first. Lines in errors
+            and bars count from 1 in the unfolded text, which the score keeps as `source`.
+        limits: sizes to refuse.
+
+    Raises:
+        AbcError: the text is not valid ABC, has no notes, or passes a limit.
+    """
+    return _Parser(read_source(text, limits), limits).read()
+
+
+def chord_symbol(quoted: str) -> str | None:
+    """Return the chord in a token such as `"Am"`; None for annotations and fingerings."""
+    text = quoted[1:-1].replace(" ", "").replace("♯", "#").replace("♭", "b")
+    return text if CHORD_SYMBOL.fullmatch(text) else None
+
+
+class _Parser:
+    """One tune being read."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source = source
+        self.limits = limits
+        self.bars: list[Bar] = []
+        self.key = self._header_value("K", parse_key)
+        if "M" not in source.header:
+            raise AbcError('the tune has no "M:" line; free metre is written "M:none"')
+        self.metre, self.metre_text, self.compound = self._header_value("M", parse_metre)
+        self.unit_length: Fraction = (
+            self._header_value("L", parse_unit_length)
+            if "L" in source.header
+            else default_unit_length(self.metre)
+        )
+        self.voices: dict[str, Voice] = {}
+        self.voice = self._enter_voice("1", 1)
+
+    def read(self) -> Score:
+        """Read the whole body."""
+        for line in self.source.body:
+            if line.field:
+                self._field(line.field, line.text, line.number)
+            else:
+                self._music(line)
+        for voice in self.voices.values():
+            voice.close(_END, self.bars)
+        if not any(note.pitches for bar in self.bars for note in bar.notes):
+            raise AbcError("the tune has no notes")
+        return Score(
+            {letter: value for letter, (value, _) in self.source.header.items()},
+            self.metre,
+            self.metre_text,
+            self.unit_length,
+            self.key,
+            tuple(self.bars),
+            self.source.text,
+        )
+
+    def _header_value(self, letter: str, read: Callable[[str], _T]) -> _T:
+        value, line = self.source.header[letter]
+        try:
+            return read(value)
+        except AbcError as error:
+            raise AbcError(error.reason, line) from None
+
+    def _enter_voice(self, value: str, line: int) -> Voice:
+        name = (value.split() or [""])[0]
+        if not name or len(name) > 32:
+            raise AbcError(f'"V:{shorten(value)}" names no voice', line)
+        if name not in self.voices:
+            if list(self.voices) == ["1"] and self._is_untouched(self.voices["1"]):
+                self.voices.clear()
+            if len(self.voices) >= self.limits.max_voices:
+                raise AbcError(f"more than {self.limits.max_voices} voices", line)
+            self.voices[name] = Voice(
+                name, self.key, self.unit_length, self.metre, self.compound, self.limits
+            )
+        return self.voices[name]
+
+    @staticmethod
+    def _is_untouched(voice: Voice) -> bool:
+        return voice.last_bar < 0 and not voice.notes
+
+    def _field(self, letter: str, value: str, line: int) -> None:
+        """Obey a field in the body; those that change no note are read over."""
+        voice = self.voice
+        try:
+            if letter == "V":
+                self.voice = self._enter_voice(value, line)
+            elif letter == "K":
+                voice.key = parse_key(value)
+            elif letter == "L":
+                voice.unit_length = parse_unit_length(value)
+            elif letter == "M":
+                voice.metre, _, voice.compound = parse_metre(value)
+        except AbcError as error:
+            raise AbcError(error.reason, line) from None
+        voice.retune()
+
+    def _music(self, line: Line) -> None:
+        """Read a line of music, bar by bar."""
+        for found in SEGMENT.finditer(line.text):
+            content, stroke = found.groups()
+            text = content.strip()
+            if text:
+                self._segment(text, line, found.start() + content.index(text[0]), bool(stroke))
+            if stroke:
+                self._close(stroke, line.number, found.start(2) + 1)
+
+    def _close(self, stroke: str, line: int, column: int) -> None:
+        try:
+            bar_line = read_bar_line(stroke, self.limits)
+        except AbcError as error:
+            raise AbcError(error.reason, line, column) from None
+        self.voice.close(bar_line, self.bars)
+        if len(self.bars) > self.limits.max_bars:
+            raise AbcError(f"more than {self.limits.max_bars:,} bars", line)
+
+    def _segment(self, text: str, line: Line, start: int, closed: bool) -> None:
+        """Read what stands between two bar lines, or the part of it on this line."""
+        voice = self.voice
+        voice.text = f"{voice.text} {text}" if voice.text else text
+        voice.line = voice.line or line.number
+        alone = closed and voice.is_plain
+        if alone and (phrase := voice.reader.phrases.get(text)) is not None:
+            voice.take(phrase.notes, phrase.ticks)
+            return
+        reader = voice.reader
+        self._tokens(text, line.number, start)
+        notes, ticks = self.voice.settle()
+        if closed:
+            voice.accidentals.clear()
+        if alone and voice.is_plain and "[" not in text and "Z" not in text and "X" not in text:
+            reader.remember(text, notes, ticks)
+
+    def _tokens(self, text: str, line: int, start: int) -> None:
+        index = 0
+        try:
+            for index, token in enumerate(TOKEN.findall(text)):  # noqa: B007
+                atom = self.voice.reader.atoms.get(token)
+                if atom is not None:
+                    self.voice.add(atom)
+                else:
+                    self._token(token, text, line)
+        except AbcError as error:
+            if error.line is not None:
+                raise
+            found = next(islice(TOKEN.finditer(text), index, None))
+            raise AbcError(error.reason, line, start + found.start(1) + 1) from None
+
+    def _token(self, token: str, text: str, line: int) -> None:
+        """Obey a token that is not yet known as a note."""
+        first = token[0]
+        if first in "^_=ABCDEFGabcdefgzx" and len(token.strip("^_=")) > 0:
+            self.voice.add(self.voice.reader.atom(token))
+        elif first == "[":
+            self._bracket(token, text, line)
+        elif first == '"':
+            self._quoted(token, text)
+        elif first == "(" and len(token) > 1:
+            self._tuplet(token)
+        elif first in "<>":
+            self._broken(token)
+        elif first == "{":
+            self._grace(token, text)
+        elif first in "ZX":
+            self._rest_bars(token, line)
+        elif first == "-":
+            self.voice.tie_last()
+        elif first == "&":
+            raise AbcError('voice overlays ("&") are not supported; use a second "V:"')
+        elif first not in IGNORED:
+            raise AbcError(f'"{first}" is not an ABC character here')
+
+    def _bracket(self, token: str, text: str, line: int) -> None:
+        if token == "[":
+            raise AbcError(f'chord "{shorten(text[text.rindex("[") :])}" is never closed')
+        if _INLINE.match(token):
+            self._field(token[1], token[3:-1].strip(), line)
+        else:
+            self.voice.add(self.voice.reader.atom(token))
+
+    def _quoted(self, token: str, text: str) -> None:
+        if len(token) < 2:
+            raise AbcError(f"quoted text {shorten(text[text.rindex(chr(34)) :])} is never closed")
+        self.voice.chord_symbol = chord_symbol(token) or self.voice.chord_symbol
+
+    def _grace(self, token: str, text: str) -> None:
+        if token == "{":
+            raise AbcError(f'grace notes "{shorten(text[text.rindex("{") :])}" are never closed')
+        if not GRACE.fullmatch(token):
+            raise AbcError(f'"{shorten(token)}" holds no grace notes')
+
+    def _tuplet(self, token: str) -> None:
+        numbers = (token[1:] + "::").split(":")[:3]
+        if any(len(n) > 3 or (n and not 1 <= int(n) <= self.limits.max_tuplet) for n in numbers):
+            raise AbcError(f'tuplet "{shorten(token)}" is absurd')
+        p = int(numbers[0])
+        usual = _USUAL_Q.get(p, 3 if self.voice.compound else 2)
+        if p == 1 or (not numbers[1] and p > 9):
+            raise AbcError(f'tuplet "{shorten(token)}" is absurd')
+        if self.voice.tuplet:
+            raise AbcError(f'tuplet "{token}" starts inside another')
+        self.voice.tuplet = (p, int(numbers[1] or usual), int(numbers[2] or p))
+
+    def _broken(self, token: str) -> None:
+        count = len(token)
+        if count > 3 or token != token[0] * count:
+            raise AbcError(f'broken rhythm "{shorten(token)}" is absurd')
+        long, short, whole = 2 ** (count + 1) - 1, 1, 2**count
+        before, after = (long, short) if token[0] == ">" else (short, long)
+        self.voice.lengthen_last(before, whole)
+        self.voice.broken = (after, whole)
+
+    def _rest_bars(self, token: str, line: int) -> None:
+        """Append the bars of a rest such as `Z4`; the bar line behind it closes the last."""
+        voice = self.voice
+        if len(token) > 5 or token[1:] == "0" or int(token[1:] or 1) > self.limits.max_bars:
+            raise AbcError(f'"{shorten(token)}" rests for an absurd number of bars')
+        ticks = int((voice.metre or Fraction(1)) * TICKS)
+        for remaining in range(int(token[1:] or 1), 0, -1):
+            voice.add(Atom((), ticks, False))
+            if remaining > 1:
+                voice.settle()
+                self._close("|", line, 1)
+                voice.text, voice.line = token, line

@@ -1,0 +1,177 @@
+"""From a tune's text to its header fields and its lines of music.
+
+Comments, `%%` directives, lyrics and text fields end here: nothing behind this module can be made
+to include a file or to run a directive. Also `unfold`, which puts a tune that stands on one line,
+as ChatMusician and MusicPile write it, on lines of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from musicllm.music.abc.limits import AbcError, Limits, shorten
+
+_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
+_END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
+_FOLDED = re.compile(r"X:\s*\d*[^\n]*?\s[A-Za-z]:\s*\S")
+_NEXT_FIELD = re.compile(r"\s+(?=[A-JL-Zmr]:[^|:\s]|K:)")
+_FOLDED_KEY = re.compile(
+    r"K:\s*(?:none\b|H[Pp]\b|[A-G][#b]?\s*"
+    r"(?:(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z]))?)"
+)
+_FOLDED_BODY_FIELD = re.compile(r"(?:^|\s+)([VMKLPQ]:[^\s|:]+)\s+")
+_METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
+MUSICAL_FIELDS = frozenset("KLMV")
+"""Fields that change what follows when they stand in the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the body.
+
+    Attributes:
+        number: line in the tune's text, from 1.
+        field: K, L, M or V; empty for a line of music.
+        text: the field's value or the music, without its comment.
+    """
+
+    number: int
+    field: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tune's text, taken apart.
+
+    Attributes:
+        text: the text that the line numbers refer to.
+        header: field letter -> (value, line).
+        body: what follows the `K:` line.
+    """
+
+    text: str
+    header: dict[str, tuple[str, int]]
+    body: tuple[Line, ...]
+
+
+def unfold(text: str) -> str:
+    """Return a tune with each header field, and the body, on lines of its own.
+
+    A tune in the single-line form (`X:1 L:1/8 M:2/4 K:G G2BG | ...`) is taken apart; other text
+    comes back as it is. End-of-text marks such as `</s>` go either way, as do blanks at both ends.
+    """
+    text = _END_OF_TEXT.sub(" ", text).strip() if "<" in text else text.strip()
+    if not _FOLDED.match(text):
+        return text
+    key = _FOLDED_KEY.search(text)
+    if key is None:
+        return text
+    header = _NEXT_FIELD.sub("\n", text[: key.start()].rstrip())
+    body = _FOLDED_BODY_FIELD.sub(r"\n\1\n", text[key.end() :].strip())
+    return "\n".join([header, key.group().strip(), *body.strip().split("\n")])
+
+
+def read_source(text: str, limits: Limits) -> Source:
+    """Take a tune's text apart.
+
+    Raises:
+        AbcError: too long, no `K:` line, or a header line that is no field.
+    """
+    if len(text) > limits.max_tune_chars:
+        raise AbcError(f"the tune is longer than {limits.max_tune_chars:,} characters")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = unfold(text)
+    lines = iter(enumerate(text.split("\n"), start=1))
+    header = _read_header(lines, limits)
+    body = list(_read_body(lines, limits))
+    while body and body[0].field in ("L", "M") and body[0].field not in header:
+        late = body.pop(0)
+        header[late.field] = (late.text, late.number)
+    return Source(text, header, tuple(body))
+
+
+def _content(number: int, line: str, limits: Limits) -> str:
+    """Return a line without its comment."""
+    if len(line) > limits.max_line_chars:
+        raise AbcError(f"longer than {limits.max_line_chars:,} characters", number)
+    return line.partition("%")[0].rstrip() if "%" in line else line.rstrip()
+
+
+def _read_header(lines: Iterator[tuple[int, str]], limits: Limits) -> dict[str, tuple[str, int]]:
+    header: dict[str, tuple[str, int]] = {}
+    for number, line in lines:
+        content = _content(number, line, limits)
+        if not content:
+            if line.strip():
+                continue
+            raise AbcError('a blank line ends the header before its "K:" line', number)
+        found = _FIELD.match(content)
+        if found is None:
+            raise AbcError(f'"{shorten(content)}" is no header field, and no "K:" came yet', number)
+        letter, value = found.groups()
+        if letter != "T" or letter not in header:
+            header[letter] = (value.strip(), number)
+        if letter == "K":
+            return header
+    raise AbcError('the tune has no "K:" line')
+
+
+def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Line]:
+    ended = 0
+    for number, line in lines:
+        content = _content(number, line, limits)
+        if not content:
+            ended = ended or (0 if line.strip() else number)
+            continue
+        if ended:
+            raise AbcError("a blank line ends the tune, but more text follows", ended)
+        found = _FIELD.match(content)
+        if found is None:
+            yield Line(number, "", content)
+        elif found[1] in MUSICAL_FIELDS:
+            yield Line(number, found[1], found[2].strip())
+
+
+@lru_cache(maxsize=4096)
+def parse_metre(value: str) -> tuple[Fraction | None, str, bool]:
+    """Read the value of an `M:` field: bar length, normal spelling, and whether it is compound.
+
+    Raises:
+        AbcError: it names no metre, or one above 64 beats or below a 64th.
+    """
+    text = value.strip()
+    if text in ("C", "C|"):
+        return Fraction(1), "4/4" if text == "C" else "2/2", False
+    if text.lower() == "none":
+        return None, "none", False
+    found = _METRE.fullmatch(text)
+    beats = sum(int(n) for n in found[1].split("+")) if found else 0
+    unit = int(found[2]) if found else 0
+    if not 1 <= beats <= 64 or unit not in (1, 2, 4, 8, 16, 32, 64):
+        raise AbcError(f'"M:{shorten(value)}" names no metre')
+    return Fraction(beats, unit), f"{beats}/{unit}", unit >= 4 and beats in (6, 9, 12)
+
+
+@lru_cache(maxsize=4096)
+def parse_unit_length(value: str) -> Fraction:
+    """Read the value of an `L:` field, between 1 and 1/64.
+
+    Raises:
+        AbcError: it names no note length.
+    """
+    found = re.fullmatch(r"1(?:\s*/\s*(1|2|4|8|16|32|64))?", value.strip())
+    if found is None:
+        raise AbcError(f'"L:{shorten(value)}" names no note length from 1 to 1/64')
+    return Fraction(1, int(found[1] or 1))
+
+
+def default_unit_length(metre: Fraction | None) -> Fraction:
+    """Return the note length of a tune without `L:` (ABC 2.1, section 3.1.7)."""
+    short = metre is not None and metre < Fraction(3, 4)
+    return Fraction(1, 16) if short else Fraction(1, 8)

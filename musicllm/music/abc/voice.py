@@ -1,0 +1,184 @@
+"""The state of one voice while its tune is read: what is in force, and the bar in progress.
+
+Accidentals hold for their letter in every octave until the bar line (the default of ABC 2.1,
+section 11.3); a tie carries them over the bar line to a note without its own. Accidentals of grace
+notes hold for the grace notes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from musicllm.music.abc.keys import Key
+from musicllm.music.abc.limits import AbcError, Limits
+from musicllm.music.abc.model import Bar, Note
+from musicllm.music.abc.notes import Atom, Reader, duration_of, make_note, reader_for
+from musicllm.music.abc.tokens import BarLine
+
+
+@dataclass(slots=True)
+class Draft:
+    """A note whose length may still change."""
+
+    pitches: tuple[int, ...]
+    ticks: int
+    chord_symbol: str | None
+    tie: bool
+
+
+@dataclass(slots=True)
+class Voice:
+    """One voice in progress."""
+
+    name: str
+    key: Key
+    unit_length: Fraction
+    metre: Fraction | None
+    compound: bool
+    limits: Limits
+    reader: Reader = field(init=False)
+    began: tuple[Fraction | None, Key] = field(init=False)
+    drafts: list[Draft] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    ticks: int = 0
+    text: str = ""
+    line: int = 0
+    accidentals: dict[int, int] = field(default_factory=dict)
+    odd: dict[int, int] = field(default_factory=dict)
+    held: dict[int, int] = field(default_factory=dict)
+    chord_symbol: str | None = None
+    broken: tuple[int, int] | None = None
+    tuplet: tuple[int, int, int] | None = None
+    opened: BarLine | None = None
+    last_bar: int = -1
+
+    def __post_init__(self) -> None:
+        self.retune()
+
+    def retune(self) -> None:
+        """Follow a change of key, unit length or metre."""
+        self.reader = reader_for(self.key, self.unit_length, self.compound, self.limits)
+        if not self.notes and not self.drafts:
+            self.began = (self.metre, self.key)
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing from before changes the notes to come."""
+        return not (
+            self.accidentals or self.held or self.chord_symbol or self.broken or self.tuplet
+        )
+
+    def add(self, atom: Atom) -> None:
+        """Append a note, chord or rest to the bar.
+
+        Raises:
+            AbcError: it is outside MIDI's range or too short to count.
+        """
+        ticks = atom.ticks
+        if self.broken:
+            ticks = scaled(ticks, *self.broken)
+            self.broken = None
+        if self.tuplet:
+            p, q, left = self.tuplet
+            ticks = scaled(ticks, q, p)
+            self.tuplet = (p, q, left - 1) if left > 1 else None
+        self.drafts.append(Draft(self._sound(atom), ticks, self.chord_symbol, atom.tie))
+        self.chord_symbol = None
+
+    def _sound(self, atom: Atom) -> tuple[int, ...]:
+        signature, accidentals, held = self.reader.key.signature, self.accidentals, self.held
+        pitches: list[int] = []
+        odd: dict[int, int] = {}
+        for step, height, written in atom.heads:
+            if written is not None:
+                alter = accidentals[step] = written
+            elif height in held:
+                alter = held[height]
+            else:
+                alter = accidentals.get(step, signature[step])
+            pitches.append(height + alter)
+            if alter != signature[step]:
+                odd[height] = alter
+        self.odd = odd
+        self.held = odd if atom.tie else {}
+        if pitches and not (min(pitches) >= 0 and max(pitches) <= 127):
+            raise AbcError("the note is outside MIDI's range of 0 to 127")
+        return tuple(pitches)
+
+    def lengthen_last(self, times: int, divisor: int) -> None:
+        """Apply broken rhythm to the note before the sign."""
+        if not self.drafts:
+            raise AbcError("broken rhythm has no note before it")
+        self.drafts[-1].ticks = scaled(self.drafts[-1].ticks, times, divisor)
+
+    def tie_last(self) -> None:
+        """Tie the note before a `-` that stands alone; one at a bar's start means nothing."""
+        if self.drafts:
+            self.drafts[-1].tie = True
+            self.held = self.odd
+
+    def settle(self) -> tuple[tuple[Note, ...], int]:
+        """Turn the drafts into notes of the bar; return them and their ticks."""
+        notes = tuple(make_note(d.pitches, d.ticks, d.chord_symbol, d.tie) for d in self.drafts)
+        ticks = sum(draft.ticks for draft in self.drafts)
+        self.drafts.clear()
+        self.take(notes, ticks)
+        return notes, ticks
+
+    def take(self, notes: tuple[Note, ...], ticks: int) -> None:
+        """Append finished notes to the bar."""
+        self.notes.extend(notes)
+        self.ticks += ticks
+
+    def close(self, bar_line: BarLine, bars: list[Bar]) -> None:
+        """End the bar at a bar line and append it to `bars`, unless it is empty."""
+        self.accidentals.clear()
+        if self.notes:
+            self._append(bar_line, bars)
+        elif self.last_bar >= 0 and bar_line.section:
+            last = bars[self.last_bar]
+            bars[self.last_bar] = replace(
+                last,
+                closes_repeat=last.closes_repeat or bar_line.closes_repeat,
+                closes_section=True,
+            )
+        if self.opened is None or self.notes:
+            self.opened = bar_line
+        else:
+            self.opened = self.opened.joined(bar_line)
+        self.notes.clear()
+        self.ticks, self.text, self.line = 0, "", 0
+        self.began = (self.metre, self.key)
+
+    def _append(self, bar_line: BarLine, bars: list[Bar]) -> None:
+        opened = self.opened
+        first = self.last_bar < 0
+        self.last_bar = len(bars)
+        bars.append(
+            Bar(
+                tuple(self.notes),
+                duration_of(self.ticks),
+                self.name,
+                *self.began,
+                self.line,
+                self.text,
+                opened is not None and opened.opens_repeat,
+                bar_line.closes_repeat,
+                first or (opened is not None and opened.section),
+                bar_line.section,
+                opened.ending if opened is not None else "",
+            )
+        )
+
+
+def scaled(ticks: int, times: int, divisor: int) -> int:
+    """Multiply ticks by a fraction.
+
+    Raises:
+        AbcError: the result is no whole number of ticks.
+    """
+    result, rest = divmod(ticks * times, divisor)
+    if rest or not result:
+        raise AbcError("the note is too short to count")
+    return result
