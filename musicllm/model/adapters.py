@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 
 if TYPE_CHECKING:
@@ -41,13 +41,12 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
     if spec.kind != "lora":
         assert spec.kind in ("full", "none"), f"adapter kind {spec.kind!r} passed the checks"
         return model.requires_grad_(spec.kind == "full")
-    _check_targets(model, spec)
+    check_targets(model, spec)
     if spec.quantization is not None:
         _prepare_quantized(model)
     from peft import get_peft_model
 
-    with torch.random.fork_rng(), quiet_peft():
-        torch.manual_seed(seed)
+    with seeded(seed, model.device), quiet_peft():
         adapted: PeftModel = get_peft_model(model, _lora_config(model, spec))
     for parameter in adapted.parameters():
         if parameter.requires_grad:
@@ -112,33 +111,26 @@ def is_tied(model: PreTrainedModel) -> bool:
     return bool(model.config.tie_word_embeddings)
 
 
-def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
-    from peft import LoraConfig
+def trained_whole(model: PreTrainedModel, spec: AdapterSpec) -> list[nn.Module]:
+    """Return the modules whose own weights LoRA's run trains: the embeddings, the head, or both.
 
-    whole = set()
-    if spec.train_embeddings or (spec.train_output_head and is_tied(model)):
-        whole.add(_name_of(model, model.get_input_embeddings()))
-    if spec.train_output_head and not is_tied(model):
-        whole.add(_name_of(model, model.get_output_embeddings()))
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=spec.r,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        target_modules=list(spec.target_modules),
-        modules_to_save=sorted(whole) or None,
-        use_dora=spec.use_dora,
-        ensure_weight_tying=bool(whole) and is_tied(model),
-    )
+    A tied pair is one matrix, and the embeddings stand for it.
+    """
+    tied = is_tied(model)
+    chosen: list[nn.Module] = []
+    if spec.train_embeddings or (spec.train_output_head and tied):
+        chosen.append(model.get_input_embeddings())
+    if spec.train_output_head and not tied:
+        chosen.append(model.get_output_embeddings())
+    return chosen
 
 
-def _name_of(model: nn.Module, wanted: nn.Module) -> str:
-    """Return the last part of a module's name, as PEFT wants it."""
-    names = (name for name, module in model.named_modules() if module is wanted)
-    return str(next(names)).split(".")[-1]
+def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
+    """Refuse targets of LoRA that are not there, are tied, or would be trained twice.
 
-
-def _check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
+    Raises:
+        ConfigError: with one problem for every such target.
+    """
     linear = {
         name.split(".")[-1]
         for name, module in model.named_modules()
@@ -161,6 +153,28 @@ def _check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
         problems.append(Problem("adapter.targets", target, rule, fix))
     if problems:
         raise ConfigError(problems)
+
+
+def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
+    from peft import LoraConfig
+
+    whole = {_name_of(model, module) for module in trained_whole(model, spec)}
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=spec.r,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(spec.target_modules),
+        modules_to_save=sorted(whole) or None,
+        use_dora=spec.use_dora,
+        ensure_weight_tying=bool(whole) and is_tied(model),
+    )
+
+
+def _name_of(model: nn.Module, wanted: nn.Module) -> str:
+    """Return the last part of a module's name, as PEFT wants it."""
+    names = (name for name, module in model.named_modules() if module is wanted)
+    return str(next(names)).split(".")[-1]
 
 
 def _prepare_quantized(model: PreTrainedModel) -> None:

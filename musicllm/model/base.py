@@ -6,6 +6,9 @@ attaches adapters (`adapters`) or converts packaged weights (`packaged`).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +75,7 @@ def build(
 ) -> PreTrainedModel:
     """Make a model with random weights; they depend on `seed` alone.
 
-    Special token ids are left unset: they belong to the tokenizer, which the caller has.
+    Special token ids are left unset; see `adopt_special_tokens`.
 
     Args:
         spec: the architecture; `dtype` is that of the weights.
@@ -83,11 +86,24 @@ def build(
     varlen.register()
     config = architecture_of(spec, vocab_size=vocab_size)
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return AutoModelForCausalLM.from_config(
             config, dtype=getattr(torch, spec.dtype), attn_implementation=attention
         )
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Draw from `seed` inside the block; torch's global random state is left as it was.
+
+    Args:
+        seed: of what is drawn on the CPU and on `device`.
+        device: where else the block draws, if it is a CUDA device.
+    """
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
 
 
 def load(
@@ -117,8 +133,10 @@ def load(
             or there is nothing to quantize with.
     """
     varlen.register()
+    transformers.utils.logging.disable_progress_bar()
     options = _hub_options(revision, trust_remote_code)
     config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
+    config.name_or_path = str(path)
     if quantization is not None:
         options |= _quantized(quantization, dtype)
     try:
@@ -170,6 +188,14 @@ def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrain
         raise _unreadable(path, TOKENIZER_FILES, error) from error
 
 
+def adopt_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tell the model which ids begin, end and pad a text, so that its folder can stand alone."""
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        value = getattr(tokenizer, name)
+        setattr(model.config, name, value)
+        setattr(model.generation_config, name, value)
+
+
 def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
     """Compare an option's numbers, from which plans are made, with the real model's.
 
@@ -194,10 +220,17 @@ def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
             f"write {value}",
         )
         for name, value in real.items()
-        if getattr(spec, name) != value
+        if not _same(getattr(spec, name), value)
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def _same(planned: object, real: object) -> bool:
+    """Compare two numbers or names; some formats keep 1e-5 in float32."""
+    if isinstance(planned, float) and isinstance(real, float):
+        return math.isclose(planned, real, rel_tol=1e-6)
+    return planned == real
 
 
 def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any]:

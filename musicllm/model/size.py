@@ -1,0 +1,107 @@
+"""How many numbers a model has and how many are trained, counted before any weight exists.
+
+The model is laid out on torch's meta device: shapes without memory, without a download. LoRA is
+counted from the shapes of its targets. Bytes of activations and of a whole run are the plan's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from musicllm.model import adapters, base
+from musicllm.model.spec import AdapterSpec, ModelSpec
+
+TRAINED_BYTES = 12
+"""A trained number in a checkpoint: itself, and AdamW's two moments, each in float32."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of parameters; a matrix that is tied counts once.
+
+    Attributes:
+        num_parameters: of the base alone.
+        num_trainable: all of the base (`full`), or LoRA and the matrices trained beside it.
+        num_frozen: what stays as it is. LoRA leaves the whole base frozen, since PEFT trains
+            copies of the embeddings and the head, so `num_trainable + num_frozen` can exceed
+            `num_parameters`.
+        parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 when tied); and
+            adapter, which is LoRA's own.
+    """
+
+    num_parameters: int
+    num_trainable: int
+    num_frozen: int
+    parts: Mapping[str, int]
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Size of a checkpoint: `12 x num_trainable`; the frozen base is not in it."""
+        return TRAINED_BYTES * self.num_trainable
+
+
+def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = None) -> Size:
+    """Count without weights; takes about a second for 7 billion parameters.
+
+    LoRA on a linear layer is r x (inputs + outputs) numbers (arXiv 2106.09685), and DoRA one more
+    for every output (arXiv 2402.09353).
+
+    Args:
+        spec: the architecture.
+        adapter: what is trained.
+        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+
+    Raises:
+        ConfigError: as `adapters.attach` and `base.build`.
+    """
+    config = base.architecture_of(spec, vocab_size=vocab_size)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    parts = _parts(model)
+    whole = sum(parts.values())
+    if adapter.kind != "lora":
+        trained = whole if adapter.kind == "full" else 0
+        return Size(whole, trained, whole - trained, {**parts, "adapter": 0})
+    adapters.check_targets(model, adapter)
+    lora = sum(
+        _lora(module, adapter)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and name.split(".")[-1] in adapter.target_modules
+    )
+    copies = sum(
+        parameter.numel()
+        for module in adapters.trained_whole(model, adapter)
+        for parameter in module.parameters()
+    )
+    return Size(whole, lora + copies, whole, {**parts, "adapter": lora})
+
+
+def _lora(layer: nn.Linear, adapter: AdapterSpec) -> int:
+    assert adapter.r is not None, "LoRA without a rank passed the checks"
+    magnitudes = layer.out_features if adapter.use_dora else 0
+    return adapter.r * (layer.in_features + layer.out_features) + magnitudes
+
+
+def _parts(model: PreTrainedModel) -> dict[str, int]:
+    parts = dict.fromkeys(("embeddings", "attention", "mlp", "norms", "head"), 0)
+    for name, parameter in model.named_parameters():
+        parts[_part_of(name)] += parameter.numel()
+    return parts
+
+
+def _part_of(name: str) -> str:
+    marks = {
+        "norm": "norms",
+        "self_attn": "attention",
+        "mlp": "mlp",
+        "embed_tokens": "embeddings",
+        "lm_head": "head",
+    }
+    found = [part for mark, part in marks.items() if mark in name]
+    assert found, f"{name} belongs to no part of a model"
+    return found[0]
