@@ -26,8 +26,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+PLAIN_WIDTH = 160
+"""Columns of a table when the output is not a terminal."""
+
+
+def _console(stderr: bool) -> Console:
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if terminal else PLAIN_WIDTH
+    return Console(stderr=stderr, width=width, soft_wrap=True, highlight=False)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 PLAIN_INTERVAL_S = 15.0
 """Without a terminal a long step prints one line at most this often."""

@@ -1,0 +1,28 @@
+# Everything happens in .venv, installed from pyproject.toml with the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test lint check clean
+
+quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on two CPU cores
+	$(BIN)/python -m musicllm recipe=quickstart
+
+test: .venv/installed ## the test suite, without slow and GPU tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test ## what CI runs
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "musicllm needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean: ## the environment and caches; runs/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

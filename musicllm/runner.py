@@ -1,0 +1,176 @@
+"""Binds a configuration to a run folder and its inputs, and runs its stage once.
+
+What is complete is not made again; what was interrupted continues in the same folder. The result
+is summed up in the terminal and in `summary.json`, and `latest` beside the run folders names the
+newest complete one, so that other recipes find it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from musicllm import artifacts, console
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
+from musicllm.job import Job, public
+from musicllm.schema import Config
+from musicllm.stages import STAGES, WATCHING, artifact_kind
+
+Rows = Sequence[tuple[str, object]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        recipe: its name.
+        folder: the run folder.
+        up_to_date: nothing had to be done.
+        seconds: wall time of the stage.
+        metrics: flat numbers that the artifact recorded, for comparison tables.
+    """
+
+    recipe: str
+    folder: Path
+    up_to_date: bool
+    seconds: float
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_input(role: str, name: str, runs: Path) -> Artifact:
+    """Return the artifact that `inputs.<role>=<name>` means.
+
+    Args:
+        role: such as `corpus`.
+        name: a recipe, whose latest complete run is meant, a run folder, or an artifact's folder.
+        runs: folder of all runs.
+
+    Raises:
+        ArtifactError: there is none; the text says which command makes it.
+    """
+    pointer = runs / name / "latest"
+    folder = runs / name / pointer.read_text().strip() if pointer.is_file() else Path(name)
+    for candidate in (folder / "artifact", folder):
+        if (candidate / artifacts.MANIFEST).is_file():
+            return artifacts.read(candidate)
+    raise ArtifactError(
+        f"inputs.{role}={name}: neither a finished run of a recipe in {runs} nor a folder with an "
+        f"artifact; make it with: python -m musicllm recipe={name}"
+    )
+
+
+def bind(config: Config, recipe: str) -> Job:
+    """Return the job of a configuration.
+
+    Raises:
+        ArtifactError: an input is missing.
+        ConfigError: `name` belongs to a run with other settings.
+    """
+    runs = Path(config.paths.runs)
+    inputs = {role: find_input(role, name, runs) for role, name in config.inputs.items()}
+    identity = artifacts.fingerprint(
+        {
+            "task": config.task,
+            "settings": _settings(config),
+            "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
+        }
+    )
+    folder = runs / recipe / (config.name or identity)
+    _refuse_other_settings(folder, identity, config)
+    return Job(config, recipe, folder, artifact_kind(config), identity, inputs)
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Return the settings that decide the stage's result."""
+    values = public(config)
+    chosen = {key: _get(values, key) for key in STAGES[config.task].settings}
+    for key in WATCHING:
+        group, name = key.split(".")
+        if group in chosen:
+            del chosen[group][name]
+    return chosen
+
+
+def _get(values: Any, key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
+
+
+def _refuse_other_settings(folder: Path, identity: str, config: Config) -> None:
+    marker = folder / "fingerprint"
+    if marker.is_file() and marker.read_text().strip() != identity:
+        rule = f"is the name of a run with other settings or inputs ({folder})"
+        raise ConfigError(
+            [Problem("name", config.name, rule, "choose another name or delete the folder")]
+        )
+
+
+def run(config: Config, recipe: str) -> Outcome:
+    """Run the configured stage, or find that its artifact is complete.
+
+    Raises:
+        MusicLLMError: whatever the user can act on.
+    """
+    stage = STAGES[config.task]
+    if not stage.available:
+        raise NotAvailableError(
+            f"the stage {config.task} is not in this version of musicllm; "
+            f"recipe={recipe} composes and plans (stage=plan)"
+        )
+    job = bind(config, recipe)
+    console.heading(f"{recipe}: {config.description}")
+    if existing := job.existing():
+        console.say(f"up to date: {job.folder}")
+        return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
+    with _alone(job.folder):
+        return _make(job)
+
+
+def _make(job: Job) -> Outcome:
+    from omegaconf import OmegaConf
+
+    artifacts.write_text(job.folder / "fingerprint", job.fingerprint + "\n")
+    resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
+    artifacts.write_text(job.folder / "config.yaml", resolved)
+    started = time.monotonic()
+    rows: Rows = importlib.import_module(f"musicllm.stages.{job.config.task}").run(job)
+    seconds = time.monotonic() - started
+    made = job.existing()
+    assert made is not None, f"the stage {job.config.task} ended without its artifact"
+    metrics = made.facts.get("metrics", {})
+    _sum_up(job, rows, seconds)
+    return Outcome(job.recipe, job.folder, False, seconds, metrics)
+
+
+def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
+    summary = {
+        "recipe": job.recipe,
+        "task": job.config.task,
+        "seconds": round(seconds, 1),
+        "rows": [[label, str(value)] for label, value in rows],
+    }
+    artifacts.write_json(job.folder / "summary.json", summary)
+    artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
+    made = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
+    console.table("", ("", ""), [*rows, *made])
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run folder against a second process with the same command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ArtifactError(f"{folder} is in use by another process; wait for it") from None
+        yield

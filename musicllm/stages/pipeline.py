@@ -1,0 +1,90 @@
+"""Runs recipes one after the other, each in a process of its own.
+
+No step holds memory for the next, and each can be run alone with the command that is printed. A
+step whose artifact is complete costs only its composition here. Words of the command other than
+the recipe go to every step.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicllm import config as configuration
+from musicllm import console, runner
+from musicllm.checks import check
+from musicllm.errors import StageError
+from musicllm.schema import Config
+
+if TYPE_CHECKING:
+    from musicllm.cli import Command
+
+OWN = ("recipe", "stage", "task", "name", "steps")
+"""Words that are meant for the pipeline itself."""
+
+
+def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[str]:
+    """Return the command line of one step.
+
+    Args:
+        step: its recipe.
+        command: the pipeline's command, whose other words are passed on.
+        made: run folders of the steps before, by recipe; inputs are bound to them.
+    """
+    passed = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
+    words = [f"recipe={step}", *passed]
+    config, _ = configuration.load(words, command.folders)
+    bound = {
+        role: made[name]
+        for role, name in config.inputs.items()
+        if name in made and command.value(f"inputs.{role}") is None
+    }
+    words += [f"inputs.{role}={folder}" for role, folder in bound.items()]
+    return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
+
+
+def run(config: Config, recipe: str, command: Command) -> None:
+    """Run every step that is not up to date; the first failure stops the pipeline.
+
+    Raises:
+        StageError: a step failed, naming the command that continues.
+    """
+    started = time.monotonic()
+    made: dict[str, Path] = {}
+    rows = []
+    for number, step in enumerate(config.steps, 1):
+        console.say()
+        console.heading(f"[{number}/{len(config.steps)}] {step}")
+        folder, seconds = _step(step_words(step, command, made), command)
+        made[step] = folder
+        rows.append((step, "up to date" if seconds is None else f"{seconds:.1f} s", folder))
+    console.say()
+    total = f"{time.monotonic() - started:.1f} s"
+    console.table(f"{recipe}: {total}", ("step", "time", "where"), rows)
+    pages = sorted(made[config.steps[-1]].glob("*.html"))
+    for page in pages:
+        console.say(f"open {page}")
+
+
+def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
+    """Run one step unless it is up to date; return its run folder and its seconds."""
+    plain = [word for word in words if not word.startswith("--config-dir")]
+    config, recipe = configuration.load(plain, command.folders)
+    check(config)
+    job = runner.bind(config, recipe)
+    if job.existing():
+        console.say(f"up to date: {job.folder}")
+        return job.folder, None
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "musicllm", *words], check=False)
+    if done.returncode:
+        again = " ".join(["python -m musicllm", *words])
+        raise StageError(
+            f"{recipe} stopped with exit code {done.returncode}; what is complete is kept. "
+            f"The same command continues; this step alone: {again}"
+        )
+    return job.folder, time.monotonic() - started

@@ -1,0 +1,123 @@
+"""Says what a recipe would do, with numbers, before anything is downloaded or trained.
+
+No network, no GPU, no weights: parameters are counted from the model option's architecture
+numbers on the meta device. A prepared corpus, where there is one, gives its own row count.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicllm import config as configuration
+from musicllm import console, runner
+from musicllm.artifacts import Artifact
+from musicllm.checks import check
+from musicllm.errors import ArtifactError
+from musicllm.schema import Config
+from musicllm.stages import STAGES
+from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+
+if TYPE_CHECKING:
+    from musicllm.cli import Command
+
+Rows = list[tuple[str, object]]
+
+
+def show(config: Config, recipe: str, command: Command) -> None:
+    """Print the plan of a recipe; of a pipeline, that of every step."""
+    if config.task != "pipeline":
+        _show_one(config, recipe)
+        return
+    console.heading(f"{recipe}: {config.description}")
+    for step in config.steps:
+        words = [word for word in command.overrides if not word.startswith("recipe=")]
+        settings, _ = configuration.load([f"recipe={step}", *words], command.folders)
+        check(settings)
+        console.say()
+        _show_one(settings, step)
+
+
+def _show_one(config: Config, recipe: str) -> None:
+    console.heading(f"plan of {recipe}: {config.description}")
+    rows: Rows = [("task", f"{config.task}: {STAGES[config.task].summary}")]
+    if not STAGES[config.task].available:
+        rows.append(("", "not in this version of musicllm: it plans, but does not run"))
+    rows += [(f"reads {role}", _found(config, role)) for role in config.inputs]
+    rows += {"train": _training, "prepare": _preparation, "evaluate": _evaluation}.get(
+        config.task, _nothing
+    )(config)
+    rows.append(("settings from", config.source))
+    console.table("", ("", ""), rows)
+
+
+def _nothing(_: Config) -> Rows:
+    return []
+
+
+def _preparation(config: Config) -> Rows:
+    data = config.data
+    return [
+        ("corpus", f"{data.name} ({data.source}: {data.location or 'from the package or inputs'})"),
+        ("documents", _count(data.num_documents)),
+        ("tokens", _count(data.num_tokens)),
+        ("licence", data.licence),
+        ("rows", f"{data.row_former}, {data.max_length:,} tokens"),
+        ("tokenizer", data.tokenizer),
+    ]
+
+
+def _evaluation(config: Config) -> Rows:
+    return [
+        (
+            f"benchmark {name}",
+            f"{spec.kind}, {spec.num_questions or 'all'} questions, {spec.num_fewshot}-shot, "
+            f"from {spec.location or 'inputs'}",
+        )
+        for name, spec in config.benchmark.items()
+    ]
+
+
+def _training(config: Config) -> Rows:
+    from musicllm.model.size import count
+
+    corpus = _input(config, "corpus")
+    num_rows = corpus.facts["rows"]["train"] if corpus else None
+    plan = training_plan(config, num_rows)
+    size = count(model_spec(config), adapter_spec(config))
+    hardware = config.hardware
+    kind = "estimated from the corpus's published size" if plan.num_rows_estimated else "prepared"
+    return [
+        ("model", f"{config.model.name}, {size.num_parameters:,} parameters"),
+        ("adapter", f"{config.adapter.name}"),
+        ("trainable parameters", f"{size.num_trainable:,}"),
+        ("frozen parameters", f"{size.num_frozen:,}"),
+        ("checkpoint", f"{size.checkpoint_bytes / 1e9:.2f} GB (weights trained, optimizer)"),
+        ("hardware", f"{hardware.name}: {hardware.num_nodes} x {hardware.devices_per_node} "
+                     f"{hardware.device}, {hardware.precision}, strategy {config.strategy.name}"),
+        ("rows of the corpus", f"{_count(plan.num_rows)} ({kind})" if plan.num_rows else "unknown"),
+        ("global batch", f"{plan.rows_per_step} rows = {plan.num_devices} devices x "
+                         f"{plan.rows_per_device} rows x {plan.accumulation} accumulated"),
+        ("tokens per step", f"at most {plan.tokens_per_step:,}"),
+        ("steps", f"{plan.num_steps:,}"),
+        ("warm-up steps", f"{plan.warmup_steps:,}"),
+        ("tokens in all", f"at most {plan.num_tokens:,}"),
+        ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
+                          f"{config.schedule.name})"),
+    ]  # fmt: skip
+
+
+def _input(config: Config, role: str) -> Artifact | None:
+    try:
+        return runner.find_input(role, config.inputs[role], Path(config.paths.runs))
+    except ArtifactError:
+        return None
+
+
+def _found(config: Config, role: str) -> str:
+    artifact = _input(config, role)
+    return f"{config.inputs[role]}: {artifact.path if artifact else 'not made yet'}"
+
+
+def _count(number: int | None) -> str:
+    return "unknown until it is prepared" if number is None else f"{number:,}"

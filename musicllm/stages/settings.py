@@ -1,0 +1,62 @@
+"""Turns groups of the configuration into the plain values that the rooms take."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.schema import Config
+from musicllm.train.plan import Plan, estimate_rows, make_plan
+
+
+def model_spec(config: Config) -> ModelSpec:
+    """Return the architecture of `config.model`."""
+    names = [field.name for field in dataclasses.fields(ModelSpec)]
+    return ModelSpec(**{name: getattr(config.model, name) for name in names})
+
+
+def adapter_spec(config: Config) -> AdapterSpec:
+    """Return `config.adapter`, its targets as names of the model's linear layers."""
+    spec = config.adapter
+    modules = {"attention": config.model.attention_modules, "mlp": config.model.mlp_modules}
+    return AdapterSpec(
+        kind=spec.kind,
+        r=spec.r,
+        alpha=spec.alpha,
+        dropout=spec.dropout,
+        target_modules=tuple(name for target in spec.targets for name in modules[target]),
+        train_embeddings=spec.train_embeddings,
+        train_output_head=spec.train_output_head,
+        use_dora=spec.use_dora,
+        quantization=spec.quantization,
+    )
+
+
+def training_plan(config: Config, num_rows: int | None) -> Plan:
+    """Return the plan of a training run.
+
+    Args:
+        config: a checked configuration.
+        num_rows: rows of the prepared training split; None estimates them from the corpus's
+            published size.
+    """
+    data, training, hardware = config.data, config.training, config.hardware
+    estimated = num_rows is None
+    if num_rows is None:
+        num_rows = estimate_rows(
+            row_former=data.row_former,
+            num_documents=data.num_documents,
+            num_tokens=data.num_tokens,
+            max_length=data.max_length,
+        )
+    return make_plan(
+        rows_per_step=training.rows_per_step,
+        max_rows_per_device=hardware.max_rows_per_device,
+        num_devices=hardware.num_nodes * hardware.devices_per_node,
+        max_length=data.max_length,
+        num_rows=num_rows,
+        num_rows_estimated=estimated and num_rows is not None,
+        num_epochs=training.num_epochs,
+        max_steps=training.max_steps,
+        warmup_fraction=config.schedule.warmup_fraction,
+    )
