@@ -10,7 +10,16 @@ import re
 from dataclasses import dataclass, field
 
 from musicllm.music.abc import AbcError, Key, Score, canonical, parse_key, standard_key
-from musicllm.music.abc.keys import ALTERATIONS, LETTERS, NATURALS, SIGNS, sharps_of
+from musicllm.music.abc.keys import (
+    ALTERATIONS,
+    LETTERS,
+    NATURALS,
+    SIGNS,
+    height_of,
+    letter_at,
+    place_of,
+    sharps_of,
+)
 from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.abc.source import read_source
 from musicllm.music.abc.tokens import NOTE, SEGMENT, SPACED_TOKEN
@@ -83,40 +92,35 @@ class _Voice:
         self.old.next_note(tie)
         self.new.next_note(tie)
 
-    def head(self, sign: str, letter: str, octave: str) -> str:
+    def head(self, sign: str, letter: str, marks: str) -> str:
         """Return a note's accidental, letter and octave marks, moved."""
         if letter == "z":
             return letter
-        step = LETTERS.index(letter.upper())
-        octaves = letter.islower() + octave.count("'") - octave.count(",")
-        height = 60 + NATURALS[step] + 12 * octaves
+        old_place = place_of(letter, marks)
+        step, height = old_place % 7, height_of(old_place)
         alter = _ALTERS[sign] if sign else self.old.plain(step, height)
         if sign:
             self.old.accidentals[step] = alter
         self.old.odd[height] = alter
         pitch = height + alter + self.semitones
-        place = 7 * octaves + step + self.steps
-        while pitch - _height(place) > 2:
+        place = old_place + self.steps
+        while pitch - height_of(place) > 2:
             place += 1
-        while pitch - _height(place) < -2:
+        while pitch - height_of(place) < -2:
             place -= 1
         return self._write(place, pitch, bool(sign))
 
     def _write(self, place: int, pitch: int, explicit: bool) -> str:
         if not 12 <= pitch <= 127:
             raise AbcError(f"transposing by {self.semitones} semitones leaves MIDI's range")
-        octaves, step = divmod(place, 7)
-        height = _height(place)
+        step, height = place % 7, height_of(place)
         alter = pitch - height
         sign = ""
         if explicit or self.new.plain(step, height) != alter:
             self.new.accidentals[step] = alter
             sign = SIGNS[alter]
         self.new.odd[height] = alter
-        letter = LETTERS[step]
-        if octaves > 0:
-            return sign + letter.lower() + "'" * (octaves - 1)
-        return sign + letter + "," * -octaves
+        return sign + letter_at(place)
 
 
 class _Mover:
@@ -180,12 +184,6 @@ class _Mover:
         raise AssertionError("one of three neighbouring letters is within a semitone")
 
 
-def _height(place: int) -> int:
-    """Return the MIDI number of the natural letter at a place on the staff (0 is middle C)."""
-    octaves, step = divmod(place, 7)
-    return 60 + 12 * octaves + NATURALS[step]
-
-
 def _move_key(key: Key, semitones: int) -> tuple[Key, int]:
     """Return the key moved, and by how many letters its tonic moves."""
     tonic = key.tonic or "C"
@@ -198,7 +196,7 @@ def _move_key(key: Key, semitones: int) -> tuple[Key, int]:
     signature = [0] * 7
     for step, alter in enumerate(key.signature):
         place = step + steps
-        signature[place % 7] = 60 + NATURALS[step] + alter + semitones - _height(place)
+        signature[place % 7] = 60 + NATURALS[step] + alter + semitones - height_of(place)
     if max(map(abs, signature)) > 2:
         return standard_key(new_tonic, mode), steps
     return Key(new_tonic, mode, tuple(signature)), steps

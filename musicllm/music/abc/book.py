@@ -16,6 +16,8 @@ from musicllm.music.abc.model import Rejection, Tune
 
 _EXCERPT_CHARS = 200
 _PIECE_CHARS = 1 << 20
+_BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf"
+"""That of UTF-8, read as Latin-1."""
 
 
 def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Rejection]:
@@ -36,11 +38,9 @@ def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Re
 
 def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]:
     tune: _OpenTune | None = None
-    first, seen_tune, number = "", False, 0
-    for number, (line, is_whole) in enumerate(_lines(file, limits.max_line_chars), start=1):
-        if number == 1:
-            line = line.removeprefix("\u00ef\u00bb\u00bf")
-            first = line
+    first, is_silent, number = "", True, 0
+    for number, line, is_whole in _lines(file, limits.max_line_chars):
+        first = first or line
         if "\0" in line:
             yield Rejection(name, "", number, "binary file: it holds a zero byte", _excerpt(line))
             return
@@ -49,29 +49,32 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             yield tune.finish(name)
             tune = None
         if starts:
-            tune, seen_tune = _OpenTune(number), True
+            tune, is_silent = _OpenTune(number), False
         if tune is not None:
             tune.add(line, is_whole, number, limits)
         elif not is_whole:
             reason = f"a line of more than {limits.max_line_chars:,} characters outside a tune"
             yield Rejection(name, "", number, reason, _excerpt(line))
-            seen_tune = True
+            is_silent = False
     if tune is not None:
         yield tune.finish(name)
-    if not seen_tune:
+    if is_silent:
         reason = "no tune: no line starts with X:" if number else "the file is empty"
         yield Rejection(name, "", min(number, 1), reason, _excerpt(first))
 
 
-def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[str, bool]]:
-    """Yield each line without its end, cut at `max_chars`, and whether it is whole."""
+def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[int, str, bool]]:
+    """Yield each line's number, the line cut at `max_chars` without its end, and if it is whole."""
+    number = 1
     while line := file.readline(max_chars + 1):
-        if line.endswith("\n") or len(line) <= max_chars:
-            yield line.rstrip("\n"), True
-            continue
-        while (piece := file.readline(_PIECE_CHARS)) and not piece.endswith("\n"):
-            pass
-        yield line[:max_chars], False
+        if number == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        is_whole = line.endswith("\n") or len(line) <= max_chars
+        if not is_whole:
+            while (piece := file.readline(_PIECE_CHARS)) and not piece.endswith("\n"):
+                pass
+        yield number, line[:max_chars].rstrip("\n"), is_whole
+        number += 1
 
 
 class _OpenTune:
@@ -95,7 +98,7 @@ class _OpenTune:
             self.reason = f"the tune is longer than {limits.max_tune_chars:,} characters"
         if self.reason:
             self.fault_line = number
-            self.lines = [*self.lines[:1], line[:_EXCERPT_CHARS]][:1]
+            self.lines = self.lines[:1] or [line[:_EXCERPT_CHARS]]
         else:
             self.lines.append(line)
 

@@ -31,9 +31,13 @@ MODES = {
 """Mode -> (suffix in ABC, sharps more than the major key on the same tonic)."""
 
 _MODE_WORDS = {
-    "": "major", "M": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
-    "mix": "mixolydian", "dor": "dorian", "phr": "phrygian", "lyd": "lydian", "loc": "locrian",
-}  # fmt: skip
+    **{mode[:3]: mode for mode in MODES},
+    "": "major",
+    "M": "major",
+    "ion": "major",
+    "m": "minor",
+    "aeo": "minor",
+}
 _KEY = re.compile(
     r"([A-G])([#b]?)\s*((?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo|exp)[A-Za-z]*|[mM](?![A-Za-z]))?(.*)"
 )
@@ -92,6 +96,26 @@ class Key:
 
 NO_KEY = Key("", "none", (0,) * 7)
 HIGHLAND = Key("A", "highland", (1, 0, 0, 1, 0, 0, 0))
+
+
+def height_of(place: int) -> int:
+    """Return the MIDI number of the natural letter at a place on the staff (0 is middle C)."""
+    octave, step = divmod(place, 7)
+    return 60 + 12 * octave + NATURALS[step]
+
+
+def place_of(letter: str, marks: str) -> int:
+    """Return the place on the staff of an ABC letter with octave marks; `C` is 0, `c` is 7."""
+    octave = letter.islower() + marks.count("'") - marks.count(",")
+    return 7 * octave + LETTERS.index(letter.upper())
+
+
+def letter_at(place: int) -> str:
+    """Return the ABC letter with octave marks at a place on the staff, in the shortest spelling."""
+    octave, step = divmod(place, 7)
+    if octave > 0:
+        return LETTERS[step].lower() + "'" * (octave - 1)
+    return LETTERS[step] + "," * -octave
 
 
 def sharps_of(tonic: str, mode: str) -> int:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
-from musicllm.music.abc.keys import LETTERS, NATURALS, Key
+from musicllm.music.abc.keys import Key, height_of, place_of
 from musicllm.music.abc.limits import AbcError, Limits, shorten
 from musicllm.music.abc.model import Note
-from musicllm.music.abc.tokens import CHORD, LENGTH, NOTE, bare_chord
-
-TICKS = 2**12 * 3**3 * 5 * 7 * 11 * 13
-"""Ticks in a whole note: 1/4096 notes and tuplets of 3, 5, 7, 9, 11 and 13 are whole numbers."""
+from musicllm.music.abc.rhythm import TICKS, read_length
+from musicllm.music.abc.tokens import CHORD, NOTE, bare_chord
 
 _MAX_REMEMBERED = 50_000
 _ALTER = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
@@ -95,11 +93,8 @@ class Reader:
             raise AbcError(
                 f'"{shorten(token)}" has more than {self.limits.max_octave_marks} octave marks'
             )
-        step = LETTERS.index(letter.upper())
-        height = (
-            60 + NATURALS[step] + 12 * (letter.islower() + octave.count("'") - octave.count(","))
-        )
-        return Atom(((step, height, _ALTER[sign]),), ticks, bool(tie))
+        place = place_of(letter, octave)
+        return Atom(((place % 7, height_of(place), _ALTER[sign]),), ticks, bool(tie))
 
     def _chord(self, token: str) -> Atom:
         found = CHORD.fullmatch(token)
@@ -113,26 +108,19 @@ class Reader:
         return Atom(heads, self._ticks(found[2], inner[0].ticks, token), tie)
 
     def _ticks(self, length: str, unit: int, token: str) -> int:
-        """Multiply a unit by a length such as `3/2`, `/` or `//`."""
+        """Multiply a unit by a note's length."""
         if not length:
             return unit
-        found = LENGTH.fullmatch(length)
-        if found is None:
-            raise AbcError(f'"{shorten(token)}" has no valid length')
-        times, slashes, parts = found.groups()
-        if len(times) > 4 or len(parts) > 4 or len(slashes) > 6 or (parts and len(slashes) != 1):
-            raise AbcError(f'"{shorten(token)}" has an absurd length')
-        divisor = int(parts) if parts else 2 ** len(slashes)
-        multiple = int(times) if times else 1
-        if divisor == 0 or multiple == 0:
-            raise AbcError(f'"{shorten(token)}" has a length of {multiple}/{divisor}')
+        try:
+            multiple, divisor = read_length(length)
+        except AbcError as error:
+            raise AbcError(f'"{shorten(token)}" {error.reason}') from None
         ticks, rest = divmod(unit * multiple, divisor)
         if rest:
             raise AbcError(f'"{shorten(token)}" divides a note by {divisor}')
         if ticks > self.limits.max_note_wholes * TICKS:
-            raise AbcError(
-                f'"{shorten(token)}" is longer than {self.limits.max_note_wholes} whole notes'
-            )
+            wholes = self.limits.max_note_wholes
+            raise AbcError(f'"{shorten(token)}" is longer than {wholes} whole notes')
         return ticks
 
 

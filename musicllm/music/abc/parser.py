@@ -18,7 +18,8 @@ from typing import TypeVar
 from musicllm.music.abc.keys import parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits, shorten
 from musicllm.music.abc.model import Bar, Score
-from musicllm.music.abc.notes import TICKS, Atom
+from musicllm.music.abc.notes import Atom
+from musicllm.music.abc.rhythm import TICKS, read_broken, read_tuplet
 from musicllm.music.abc.source import (
     Line,
     Source,
@@ -28,20 +29,21 @@ from musicllm.music.abc.source import (
     read_source,
 )
 from musicllm.music.abc.tokens import (
-    CHORD_SYMBOL,
     GRACE,
     IGNORED,
     SEGMENT,
     TOKEN,
     BarLine,
+    chord_symbol,
     read_bar_line,
 )
 from musicllm.music.abc.voice import Voice
 
 _END = BarLine(closes_repeat=False, opens_repeat=False, section=True, ending="", final=True)
-_USUAL_Q = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 _T = TypeVar("_T")
 _INLINE = re.compile(r"\[[A-Za-z]:")
+_NOT_REMEMBERED = re.compile(r"\[[A-Za-z]:|[ZX]")
+_LEADING_VOICE = re.compile(r"\s*\[V:([^\]]*)\]\s*")
 
 
 def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Score:
@@ -56,12 +58,6 @@ def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Score:
         AbcError: the text is not valid ABC, has no notes, or passes a limit.
     """
     return _Parser(read_source(text, limits), limits).read()
-
-
-def chord_symbol(quoted: str) -> str | None:
-    """Return the chord in a token such as `"Am"`; None for annotations and fingerings."""
-    text = quoted[1:-1].replace(" ", "").replace("♯", "#").replace("♭", "b")
-    return text if CHORD_SYMBOL.fullmatch(text) else None
 
 
 class _Parser:
@@ -134,6 +130,7 @@ class _Parser:
         voice = self.voice
         try:
             if letter == "V":
+                voice.settle()
                 self.voice = self._enter_voice(value, line)
             elif letter == "K":
                 voice.key = parse_key(value)
@@ -149,9 +146,12 @@ class _Parser:
         """Read a line of music, bar by bar."""
         for found in SEGMENT.finditer(line.text):
             content, stroke = found.groups()
-            text = content.strip()
-            if text:
-                self._segment(text, line, found.start() + content.index(text[0]), bool(stroke))
+            start = found.start()
+            if named := _LEADING_VOICE.match(content):
+                self._field("V", named[1], line.number)
+                content, start = content[named.end() :], start + named.end()
+            if text := content.strip():
+                self._segment(text, line, start + content.index(text[0]), bool(stroke))
             if stroke:
                 self._close(stroke, line.number, found.start(2) + 1)
 
@@ -178,7 +178,7 @@ class _Parser:
         notes, ticks = self.voice.settle()
         if closed:
             voice.accidentals.clear()
-        if alone and voice.is_plain and "[" not in text and "Z" not in text and "X" not in text:
+        if alone and voice.is_plain and not _NOT_REMEMBERED.search(text):
             reader.remember(text, notes, ticks)
 
     def _tokens(self, text: str, line: int, start: int) -> None:
@@ -205,10 +205,8 @@ class _Parser:
             self._bracket(token, text, line)
         elif first == '"':
             self._quoted(token, text)
-        elif first == "(" and len(token) > 1:
-            self._tuplet(token)
-        elif first in "<>":
-            self._broken(token)
+        elif first in "<>" or (first == "(" and len(token) > 1):
+            self._rhythm(token)
         elif first == "{":
             self._grace(token, text)
         elif first in "ZX":
@@ -239,26 +237,17 @@ class _Parser:
         if not GRACE.fullmatch(token):
             raise AbcError(f'"{shorten(token)}" holds no grace notes')
 
-    def _tuplet(self, token: str) -> None:
-        numbers = (token[1:] + "::").split(":")[:3]
-        if any(len(n) > 3 or (n and not 1 <= int(n) <= self.limits.max_tuplet) for n in numbers):
-            raise AbcError(f'tuplet "{shorten(token)}" is absurd')
-        p = int(numbers[0])
-        usual = _USUAL_Q.get(p, 3 if self.voice.compound else 2)
-        if p == 1 or (not numbers[1] and p > 9):
-            raise AbcError(f'tuplet "{shorten(token)}" is absurd')
-        if self.voice.tuplet:
-            raise AbcError(f'tuplet "{token}" starts inside another')
-        self.voice.tuplet = (p, int(numbers[1] or usual), int(numbers[2] or p))
-
-    def _broken(self, token: str) -> None:
-        count = len(token)
-        if count > 3 or token != token[0] * count:
-            raise AbcError(f'broken rhythm "{shorten(token)}" is absurd')
-        long, short, whole = 2 ** (count + 1) - 1, 1, 2**count
-        before, after = (long, short) if token[0] == ">" else (short, long)
-        self.voice.lengthen_last(before, whole)
-        self.voice.broken = (after, whole)
+    def _rhythm(self, token: str) -> None:
+        """Start a tuplet, or apply broken rhythm to the notes before and after."""
+        voice = self.voice
+        if token[0] == "(":
+            if voice.tuplet:
+                raise AbcError(f'tuplet "{token}" starts inside another')
+            voice.tuplet = read_tuplet(token, voice.compound, self.limits)
+        else:
+            before, after, divisor = read_broken(token)
+            voice.lengthen_last(before, divisor)
+            voice.broken = (after, divisor)
 
     def _rest_bars(self, token: str, line: int) -> None:
         """Append the bars of a rest such as `Z4`; the bar line behind it closes the last."""

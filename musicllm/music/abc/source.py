@@ -15,13 +15,14 @@ from functools import lru_cache
 
 from musicllm.music.abc.limits import AbcError, Limits, shorten
 
-_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
+_FIELD = re.compile(r"([A-Za-z+]):(.*)")
+_BODY_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
 _END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
 _FOLDED = re.compile(r"X:\s*\d*[^\n]*?\s[A-Za-z]:\s*\S")
 _NEXT_FIELD = re.compile(r"\s+(?=[A-JL-Zmr]:[^|:\s]|K:)")
 _FOLDED_KEY = re.compile(
-    r"K:\s*(?:none\b|H[Pp]\b|[A-G][#b]?\s*"
-    r"(?:(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z]))?)"
+    r"K:\s*(?:none\b|H[Pp]\b|[A-G][#b]?"
+    r"(?:\s*(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z:]))?)"
 )
 _FOLDED_BODY_FIELD = re.compile(r"(?:^|\s+)([VMKLPQ]:[^\s|:]+)\s+")
 _METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
@@ -131,7 +132,7 @@ def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Lin
             continue
         if ended:
             raise AbcError("a blank line ends the tune, but more text follows", ended)
-        found = _FIELD.match(content)
+        found = _BODY_FIELD.match(content)
         if found is None:
             yield Line(number, "", content)
         elif found[1] in MUSICAL_FIELDS:

@@ -106,3 +106,9 @@ def bare_chord(text: str) -> str:
     if '"' in text:
         text = "".join(text.split('"')[::2])
     return "".join(text.split("!")[::2]) if "!" in text else text
+
+
+def chord_symbol(quoted: str) -> str | None:
+    """Return the chord in a token such as `"Am"`; None for annotations and fingerings."""
+    text = quoted[1:-1].replace(" ", "").replace("♯", "#").replace("♭", "b")
+    return text if CHORD_SYMBOL.fullmatch(text) else None

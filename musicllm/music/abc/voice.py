@@ -14,6 +14,7 @@ from musicllm.music.abc.keys import Key
 from musicllm.music.abc.limits import AbcError, Limits
 from musicllm.music.abc.model import Bar, Note
 from musicllm.music.abc.notes import Atom, Reader, duration_of, make_note, reader_for
+from musicllm.music.abc.rhythm import scaled
 from musicllm.music.abc.tokens import BarLine
 
 
@@ -170,15 +171,3 @@ class Voice:
                 opened.ending if opened is not None else "",
             )
         )
-
-
-def scaled(ticks: int, times: int, divisor: int) -> int:
-    """Multiply ticks by a fraction.
-
-    Raises:
-        AbcError: the result is no whole number of ticks.
-    """
-    result, rest = divmod(ticks * times, divisor)
-    if rest or not result:
-        raise AbcError("the note is too short to count")
-    return result

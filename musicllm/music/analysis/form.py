@@ -48,20 +48,19 @@ def form(score: Score) -> str:
 
     Sections end at repeats and double bars; a repeated one counts twice. A tune that has none is
     cut every eight bars. Sections of which at least half the bars sound the same in the same
-    place share a letter (A to Z, then `?`). Pick-ups and halves of bars are not compared.
+    place share a letter (A to Z, then `?`). Bars shorter than
+    the metre are not compared; a tune of such bars alone is `A`.
     """
     letters = ""
     known: list[list[Content]] = []
     for bars, times in _sections(score.voice()):
         contents = [_content(bar) for bar in bars]
-        for index, other in enumerate(known):
-            if _share_same(contents, other) >= _SAME_SHARE:
-                break
-        else:
-            index = len(known)
+        alike = (i for i, other in enumerate(known) if _share_same(contents, other) >= _SAME_SHARE)
+        index = next(alike, len(known))
+        if index == len(known):
             known.append(contents)
         letters += (chr(ord("A") + index) if index < 26 else "?") * times
-    return letters
+    return letters or "A"
 
 
 def _content(bar: Bar) -> Content:
@@ -75,7 +74,7 @@ def _sections(bars: Sequence[Bar]) -> list[tuple[list[Bar], int]]:
     current: list[Bar] = []
     times = 1
     for i, bar in enumerate(bars):
-        if bar.metre is None or bar.duration == bar.metre:
+        if bar.metre is None or bar.duration >= bar.metre:
             current.append(bar)
         times = 2 if bar.closes_repeat else times
         following = bars[i + 1] if i + 1 < len(bars) else None

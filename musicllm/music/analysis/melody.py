@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from musicllm.music.abc import Score
 
@@ -26,8 +27,7 @@ def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[i
         raise ValueError(f"order={order} must be at least 1")
     skeleton = _skeleton(score)
     steps = [
-        _code(after[0] - before[0], after[1] / before[1])
-        for before, after in zip(skeleton, skeleton[1:], strict=False)
+        _code(after[0] - before[0], after[1] / before[1]) for before, after in pairwise(skeleton)
     ]
     return frozenset(_fold(steps[i : i + order]) for i in range(len(steps) - order + 1))
 

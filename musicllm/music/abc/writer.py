@@ -1,0 +1,219 @@
+"""Writes the body of a tune in the canonical form that `canonical` describes, word by word.
+
+It takes music that the parser accepted and trusts it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from musicllm.music.abc.keys import letter_at, parse_key, place_of
+from musicllm.music.abc.limits import DEFAULT_LIMITS
+from musicllm.music.abc.rhythm import shortest_length
+from musicllm.music.abc.source import Line, parse_metre
+from musicllm.music.abc.tokens import (
+    CHORD,
+    NOTE,
+    SEGMENT,
+    SPACED_TOKEN,
+    BarLine,
+    bare_chord,
+    chord_symbol,
+    read_bar_line,
+)
+
+_WRAP_CHARS = 2_000
+
+
+class Writer:
+    """Writes the body of a tune, bar by bar."""
+
+    def __init__(
+        self,
+        keep_grace: bool = False,
+        keep_slurs: bool = False,
+        keep_decorations: bool = False,
+        name_voices: bool = False,
+    ) -> None:
+        self.keep_grace = keep_grace
+        self.keep_slurs = keep_slurs
+        self.keep_decorations = keep_decorations
+        self.name_voices = name_voices
+        self.out: list[str] = []
+        self.line_chars = 0
+        self.in_bar = False
+        self.blank = False
+        self.glue = True
+        self.pending: BarLine | None = None
+        self.fields: list[str] = []
+        self.voice = ""
+        self.last_note: tuple[int, str, str] | None = None
+        self.tied: dict[str, tuple[int, str, str]] = {}
+
+    def line(self, line: Line) -> None:
+        """Write a line of the body."""
+        if line.field:
+            self.field(line.field, line.text)
+            return
+        for found in SEGMENT.finditer(line.text):
+            if found[1].strip():
+                self.content(found[1])
+            if found[2]:
+                self.bar_line(read_bar_line(found[2], DEFAULT_LIMITS))
+        self.blank = True
+
+    def finish(self) -> str:
+        """Close the tune and return its body."""
+        for position, _, _ in self.tied.values():
+            self.out[position] = self.out[position].removesuffix("-")
+        end = self.pending
+        self.pending = None
+        text = "".join(self.out).rstrip()
+        return text + (" :|" if end is not None and end.closes_repeat else " |]")
+
+    def bar_line(self, bar_line: BarLine) -> None:
+        """Take a bar line; it is written with what follows, so that neighbours become one."""
+        self.pending = bar_line if self.pending is None else self.pending.joined(bar_line)
+        self.last_note = None
+
+    def field(self, letter: str, value: str) -> None:
+        """Write a field that stands in the body, on a line or in brackets."""
+        if letter == "V":
+            self._switch_voice(value.split(maxsplit=1)[0])
+        elif letter == "K":
+            self.fields.append(f"[K:{parse_key(value).name}]")
+        elif letter == "M":
+            self.fields.append(f"[M:{parse_metre(value)[1]}]")
+        elif letter == "L":
+            self.fields.append(f"[L:{parse_unit_length(value)}]")
+
+    def content(self, text: str) -> None:
+        """Write music without bar lines."""
+        for space, token in SPACED_TOKEN.findall(text):
+            self.blank = self.blank or bool(space)
+            self._token(token)
+        self.blank = self.blank or text[-1:].isspace()
+
+    def _switch_voice(self, name: str) -> None:
+        if name == self.voice or not self.name_voices:
+            return
+        self._flush()
+        self.voice = name
+        if self.line_chars:
+            self._newline()
+        self._put(f"[V:{name}] ")
+        self.glue = True
+
+    def _token(self, token: str) -> None:
+        first = token[0]
+        note = NOTE.fullmatch(token)
+        if note is not None:
+            self._note(*note.groups())
+        elif first == '"':
+            symbol = chord_symbol(token)
+            if symbol:
+                self._word(f'"{symbol}"', glue=True)
+        elif first == "[":
+            self._bracket(token)
+        elif first in "<>":
+            self._word(token, glue=True, attach=True)
+        elif first == "(" and len(token) > 1:
+            self._word(token.rstrip(":"), glue=True)
+        elif first in "ZX":
+            self._word("Z" + (token[1:].lstrip("0") if token[1:] != "1" else ""))
+        elif first == "-":
+            self._late_tie()
+        else:
+            self._ornament(token)
+
+    def _note(self, sign: str, letter: str, octave: str, length: str, tie: str) -> None:
+        head = _head(letter, octave)
+        self._resolve_tie(sign, head)
+        self._word(f"{sign}{head}{shortest_length(length)}{tie}")
+        if head != "z":
+            self.last_note = (len(self.out) - 1, sign, head)
+            if tie and not self.keep_slurs:
+                self.tied[self.voice] = self.last_note
+
+    def _late_tie(self) -> None:
+        """Tie the last note to the next, where a `-` stands apart from it."""
+        if self.last_note and not self.out[self.last_note[0]].endswith("-"):
+            self.out[self.last_note[0]] += "-"
+            if not self.keep_slurs:
+                self.tied[self.voice] = self.last_note
+
+    def _resolve_tie(self, sign: str, head: str) -> None:
+        """Drop a tie before another pitch."""
+        position, tied_sign, tied_head = self.tied.pop(self.voice, (0, "", ""))
+        if tied_head and (tied_head != head or (sign and tied_sign and sign != tied_sign)):
+            self.out[position] = self.out[position].removesuffix("-")
+
+    def _bracket(self, token: str) -> None:
+        if token[2] == ":" and token[1].isalpha():
+            self.field(token[1], token[3:-1].strip())
+            return
+        chord = CHORD.fullmatch(token)
+        assert chord is not None, f"{token} passed the parser"
+        self.tied.pop(self.voice, None)
+        self.last_note = None
+        notes = (
+            f"{sign}{_head(letter, octave)}{shortest_length(length)}{tie}"
+            for sign, letter, octave, length, tie in NOTE.findall(bare_chord(chord[1]))
+        )
+        self._word(f"[{''.join(notes)}]{shortest_length(chord[2])}{chord[3]}")
+
+    def _ornament(self, token: str) -> None:
+        """Write what the caller wants kept of grace notes, slurs and decorations."""
+        first = token[0]
+        if first == "{" and self.keep_grace:
+            self._word("".join(token.split()), glue=True)
+        elif token in ("(", ")") and self.keep_slurs:
+            self._word(token, glue=token == "(", attach=token == ")")
+        elif self.keep_decorations and (len(token) > 2 or re.fullmatch(r"[.~H-Wh-w]", token)):
+            self._word(token, glue=True)
+
+    def _word(self, text: str, glue: bool = False, attach: bool = False) -> None:
+        """Write a word; `glue` forbids a blank behind it, `attach` one before it."""
+        self._flush()
+        if self.blank and not self.glue and not attach:
+            self._put(" ")
+        self._put("".join(self.fields) + text)
+        self.fields.clear()
+        self.blank, self.glue, self.in_bar = False, glue, True
+
+    def _flush(self) -> None:
+        """Write the bar line that stands before the next word."""
+        line, self.pending = self.pending, None
+        if line is None:
+            return
+        if self.in_bar:
+            ends = ":|" if line.closes_repeat else "|]" if line.final else "||"
+            if line.ending:
+                self._put(f" {':|' if line.closes_repeat else '|'}{line.ending} ")
+            elif line.section:
+                plain = line.opens_repeat and not line.closes_repeat and not line.final
+                self._put(" |" if plain else f" {ends}")
+                self._newline()
+            else:
+                self._put(" | ")
+                if self.line_chars > _WRAP_CHARS:
+                    self._newline()
+        elif line.ending:
+            self._put(f"|{line.ending} ")
+        if line.opens_repeat and not line.ending:
+            self._put("|: ")
+        self.in_bar, self.blank, self.glue = False, False, True
+
+    def _newline(self) -> None:
+        self.out[-1] = self.out[-1].rstrip()
+        self.out.append("\n")
+        self.line_chars = 0
+
+    def _put(self, text: str) -> None:
+        self.out.append(text)
+        self.line_chars += len(text)
+
+
+def _head(letter: str, marks: str) -> str:
+    """Return a note's letter and octave marks in the shortest spelling; every rest is `z`."""
+    return "z" if letter in "zx" else letter_at(place_of(letter, marks))
