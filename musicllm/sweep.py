@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.experimental.callback import Callback
 
 from musicllm import artifacts, config, console
+from musicllm.command import Command
 from musicllm.errors import MusicLLMError
-
-if TYPE_CHECKING:
-    from musicllm.cli import Command
 
 
 def main(command: Command) -> int:
@@ -51,7 +49,7 @@ def _job(words: list[str], command: Command) -> dict[str, Any]:
     settings, recipe = config.load(words, command.folders)
     check(settings)
     if settings.stage == "plan" or settings.task == "pipeline":
-        cli.dispatch(settings, recipe, cli.Command(tuple(words), command.folders, False))
+        cli.dispatch(settings, recipe, Command(tuple(words), command.folders, False))
         return {"folder": "", "metrics": {}}
     outcome = runner.run(settings, recipe)
     return {"folder": str(outcome.folder), "metrics": dict(outcome.metrics)}

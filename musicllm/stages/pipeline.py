@@ -12,16 +12,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from musicllm import config as configuration
 from musicllm import console, runner
 from musicllm.checks import check
+from musicllm.command import Command
 from musicllm.errors import StageError
 from musicllm.schema import Config
-
-if TYPE_CHECKING:
-    from musicllm.cli import Command
 
 OWN = ("recipe", "stage", "task", "name", "steps")
 """Words that are meant for the pipeline itself."""

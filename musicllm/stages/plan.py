@@ -7,19 +7,16 @@ numbers on the meta device. A prepared corpus, where there is one, gives its own
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from musicllm import config as configuration
 from musicllm import console, runner
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
+from musicllm.command import Command
 from musicllm.errors import ArtifactError
 from musicllm.schema import Config
 from musicllm.stages import STAGES
 from musicllm.stages.settings import adapter_spec, model_spec, training_plan
-
-if TYPE_CHECKING:
-    from musicllm.cli import Command
 
 Rows = list[tuple[str, object]]
 

@@ -1,0 +1,120 @@
+"""Each rule refuses what it should, with key, value, rule and fix, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from musicllm import config
+from musicllm.checks import check, values
+from musicllm.errors import ConfigError
+
+CASES = [
+    (["recipe=sft", "stage=merge"],
+     "stage=merge does not fit this recipe, whose task is train; use stage=train, stage=plan, or "
+     "another recipe"),
+    (["recipe=sft", "name=a/b"],
+     "name=a/b names a folder: letters, digits and . _ + = - after the first"),
+    (["recipe=sft", "optimizer.name=adam"],
+     "optimizer.name=adam must be one of adamw, muon; did you mean adamw?"),
+    (["recipe=sft", "generation.top_p=2"], "generation.top_p=2.0 must be from 1e-06 to 1"),
+    (["recipe=sft", "~inputs.corpus"],
+     "inputs.corpus=??? is missing: a train stage reads a corpus; name a recipe or a folder"),
+    (["recipe=quickstart", "steps=[]"], "steps=[] a pipeline needs at least one recipe"),
+    (["recipe=sft", "training.rows_per_step=20"],
+     "training.rows_per_step=20 is not a multiple of 8 devices (v100x8); use 16 or 24"),
+    (["recipe=sft", "hardware=a800x16"],
+     "training.rows_per_step=8 is not a multiple of 16 devices (a800x16); use 16"),
+    (["recipe=sft", "training.num_epochs=null"],
+     "training.max_steps=null leaves the run without an end, since training.num_epochs is null, "
+     "too; set one of them"),
+    (["recipe=sft", "hardware.precision=bf16"],
+     "hardware.precision=bf16 is not there on Tesla V100-SXM2-32GB, which has no bfloat16; use "
+     "fp16 or fp32"),
+    (["recipe=sft", "hardware=cpu", "hardware.precision=fp16"],
+     "hardware.precision=fp16 trains with loss scaling, which needs a GPU; use bf16 or fp32"),
+    (["recipe=sft", "strategy=single"],
+     "strategy=single uses one device, but v100x8 has 8; use ddp, zero1, zero2 or zero3"),
+    (["recipe=sft", "hardware=cpu", "strategy=zero2"],
+     "strategy=zero2 needs GPUs in this version; use strategy=single on a CPU"),
+    (["recipe=sft", "strategy.offload_parameters=true"],
+     "strategy.offload_parameters=true needs strategy.zero_stage=3"),
+    (["recipe=sft", "strategy.zero_stage=null"],
+     "strategy.zero_stage=None goes with strategy.kind=deepspeed, and only with it"),
+    (["recipe=sft", "adapter=none"],
+     "adapter=none trains nothing; use lora_r64, dora_r64 or full"),
+    (["recipe=quickstart/pretrain", "adapter=lora_r64"],
+     "adapter=lora_r64 would adapt random weights: tiny has no location; use adapter=full or set "
+     "inputs.model"),
+    (["recipe=sft", "adapter.r=null"], "adapter.r=null must be set when adapter.kind=lora"),
+    (["recipe=sft", "adapter.targets=[mpl]"],
+     "adapter.targets=mpl matches no module of chatmusician_base; there are attention, mlp; did "
+     "you mean mlp?"),
+    (["recipe=sft", "adapter.targets=[]"], "adapter.targets=[] is empty; use [attention, mlp]"),
+    (["recipe=sft", "hardware=cpu", "adapter=qlora_r64"],
+     "adapter.quantization=nf4 needs a GPU: bitsandbytes computes in 4 bits there; use "
+     "adapter=lora_r64"),
+    (["recipe=sft", "data.max_length=8192"],
+     "data.max_length=8192 is more than the 4096 positions of chatmusician_base; use 4096 or less"),
+    (["recipe=prepare_sft", "data.row_former=chunk"],
+     "data.row_former=chunk would cut conversations in pieces; use pack or single"),
+    (["recipe=quickstart/prepare", "data.vocab_size=null"],
+     "data.vocab_size=null must be set when data.tokenizer=train"),
+    (["recipe=quickstart/prepare", "data.transpose_semitones=[2]"],
+     "data.transpose_semitones=[2] must hold 0, the tune itself"),
+    (["recipe=quickstart/instructions", "data.tasks=[]"],
+     "data.tasks=[] names no instruction family"),
+    (["recipe=sft", "model.num_key_value_heads=5"],
+     "model.num_attention_heads=32 is not a multiple of model.num_key_value_heads=5"),
+    (["recipe=sft", "optimizer.betas=[0.9]"],
+     "optimizer.betas=[0.9] must be two numbers from 0 to below 1"),
+    (["recipe=sft", "optimizer=muon"],
+     "optimizer.name=muon needs whole matrices, which ZeRO cuts into pieces; use adamw, or "
+     "strategy=ddp"),
+    (["recipe=mmlu", "benchmark=[]", "hardware=cpu"],
+     "benchmark=[] names no benchmark; use benchmark=[theory]"),
+    (["recipe=mmlu", "benchmark=[perplexity]"],
+     "inputs.corpus=??? is missing: benchmark perplexity reads its test split; name a recipe or a "
+     "folder"),
+    (["recipe=mmlu", "benchmark.mmlu.location=null"],
+     "benchmark.mmlu.location=null has no questions"),
+    (["recipe=sft", "+callbacks.extra.x._target_=os.system"],
+     "callbacks.extra.x._target_=os.system is not under lightning.pytorch.callbacks., musicllm.; "
+     "name its package in trusted_packages if you trust it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "expected"), CASES, ids=[" ".join(case[0]) for case in CASES])
+def test_a_broken_rule_is_the_only_problem(words: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(words)[0])
+    assert [str(problem) for problem in caught.value.problems] == [expected]
+
+
+def test_all_problems_are_reported_together() -> None:
+    words = ["recipe=sft", "hardware.precision=bf16", "optimizer.lr=-1", "seed=-3"]
+    with pytest.raises(ConfigError, match=r"^3 problems in the configuration:\n"):
+        check(config.load(words)[0])
+
+
+def test_trusted_packages_may_be_named() -> None:
+    words = ["recipe=sft", "+callbacks.extra.x._target_=mine.Callback", "trusted_packages=[mine]"]
+    check(config.load(words)[0])
+
+
+@pytest.mark.parametrize("key", ["hf_" + "a" * 30, "0123456789abcdef" * 2 + "01234567"])
+def test_secrets_are_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(["recipe=sft", "logger=[wandb]", f"logger.wandb.project={key}"])[0])
+    assert "logger.wandb.project=*** looks like a secret" in str(caught.value)
+    assert key not in str(caught.value)
+
+
+def test_a_secret_of_the_environment_is_found_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "not-a-known-form")
+    with pytest.raises(ConfigError, match=r"description=\*\*\* looks like a secret"):
+        check(config.load(["recipe=sft", "description=not-a-known-form"])[0])
+
+
+def test_the_tables_of_values_name_settings() -> None:
+    known = set(config.keys(config.Config))
+    assert set(values.CHOICES) | set(values.RANGES) <= known

@@ -1,0 +1,107 @@
+"""The command as a person meets it: help, mistakes, speed of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from musicllm import cli
+
+LIGHT = {"hydra", "omegaconf", "rich", "yaml", "antlr4", "packaging", "markdown_it", "pygments",
+         "mdurl", "attr", "cython_runtime",
+         "musicllm"}  # fmt: skip
+"""Third-party packages that may be imported before a stage starts."""
+
+
+def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = cli.main(words)
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h", "recipe=sft"]])
+def test_alone_it_says_what_there_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(words, capsys)
+    assert code == 0
+    assert "train language models on music" in text
+    assert "quickstart/sft" in text
+    assert "LoRA teaches the tiny model" in text
+    assert "a800x16, cpu, gpu1" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(["--version"], capsys) == (0, "musicllm 0.1.0\n")
+
+
+def test_a_typo_in_the_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["recipe=quikstart"], capsys)
+    assert code == 2
+    assert "recipe=quikstart is not a recipe; there are chat, " in text
+    assert text.endswith("did you mean quickstart?\n")
+
+
+def test_a_missing_recipe_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["hardware=cpu"], capsys)
+    assert code == 2
+    assert "recipe=??? is missing; there are " in text
+    assert "begin with recipe=quickstart" in text
+
+
+def test_a_missing_folder_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["--config-dir"], capsys)
+    assert (code, text) == (2, "--config-dir needs a folder laid out as conf/\n")
+
+
+def test_a_stage_that_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["recipe=chat"], capsys)
+    assert code == 1
+    assert text == (
+        "the stage chat is not in this version of musicllm; recipe=chat composes and plans "
+        "(stage=plan)\n"
+    )
+
+
+def test_a_missing_input_names_the_command_that_makes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["recipe=quickstart/sft", f"paths.runs={tmp_path}"], capsys)
+    assert code == 1
+    assert "inputs.corpus=quickstart/instructions: neither a finished run" in text
+    assert "make it with: python -m musicllm recipe=quickstart/instructions" in text
+
+
+def test_nothing_heavy_is_imported_before_a_stage_starts() -> None:
+    program = (
+        "import sys; before = set(sys.modules); from musicllm import cli;"
+        "from musicllm import config, checks, runner;"
+        "from musicllm.stages import pipeline; cli.main(['recipe=sf']);"
+        "checks.check(config.load(['recipe=sft'])[0]);"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name for name in done.stdout.split() if not name.startswith("_")}
+    third_party = loaded - set(sys.stdlib_module_names)
+    assert third_party <= LIGHT, third_party - LIGHT
+
+
+@pytest.mark.parametrize("hardware", ["a800x16", "h100x1", "cpu"])
+def test_any_recipe_plans(hardware: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["recipe=pretrain", f"hardware={hardware}", "stage=plan"], capsys)
+    assert code == 0
+    assert "6,738,415,616 parameters" in text
+    assert "422,051,840" in text  # LoRA r=64 on seven layers 159,907,840 + 2 x 131,072,000
+    assert "2,031,250 (estimated" in text  # 4.16 B tokens / 2048
+    assert "15,870" in text  # ceil(2,031,250 / 128) steps
+    assert "794" in text  # 5 % of them, rounded up
+
+
+def test_a_pipeline_plans_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["recipe=chatmusician", "stage=plan"], capsys)
+    assert code == 0
+    assert text.count("plan of ") == 8
+    assert "275,000" in text  # 1.1 M samples x 2 epochs / 8

@@ -1,0 +1,132 @@
+"""Every recipe and every option of every group composes and fits the schema."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from musicllm import config
+from musicllm.checks import check
+from musicllm.errors import ConfigError, InputError
+from musicllm.stages import STAGES
+
+RECIPES = config.options("recipe")
+OPTIONS = [(group, option) for group in config.groups() for option in config.options(group)]
+
+
+def test_recipes_and_options_are_found_recursively() -> None:
+    files = list((config.root().parent / "recipes").rglob("*.yaml"))
+    assert len(RECIPES) == len(files) > 20
+    assert "quickstart/sft" in RECIPES
+    every = [path for path in config.root().rglob("*.yaml") if path.name != "config.yaml"]
+    assert len(OPTIONS) == len(every) - len([p for p in every if "recipe" in p.parts])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_composes_and_passes_the_checks(recipe: str) -> None:
+    settings, name = config.load([f"recipe={recipe}"])
+    check(settings)
+    assert name == recipe
+    assert settings.task in STAGES
+    assert settings.stage == settings.task
+    assert settings.description
+    assert settings.source
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes(group: str, option: str) -> None:
+    choice = f"{group}=[{option}]" if group in ("logger", "benchmark") else f"{group}={option}"
+    settings, _ = config.load(["recipe=quickstart/prepare", choice])
+    chosen = getattr(settings, group)
+    if group in ("logger", "benchmark"):
+        assert list(chosen) == [option]
+    elif hasattr(chosen, "name"):
+        assert chosen.name == option or option.startswith(chosen.name)
+
+
+@pytest.mark.parametrize(
+    "path", [p for g in config.groups() for p in (config.root() / g).glob("*")]
+)
+def test_every_key_of_an_option_is_commented(path: Path) -> None:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\w+:", line) and not line.startswith(("defaults:", "jinja:")):
+            assert " # " in line, f"{path.name}: {line}"
+
+
+def test_pipelines_name_recipes() -> None:
+    pipelines = [config.load([f"recipe={name}"])[0] for name in RECIPES]
+    steps = [step for settings in pipelines for step in settings.steps]
+    assert len(steps) >= 16
+    assert set(steps) <= set(RECIPES)
+
+
+def test_inputs_of_a_pipeline_are_made_before_they_are_read() -> None:
+    for name in ("quickstart", "chatmusician"):
+        made: set[str] = set()
+        for step in config.load([f"recipe={name}"])[0].steps:
+            assert set(config.load([f"recipe={step}"])[0].inputs.values()) <= made
+            made.add(step)
+
+
+def test_hardware_chooses_the_strategy_unless_it_is_given() -> None:
+    assert config.load(["recipe=sft"])[0].strategy.name == "zero2"
+    assert config.load(["recipe=sft", "hardware=h100x1"])[0].strategy.name == "single"
+    chosen, _ = config.load(["recipe=sft", "strategy=zero3_offload"])
+    assert (chosen.hardware.name, chosen.strategy.name) == ("v100x8", "zero3_offload")
+
+
+def test_a_folder_of_the_user_adds_options_and_recipes(tmp_path: Path) -> None:
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - /recipe/sft\n  - _self_\noptimizer:\n  lr: 0.5\n"
+    )
+    settings, name = config.load(["recipe=mine"], [tmp_path])
+    assert (name, settings.optimizer.lr) == ("mine", 0.5)
+    assert "mine" in config.options("recipe", [tmp_path])
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--config-dir .*nowhere is not a folder"):
+        config.options("recipe", [tmp_path / "nowhere"])
+
+
+def problems(*words: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(words)[0])
+    return str(caught.value)
+
+
+def test_a_typo_in_a_key_names_the_nearest() -> None:
+    text = problems("recipe=sft", "optimzer.lr=3")
+    assert text == (
+        "1 problem in the configuration:\n"
+        "  optimzer.lr=3 is not a setting; did you mean optimizer.lr?"
+    )
+    assert "did you mean optimizer.lr?" in problems("recipe=sft", "optimizer.lrr=3")
+
+
+def test_a_typo_in_an_option_names_the_nearest() -> None:
+    assert problems("recipe=sft", "hardware=v100").endswith(
+        "hardware=v100 is not an option; there are a800x16, cpu, gpu1, h100x1, h100x8, rtx4090x1, "
+        "v100x8; did you mean v100x8?"
+    )
+
+
+def test_unknown_added_keys_wrong_types_and_missing_values_come_together() -> None:
+    text = problems("recipe=sft", "+optimizer.lrr=3", "training.rows_per_step=x", "description=???")
+    assert text.startswith("3 problems in the configuration:")
+    assert "optimizer.lrr=3 is not a setting; did you mean lr?" in text
+    assert "training.rows_per_step=x must be int, not str" in text
+    assert "description=??? has no value; write description=..." in text
+
+
+def test_an_integer_is_a_float_but_not_the_reverse() -> None:
+    assert config.load(["recipe=sft", "optimizer.lr=1"])[0].optimizer.lr == 1.0
+    assert "must be int, not float" in problems("recipe=sft", "seed=1.5")
+    assert "must be bool, not str" in problems("recipe=sft", "callbacks.progress_bar=maybe")
+
+
+def test_bad_grammar_is_a_problem_of_the_command() -> None:
+    assert "missing EQUAL" in problems("recipe=sft", "nonsense")
