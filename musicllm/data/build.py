@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from musicllm import artifacts
 from musicllm.data import rows
@@ -25,9 +25,8 @@ from musicllm.data.tokens import tokenize
 def build(
     folder: Path,
     records: Mapping[str, Sequence[Record]],
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     ledger: Ledger,
-    *,
     row_former: str,
     max_length: int,
 ) -> dict[str, Any]:

@@ -6,9 +6,11 @@ metre says. Nothing is repaired but spelling: the normal form of `music.abc.cano
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from musicllm import console
 from musicllm.data.ledger import Drop
 from musicllm.music.abc.canonical import canonical
 from musicllm.music.abc.checks import check
@@ -39,8 +41,28 @@ class CleanTune:
     score: Score
 
 
-def clean(book: str, tune: Tune | Rejection) -> CleanTune | Drop:
-    """Read a tune and bring it into its normal form, or say why not."""
+def clean(found: Sequence[tuple[str, Tune | Rejection]]) -> tuple[list[CleanTune], list[Drop]]:
+    """Bring tunes into their normal form, or say why not.
+
+    Cost: linear in text, about a millisecond a tune.
+
+    Args:
+        found: what the books hold, each with its book's name.
+    """
+    tunes: list[CleanTune] = []
+    drops: list[Drop] = []
+    with console.progress("checking tunes", len(found), "tune") as advance:
+        for book, tune in found:
+            result = _clean(book, tune)
+            if isinstance(result, Drop):
+                drops.append(result)
+            else:
+                tunes.append(result)
+            advance()
+    return tunes, drops
+
+
+def _clean(book: str, tune: Tune | Rejection) -> CleanTune | Drop:
     place = f"{book}/{Path(tune.file).name}:{tune.line}"
     if isinstance(tune, Rejection):
         return Drop(book, place, "is not a tune", tune.reason)

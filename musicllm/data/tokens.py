@@ -17,7 +17,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from musicllm import console
@@ -40,7 +40,7 @@ class Encoded(NamedTuple):
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     records: Sequence[Record],
     sources: Sequence[str],
     max_length: int,
@@ -80,7 +80,7 @@ def tokenize(
     return _documents(kept), drops
 
 
-def check_template(tokenizer: PreTrainedTokenizerFast) -> None:
+def check_template(tokenizer: PreTrainedTokenizerBase) -> None:
     """Render a short conversation and look at its tokens.
 
     Raises:
@@ -108,7 +108,7 @@ def check_template(tokenizer: PreTrainedTokenizerFast) -> None:
         )
 
 
-def _texts(tokenizer: PreTrainedTokenizerFast, records: Sequence[Record]) -> Iterator[Encoded]:
+def _texts(tokenizer: PreTrainedTokenizerBase, records: Sequence[Record]) -> Iterator[Encoded]:
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     for ids in _encode(tokenizer, [record["text"] for record in records]):
         document = [*start, *ids, tokenizer.eos_token_id]
@@ -116,7 +116,7 @@ def _texts(tokenizer: PreTrainedTokenizerFast, records: Sequence[Record]) -> Ite
 
 
 def _conversations(
-    tokenizer: PreTrainedTokenizerFast, records: Sequence[Record]
+    tokenizer: PreTrainedTokenizerBase, records: Sequence[Record]
 ) -> Iterator[Encoded]:
     rendered, spans = render_jinja_template(
         conversations=[record["messages"] for record in records],
@@ -137,13 +137,13 @@ def _parts(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, bool]
     return [(text[start:stop], bool(i % 2)) for i, (start, stop) in enumerate(pairwise(borders))]
 
 
-def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     encodings = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
     return [encoding.ids for encoding in encodings]
 
 
 def _drop(
-    tokenizer: PreTrainedTokenizerFast, record: Record, encoded: Encoded, max_length: int
+    tokenizer: PreTrainedTokenizerBase, record: Record, encoded: Encoded, max_length: int
 ) -> Drop | None:
     place = record["source"], record["id"]
     for token in tokenizer.all_special_tokens:
