@@ -60,14 +60,16 @@ class Ledger:
         """
         num_read = self.num_read.total()
         faults = [drop for drop in self.drops if drop.is_fault]
-        if num_read and len(faults) <= max_reject_fraction * num_read:
+        if not num_read:
+            raise StageError("no record was read; look at data.source, data.location and inputs")
+        if len(faults) <= max_reject_fraction * num_read:
             return
         reasons = Counter(drop.reason for drop in faults)
         lines = [
             f"  {count:,} x {reason}: {self._example(reason)}"
             for reason, count in reasons.most_common(5)
         ]
-        share = len(faults) / max(num_read, 1)
+        share = len(faults) / num_read
         head = (
             f"{len(faults):,} of {num_read:,} records ({share:.1%}) were dropped; "
             f"data.max_reject_fraction={max_reject_fraction} allows {max_reject_fraction:.1%}:"
