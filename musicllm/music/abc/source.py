@@ -18,13 +18,13 @@ from musicllm.music.abc.limits import AbcError, Limits, shorten
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _BODY_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
 _END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
-_FOLDED = re.compile(r"X:\s*\d*[^\n]*?\s[A-Za-z]:\s*\S")
+_FOLDED = re.compile(r"X:[^\n]*?[ \t][A-Za-z]:[ \t]*\S")
 _NEXT_FIELD = re.compile(r"\s+(?=[A-JL-Zmr]:[^|:\s]|K:)")
 _FOLDED_KEY = re.compile(
     r"K:\s*(?:none\b|H[Pp]\b|[A-G][#b]?"
     r"(?:\s*(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z:]))?)"
 )
-_FOLDED_BODY_FIELD = re.compile(r"(?:^|\s+)([VMKLPQ]:[^\s|:]+)\s+")
+_FOLDED_BODY_FIELD = re.compile(r"(?:^|\s)([VMKLPQ]:[^\s|:]+)(?=\s|$)")
 _METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
 MUSICAL_FIELDS = frozenset("KLMV")
 """Fields that change what follows when they stand in the body."""
@@ -73,8 +73,8 @@ def unfold(text: str) -> str:
     if key is None:
         return text
     header = _NEXT_FIELD.sub("\n", text[: key.start()].rstrip())
-    body = _FOLDED_BODY_FIELD.sub(r"\n\1\n", text[key.end() :].strip())
-    return "\n".join([header, key.group().strip(), *body.strip().split("\n")])
+    body = (piece.strip() for piece in _FOLDED_BODY_FIELD.split(text[key.end() :]))
+    return "\n".join([header, key.group().strip(), *filter(None, body)])
 
 
 def read_source(text: str, limits: Limits) -> Source:
@@ -88,6 +88,8 @@ def read_source(text: str, limits: Limits) -> Source:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = unfold(text)
+    if not text:
+        raise AbcError("the text is empty")
     lines = iter(enumerate(text.split("\n"), start=1))
     header = _read_header(lines, limits)
     body = list(_read_body(lines, limits))

@@ -10,7 +10,7 @@ import re
 from musicllm.music.abc.keys import letter_at, parse_key, place_of
 from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.abc.rhythm import shortest_length
-from musicllm.music.abc.source import Line, parse_metre
+from musicllm.music.abc.source import Line, parse_metre, parse_unit_length
 from musicllm.music.abc.tokens import (
     CHORD,
     NOTE,
