@@ -18,25 +18,31 @@ from musicllm.errors import InputError, StageError
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
 
-TOLERANCES = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
-"""Largest difference allowed, as a share of the largest logit. Merged weights are rounded once
-more than separate ones, to 24, 11 or 8 bits, and the error grows through the layers."""
+TOLERANCES = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}
+"""Largest difference allowed, as a share of the largest logit, for weights stored in 24, 11 or 8
+bits. SmolLM2-135M with LoRA on every linear layer came to 1.6e-6, 5e-4 and 4e-3."""
 
 
 @dataclass(frozen=True)
 class MergeReport:
     """What merging changed.
 
+    Differences are the largest of any logit, computed in float32.
+
     Attributes:
-        max_abs_difference: of any logit, between base + adapter and the merged folder.
-        tolerance: the largest difference that would have been accepted.
-        max_abs_effect: of any logit, between the base alone and base + adapter.
+        max_abs_difference: between base + adapter and the merged folder, with its rounding.
+        tolerance: the largest such difference that would have been accepted.
+        max_abs_difference_unrounded: the same before the merged weights are stored in their type,
+            which must be no more than float32 explains.
+        max_abs_effect: between the base alone and base + adapter. A rounding of the same size has
+            lost much of what was learned: store a wider type.
         same_top_token: share of positions where the most likely token is the same.
         num_positions: tokens compared.
     """
 
     max_abs_difference: float
     tolerance: float
+    max_abs_difference_unrounded: float
     max_abs_effect: float
     same_top_token: float
     num_positions: int
@@ -52,8 +58,10 @@ def merge(
 ) -> MergeReport:
     """Write base + adapter as a plain model folder with tokenizer and chat template.
 
-    Peak memory is the base in `dtype` plus the adapter and one layer; the merged model is loaded
-    for the check after the first is freed.
+    The arithmetic is float32, so that the check sees the rounding of weights and not that of
+    activations. Peak memory is 4 bytes per parameter, plus the adapter and the largest matrix; the
+    merged folder is loaded for the check after what it was made from is freed. For 7 billion
+    parameters that is 28 GB.
 
     Args:
         base_path: folder or hub id of the base.
@@ -68,48 +76,63 @@ def merge(
     """
     tokenizer = base.load_tokenizer(adapter_path)
     ids = torch.tensor([list(check_ids)])
-    alone, expected, merged = _merged(base_path, adapter_path, ids, dtype)
+    logits, merged = _merged(base_path, adapter_path, ids)
     base.adopt_special_tokens(merged, tokenizer)
-    merged.save_pretrained(folder)
+    merged.to(getattr(torch, dtype)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     del merged
-    report = _compare(alone, expected, _logits(base.load(folder, dtype=dtype), ids), dtype)
-    if not report.max_abs_difference <= report.tolerance:
-        raise StageError(
-            f"the merged model differs from {base_path} + {adapter_path}: logits by up to "
-            f"{report.max_abs_difference:.3g}, where {dtype} explains {report.tolerance:.3g}"
-        )
+    logits["stored"] = _logits(base.load(folder, dtype="float32"), ids)
+    report = _compare(logits, dtype)
+    _refuse(report, f"{base_path} + {adapter_path}", dtype, logits["expected"])
     return report
 
 
 def _merged(
-    base_path: str | Path, adapter_path: Path, ids: Tensor, dtype: str
-) -> tuple[Tensor, Tensor, PreTrainedModel]:
-    """Return the logits of the base, those of base + adapter, and the two in one model."""
+    base_path: str | Path, adapter_path: Path, ids: Tensor
+) -> tuple[dict[str, Tensor], PreTrainedModel]:
+    """Return logits of the base, of base + adapter and of the two in one; and the last model."""
     if not (adapter_path / "adapter_config.json").is_file():
         raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
     from peft import PeftModel
 
-    model = base.load(base_path, dtype=dtype)
-    alone = _logits(model, ids)
+    model = base.load(base_path, dtype="float32")
+    logits = {"alone": _logits(model, ids)}
     with quiet_peft():
         adapted = PeftModel.from_pretrained(model, str(adapter_path))
-    expected = _logits(adapted, ids)
-    return alone, expected, adapted.merge_and_unload()
+    logits["expected"] = _logits(adapted, ids)
+    merged = adapted.merge_and_unload()
+    return {**logits, "merged": _logits(merged, ids)}, merged
 
 
 def _logits(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """Return the logits of one text as float32 [T, V]."""
+    """Return the logits of one text, float32 [T, V]."""
     with torch.inference_mode():
         logits: Tensor = model.eval()(input_ids=ids, use_cache=False).logits[0]
-    return logits.float()
+    return logits
 
 
-def _compare(alone: Tensor, expected: Tensor, found: Tensor, dtype: str) -> MergeReport:
+def _compare(logits: dict[str, Tensor], dtype: str) -> MergeReport:
+    expected = logits["expected"]
+    apart = {name: float((found - expected).abs().max()) for name, found in logits.items()}
+    top = expected.argmax(-1) == logits["stored"].argmax(-1)
     return MergeReport(
-        max_abs_difference=float((found - expected).abs().max()),
+        max_abs_difference=apart["stored"],
         tolerance=TOLERANCES[dtype] * float(expected.abs().max()),
-        max_abs_effect=float((expected - alone).abs().max()),
-        same_top_token=float((found.argmax(-1) == expected.argmax(-1)).float().mean()),
+        max_abs_difference_unrounded=apart["merged"],
+        max_abs_effect=apart["alone"],
+        same_top_token=float(top.float().mean()),
         num_positions=len(expected),
     )
+
+
+def _refuse(report: MergeReport, origin: str, dtype: str, expected: Tensor) -> None:
+    exact = TOLERANCES["float32"] * float(expected.abs().max())
+    for found, allowed, kind in (
+        (report.max_abs_difference_unrounded, exact, "float32"),
+        (report.max_abs_difference, report.tolerance, dtype),
+    ):
+        if not found <= allowed:  # also when it is NaN
+            raise StageError(
+                f"the merged model differs from {origin}: logits by up to {found:.3g}, "
+                f"where {kind} explains {allowed:.3g}"
+            )

@@ -6,8 +6,10 @@ What the text means (a tune, an answer) is for the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +18,9 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from musicllm.console import Advance
 from musicllm.errors import InputError
 from musicllm.model.base import seeded
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[s
 
 
 def sample(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     settings: SamplingSettings,
@@ -104,20 +109,32 @@ def sample(
     order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), index))
     chosen = _generation_config(tokenizer, settings)
     completions: dict[int, Completion] = {}
-    was_training = model.training
+    with _only_ours(model) as writer, seeded(seed, model.device):
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            new = _generate(writer, [encoded[index] for index in batch], chosen)
+            for index, ids in zip(batch, new, strict=True):
+                completions[index] = _completion(tokenizer, ids)
+            if progress is not None:
+                progress(len(batch))
+    return [completions[index] for index in range(len(prompts))]
+
+
+@contextmanager
+def _only_ours(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
+    """Yield the model that generates, in evaluation mode and without settings of its own.
+
+    A model's `generation_config` would fill in what ours leaves open, such as `min_p`.
+    """
+    writer = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own, was_training = writer.generation_config, model.training
+    writer.generation_config = GenerationConfig()
     model.eval()
     try:
-        with seeded(seed, model.device):
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                new = _generate(model, [encoded[index] for index in batch], chosen)
-                for index, ids in zip(batch, new, strict=True):
-                    completions[index] = _completion(tokenizer, ids)
-                if progress is not None:
-                    progress(len(batch))
+        yield writer
     finally:
+        writer.generation_config = own
         model.train(was_training)
-    return [completions[index] for index in range(len(prompts))]
 
 
 def _generate(

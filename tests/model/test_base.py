@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from musicllm.errors import ConfigError, InputError, NotAvailableError
+from musicllm.model import base
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_built_weights_depend_on_the_seed_alone(tiny):
+    first = base.build(tiny, seed=1)
+    torch.rand(3)
+    assert torch.equal(weights(first), weights(base.build(tiny, seed=1)))
+    assert not torch.equal(weights(first), weights(base.build(tiny, seed=2)))
+
+
+def test_building_leaves_the_global_random_state_alone(tiny):
+    torch.manual_seed(9)
+    expected = torch.rand(1)
+    torch.manual_seed(9)
+    base.build(tiny, seed=1)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_built_model_has_the_numbers_of_the_spec(tiny):
+    spec = dataclasses.replace(tiny, rope_theta=500.0, dtype="bfloat16")
+    model = base.build(spec, seed=0, vocab_size=80)
+    base.check_architecture(dataclasses.replace(spec, vocab_size=80), model.config)
+    assert model.get_input_embeddings().weight.shape == (80, 32)
+    assert weights(model).dtype == torch.bfloat16
+    assert model.config.initializer_range == 0.2
+    assert model.get_input_embeddings().weight.detach().float().std().item() == pytest.approx(
+        0.2, rel=0.1
+    )
+
+
+def test_internlm2_is_laid_out_as_llama(tiny):
+    spec = dataclasses.replace(tiny, architecture="internlm2")
+    assert base.architecture_of(spec).model_type == "llama"
+
+
+def test_unknown_architecture(tiny):
+    spec = dataclasses.replace(tiny, architecture="mamba")
+    with pytest.raises(ConfigError, match=r"model\.architecture=mamba is not known here; known: l"):
+        base.build(spec, seed=0)
+
+
+def test_every_number_that_differs_is_listed(tiny):
+    config = base.architecture_of(dataclasses.replace(tiny, hidden_size=64, rope_theta=500.0))
+    spec = dataclasses.replace(tiny, location="some/model", rms_norm_eps=1.000000001e-5)
+    with pytest.raises(ConfigError) as caught:
+        base.check_architecture(spec, config)
+    rule = "differs from the weights of some/model, which have"
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"model.rope_theta=10000.0 {rule} 500.0; write 500.0",
+        f"model.hidden_size=32 {rule} 64; write 64",
+    ]
+
+
+def test_saved_model_comes_back(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    again = base.load(tmp_path, dtype="float32")
+    assert torch.equal(weights(again), weights(model))
+    assert again.config._attn_implementation == "varlen_sdpa"
+    assert base.load(tmp_path, dtype="bfloat16", attention="sdpa").dtype == torch.bfloat16
+
+
+def test_loaded_model_remembers_where_it_came_from(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert base.load(tmp_path, dtype="float32").name_or_path == str(tmp_path)
+
+
+def test_missing_folder_names_the_files(tmp_path):
+    with pytest.raises(
+        InputError, match=r"none is not a folder; place config\.json and model\.saf"
+    ):
+        base.load(tmp_path / "none", dtype="float32")
+    with pytest.raises(InputError, match=r"none is not a folder; place tokenizer\.json and token"):
+        base.load_tokenizer(str(tmp_path / "none"))
+
+
+def test_folder_without_weights(model, tmp_path):
+    model.config.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be read as a model; it needs config\.json and m"):
+        base.load(tmp_path, dtype="float32")
+
+
+def test_folder_without_tokenizer(tmp_path):
+    with pytest.raises(InputError, match=r"has no tokenizer\.json; place tokenizer\.json and tok"):
+        base.load_tokenizer(tmp_path)
+
+
+def test_hub_that_cannot_be_reached(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said = (
+        r"meta-llama/absent is neither a folder here nor a repository that can be reached on the "
+        r"hub; without a network place .* in a folder and name that folder instead"
+    )
+    with pytest.raises(NotAvailableError, match=said):
+        base.load("meta-llama/absent", dtype="float32")
+    with pytest.raises(NotAvailableError, match=said):
+        base.load_tokenizer("meta-llama/absent")
+
+
+def test_internlm2_weights_are_refused_plainly(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "internlm2"}))
+    with pytest.raises(
+        NotAvailableError, match=r"is a model of type 'internlm2'.* planned but not loaded"
+    ):
+        base.load(tmp_path, dtype="float32")
+
+
+def test_nf4_without_its_needs(model, tmp_path, monkeypatch):
+    model.save_pretrained(tmp_path)
+    monkeypatch.setattr("musicllm.model.quantization.find_spec", lambda _: None)
+    with pytest.raises(NotAvailableError, match="needs bitsandbytes"):
+        base.load(tmp_path, dtype="float32", quantization="nf4")
+
+
+def test_special_tokens_are_adopted(model, tokenizer):
+    base.adopt_special_tokens(model, tokenizer)
+    for config in (model.config, model.generation_config):
+        assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (None, 1, 0)

@@ -1,0 +1,53 @@
+"""A tiny Llama, LoRA for it and a tokenizer of single characters."""
+
+from __future__ import annotations
+
+import string
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from musicllm.model.spec import AdapterSpec, ModelSpec
+
+TINY = ModelSpec(
+    name="tiny",
+    location=None,
+    revision=None,
+    architecture="llama",
+    vocab_size=64,
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    rope_theta=10000.0,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=False,
+    attention_dropout=0.0,
+    initializer_range=0.2,
+    dtype="float32",
+    trust_remote_code=False,
+)
+
+LORA = AdapterSpec(
+    kind="lora",
+    r=4,
+    alpha=8.0,
+    dropout=0.0,
+    target_modules=("q_proj", "v_proj", "down_proj"),
+    train_embeddings=False,
+    train_output_head=False,
+    use_dora=False,
+    quantization=None,
+)
+
+
+def letter_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer with 62 letters and digits; 0 pads, 1 ends a text, others become `a`."""
+    letters = string.ascii_letters + string.digits
+    vocabulary = {"<pad>": 0, "<eos>": 1} | {letter: 2 + i for i, letter in enumerate(letters)}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
+    core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    core.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", pad_token="<pad>")

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from musicllm import artifacts
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
+from musicllm.job import Job
+from musicllm.model import adapters, base
+from musicllm.stages import merge
+from tests.models import LORA, TINY, letter_tokenizer
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A base and an adapter as the train stage leaves them."""
+    folder = tmp_path / "pretrain"
+    with artifacts.writing(folder, "model", "base", {}) as (target, _):
+        base.build(TINY, seed=0).save_pretrained(target)
+    model = adapters.attach(base.load(folder, dtype="float32"), LORA, seed=1)
+    for tensor in adapters.trainable_state(model).values():
+        tensor.add_(0.05)
+    provenance = {"inputs": {"model": {"path": str(folder)}}}
+    with artifacts.writing(tmp_path / "sft", "adapter", "adapter", provenance) as (target, _):
+        adapters.save_adapter(model, target)
+        letter_tokenizer().save_pretrained(target)
+    return {"base": artifacts.read(folder), "adapter": artifacts.read(tmp_path / "sft")}
+
+
+def job(tmp_path, monkeypatch, **inputs):
+    monkeypatch.setattr(Job, "provenance", lambda _: {"made": "in a test"})
+    config = SimpleNamespace(paths=SimpleNamespace(cache=str(tmp_path / "cache")))
+    return Job(config, "quickstart/merge", tmp_path / "merge", "model", "print", inputs)
+
+
+def test_adapter_is_merged_into_the_base_it_remembers(made, tmp_path, monkeypatch):
+    rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"])))
+    assert rows["base"] == str(made["base"].path)
+    assert rows["dtype"] == "float32"
+    assert rows["same most likely token"].startswith("100.0% of ")
+    artifact = artifacts.read(tmp_path / "merge" / "artifact", "model")
+    artifact.verify()
+    assert artifact.facts["max_abs_difference"] < artifact.facts["tolerance"]
+    assert artifact.facts["max_abs_effect"] > 0.01
+    assert base.load(artifact.path, dtype="float32").dtype == torch.float32
+    assert base.load_tokenizer(artifact.path).eos_token == "<eos>"
+
+
+def test_a_named_model_wins(made, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    base.build(TINY, seed=5).save_pretrained(other)
+    named = Artifact(other, "model", "other")
+    rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"], model=named)))
+    assert rows["base"] == str(other)
+
+
+def test_a_base_from_the_configuration(made, tmp_path, monkeypatch):
+    provenance = {"inputs": {}, "config": {"model": {"location": str(made["base"].path)}}}
+    adapter = Artifact(made["adapter"].path, "adapter", "a", provenance=provenance)
+    rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=adapter)))
+    assert rows["base"] == str(made["base"].path)
+
+
+def test_an_adapter_that_forgot_its_base(made, tmp_path, monkeypatch):
+    adapter = Artifact(made["adapter"].path, "adapter", "a")
+    with pytest.raises(ArtifactError, match=r"does not say which base.*; write inputs\.model="):
+        merge.run(job(tmp_path, monkeypatch, adapter=adapter))
+
+
+def test_an_adapter_is_needed(tmp_path, monkeypatch):
+    with pytest.raises(ArtifactError, match=r"inputs\.adapter is not set"):
+        merge.run(job(tmp_path, monkeypatch))
