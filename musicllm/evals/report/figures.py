@@ -1,0 +1,116 @@
+"""Loss curves as inline SVG whose colours follow the page, light or dark.
+
+It draws numbers that it is given; it neither smooths nor reads files.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from markupsafe import escape
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+LossCurve = Sequence[tuple[int, float]]
+"""Points (optimizer step, loss in nats per supervised token)."""
+
+COLOURS = {
+    "#123401": "currentColor",
+    "#123402": "var(--rule)",
+    "#123403": "var(--train)",
+    "#123404": "var(--validation)",
+}
+"""Stand-ins that matplotlib draws with, and what the page's style sheet puts in their place."""
+INK, GRID, TRAIN, VALIDATION = COLOURS
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: selectable, in the page's own typeface
+    "font.size": 12,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GRID,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.spines.top": False,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+}
+
+ROUND = [a * 10.0**power for power in range(7) for a in (1, 1.5, 2, 3, 5, 7)]
+"""Perplexities that may stand on the right-hand axis."""
+
+
+def loss_curves(train: LossCurve, validation: LossCurve, name: str) -> str:
+    """Draw training and validation loss over the steps, with perplexity on the right.
+
+    Points that are not finite are left out, since a line cannot show them.
+
+    Args:
+        train: training loss; may be empty.
+        validation: validation loss; may be empty, but not when `train` is.
+        name: of the run; describes the picture to a screen reader and makes its ids unique.
+
+    Returns:
+        An `<svg>` element without size, script, style element or outside reference.
+    """
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.4, 3.3), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        _draw(axes, train, "training", TRAIN, linewidth=1.2)
+        _draw(axes, validation, "validation", VALIDATION, linewidth=2, marker="o", markersize=4)
+        axes.set_xlabel("optimizer step")
+        axes.set_ylabel("loss (nats per token)")
+        axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.legend(frameon=False, loc="upper right")
+        _perplexity_axis(axes)
+        return _inline(figure, f"Loss of {name} over the optimizer steps")
+
+
+def _draw(axes: Any, curve: LossCurve, label: str, colour: str, **style: Any) -> None:
+    points = [(step, loss) for step, loss in curve if math.isfinite(loss)]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
+
+
+def _perplexity_axis(axes: Any) -> None:
+    """Mark round perplexities, exp(loss), at the height of their loss."""
+    low, high = axes.get_ylim()
+    within = [value for value in ROUND if low <= math.log(value) <= high]
+    shown = within[:: math.ceil(len(within) / 8) or 1]
+    right = axes.twinx()
+    right.set_ylim(low, high)
+    right.set_yticks([math.log(value) for value in shown], [f"{value:,g}" for value in shown])
+    right.set_ylabel("perplexity")
+
+
+def _inline(figure: Figure, description: str) -> str:
+    """Return the figure as an element that lives inside a page.
+
+    Dropped: prologue (an element has none), the `<style>` (it would apply to the whole page),
+    the size (the page decides) and the ids of groups (two figures would share them).
+    """
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)
+    for stand_in, colour in COLOURS.items():
+        svg = svg.replace(stand_in, colour)
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    assert view_box is not None, "matplotlib writes a viewBox"
+    opening = f'<svg {view_box[0]} role="img" aria-label="{escape(description)}">'
+    return re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)

@@ -1,0 +1,101 @@
+"""Generate: tunes on request, each as ABC and, if it can be, as score, MIDI and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from musicllm import console
+from musicllm.data.corpus import Corpus
+from musicllm.errors import ConfigError, Problem
+from musicllm.evals.requests import find_tune
+from musicllm.job import Job
+from musicllm.serve.sampling import Completion, SamplingSettings, render_chat, sample
+from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
+from musicllm.stages.models import load_model
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Write `generation.num_tunes` tunes with `inputs.model`, or the model of the configuration.
+
+    Raises:
+        ArtifactError: no model, or neither prompts nor instructions to draw them from.
+        ConfigError: fewer tunes than prompts.
+    """
+    prompts = _prompts(job)
+    written = write_tunes(prompts, _asking(job), find_tune, seed=job.config.seed)
+    with job.writing() as (folder, facts):
+        tunes = save_tunes(written, folder, render=job.config.generation.render)
+        facts.update(_facts(tunes))
+    num_parsing = sum(tune.parses for tune in tunes)
+    return [
+        ("tunes that parse", f"{num_parsing} of {len(tunes)}"),
+        *((tune.name, _line(tune, job.artifact_path)) for tune in tunes),
+    ]
+
+
+def _prompts(job: Job) -> list[str]:
+    """Return one user message per tune: the configured ones in turn, or drawn ones."""
+    generation = job.config.generation
+    given = generation.prompts
+    if not given:
+        corpus = Corpus.open(job.input("instructions").path)
+        records = list(corpus.records("test"))
+        return draw_requests(records, generation.num_tunes, job.config.seed)
+    if generation.num_tunes < len(given):
+        rule = f"is less than the {len(given)} generation.prompts, so some would go unanswered"
+        fix = f"write {len(given)}"
+        raise ConfigError([Problem("generation.num_tunes", generation.num_tunes, rule, fix)])
+    return list(islice(cycle(given), generation.num_tunes))
+
+
+def _asking(job: Job) -> Ask:
+    """Return a function that puts user messages to the model."""
+    model, tokenizer = load_model(job)
+    generation = job.config.generation
+    settings = SamplingSettings(
+        temperature=generation.temperature,
+        top_k=generation.top_k,
+        top_p=generation.top_p,
+        repetition_penalty=generation.repetition_penalty,
+        max_new_tokens=generation.max_new_tokens,
+    )
+
+    def ask(messages: Sequence[str], seed: int) -> list[Completion]:
+        turns = [[{"role": "user", "content": message}] for message in messages]
+        with console.progress("writing tunes", len(messages), "tune") as advance:
+            return sample(
+                model,
+                tokenizer,
+                [render_chat(tokenizer, turn) for turn in turns],
+                settings,
+                seed=seed,
+                batch_size=job.config.hardware.max_rows_per_device,
+                progress=advance,
+            )
+
+    return ask
+
+
+def _facts(tunes: Sequence[WrittenTune]) -> dict[str, Any]:
+    num_bars = sum(tune.num_bars for tune in tunes)
+    fitting = sum(tune.num_bars_fitting for tune in tunes)
+    metrics = {
+        "num_tunes": len(tunes),
+        "num_parsing": sum(tune.parses for tune in tunes),
+        "num_tries": sum(tune.tries for tune in tunes),
+        "bars_fitting": fitting / num_bars if num_bars else None,
+    }
+    return {"metrics": metrics}
+
+
+def _line(tune: WrittenTune, folder: Path) -> str:
+    """Return where a tune is, how it was come by, and what made its sound."""
+    tries = "first try" if tune.tries == 1 else f"{tune.tries} tries"
+    if not tune.parses:
+        return f"no tune in {tries}: {tune.problems[-1]}"
+    sound = f"sound by {tune.sound_engine}" if tune.sound_engine else "no sound"
+    bars = f"{tune.num_bars_fitting} of {tune.num_bars} bars fit"
+    return f"{folder / tune.name}.*: {tune.title}, {bars}, {tries}, {sound}"

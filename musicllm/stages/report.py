@@ -1,0 +1,72 @@
+"""Report: one page that shows what a chain of runs did, and how to go on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from musicllm import artifacts
+from musicllm.artifacts import Artifact
+from musicllm.evals.report.assemble import assemble
+from musicllm.evals.report.page import Command, render
+from musicllm.job import Job
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Write the page of all inputs, whatever their roles, as the artifact and as report.html.
+
+    Raises:
+        ArtifactError: a file beside an input is damaged.
+    """
+    title = job.recipe.removesuffix("/report")
+    page = render(assemble(job.inputs, title, _commands(job.inputs)))
+    copy = job.folder / "report.html"
+    with job.writing() as (folder, _):
+        artifacts.write_text(folder / "report.html", page)
+        artifacts.write_text(copy, page)
+    return [("page", copy), ("size", f"{len(page.encode()) / 1e6:.1f} MB"), *_missing(job.inputs)]
+
+
+def _missing(inputs: Mapping[str, Artifact]) -> list[tuple[str, object]]:
+    found = {artifact.kind for artifact in inputs.values()}
+    lacking = [kind for kind in ("corpus", "evaluation", "tunes") if kind not in found]
+    return [("said to be missing", ", ".join(lacking))] if lacking else []
+
+
+def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
+    """Return what can be run from here; each command repeats the inputs of the run it follows."""
+    commands = []
+    for artifact in inputs.values():
+        if artifact.kind == "tunes":
+            made = artifact.provenance
+            seed = made["config"]["seed"] + 1
+            words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(made)]
+            commands.append(Command("Write twelve more tunes", _line(made["recipe"], words)))
+        if artifact.provenance["config"]["task"] == "train":
+            commands.append(_longer(artifact.provenance))
+    models = [artifact for artifact in inputs.values() if artifact.kind == "model"]
+    if models:
+        words = [
+            "generation=sampling",
+            f"+inputs.model={models[-1].path.parent}",
+            'generation.prompts=["Write a jig in G major."]',
+        ]
+        commands.append(Command("Ask for a tune of your own", _line("generate", words)))
+    return commands
+
+
+def _longer(made: Mapping[str, Any]) -> Command:
+    """Return the command that trains twice as long, with the limits that the run had."""
+    limits = {name: made["config"]["training"][name] for name in ("num_epochs", "max_steps")}
+    doubled = [f"training.{name}={2 * limit}" for name, limit in limits.items() if limit]
+    line = _line(made["recipe"], [*doubled, *_inputs(made)])
+    return Command(f"Train {made['recipe']} twice as long", line)
+
+
+def _inputs(made: Mapping[str, Any]) -> list[str]:
+    return [f"inputs.{role}={given['path']}" for role, given in made["inputs"].items()]
+
+
+def _line(recipe: str, words: list[str]) -> str:
+    return shlex.join(["python", "-m", "musicllm", f"recipe={recipe}", *words])

@@ -1,0 +1,109 @@
+"""The generate stage, from a model on disk to saved tunes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicllm import artifacts, runner
+from musicllm import config as configuration
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError, ConfigError
+from musicllm.evals.report.runs import read_lines
+from musicllm.model import base
+from musicllm.serve.sampling import Completion, SamplingSettings
+from musicllm.stages import generate
+from musicllm.stages.settings import model_spec
+from tests.helpers import make_corpus, make_tune
+
+SMALL = (
+    "model.hidden_size=32", "model.intermediate_size=48", "model.num_hidden_layers=2",
+    "generation.max_new_tokens=24", "generation.render=false", "hardware.num_threads=1",
+)  # fmt: skip
+
+Run = Callable[..., Artifact]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run quickstart/generate with a random model and a corpus of requests."""
+    corpus = make_corpus(tmp_path / "instructions", content="messages")
+    model = tmp_path / "model"
+    with artifacts.writing(model, "model", "m", {}) as (folder, _):
+        tokenizer = base.load_tokenizer(corpus.tokenizer_path)
+        config, _recipe = configuration.load(["recipe=quickstart/generate", *SMALL])
+        spec = model_spec(config)
+        base.build(spec, seed=0, vocab_size=len(tokenizer)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    def run_with(*words: str, model_path: Path = model) -> Artifact:
+        config, recipe = configuration.load(
+            [
+                "recipe=quickstart/generate",
+                *SMALL,
+                f"paths.runs={tmp_path / 'runs'}",
+                f"inputs.model={model_path}",
+                f"inputs.instructions={corpus.path}",
+                *words,
+            ]
+        )
+        outcome = runner.run(config, recipe)
+        return artifacts.read(outcome.folder / "artifact", "tunes")
+
+    return run_with
+
+
+def lines_of(artifact: Artifact) -> list[dict[str, Any]]:
+    return read_lines(artifact.path / "tunes.jsonl")
+
+
+def test_untrained_model_is_asked_four_times_and_its_failure_is_recorded(run: Run) -> None:
+    artifact = run("generation.num_tunes=2")
+    lines = lines_of(artifact)
+    assert [line["prompt"] for line in lines] == ["Write a reel in D."] * 2
+    assert [line["tries"] for line in lines] == [4, 4]
+    assert [line["seed"] for line in lines] == [1237, 1237]
+    assert artifact.facts["metrics"]["num_parsing"] == 0
+    assert artifact.facts["metrics"]["num_tries"] == 8
+    assert artifact.facts["metrics"]["bars_fitting"] is None
+
+
+def test_prompts_are_taken_in_turn_in_the_chat_form(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+
+    def answer(
+        model: object, tokenizer: object, prompts: Sequence[str], settings: SamplingSettings,
+        **_: object,
+    ) -> list[Completion]:  # fmt: skip
+        texts.extend(prompts)
+        assert settings.max_new_tokens == 24
+        return [Completion(make_tune(number), 9, True) for number in range(len(prompts))]
+
+    monkeypatch.setattr(generate, "sample", answer)
+    artifact = run("generation.num_tunes=3", "generation.prompts=[one, two]")
+    assert [line["prompt"] for line in lines_of(artifact)] == ["one", "two", "one"]
+    assert all(text.endswith("Assistant: ") for text in texts)
+    assert "Human: one </s> " in texts[0]
+    assert artifact.facts["metrics"]["bars_fitting"] == 1.0
+    assert (artifact.path / "003.abc").is_file()
+
+
+def test_fewer_tunes_than_prompts_are_refused(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"num_tunes=1 is less than the 2 generation\.prompts"):
+        run("generation.num_tunes=1", "generation.prompts=[one, two]")
+
+
+def test_adapter_is_refused_with_the_command_that_merges_it(run: Run, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    with artifacts.writing(adapter, "adapter", "a", {}):
+        pass
+    with pytest.raises(
+        ArtifactError,
+        match=r"is of kind adapter, and a model is needed.*recipe=merge inputs\.adapter=",
+    ):
+        run(model_path=adapter)
