@@ -99,7 +99,8 @@ def _opening(text: str, score: Score, draw: random.Random) -> Conditions | None:
     bars = body.split("\n")[0].split(" | ")
     if len(score.bars) < 2 * num_bars or len(bars) <= num_bars:
         return None
-    return {"opening": f"{header}K:{score.key.name}\n{' | '.join(bars[:num_bars])} |"}
+    opening = f"{header}K:{score.key.name}\n{' | '.join(bars[:num_bars])} |"
+    return {"opening": opening} if text.startswith(opening) else None
 
 
 def _chords(_text: str, score: Score, _draw: random.Random) -> Conditions | None:

@@ -5,9 +5,9 @@ through the tokenizer's chat template; what stands in its `{% generation %}` blo
 Special tokens that a text spells out (`</s>` in MusicPile) become those tokens, as in its
 publication. In messages they would let the content end a turn, so such a record is dropped.
 
-The text of a generation block is encoded apart from what stands before it, so a model is trained
-on the very tokens that it is prompted with: a token that reached over the border (`: X`) would
-never be seen again when the answer is yet to be written.
+The text of a generation block is encoded apart from what stands before it, as ChatMusician's
+code does, so a model is trained on the very tokens that it is prompted with: a token that reached
+over the border would never come up again while the answer is yet to be written.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from musicllm.data.build import build
 from musicllm.data.clean import clean
 from musicllm.data.corpus import SPLITS, Corpus, Record
 from musicllm.data.duplicates import deduplicate
-from musicllm.data.instructions import make_instructions
+from musicllm.data.instructions import TASKS, make_instructions
 from musicllm.data.ledger import Drop, Ledger
 from musicllm.data.sources import read_tunes, tune_books
 from musicllm.data.split import split_groups
 from musicllm.data.transposed import transposed
 from musicllm.data.vocabulary import train_tokenizer
-from musicllm.errors import InputError, NotAvailableError
+from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem, StageError
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer
@@ -38,12 +38,15 @@ def run(job: Job) -> list[tuple[str, object]]:
 
     Raises:
         NotAvailableError: a source that this version cannot read.
-        StageError: more records have faults than `data.max_reject_fraction` allows.
+        StageError: more records have faults than `data.max_reject_fraction` allows, or none is
+            left for training.
     """
     data = job.config.data
     ledger = Ledger()
     splits = _read(job, ledger)
     ledger.check(data.max_reject_fraction)
+    if not splits["train"]:
+        raise StageError("no record is left for training; lower data.test_fraction or read more")
     with job.writing() as (folder, facts):
         tokenizer = _tokenizer(job, splits["train"])
         made = build(folder, splits, tokenizer, ledger, data.row_former, data.max_length)
@@ -84,6 +87,9 @@ def _tunes(data: DataConfig, seed: int, ledger: Ledger) -> Splits:
 
 def _instructions(corpus: Corpus, data: DataConfig, seed: int, ledger: Ledger) -> Splits:
     """Make conversations from the tunes of a corpus, in its splits."""
+    if unknown := [task for task in data.tasks if task not in TASKS]:
+        rule = f"is no instruction family; there are {', '.join(TASKS)}"
+        raise ConfigError([Problem("data.tasks", ", ".join(unknown), rule)])
     splits: Splits = {split: [] for split in SPLITS}
     tunes = [(split, tune) for split in SPLITS for tune in corpus.records(split)]
     with console.progress("writing instructions", len(tunes), "tune") as advance:
