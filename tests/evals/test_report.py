@@ -35,7 +35,7 @@ def made(root: Path, recipe: str, kind: str, task: str, **facts: object) -> Path
     (path.parent / "summary.json").write_text('{"seconds": 90.0}')
     provenance = {
         "recipe": recipe,
-        "config": {"task": task},
+        "config": {"task": task, "data": {"source": "tune_books"}},
         "inputs": {},
         "musicllm": "0.1.0",
         "commit": "ba749a9",
@@ -222,7 +222,7 @@ def test_page_carries_picture_sound_and_downloads(chain: dict[str, Artifact]) ->
     sound = re.search(r'<audio [^>]*src="data:audio/mpeg;base64,([^"]+)"', page)
     assert sound is not None
     assert base64.b64decode(unquote_to_bytes(sound[1])) == b"\xff\xfb\x90\x00"
-    for name in ("001.mid", "001.abc", "001.mp3", "002.mid"):
+    for name in ("001.mid", "001.abc", "002.mid"):
         assert f'download="{name}" href="data:' in page
 
 
@@ -236,6 +236,7 @@ def test_page_tells_tries_bars_and_failures(chain: dict[str, Artifact]) -> None:
     assert "2 of them took more than one try" in page
     assert "There is no score of this tune." in page
     assert "<strong>94%</strong>" in page  # 15 of 16 bars
+    assert "of the 16 bars written below fit their metre; 1 answer held no tune" in page
 
 
 def test_page_shows_the_corpus_per_source_and_together(chain: dict[str, Artifact]) -> None:
@@ -246,7 +247,9 @@ def test_page_shows_the_corpus_per_source_and_together(chain: dict[str, Artifact
     assert rows_of(page)["kept: test"] == ["100", "188", "288"]
     assert "741,000 training tokens" in page
     assert "98.7% full" in page
-    assert "A model read 2,788 tunes, trained twice" in page
+    assert (
+        "2,788 tunes prepared, 2 training runs, 2 of 3 tunes written, 6 steps in 9 min 0 s." in page
+    )
 
 
 def test_page_shows_intervals_and_the_reference(chain: dict[str, Artifact]) -> None:

@@ -22,6 +22,9 @@ MEDIA_TYPES = {
     ".abc": "text/vnd.abc;charset=utf-8",
 }
 
+DOWNLOADS = {".mid": "MIDI", ".abc": "ABC"}
+"""What has a link beside the player, from which browsers save the sound; it is in the page once."""
+
 
 @dataclass(frozen=True)
 class Download:
@@ -42,6 +45,7 @@ class ScoreCard:
         answer: the model's whole answer.
         picture: data: URI of the score, or None.
         sound: data: URI, or None.
+        parses: whether the answer holds a valid tune.
         num_bars: bars of the tune; 0 when it does not parse.
         num_bars_fitting: how many of them are as long as the metre says, or excused.
         tries: answers sampled until one parsed, or until there were enough.
@@ -55,6 +59,7 @@ class ScoreCard:
     answer: str
     picture: str | None
     sound: str | None
+    parses: bool
     num_bars: int
     num_bars_fitting: int
     tries: int
@@ -76,13 +81,13 @@ def _card(folder: Path, line: Mapping[str, Any]) -> ScoreCard:
     name = line["name"]
     files = {suffix: folder / f"{name}{suffix}" for suffix in MEDIA_TYPES}
     uris = {suffix: _data_uri(file) for suffix, file in files.items() if file.is_file()}
-    labels = {".mid": "MIDI", ".abc": "ABC", ".mp3": "MP3"}
     return ScoreCard(
         title=line["title"] or f"Tune {name}",
         prompt=line["prompt"],
         answer=line["answer"],
         picture=uris.get(".svg"),
         sound=uris.get(".mp3") or uris.get(".wav"),
+        parses=line["parses"],
         num_bars=line["num_bars"],
         num_bars_fitting=line["num_bars_fitting"],
         tries=line["tries"],
@@ -90,7 +95,7 @@ def _card(folder: Path, line: Mapping[str, Any]) -> ScoreCard:
         problems=line["problems"],
         downloads=[
             Download(f"{name}{suffix}", label, uris[suffix])
-            for suffix, label in labels.items()
+            for suffix, label in DOWNLOADS.items()
             if suffix in uris
         ],
     )

@@ -13,6 +13,9 @@ from musicllm.evals.report.runs import Run
 from musicllm.evals.report.scores import ScoreCard
 from musicllm.evals.report.tables import duration, shown
 
+CONTENT = {"tune_books": "tunes", "instructions": "conversations"}
+"""Source of a corpus -> what it holds."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -26,18 +29,18 @@ class Known:
 
 
 def sentence(known: Known) -> str:
-    """Return what happened, in one line."""
+    """Return what was done, in one line."""
     parts = [
-        *(f"read {shown(num_kept(run))} tunes" for run in known.corpora[:1]),
-        *([f"trained {_times(len(known.trained))}"] if known.trained else []),
-        *(["was measured"] if known.evaluations else []),
-        *([f"wrote {_tunes(len(known.scores))}"] if known.scores else []),
+        *(_corpus(run) for run in known.corpora[:1]),
+        *([_counted(len(known.trained), "training run")] if known.trained else []),
+        *([_written(known.scores)] if known.scores else []),
     ]
-    if not parts:
+    if not known.runs:
         return "This report was given no artifacts, so it has nothing to tell yet."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     seconds = [run.duration_s for run in known.runs if run.duration_s is not None]
-    return f"A model {listed}{f', all in {duration(sum(seconds))}' if seconds else ''}."
+    steps = _counted(len(known.runs), "step")
+    time = f"{steps} in {duration(sum(seconds))}" if seconds else steps
+    return f"{', '.join([*parts, time])}."
 
 
 def tiles(known: Known) -> list[Tile]:
@@ -45,12 +48,18 @@ def tiles(known: Known) -> list[Tile]:
     return [*_loss(known), *_compression(known), *_bars(known)]
 
 
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+def _corpus(run: Run) -> str:
+    source = run.artifact.provenance["config"]["data"]["source"]
+    return f"{shown(num_kept(run))} {CONTENT.get(source, 'documents')} prepared"
 
 
-def _tunes(count: int) -> str:
-    return "1 tune" if count == 1 else f"{count} tunes"
+def _written(scores: Sequence[ScoreCard]) -> str:
+    """Return how many requests were answered with a tune."""
+    return f"{sum(score.parses for score in scores)} of {_counted(len(scores), 'tune')} written"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{shown(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _loss(known: Known) -> list[Tile]:
@@ -77,9 +86,12 @@ def _compression(known: Known) -> list[Tile]:
 
 
 def _bars(known: Known) -> list[Tile]:
-    """Return the share of bars of the tunes shown here that fit their metre."""
+    """Return the share of bars of the tunes shown here that fit, and how many are no tunes."""
     num_bars = sum(score.num_bars for score in known.scores)
     if not num_bars:
         return []
     share = sum(score.num_bars_fitting for score in known.scores) / num_bars
-    return [Tile(f"{share:.0%}", f"of the {shown(num_bars)} bars written below fit their metre")]
+    meaning = f"of the {shown(num_bars)} bars written below fit their metre"
+    num_failed = sum(not score.parses for score in known.scores)
+    failed = f"; {_counted(num_failed, 'answer')} held no tune" if num_failed else ""
+    return [Tile(f"{share:.0%}", meaning + failed)]
