@@ -55,13 +55,15 @@ def merge(
     *,
     dtype: str,
     check_ids: Sequence[int],
+    revision: str | None = None,
 ) -> MergeReport:
     """Write base + adapter as a plain model folder with tokenizer and chat template.
 
     The arithmetic is float32, so that the check sees the rounding of weights and not that of
     activations. Peak memory is 4 bytes per parameter, plus the adapter and the largest matrix; the
     merged folder is loaded for the check after what it was made from is freed. For 7 billion
-    parameters that is 28 GB.
+    parameters that is 28 GB. An adapter trained over a 4-bit base goes into the base as it was
+    before, so what comes out is not exactly what was trained.
 
     Args:
         base_path: folder or hub id of the base.
@@ -69,18 +71,22 @@ def merge(
         folder: existing folder to fill.
         dtype: of the merged weights: float32, float16 or bfloat16.
         check_ids: tokens of one text on which logits are compared.
+        revision: of the base, when it is on the hub.
 
     Raises:
         InputError: the adapter or the base cannot be read.
         StageError: the merged folder gives other logits than base and adapter.
     """
+    if not (adapter_path / "adapter_config.json").is_file():
+        raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
     tokenizer = base.load_tokenizer(adapter_path)
     ids = torch.tensor([list(check_ids)])
-    logits, merged = _merged(base_path, adapter_path, ids)
+    plain = base.load(base_path, dtype="float32", revision=revision)
+    logits, merged = _merged(plain, adapter_path, ids)
     base.adopt_special_tokens(merged, tokenizer)
     merged.to(getattr(torch, dtype)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    del merged
+    del plain, merged  # the second model takes its place in memory
     logits["stored"] = _logits(base.load(folder, dtype="float32"), ids)
     report = _compare(logits, dtype)
     _refuse(report, f"{base_path} + {adapter_path}", dtype, logits["expected"])
@@ -88,14 +94,11 @@ def merge(
 
 
 def _merged(
-    base_path: str | Path, adapter_path: Path, ids: Tensor
+    model: PreTrainedModel, adapter_path: Path, ids: Tensor
 ) -> tuple[dict[str, Tensor], PreTrainedModel]:
     """Return logits of the base, of base + adapter and of the two in one; and the last model."""
-    if not (adapter_path / "adapter_config.json").is_file():
-        raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
     from peft import PeftModel
 
-    model = base.load(base_path, dtype="float32")
     logits = {"alone": _logits(model, ids)}
     with quiet_peft():
         adapted = PeftModel.from_pretrained(model, str(adapter_path))

@@ -27,12 +27,14 @@ def run(job: Job) -> list[tuple[str, object]]:
     The merged weights have the type of the base's own.
     """
     adapter = job.input("adapter")
-    base_path = _base_of(job, adapter)
-    dtype = str(base.load_config(base_path).dtype).removeprefix("torch.")
+    base_path, revision = _base_of(job, adapter)
+    dtype = str(base.load_config(base_path, revision=revision).dtype).removeprefix("torch.")
     tokenizer = base.load_tokenizer(adapter.path)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
     with job.writing() as (folder, facts):
-        report = merge(base_path, adapter.path, folder, dtype=dtype, check_ids=check_ids)
+        report = merge(
+            base_path, adapter.path, folder, dtype=dtype, check_ids=check_ids, revision=revision
+        )
         facts.update(dataclasses.asdict(report), base=base_path, dtype=dtype)
     return [
         ("base", base_path),
@@ -44,17 +46,17 @@ def run(job: Job) -> list[tuple[str, object]]:
     ]
 
 
-def _base_of(job: Job, adapter: Artifact) -> str:
-    """Return the folder or hub id of the base: an input, or what the adapter remembers."""
+def _base_of(job: Job, adapter: Artifact) -> tuple[str, str | None]:
+    """Return folder or hub id of the base, and its revision: an input, or what the adapter says."""
     if "model" in job.inputs:
-        return str(job.inputs["model"].path)
+        return str(job.inputs["model"].path), None
     remembered = adapter.provenance.get("inputs", {}).get("model")
     if remembered is not None:
-        return str(remembered["path"])
-    location = adapter.provenance.get("config", {}).get("model", {}).get("location")
-    if location is None:
+        return str(remembered["path"]), None
+    model = adapter.provenance.get("config", {}).get("model", {})
+    if model.get("location") is None:
         raise ArtifactError(
             f"{adapter.path} does not say which base it was trained on; "
             f"write inputs.model=<recipe name or folder of a finished run>"
         )
-    return packaged.find(location, Path(job.config.paths.cache))
+    return packaged.find(model["location"], Path(job.config.paths.cache)), model["revision"]

@@ -58,7 +58,8 @@ def test_a_named_model_wins(made, tmp_path, monkeypatch):
 
 
 def test_a_base_from_the_configuration(made, tmp_path, monkeypatch):
-    provenance = {"inputs": {}, "config": {"model": {"location": str(made["base"].path)}}}
+    model = {"location": str(made["base"].path), "revision": None}
+    provenance = {"inputs": {}, "config": {"model": model}}
     adapter = Artifact(made["adapter"].path, "adapter", "a", provenance=provenance)
     rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=adapter)))
     assert rows["base"] == str(made["base"].path)
