@@ -1,0 +1,235 @@
+"""Train: rows of a corpus go through a model, and what it learned becomes the artifact.
+
+A full training makes a `model`, LoRA an `adapter`; either lies beside its tokenizer. The same
+command continues an interrupted run from its newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from musicllm import artifacts
+from musicllm.data.corpus import Corpus
+from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.job import Job, public
+from musicllm.model import adapters, base, packaged
+from musicllm.schema import Config
+from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+from musicllm.train import strategies
+from musicllm.train.fit import TrainingRun
+from musicllm.train.loggers import LoggerSpec
+from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train.plan import Plan
+from musicllm.train.schedule import Schedule
+from musicllm.train.settings import FitResult, FitSettings, Machine
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Train `inputs.model`, or the model of the configuration, on `inputs.corpus`."""
+    config = job.config
+    corpus = Corpus.open(job.input("corpus").path)
+    machine = _machine(config)
+    model = _model(job, corpus, machine.precision)
+    rows = corpus.rows("train")
+    plan = training_plan(config, len(rows))
+    artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan))
+    result = TrainingRun(
+        model=model,
+        train_rows=rows,
+        validation_rows=corpus.rows("validation"),
+        plan=plan,
+        settings=_settings(config, plan),
+        machine=machine,
+        folder=job.folder,
+        identity=job.fingerprint,
+    ).fit()
+    with job.writing() as (folder, facts):
+        _save(model, config, corpus, folder)
+        facts.update(_facts(result, corpus))
+    return _summary(config, machine, result)
+
+
+def _machine(config: Config) -> Machine:
+    hardware, strategy = config.hardware, config.strategy
+    return Machine(
+        accelerator=hardware.accelerator,
+        num_nodes=hardware.num_nodes,
+        devices_per_node=hardware.devices_per_node,
+        precision=strategies.precision(
+            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
+        ),
+        strategy=strategies.strategy(
+            strategy.kind,
+            accelerator=hardware.accelerator,
+            zero_stage=strategy.zero_stage,
+            offload_optimizer=strategy.offload_optimizer,
+            offload_parameters=strategy.offload_parameters,
+        ),
+        num_threads=hardware.num_threads,
+        num_data_workers=hardware.num_data_workers,
+    )
+
+
+def _settings(config: Config, plan: Plan) -> FitSettings:
+    training, optimizer = config.training, config.optimizer
+    return FitSettings(
+        seed=config.seed,
+        optimizer=OptimizerSpec(
+            name=optimizer.name,
+            lr=optimizer.lr,
+            betas=(optimizer.betas[0], optimizer.betas[1]),
+            eps=optimizer.eps,
+            weight_decay=optimizer.weight_decay,
+            fused=optimizer.fused,
+            muon_lr=optimizer.muon_lr,
+            muon_momentum=optimizer.muon_momentum,
+        ),
+        schedule=Schedule(
+            name=config.schedule.name,
+            num_steps=plan.num_steps,
+            warmup_steps=plan.warmup_steps,
+            min_lr_ratio=config.schedule.min_lr_ratio,
+        ),
+        gradient_clip=training.gradient_clip,
+        log_every_steps=training.log_every_steps,
+        validate_every_steps=training.validate_every_steps,
+        num_validation_rows=training.num_validation_rows,
+        checkpoint_every_steps=training.checkpoint_every_steps,
+        keep_last_checkpoints=training.keep_last_checkpoints,
+        progress_bar=config.callbacks.progress_bar,
+        throughput=config.callbacks.throughput,
+        stop_on_nan=config.callbacks.stop_on_nan,
+        loggers=tuple(
+            LoggerSpec(one.kind, one.project, one.entity, one.mode, tuple(one.tags))
+            for one in config.logger.values()
+        ),
+        shown=public(config),
+    )
+
+
+def _model(job: Job, corpus: Corpus, precision: str) -> nn.Module:
+    """Return the model that is trained, its adapter attached."""
+    config = job.config
+    location = _location(job)
+    model = _random(config, corpus) if location is None else _load(config, location, precision)
+    if location is not None:
+        _refuse_other_tokenizer(corpus, location, config.model.revision)
+    if config.training.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
+    return adapted
+
+
+def _location(job: Job) -> str | None:
+    """Return the folder or hub id of the weights to start from, or None for random ones."""
+    if "model" in job.inputs:
+        return str(job.input("model").path)
+    location = job.config.model.location
+    return None if location is None else packaged.find(location, Path(job.config.paths.cache))
+
+
+def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
+    num_tokens = corpus.facts["vocab_size"]
+    if num_tokens > config.model.vocab_size:
+        rule = f"is less than the {num_tokens} tokens of the corpus {corpus.path}"
+        raise ConfigError(
+            [Problem("model.vocab_size", config.model.vocab_size, rule, f"write {num_tokens}")]
+        )
+    model = base.build(model_spec(config), seed=config.seed)
+    tokenizer = base.load_tokenizer(corpus.tokenizer_path)
+    for ids in (model.config, model.generation_config):
+        ids.bos_token_id = tokenizer.bos_token_id
+        ids.eos_token_id = tokenizer.eos_token_id
+        ids.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def _load(config: Config, location: str, precision: str) -> PreTrainedModel:
+    """Load weights: trained ones in float32, frozen ones in their own type under autocast."""
+    frozen = config.adapter.kind != "full" and precision != "32-true"
+    model = base.load(
+        location,
+        dtype=config.model.dtype if frozen else "float32",
+        revision=config.model.revision,
+        trust_remote_code=config.model.trust_remote_code,
+        quantization=config.adapter.quantization,
+    )
+    spec = dataclasses.replace(model_spec(config), location=location)
+    base.check_architecture(spec, model.config)
+    return model
+
+
+def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None) -> None:
+    ours = base.load_tokenizer(corpus.tokenizer_path)
+    theirs = base.load_tokenizer(location, revision=revision)
+    if _identity(ours) != _identity(theirs):
+        raise ArtifactError(
+            f"the corpus {corpus.path} was tokenized with {corpus.tokenizer_path} "
+            f"({len(ours)} tokens), but the model {location} has another tokenizer "
+            f"({len(theirs)} tokens); prepare the corpus again with the model's: "
+            f"data.tokenizer=model, or data.tokenizer=inherit with the corpus that it was "
+            f"trained on"
+        )
+
+
+def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    return artifacts.fingerprint(content | {"padding": None, "truncation": None})
+
+
+def _save(model: Any, config: Config, corpus: Corpus, folder: Path) -> None:
+    if config.adapter.kind == "full":
+        model.to(getattr(torch, config.model.dtype)).save_pretrained(folder)
+    else:
+        adapters.save_adapter(model, folder)
+    shutil.copytree(corpus.tokenizer_path, folder, dirs_exist_ok=True)
+
+
+def _facts(result: FitResult, corpus: Corpus) -> dict[str, Any]:
+    losses = {"train_loss": result.train_loss, "validation_loss": result.validation_loss}
+    return {
+        "tokenizer_fingerprint": corpus.facts["tokenizer_fingerprint"],
+        "template_fingerprint": corpus.facts["template_fingerprint"],
+        "num_steps": result.num_steps,
+        "metrics": {name: value for name, value in losses.items() if value is not None},
+    }
+
+
+def _summary(config: Config, machine: Machine, result: FitResult) -> list[tuple[str, object]]:
+    work, hardware = result.work, config.hardware
+    steps = f"{result.num_steps:,}"
+    if result.start_step:
+        steps += f", of which {result.start_step:,} were done before"
+    rows: list[tuple[str, object]] = [("steps", steps)]
+    if work.num_steps:
+        rows += [
+            ("tokens", f"{work.num_tokens:,}, {work.num_supervised:,} of them supervised"),
+            (
+                "time in steps",
+                f"{work.seconds:.1f} s, {work.seconds / work.num_steps:.3f} s a step",
+            ),
+            ("speed", f"{work.num_tokens / work.seconds:,.0f} tokens/s"),
+        ]
+    rows += [("training loss", _nats(result.train_loss))]
+    rows += [("validation loss", _nats(result.validation_loss))]
+    return [
+        *rows,
+        (
+            "where",
+            f"{hardware.num_nodes} x {hardware.devices_per_node} {hardware.device}, "
+            f"{machine.precision}, strategy {config.strategy.name}",
+        ),
+    ]
+
+
+def _nats(loss: float | None) -> str:
+    return "not measured" if loss is None else f"{loss:.4f} nats a token"

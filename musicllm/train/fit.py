@@ -1,0 +1,214 @@
+"""Trains: puts module, batches, checkpoints and callbacks together under Lightning's Trainer.
+
+The same call continues a run that was interrupted, bit by bit as if it had not been. On a CPU
+every operation used here is deterministic; on a GPU some attention and embedding gradients are
+not, and making them so is not free, so it is not asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import nn
+
+from musicllm import console
+from musicllm.data.batches import StepBatches
+from musicllm.data.rows import RowStore
+from musicllm.model.adapters import load_trainable_state
+from musicllm.train import checkpoints, loggers, metrics, optimizers
+from musicllm.train.callbacks import METRICS, Metrics, Progress, StepClock, StopOnNaN, Totals
+from musicllm.train.checkpoints import Checkpoint
+from musicllm.train.loading import TimedLoader, validation_batches
+from musicllm.train.module import CausalLMModule, check_head
+from musicllm.train.plan import Plan
+from musicllm.train.resuming import Checkpoints
+from musicllm.train.settings import FitResult, FitSettings, Machine
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A model, its rows, and everything that is to happen.
+
+    Attributes:
+        model: a transformers or PEFT model; parameters that require gradients are trained, in
+            place.
+        train_rows: the training split.
+        validation_rows: the validation split; may be empty.
+        plan: batches and steps.
+        settings: what happens during the run.
+        machine: where it happens.
+        folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
+        identity: of the job; checkpoints of another one are not continued.
+    """
+
+    model: nn.Module
+    train_rows: RowStore
+    validation_rows: RowStore
+    plan: Plan
+    settings: FitSettings
+    machine: Machine
+    folder: Path
+    identity: str
+
+    def fit(self) -> FitResult:
+        """Train to the end, from the newest checkpoint of this job if there is one.
+
+        Raises:
+            StageError: a loss was not finite.
+            NotAvailableError: the model's head does more than training follows, or a logger's
+                package is missing.
+            SystemExit: with 130 or 143, after a checkpoint, when SIGINT or SIGTERM came.
+        """
+        if self.machine.num_threads is not None:
+            torch.set_num_threads(self.machine.num_threads)
+        check_head(self.model)
+        found = checkpoints.newest(self.folder, self.identity)
+        start_step = found.step if found else 0
+        work = Totals()
+        if start_step < self.plan.num_steps:
+            with _quiet_lightning():
+                work = self._train(found, start_step)
+        elif found is not None:
+            load_trainable_state(self.model, found.weights())
+        return FitResult(
+            num_steps=self.plan.num_steps,
+            start_step=start_step,
+            train_loss=metrics.last(self.folder / METRICS, "train/loss"),
+            validation_loss=metrics.last(self.folder / METRICS, "val/loss"),
+            work=work,
+        )
+
+    def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
+        trainer = self._trainer(start_step)
+        if found is not None:
+            load_trainable_state(self.model, found.weights())
+        if trainer.is_global_zero:
+            metrics.truncate(self.folder / METRICS, start_step)
+            if found is not None:
+                console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
+        batches = self._batches(start_step, trainer.global_rank)
+        loader = TimedLoader(batches, self.machine.num_data_workers)
+        clock = StepClock()
+        watch = Metrics(
+            self.folder,
+            loader,
+            clock,
+            every=self.settings.log_every_steps,
+            throughput=self.settings.throughput,
+        )
+        saving = Checkpoints(
+            self.folder,
+            self.identity,
+            found,
+            clock,
+            every=self.settings.checkpoint_every_steps,
+            keep_last=self.settings.keep_last_checkpoints,
+        )
+        with self._progress(trainer, start_step) as progress:
+            trainer.callbacks = [watch, *self._stop_on_nan(batches), *progress, saving]
+            try:
+                trainer.fit(
+                    self._module(start_step), loader, self._validation_loader(trainer.global_rank)
+                )
+            finally:
+                saving.interruption.ignore()
+        return watch.totals
+
+    def _module(self, start_step: int) -> CausalLMModule:
+        optimizer = self.settings.optimizer
+        if self.machine.precision == "16-mixed":
+            # a fused kernel would undo the loss scale itself, after the clipping
+            optimizer = replace(optimizer, fused=False)
+        return CausalLMModule(
+            self.model.train(),
+            partial(optimizers.build, spec=optimizer),
+            self.settings.schedule,
+            accumulation=self.plan.accumulation,
+            start_step=start_step,
+            seed=self.settings.seed,
+        )
+
+    def _batches(self, start_step: int, rank: int) -> StepBatches:
+        return StepBatches(
+            self.train_rows,
+            rows_per_step=self.plan.rows_per_step,
+            rows_per_device=self.plan.rows_per_device,
+            seed=self.settings.seed,
+            num_steps=self.plan.num_steps,
+            start_step=start_step,
+            rank=rank,
+            world_size=self.plan.num_devices,
+        )
+
+    def _validation_loader(self, rank: int) -> TimedLoader | None:
+        if len(self.validation_rows) == 0:
+            return None
+        batches = validation_batches(
+            self.validation_rows,
+            num_rows=self.settings.num_validation_rows,
+            rows_per_device=self.plan.rows_per_device,
+            rank=rank,
+            world_size=self.plan.num_devices,
+        )
+        return TimedLoader(batches, self.machine.num_data_workers)
+
+    def _trainer(self, start_step: int) -> Trainer:
+        made = loggers.build(
+            self.settings.loggers,
+            self.folder,
+            start_step=start_step,
+            run_id=self.identity,
+            settings=self.settings.shown,
+        )
+        return Trainer(
+            accelerator=self.machine.accelerator,
+            devices=self.machine.devices_per_node,
+            num_nodes=self.machine.num_nodes,
+            strategy=self.machine.strategy,
+            precision=self.machine.precision,
+            max_epochs=1,  # what is left of the run, however often it passes over the rows
+            accumulate_grad_batches=self.plan.accumulation,
+            gradient_clip_val=self.settings.gradient_clip or None,
+            val_check_interval=self.settings.validate_every_steps * self.plan.accumulation,
+            check_val_every_n_epoch=None,
+            logger=made or False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
+
+    @contextmanager
+    def _progress(self, trainer: Trainer, start_step: int) -> Iterator[list[Callback]]:
+        if not (self.settings.progress_bar and trainer.is_global_zero):
+            yield []
+            return
+        with console.progress("training", self.plan.num_steps - start_step) as advance:
+            yield [Progress(advance)]
+
+    def _stop_on_nan(self, batches: StepBatches) -> list[Callback]:
+        return [StopOnNaN(self.folder, batches.rows_of_step)] if self.settings.stop_on_nan else []
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Hide what Lightning tells everybody, its use of what torch renamed, and what is meant so."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+            warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
+            yield
+    finally:
+        logger.setLevel(level)

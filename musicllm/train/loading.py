@@ -1,0 +1,80 @@
+"""Iterating over batches: the data loader, how long it kept the device waiting, and validation.
+
+Which rows make which batch is decided in `musicllm.data.batches`; nothing here changes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from torch.utils.data import DataLoader
+
+from musicllm.data.batches import MicroBatch, StepBatches, steps_per_epoch
+from musicllm.data.rows import RowStore
+
+VALIDATION_ORDER = 0
+"""Seed of the validation rows: runs with other seeds are measured on the same ones."""
+
+
+class TimedLoader:
+    """A data loader that measures how long its reader waits.
+
+    Attributes:
+        wait_s: seconds spent waiting since the start.
+    """
+
+    def __init__(self, batches: StepBatches, num_workers: int, *, pin_memory: bool = False) -> None:
+        """Wrap the batches of one rank.
+
+        Args:
+            batches: read from the first to the last.
+            num_workers: processes that read ahead; 0 reads in this one.
+            pin_memory: faster copies to a GPU.
+        """
+        self._loader = DataLoader(
+            batches, batch_size=None, num_workers=num_workers, pin_memory=pin_memory
+        )
+        self.wait_s = 0.0
+
+    def __len__(self) -> int:
+        """Return the number of micro-batches."""
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[MicroBatch]:
+        """Yield the micro-batches."""
+        batches = iter(self._loader)
+        while True:
+            started = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.wait_s += time.perf_counter() - started
+            yield batch
+
+
+def validation_batches(
+    store: RowStore, *, num_rows: int | None, rows_per_device: int, rank: int, world_size: int
+) -> StepBatches:
+    """Return the validation rows of one rank, every row once.
+
+    Args:
+        store: the validation split.
+        num_rows: how many rows are used, rounded up to whole batches over all ranks; None for all.
+        rows_per_device: rows of a micro-batch.
+        rank: which of the processes this is.
+        world_size: number of processes.
+    """
+    rows_per_step = rows_per_device * world_size
+    used = len(store) if num_rows is None else min(num_rows, len(store))
+    return StepBatches(
+        store,
+        rows_per_step=rows_per_step,
+        rows_per_device=rows_per_device,
+        seed=VALIDATION_ORDER,
+        num_steps=steps_per_epoch(used, rows_per_step),
+        rank=rank,
+        world_size=world_size,
+    )

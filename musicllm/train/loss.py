@@ -1,0 +1,78 @@
+"""The loss: negative log-likelihood of the supervised tokens, summed.
+
+The caller divides by the supervised tokens of the whole optimizer step, which the batch names, so
+cutting a step differently into micro-batches or ranks changes the loss only by rounding. Logits
+are made only where the next token is supervised, and never for more positions at a time than
+`LOGITS_AT_ONCE` allows; the [1, N, V] logits of the whole batch do not exist.
+
+Axes: N tokens of the micro-batch, S supervised ones, D hidden numbers, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from musicllm.data.batches import IGNORED
+
+LOGITS_AT_ONCE = 1 << 26
+"""Most logits in one piece: 256 MiB in float32, and a few times that with their gradient."""
+
+
+def supervised_positions(labels: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which hidden states predict a supervised token, and those tokens.
+
+    The shift stays inside documents: a document's first token, at position 0, is never a target.
+
+    Args:
+        labels: int64 [1, N], not shifted, -100 where not supervised.
+        position_ids: int64 [1, N], from 0 in every document.
+
+    Returns:
+        Indices into the N tokens, int64 [S], and the token that each must predict, int64 [S].
+    """
+    is_target = (labels[0] != IGNORED) & (position_ids[0] != 0)
+    targets = is_target.nonzero().squeeze(1)
+    return targets - 1, labels[0, targets]
+
+
+def sum_nll(
+    hidden: Tensor,
+    head: Callable[[Tensor], Tensor],
+    labels: Tensor,
+    position_ids: Tensor,
+    *,
+    vocab_size: int,
+) -> Tensor:
+    """Return the summed negative log-likelihood of the supervised tokens, in nats.
+
+    Time is S x D x V. When S x V is more than `LOGITS_AT_ONCE` the positions are taken in pieces
+    whose logits are computed again in the backward pass: memory stays at one piece, for one more
+    product with the head.
+
+    Args:
+        hidden: [1, N, D], the decoder's last hidden states.
+        head: from hidden states [., D] to logits [., V].
+        labels: int64 [1, N]; see `supervised_positions`.
+        position_ids: int64 [1, N].
+        vocab_size: V.
+
+    Returns:
+        float32 scalar, 0 when nothing is supervised; it has a gradient either way.
+    """
+    positions, tokens = supervised_positions(labels, position_ids)
+    states = hidden[0].index_select(0, positions)
+    piece = max(1, LOGITS_AT_ONCE // vocab_size)
+    if len(tokens) <= piece:
+        return _nll(states, tokens, head)
+    pieces = zip(torch.split(states, piece), torch.split(tokens, piece), strict=True)
+    parts = [checkpoint(_nll, *part, head, use_reentrant=False) for part in pieces]
+    return torch.stack(parts).sum()
+
+
+def _nll(states: Tensor, tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    return functional.cross_entropy(head(states).float(), tokens, reduction="sum")

@@ -1,0 +1,91 @@
+"""What a training run is told and what it returns: plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from musicllm.train.callbacks import Totals
+from musicllm.train.loggers import LoggerSpec
+from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What happens during a run; steps are optimizer steps.
+
+    Attributes:
+        seed: of the order of rows and of dropout.
+        optimizer: which one.
+        schedule: of the learning rate.
+        gradient_clip: L2 norm; 0 is off.
+        log_every_steps: between lines of metrics.jsonl; the last step always has one.
+        validate_every_steps: between validations; the last step always has one.
+        num_validation_rows: rows of the validation split; None for all.
+        checkpoint_every_steps: between checkpoints; the last step always has one.
+        keep_last_checkpoints: how many stay on disk.
+        progress_bar: show one.
+        throughput: write `perf/*`.
+        stop_on_nan: stop when a loss is not finite.
+        loggers: where metrics go beside metrics.jsonl.
+        shown: settings that loggers display; no secrets.
+    """
+
+    seed: int
+    optimizer: OptimizerSpec
+    schedule: Schedule
+    gradient_clip: float
+    log_every_steps: int
+    validate_every_steps: int
+    num_validation_rows: int | None
+    checkpoint_every_steps: int
+    keep_last_checkpoints: int
+    progress_bar: bool
+    throughput: bool
+    stop_on_nan: bool
+    loggers: tuple[LoggerSpec, ...]
+    shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run happens.
+
+    Attributes:
+        accelerator: cpu or gpu.
+        num_nodes: machines.
+        devices_per_node: devices of each.
+        precision: Lightning's name; see `strategies.precision`.
+        strategy: Lightning's; see `strategies.strategy`.
+        num_threads: of torch on the CPU; None leaves torch's choice.
+        num_data_workers: processes that read batches ahead.
+    """
+
+    accelerator: str
+    num_nodes: int
+    devices_per_node: int
+    precision: str
+    strategy: Any
+    num_threads: int | None
+    num_data_workers: int
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came out of a run.
+
+    Attributes:
+        num_steps: optimizer steps of the whole run.
+        start_step: steps that earlier processes had done.
+        train_loss: of the last step, in nats a supervised token.
+        validation_loss: after the last step; None without validation rows.
+        work: steps, tokens and seconds of this process.
+    """
+
+    num_steps: int
+    start_step: int
+    train_loss: float | None
+    validation_loss: float | None
+    work: Totals

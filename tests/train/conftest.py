@@ -1,0 +1,165 @@
+"""A tiny model, a few packed rows, and runs over them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from musicllm.data import rows
+from musicllm.data.rows import Documents, RowStore
+from musicllm.model import base
+from musicllm.model.adapters import attach
+from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.train.fit import TrainingRun
+from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train.plan import make_plan
+from musicllm.train.schedule import Schedule
+from musicllm.train.settings import FitSettings, Machine
+
+VOCABULARY = 32
+
+TINY = ModelSpec(
+    name="tiny",
+    location=None,
+    revision=None,
+    architecture="llama",
+    vocab_size=VOCABULARY,
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    max_position_embeddings=64,
+    rope_theta=10000.0,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=True,
+    attention_dropout=0.1,
+    initializer_range=0.2,
+    dtype="float32",
+    trust_remote_code=False,
+)
+
+FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
+LORA = AdapterSpec("lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None)
+ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None)
+
+
+def tiny_model(adapter: AdapterSpec = FULL, **changes: Any) -> nn.Module:
+    model = base.build(dataclasses.replace(TINY, **changes), seed=3)
+    return attach(model, adapter, seed=5)
+
+
+@pytest.fixture
+def make_model() -> Callable[..., nn.Module]:
+    """Return a maker of models: `adapter` first, then changed numbers of the architecture."""
+    return tiny_model
+
+
+@pytest.fixture
+def plain_model() -> nn.Module:
+    """A model without dropout, in evaluation mode."""
+    return tiny_model().eval()
+
+
+@pytest.fixture
+def lora() -> AdapterSpec:
+    return LORA
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RowStore:
+    """Packed rows of at most 24 tokens; the first third of every document is not supervised."""
+    return write_rows(tmp_path / "rows", num_documents=40, seed=0)
+
+
+@pytest.fixture
+def validation(tmp_path: Path) -> RowStore:
+    return write_rows(tmp_path / "validation", num_documents=9, seed=1)
+
+
+def write_rows(folder: Path, num_documents: int, seed: int) -> RowStore:
+    draw = np.random.default_rng(seed)
+    lengths = draw.integers(3, 20, num_documents)
+    supervised = [np.arange(n) >= max(1, n // 3) for n in lengths] or [np.zeros(0, np.bool_)]
+    documents = Documents(
+        draw.integers(0, VOCABULARY, lengths.sum()).astype(np.int32),
+        np.concatenate(supervised),
+        np.cumsum([0, *lengths]),
+        np.zeros(num_documents, np.int16),
+    )
+    rows.write(folder, documents, "pack", max_length=24)
+    return RowStore(folder)
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., RowStore]:
+    """Return `write_rows`."""
+    return write_rows
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, store: RowStore, validation: RowStore) -> Callable[..., TrainingRun]:
+    """Return a maker of runs of 10 steps, two micro-batches each; settings can be changed."""
+
+    def make(
+        adapter: AdapterSpec = FULL,
+        *,
+        folder: str = "run",
+        machine: dict[str, Any] | None = None,
+        max_steps: int = 10,
+        **changes: Any,
+    ) -> TrainingRun:
+        plan = make_plan(
+            rows_per_step=4,
+            max_rows_per_device=2,
+            num_devices=1,
+            max_length=24,
+            num_rows=len(store),
+            num_rows_estimated=False,
+            num_epochs=None,
+            max_steps=max_steps,
+            warmup_fraction=0.2,
+        )
+        settings = FitSettings(
+            seed=11,
+            optimizer=ADAMW,
+            schedule=Schedule("cosine", plan.num_steps, plan.warmup_steps, 0.1),
+            gradient_clip=1.0,
+            log_every_steps=1,
+            validate_every_steps=4,
+            num_validation_rows=None,
+            checkpoint_every_steps=3,
+            keep_last_checkpoints=2,
+            progress_bar=False,
+            throughput=True,
+            stop_on_nan=True,
+            loggers=(),
+            shown={},
+        )
+        run = tmp_path / folder
+        run.mkdir(exist_ok=True)
+        here = Machine("cpu", 1, 1, "32-true", "auto", 1, 0)
+        return TrainingRun(
+            model=tiny_model(adapter),
+            train_rows=store,
+            validation_rows=validation,
+            plan=plan,
+            settings=dataclasses.replace(settings, **changes),
+            machine=dataclasses.replace(here, **(machine or {})),
+            folder=run,
+            identity="0123456789ab",
+        )
+
+    return make
