@@ -167,10 +167,11 @@ def parse_key(value: str) -> Key:
 def _changed(key: Key, rest: str, value: str) -> Key:
     """Apply the explicit accidentals in the rest of a `K:` field."""
     signature = list(key.signature)
-    for sign, letter in _CHANGE.findall(rest):
+    changes = _STAFF.sub("", rest)
+    for sign, letter in _CHANGE.findall(changes):
         alter = {"=": 0, "^": 1, "_": -1}[sign[0]] * len(sign)
         signature[LETTERS.index(letter.upper())] = alter
-    left = _STAFF.sub("", _CHANGE.sub("", rest)).strip()
+    left = _CHANGE.sub("", changes).strip()
     if left:
         raise AbcError(f'"K:{shorten(value)}" names no key: "{shorten(left)}" is unknown')
     return Key(key.tonic, key.mode, tuple(signature))

@@ -16,18 +16,19 @@ from musicllm.music.abc.limits import AbcError, Limits, shorten
 _QUOTED = r'"[^"]*"'
 _MARK = r'![^!\s|"]*!'
 _FIELD = r"\[[A-Za-z]:[^\]]*\]"
+_TUPLET = r"\([0-9]+::?[0-9]+(?::[0-9]+)?"
 _LENGTH = r"[0-9/]*"
-_HEAD = r"[\^_=]*[A-Ga-gzx][,']*"
+_HEAD = r"[\^_=]{0,3}[A-Ga-gzx][,']*"
 _BAR = r"(?:(?:\[\||\||:[:|])[|:\]]*(?:\[?[1-9][0-9,\-]*)?|\[[1-9][0-9,\-]*)"
 
 SEGMENT = re.compile(
-    rf'((?:[^|:\["!]++|{_QUOTED}|{_FIELD}|{_MARK}|["!]|:(?![:|])|\[(?![1-9|]))*+)({_BAR}|$)'
+    rf'((?:[^|:\["!(]++|{_QUOTED}|{_FIELD}|{_MARK}|{_TUPLET}|["!(]|:(?![:|])|\[(?![1-9|]))*+)({_BAR}|$)'
 )
 """One bar's content (group 1) and the bar line behind it (group 2; empty at the line's end)."""
 
 TOKEN = re.compile(
     rf"\s*({_HEAD}{_LENGTH}(?:\s*-)?|[<>]+|{_QUOTED}|\([0-9]+(?::[0-9]*){{0,2}}|{_FIELD}"
-    rf"|\[[^\]]*\]{_LENGTH}-?|\{{[^}}]*\}}|{_MARK}|\+[^+\s]*\+|[ZX][0-9]*|y[0-9]*|\S)"
+    rf"|\[[^\]]*\]{_LENGTH}(?:\s*-)?|\{{[^}}]*\}}|{_MARK}|\+[^+\s]*\+|[ZX][0-9]*|y[0-9]*|\S)"
 )
 """One token; the white space before it is left out."""
 
@@ -110,5 +111,5 @@ def bare_chord(text: str) -> str:
 
 def chord_symbol(quoted: str) -> str | None:
     """Return the chord in a token such as `"Am"`; None for annotations and fingerings."""
-    text = quoted[1:-1].replace(" ", "").replace("♯", "#").replace("♭", "b")
+    text = quoted[1:-1].strip().replace("♯", "#").replace("♭", "b")
     return text if CHORD_SYMBOL.fullmatch(text) else None

@@ -23,6 +23,7 @@ from musicllm.music.abc.tokens import (
 )
 
 _WRAP_CHARS = 2_000
+_DECORATION = re.compile(r"[.~H-Wh-w]|!.+!|\+.+\+")
 
 
 class Writer:
@@ -169,7 +170,7 @@ class Writer:
             self._word("".join(token.split()), glue=True)
         elif token in ("(", ")") and self.keep_slurs:
             self._word(token, glue=token == "(", attach=token == ")")
-        elif self.keep_decorations and (len(token) > 2 or re.fullmatch(r"[.~H-Wh-w]", token)):
+        elif self.keep_decorations and _DECORATION.fullmatch(token):
             self._word(token, glue=True)
 
     def _word(self, text: str, glue: bool = False, attach: bool = False) -> None:

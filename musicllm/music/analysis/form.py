@@ -29,7 +29,9 @@ def motif(score: Score) -> str:
     bars = score.voice()
     contents = [_content(bar) for bar in bars]
     full = [i for i, bar in enumerate(bars) if bar.metre is None or bar.duration == bar.metre]
-    best, best_cover = tuple(full[:2]) or (0,), 0
+    sounding = [i for i in full if any(pitches for pitches, _ in contents[i])]
+    opening = sounding[0] if sounding else 0
+    best, best_cover = tuple(i for i in (opening, opening + 1) if i in sounding) or (0,), 0
     for length in (2, 1):
         starts = [i for i in full if all(i + k in full for k in range(length))]
         counts: Counter[tuple[Content, ...]] = Counter()

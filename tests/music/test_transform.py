@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from musicllm.music.abc import AbcError, canonical, parse
+from musicllm.music.transform import transpose
+
+
+def move(body: str, semitones: int, key: str = "C") -> tuple[str, str]:
+    text = transpose(f"X:1\nL:1/8\nM:4/4\nK:{key}\n{body}", semitones)
+    head, _, rest = text.partition("\nK:")
+    assert head == "X:1\nL:1/8\nM:4/4"
+    name, _, music = rest.partition("\n")
+    return name, music.rstrip("\n")
+
+
+def test_zero_is_the_canonical_form() -> None:
+    text = "X:1\nL:1/8\nM:C\nK:G\n(A2{g}B2) ^c4|"
+    assert transpose(text, 0) == canonical(text)
+    assert transpose(parse(text), 0) == canonical(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "semitones", "key", "name", "music"),
+    [
+        ("CDEF GABc |]", 2, "C", "D", "DEFG ABcd |]"),
+        ("CDEF GABc |]", -1, "C", "B,", None),
+        ("FGA^F =F4 |]", 2, "G", "A", "GAB^G =G4 |]"),
+        ("^F G _B4 |]", 1, "C", "Db", "=G A _c4 |]"),
+        ("CEGc |]", 12, "C", "C", "cegc' |]"),
+        ("CEGc |]", -12, "C", "C", "C,E,G,C |]"),
+        ("A^G A2 |]", 3, "Am", "Cm", "c=B c2 |]"),
+        ("^^F4 |]", 4, "G", "B", "^^A4 |]"),
+        ("^c8- | c8 |]", 1, "C", "Db", "=d8- | d8 |]"),
+        ("[CEG]4 z4 |]", 7, "C", "G", "[GBd]4 z4 |]"),
+        ("A8 |]", 2, "none", "D", "B8 |]"),
+        ("A8 |]", 2, "HP", "Bmix", "B8 |]"),
+        ("D8 |]", 2, "Ddor ^c", "Edor ^d", "E8 |]"),
+        ("C8 | [K:G] F8 |]", 2, "C", "D", "D8 | [K:A]G8 |]"),
+    ],
+)
+def test_moves(body: str, semitones: int, key: str, name: str, music: str | None) -> None:
+    found, moved = move(body, semitones, key)
+    if music is None:
+        assert (found, moved) == ("B", "B,CDE FGAB |]")
+    else:
+        assert (found, moved) == (name, music)
+
+
+def test_chord_symbols_move() -> None:
+    _, music = move('"C"C4 "Am7/G"c2 "F#dim"A2 |]', 1)
+    assert music == '"Db"D4 "Bbm7/Ab"d2 "Gdim"B2 |]'
+
+
+@pytest.mark.parametrize("mode", ["", "m", "dor", "phr", "lyd", "mix", "loc"])
+def test_signatures_have_at_most_six_accidentals(mode: str) -> None:
+    for semitones in range(-11, 12):
+        score = parse(transpose(f"X:1\nL:1/8\nM:4/4\nK:D{mode}\nD8|", semitones))
+        assert len(score.key.accidentals) <= 6
+        assert score.key.tonic_pitch_class == (2 + semitones) % 12
+
+
+def test_six_sharps_or_six_flats_follow_the_old_key() -> None:
+    assert move("G8 |]", -1, "G")[0] == "F#"
+    assert move("F8 |]", 1, "F")[0] == "Gb"
+
+
+def test_leaving_the_range_is_an_error() -> None:
+    with pytest.raises(AbcError) as caught:
+        transpose("X:1\nL:1/8\nM:4/4\nK:C\nC8|", 90)
+    assert str(caught.value) == "transposing by 90 semitones leaves MIDI's range"
