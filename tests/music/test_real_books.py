@@ -12,7 +12,6 @@ from musicllm.music.abc import AbcError, Score, Tune, canonical, check, parse, r
 from musicllm.music.analysis import form, key_fit, melodic_fingerprint, motif
 from musicllm.music.transform import transpose
 
-
 BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
 
 
