@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from musicllm.data.packing import FORMERS, Piece
+from musicllm.data.packing import FORMERS, Piece, Rows
 from musicllm.errors import ArtifactError
 
 INDEX = "index.npz"
@@ -101,21 +101,17 @@ def write(folder: Path, documents: Documents, row_former: str, max_length: int) 
         max_length: tokens in a row.
     """
     folder.mkdir(parents=True)
-    rows = FORMERS[row_former](documents.lengths.tolist(), max_length)
-    num_tokens, num_supervised = [], []
-    for shard, first in enumerate(range(0, len(rows), ROWS_PER_SHARD)):
-        path = folder / f"shard-{shard:05d}.arrow"
-        shard_rows = rows[first : first + ROWS_PER_SHARD]
+    formed = FORMERS[row_former](documents.lengths.tolist(), max_length)
+    num_tokens: list[int] = []
+    num_supervised: list[int] = []
+    for number, shard in enumerate(_slices(formed, ROWS_PER_SHARD)):
+        path = folder / f"shard-{number:05d}.arrow"
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-            for begin in range(0, len(shard_rows), ROWS_PER_ARROW_BATCH):
-                batch = [documents.row(row) for row in shard_rows[begin:][:ROWS_PER_ARROW_BATCH]]
-                num_tokens += [len(row.input_ids) for row in batch]
-                num_supervised += [int(row.supervised.sum()) for row in batch]
-                columns = [
-                    _list_array([getattr(row, name) for row in batch], name)
-                    for name in SCHEMA.names
-                ]
-                writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+            for some in _slices(shard, ROWS_PER_ARROW_BATCH):
+                rows = [documents.row(pieces) for pieces in some]
+                writer.write_batch(_arrow_batch(rows))
+                num_tokens += [len(row.input_ids) for row in rows]
+                num_supervised += [int(row.supervised.sum()) for row in rows]
     np.savez(
         folder / INDEX,
         num_tokens=np.array(num_tokens, np.int64),
@@ -123,10 +119,17 @@ def write(folder: Path, documents: Documents, row_former: str, max_length: int) 
     )
 
 
-def _list_array(values: Sequence[npt.NDArray[np.generic]], name: str) -> pa.ListArray:
-    offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    flat = pa.array(np.concatenate(values), SCHEMA.field(name).type.value_type)
-    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+def _slices(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[first : first + size] for first in range(0, len(rows), size))
+
+
+def _arrow_batch(rows: Sequence[Row]) -> pa.RecordBatch:
+    columns = []
+    for name in SCHEMA.names:
+        values = [getattr(row, name) for row in rows]
+        offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
+        columns.append(pa.ListArray.from_arrays(pa.array(offsets), np.concatenate(values)))
+    return pa.record_batch(columns, schema=SCHEMA)
 
 
 class RowStore:

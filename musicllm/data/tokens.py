@@ -13,10 +13,11 @@ over the border would never come up again while the answer is yet to be written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -33,10 +34,10 @@ _PROBE = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content":
 
 
 class Encoded(NamedTuple):
-    """One document: its tokens, and which of them are supervised."""
+    """One document: its tokens, int32, and which of them are supervised, bool."""
 
-    input_ids: list[int]
-    supervised: list[bool]
+    input_ids: npt.NDArray[np.int32]
+    supervised: npt.NDArray[np.bool_]
 
 
 def tokenize(
@@ -58,8 +59,12 @@ def tokenize(
         The documents, and the records that became none.
 
     Raises:
-        InputError: the chat template lacks a BOS, doubles it, or supervises no end of the answer.
+        InputError: the tokenizer has no end token, or its chat template lacks a BOS, doubles it, or
+            supervises no end of the answer.
     """
+    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
+        lack = "an end token" if tokenizer.is_fast else "a tokenizer.json"
+        raise InputError(f"the tokenizer {tokenizer.name_or_path} lacks {lack}; choose another one")
     is_chat = bool(records) and "messages" in records[0]
     if is_chat:
         check_template(tokenizer)
@@ -67,15 +72,15 @@ def tokenize(
     drops: list[Drop] = []
     position = {name: number for number, name in enumerate(sources)}
     with console.progress("tokenising", len(records), "record") as advance:
-        remaining = iter(records)
-        while batch := list(islice(remaining, BATCH)):
+        for first in range(0, len(records), BATCH):
+            batch = records[first : first + BATCH]
             encode = _conversations if is_chat else _texts
-            for record, outcome in zip(batch, encode(tokenizer, batch), strict=True):
-                drop = _drop(tokenizer, record, outcome, max_length) if is_chat else None
+            for record, encoded in zip(batch, encode(tokenizer, batch), strict=True):
+                drop = _drop(tokenizer, record, encoded, max_length) if is_chat else None
                 if drop is not None:
                     drops.append(drop)
                 else:
-                    kept.append((outcome, position[record["source"]]))
+                    kept.append((encoded, position[record["source"]]))
             advance(len(batch))
     return _documents(kept), drops
 
@@ -95,13 +100,12 @@ def check_template(tokenizer: PreTrainedTokenizerBase) -> None:
         raise InputError(
             f"template.jinja: a conversation starts with {count} {tokenizer.bos_token}, not one"
         )
-    learned = [token for token, counts in zip(ids, supervised, strict=True) if counts]
-    if not learned:
+    if not supervised.any():
         raise InputError(
             "template.jinja: no token is supervised; put what the assistant says, and its end, "
             "between {% generation %} and {% endgeneration %}"
         )
-    if eos not in learned:
+    if eos not in ids[supervised]:
         raise InputError(
             f"template.jinja: {tokenizer.eos_token} is not in the {{% generation %}} block, so the "
             "model would never learn to stop; put it before {% endgeneration %}"
@@ -111,8 +115,8 @@ def check_template(tokenizer: PreTrainedTokenizerBase) -> None:
 def _texts(tokenizer: PreTrainedTokenizerBase, records: Sequence[Record]) -> Iterator[Encoded]:
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     for ids in _encode(tokenizer, [record["text"] for record in records]):
-        document = [*start, *ids, tokenizer.eos_token_id]
-        yield Encoded(document, [True] * len(document))
+        document = np.array([*start, *ids, tokenizer.eos_token_id], np.int32)
+        yield Encoded(document, np.ones(len(document), np.bool_))
 
 
 def _conversations(
@@ -127,8 +131,9 @@ def _conversations(
     parts = [_parts(text, marked) for text, marked in zip(rendered, spans, strict=True)]
     encoded = iter(_encode(tokenizer, [text for part in parts for text, _ in part]))
     for part in parts:
-        pairs = [(token, counts) for _, counts in part for token in next(encoded)]
-        yield Encoded([token for token, _ in pairs], [counts for _, counts in pairs])
+        ids = [next(encoded) for _ in part]
+        supervised = np.repeat([is_answer for _, is_answer in part], [len(each) for each in ids])
+        yield Encoded(np.array(list(chain.from_iterable(ids)), np.int32), supervised)
 
 
 def _parts(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
@@ -152,17 +157,14 @@ def _drop(
     if len(encoded.input_ids) > max_length:
         detail = f"{len(encoded.input_ids)} tokens, data.max_length={max_length}"
         return Drop(*place, "is longer than a row", detail)
-    if not any(encoded.supervised):
+    if not encoded.supervised.any():
         return Drop(*place, "has nothing to learn", "no message of the assistant")
     return None
 
 
 def _documents(kept: Sequence[tuple[Encoded, int]]) -> Documents:
-    lengths = [len(encoded.input_ids) for encoded, _ in kept]
-    offsets = np.cumsum([0, *lengths], dtype=np.int64)
-    ids = np.fromiter((i for encoded, _ in kept for i in encoded.input_ids), np.int32, offsets[-1])
-    supervised = np.fromiter(
-        (s for encoded, _ in kept for s in encoded.supervised), np.bool_, offsets[-1]
-    )
-    supervised[offsets[:-1]] = False
-    return Documents(ids, supervised, offsets, np.array([source for _, source in kept], np.int16))
+    offsets = np.cumsum([0, *(len(encoded.input_ids) for encoded, _ in kept)], dtype=np.int64)
+    ids = np.concatenate([np.zeros(0, np.int32), *(encoded.input_ids for encoded, _ in kept)])
+    counts = np.concatenate([np.zeros(0, np.bool_), *(encoded.supervised for encoded, _ in kept)])
+    counts[offsets[:-1]] = False
+    return Documents(ids, counts, offsets, np.array([source for _, source in kept], np.int16))

@@ -120,6 +120,14 @@ def test_conversations_that_cannot_be_used(
     assert [drop.reason for drop in drops] == [reason]
 
 
+def test_a_tokenizer_without_an_end_is_an_error() -> None:
+    tokenizer = train_tokenizer([make_tune(0)], 300, TEMPLATE)
+    tokenizer.eos_token = None
+
+    with pytest.raises(InputError, match="lacks an end token; choose another one"):
+        tokenize(tokenizer, [{"source": "a", "text": "Q"}], ["a"], 512)
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
