@@ -39,7 +39,7 @@ def deduplicate(
         The tunes that stay, each with its group (the id of the group's first tune), and the drops.
     """
     texts: dict[str, str] = {}
-    relations = _Relations()
+    relations = _Relations(min(RELATED_SIMILARITY, near_duplicate_similarity))
     kept: list[CleanTune] = []
     drops: list[Drop] = []
     for tune in tunes:
@@ -49,8 +49,8 @@ def deduplicate(
             continue
         fingerprint = melodic_fingerprint(tune.score)
         related = dict(relations.find(fingerprint))
-        nearest = max(related, key=lambda other: related[other], default=0)
-        if related and related[nearest] > near_duplicate_similarity:
+        nearest = max(related, key=related.__getitem__, default=None)
+        if nearest is not None and related[nearest] > near_duplicate_similarity:
             detail = f"of {kept[nearest].id}, similarity {related[nearest]:.2f}"
             drops.append(_leftover(tune, "is a near-duplicate", detail))
             continue
@@ -62,7 +62,8 @@ def deduplicate(
 class _Relations:
     """The fingerprints so far, by hash, and a union-find forest whose roots come first."""
 
-    def __init__(self) -> None:
+    def __init__(self, related_similarity: float) -> None:
+        self.related_similarity = related_similarity
         self.fingerprints: list[frozenset[int]] = []
         self.holders: defaultdict[int, list[int]] = defaultdict(list)
         self.parents: list[int] = []
@@ -72,7 +73,7 @@ class _Relations:
         shared = Counter(other for value in fingerprint for other in self.holders.get(value, ()))
         for other, count in shared.items():
             smaller = min(len(fingerprint), len(self.fingerprints[other]))
-            if count > RELATED_SIMILARITY * smaller:
+            if count > self.related_similarity * smaller:
                 yield other, similarity(fingerprint, self.fingerprints[other])
 
     def add(self, fingerprint: frozenset[int], related: Iterable[int]) -> None:

@@ -59,6 +59,14 @@ def test_a_limit_of_one_keeps_near_duplicates_in_one_group() -> None:
     assert drops == []
 
 
+def test_a_limit_below_that_of_related_tunes_holds() -> None:
+    # b shares two of its sixteen bars with a
+    first, second = bars_of(1), bars_of(2)
+    tunes = [tune_of("a", first), tune_of("b", first[:2] + second[2:])]
+
+    assert [len(deduplicate(tunes, limit)[0]) for limit in (0.2, 0.02)] == [2, 1]
+
+
 def test_related_tunes_form_a_group_across_a_link() -> None:
     # b shares half of its bars with a and half with c; a and c share nothing
     first, second, other = bars_of(1), bars_of(2), bars_of(3)
