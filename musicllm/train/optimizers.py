@@ -92,6 +92,7 @@ def build(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
         lr=spec.muon_lr,
         momentum=spec.muon_momentum,
         weight_decay=spec.weight_decay,
+        adjust_lr_fn="match_rms_adamw",  # updates as large as AdamW's (arXiv 2502.16982)
     )
     if not groups.head + groups.plain:  # LoRA trains hidden matrices only
         return muon
