@@ -1,0 +1,190 @@
+"""The benchmarks of `evaluate`: settings and artifacts in, outcomes of the eval room out."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from musicllm import console
+from musicllm.data.corpus import Corpus, Record
+from musicllm.errors import InputError
+from musicllm.evals import compression, generation, perplexity, theory
+from musicllm.evals.copies import CopyIndex
+from musicllm.evals.likelihood import DocumentScore, document_nll
+from musicllm.evals.partial import Partial
+from musicllm.evals.results import Outcome
+from musicllm.job import Job
+from musicllm.schema import BenchmarkConfig
+from musicllm.serve.sampling import SamplingSettings, render_chat, sample
+from musicllm.stages.models import load_model
+
+MAX_COPY_CHARACTERS = 20_000_000
+"""Training text that copies are looked for in; an index of it takes about 1.2 GB."""
+
+SAMPLED_TOGETHER = 32
+
+
+class Inputs:
+    """The documents, prompts and training tunes of a job."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def documents(self, benchmark: BenchmarkConfig) -> list[str]:
+        """Return the texts of the benchmark's split, or as many of the first as it asks for.
+
+        Raises:
+            InputError: the corpus holds conversations, or nothing in this split.
+        """
+        assert benchmark.split is not None, "a benchmark on documents needs a split"
+        corpus = self._corpus("corpus")
+        records = list(corpus.records(benchmark.split))[: benchmark.num_questions]
+        if not records or "text" not in records[0]:
+            found = "conversations, not texts," if records else "no documents"
+            raise InputError(
+                f"{corpus.path} has {found} in its {benchmark.split} split; benchmark "
+                f"{benchmark.name} needs texts: write inputs.corpus=<a corpus of tunes>"
+            )
+        return [record["text"] for record in records]
+
+    def conversations(self, benchmark: BenchmarkConfig) -> list[Record]:
+        """Draw conversations from the instructions; all when the benchmark names no number.
+
+        Raises:
+            InputError: there are none in this split.
+        """
+        assert benchmark.split is not None, "a benchmark on conversations needs a split"
+        corpus = self._corpus("instructions")
+        records = [r for r in corpus.records(benchmark.split) if "messages" in r]
+        if not records:
+            raise InputError(
+                f"{corpus.path} has no conversations in its {benchmark.split} split; benchmark "
+                f"{benchmark.name} needs them: write inputs.instructions=<an instruction corpus>"
+            )
+        wanted = len(records) if benchmark.num_questions is None else benchmark.num_questions
+        if wanted > len(records):
+            console.note(f"{benchmark.name}: {len(records)} prompts instead of {wanted} exist")
+            wanted = len(records)
+        return random.Random(self._job.config.seed).sample(records, wanted)
+
+    @cached_property
+    def training_tunes(self) -> list[str]:
+        """The texts that the model was trained on: tunes, or else answers."""
+        corpus = self._corpus("corpus" if "corpus" in self._job.inputs else "instructions")
+        return [
+            record["text"] if "text" in record else record["messages"][-1]["content"]
+            for record in corpus.records("train")
+        ]
+
+    @cached_property
+    def copy_index(self) -> CopyIndex:
+        """Where copies are looked for: the training tunes up to MAX_COPY_CHARACTERS."""
+        sizes = accumulate(map(len, self.training_tunes))
+        searched = sum(size <= MAX_COPY_CHARACTERS for size in sizes)
+        if searched < len(self.training_tunes):
+            console.note(f"copies are looked for in the first {searched:,} training tunes only")
+        return CopyIndex(self.training_tunes[:searched])
+
+    def _corpus(self, role: str) -> Corpus:
+        return Corpus.open(self._job.input(role).path)
+
+
+class Subject:
+    """A model under test; its weights are read when the first measurement needs them."""
+
+    def __init__(self, job: Job, role: str, inputs: Inputs, partial: Partial) -> None:
+        self.config = job.config
+        self.inputs = inputs
+        self._job = job
+        self._role = role
+        self._partial = partial
+
+    @cached_property
+    def parts(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The model and its tokenizer."""
+        return load_model(self._job, self._role)
+
+    def scores(self, benchmark: BenchmarkConfig) -> list[DocumentScore]:
+        """Return the likelihood of a benchmark's documents, measured once for all benchmarks."""
+        size = "all" if benchmark.num_questions is None else benchmark.num_questions
+        kept = self._partial.get(
+            f"{self._role}-documents-{benchmark.split}-{size}", lambda: self._scores(benchmark)
+        )
+        return [DocumentScore(**score) for score in kept]
+
+    def _scores(self, benchmark: BenchmarkConfig) -> list[dict[str, Any]]:
+        scores = document_nll(*self.parts, self.inputs.documents(benchmark))
+        return [dataclasses.asdict(score) for score in scores]
+
+
+def measure_perplexity(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
+    """Perplexity of the documents of a split."""
+    return Outcome(perplexity.measure(subject.scores(benchmark), subject.config.seed))
+
+
+def measure_compression(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
+    """Bits per character beside xz, gzip and bzip2."""
+    inputs, seed = subject.inputs, subject.config.seed
+    texts = inputs.documents(benchmark)
+    scores = subject.scores(benchmark)
+    return Outcome(compression.measure(scores, texts, inputs.training_tunes, seed))
+
+
+def measure_theory(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
+    """Accuracy in the quiz of music theory."""
+    seed = subject.config.seed
+    quiz = theory.make_quiz(benchmark.num_questions, seed, benchmark.num_fewshot)
+    return theory.measure(*subject.parts, *quiz)
+
+
+def measure_generation(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
+    """Validity of tunes that the model writes on request."""
+    config = subject.config
+    model, tokenizer = subject.parts
+    records = subject.inputs.conversations(benchmark)
+    prompts = [render_chat(tokenizer, record["messages"][:-1]) for record in records]
+    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    with console.progress("writing tunes", len(prompts), "tune") as advance:
+        completions = sample(
+            model,
+            tokenizer,
+            prompts,
+            SamplingSettings(**{name: getattr(config.generation, name) for name in names}),
+            seed=config.seed,
+            batch_size=SAMPLED_TOGETHER,
+            progress=advance,
+        )
+    return generation.measure(
+        [record["messages"][-2]["content"] for record in records],
+        [completion.text for completion in completions],
+        [completion.finished for completion in completions],
+        subject.inputs.copy_index,
+        config.seed,
+    )
+
+
+def measure_reference(job: Job, inputs: Inputs, benchmark: BenchmarkConfig) -> Outcome:
+    """The same measurements on the answers that the tunes' own writers gave."""
+    records = inputs.conversations(benchmark)
+    return generation.measure(
+        [record["messages"][-2]["content"] for record in records],
+        [record["messages"][-1]["content"] for record in records],
+        [True] * len(records),
+        inputs.copy_index,
+        job.config.seed,
+    )
+
+
+MEASURES: dict[str, Callable[[Subject, BenchmarkConfig], Outcome]] = {
+    "perplexity": measure_perplexity,
+    "compression": measure_compression,
+    "theory": measure_theory,
+    "generation": measure_generation,
+}
+"""Kind of benchmark -> how a model is measured."""
