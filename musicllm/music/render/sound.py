@@ -1,0 +1,149 @@
+"""Plays MIDI into WAV and MP3 files.
+
+With the program fluidsynth the sound comes from sampled instruments: the soundfont named by the
+environment variable `MUSICLLM_SOUNDFONT`, or else TimGM6mb, which the pretty_midi package
+carries. Without it, a plain synthesiser gives a recognisable melody. Either way the result is
+mono at `RATE_HZ`, with its peak at `PEAK`; it rings for `TAIL_S` after the last note. A tune
+longer than `MAX_DURATION_S` is stopped there and fades out over its last `FADE_S`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicllm.errors import RenderError
+from musicllm.music.render.fence import MEMORY_BYTES, python_worker, run_limited
+from musicllm.music.render.midi import Midi, shorten
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RATE_HZ = 22_050
+MAX_DURATION_S = 90.0
+FADE_S = 3.0
+TAIL_S = 1.0
+PEAK = 0.9
+"""Largest sample of the result, of 1."""
+SILENCE = 1e-4
+"""A sound whose largest sample is below this is silent."""
+TIMEOUT_S = 60.0
+SOUNDFONT_VARIABLE = "MUSICLLM_SOUNDFONT"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A tune that can be heard.
+
+    Attributes:
+        wav: 16-bit mono file.
+        mp3: the same sound, smaller; None where libsndfile cannot write it.
+        duration_s: length in seconds.
+        is_cut: the tune goes on after `MAX_DURATION_S`.
+        engine: `fluidsynth` or `pretty_midi`.
+        soundfont: the instruments' file; None for the plain synthesiser.
+    """
+
+    wav: Path
+    mp3: Path | None
+    duration_s: float
+    is_cut: bool
+    engine: str
+    soundfont: Path | None
+
+
+def midi_to_sound(midi: Midi, folder: Path, stem: str) -> Sound:
+    """Write `<stem>.wav` and `<stem>.mp3`; 60 s of music take about one second.
+
+    Raises:
+        RenderError: an engine fails, the soundfont is not there, or the result is silent.
+    """
+    fluidsynth = shutil.which("fluidsynth")
+    soundfont = find_soundfont() if fluidsynth else None
+    is_cut = midi.duration_s > MAX_DURATION_S
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "tune.mid").write_bytes(shorten(midi.data, MAX_DURATION_S))
+        if fluidsynth and soundfont:
+            engine = "fluidsynth"
+            _sample(fluidsynth, soundfont, work)
+        else:
+            engine = "pretty_midi"
+            _synthesize(work)
+        sound = _finish(work / "tune.wav", midi.duration_s)
+    wav, mp3 = _write(sound, folder, stem)
+    return Sound(wav, mp3, len(sound) / RATE_HZ, is_cut, engine, soundfont)
+
+
+def find_soundfont() -> Path:
+    """Return the soundfont that fluidsynth plays.
+
+    Raises:
+        RenderError: `MUSICLLM_SOUNDFONT` names no file, or pretty_midi is not installed.
+    """
+    named = os.environ.get(SOUNDFONT_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise RenderError(f"{SOUNDFONT_VARIABLE}={named} is not a file; name an .sf2 or .sf3")
+        return Path(named).resolve()
+    package = importlib.util.find_spec("pretty_midi")
+    if package is None or not package.origin:
+        raise RenderError("sound needs pretty_midi: install it (`pip install pretty_midi`)")
+    return Path(package.origin).with_name("TimGM6mb.sf2")
+
+
+def _sample(program: str, soundfont: Path, work: Path) -> None:
+    """Play `tune.mid` with fluidsynth, which holds the whole soundfont in memory."""
+    output = ["-r", str(RATE_HZ), "-F", "tune.wav", "-T", "wav", "-O", "s16"]
+    run_limited(
+        [program, "-n", "-i", "-q", *output, str(soundfont), "tune.mid"],
+        engine="fluidsynth",
+        cwd=work,
+        timeout_s=TIMEOUT_S,
+        memory_bytes=MEMORY_BYTES + 2 * soundfont.stat().st_size,
+    )
+
+
+def _synthesize(work: Path) -> None:
+    """Play `tune.mid` with the plain synthesiser."""
+    command = [*python_worker("_synthesize.py"), "tune.mid", "tune.wav", str(RATE_HZ)]
+    run_limited(command, engine="pretty_midi", cwd=work, timeout_s=TIMEOUT_S)
+
+
+def _finish(wav: Path, tune_s: float) -> NDArray[np.float32]:
+    """Return an engine's sound as mono (samples,), trimmed, faded out and normalised."""
+    import numpy as np
+    import soundfile
+
+    if not wav.is_file():
+        raise RenderError("the sound engine wrote no file; check its installation and soundfont")
+    channels, rate_hz = soundfile.read(wav, dtype="float32", always_2d=True)
+    assert rate_hz == RATE_HZ, f"the engine wrote {rate_hz} Hz instead of {RATE_HZ}"
+    end_s, fade_s = min(tune_s + TAIL_S, MAX_DURATION_S), TAIL_S
+    if tune_s > MAX_DURATION_S:
+        fade_s = FADE_S
+    sound: NDArray[np.float32] = channels.mean(axis=1)[: round(end_s * RATE_HZ)]
+    peak = float(np.abs(sound).max(initial=0.0))
+    if peak < SILENCE:
+        raise RenderError("the sound is silent; check the tune's ABC and the soundfont")
+    end = sound[-round(fade_s * RATE_HZ) :]
+    end *= np.linspace(1.0, 0.0, len(end), dtype=np.float32)
+    return sound * np.float32(PEAK / peak)
+
+
+def _write(sound: NDArray[np.float32], folder: Path, stem: str) -> tuple[Path, Path | None]:
+    """Write the files; without MP3 in libsndfile (before 1.1) there is only the WAV."""
+    import soundfile
+
+    wav, mp3 = folder / f"{stem}.wav", folder / f"{stem}.mp3"
+    soundfile.write(wav, sound, RATE_HZ, subtype="PCM_16")
+    if "MP3" not in soundfile.available_formats():
+        return wav, None
+    soundfile.write(mp3, sound, RATE_HZ, format="MP3")
+    return wav, mp3

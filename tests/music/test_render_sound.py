@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from musicllm.errors import RenderError
+from musicllm.music.render import sound as sound_module
+from musicllm.music.render.midi import Midi, abc_to_midi
+from musicllm.music.render.sound import RATE_HZ, find_soundfont, midi_to_sound
+
+HEAD = "X:1\nM:4/4\nL:1/4\nQ:1/4=120\nK:C\n"
+
+
+def hide_fluidsynth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples**2)))
+
+
+def test_the_plain_synthesiser_plays_the_right_pitch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midi = abc_to_midi(HEAD + "A4|A4|")  # 440 Hz for 4 s
+    hide_fluidsynth(monkeypatch)
+    sound = midi_to_sound(midi, tmp_path, "tune")
+    samples, rate_hz = soundfile.read(sound.wav)
+    assert (sound.engine, sound.soundfont, sound.is_cut) == ("pretty_midi", None, False)
+    assert rate_hz == RATE_HZ
+    assert len(samples) / rate_hz == sound.duration_s == pytest.approx(5.0, abs=0.1)
+    assert np.abs(samples).max() == pytest.approx(0.9, abs=0.001)
+    assert rms(samples[: 4 * rate_hz]) > 0.1
+    spectrum = np.abs(np.fft.rfft(samples[:rate_hz]))
+    assert np.argmax(spectrum) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="fluidsynth is not installed")
+def test_fluidsynth_plays_the_soundfont(tmp_path: Path, reel: str) -> None:
+    sound = midi_to_sound(abc_to_midi(reel), tmp_path, "tune")
+    samples, rate_hz = soundfile.read(sound.wav)
+    assert sound.engine == "fluidsynth"
+    assert sound.soundfont == find_soundfont()
+    assert sound.duration_s == pytest.approx(9.0, abs=0.1)
+    assert rms(samples[: 8 * rate_hz]) > 0.05
+    assert abs(samples[-1]) < 0.001
+
+
+def test_the_mp3_holds_the_same_sound(
+    tmp_path: Path, reel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midi = abc_to_midi(reel)
+    hide_fluidsynth(monkeypatch)
+    sound = midi_to_sound(midi, tmp_path, "tune")
+    assert sound.mp3 is not None
+    assert soundfile.info(sound.mp3).format == "MP3"
+    assert soundfile.info(sound.mp3).duration == pytest.approx(sound.duration_s, abs=0.1)
+    assert sound.mp3.stat().st_size < sound.wav.stat().st_size / 2
+
+
+def test_without_mp3_support_there_is_the_wav(
+    tmp_path: Path, reel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midi = abc_to_midi(reel)
+    hide_fluidsynth(monkeypatch)
+    monkeypatch.setattr(soundfile, "available_formats", lambda: {"WAV": "WAV"})
+    sound = midi_to_sound(midi, tmp_path, "tune")
+    assert sound.mp3 is None
+    assert sound.wav.is_file()
+
+
+def test_a_long_tune_stops_and_fades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    midi = abc_to_midi(HEAD + "A4|" * 10)  # 20 s
+    hide_fluidsynth(monkeypatch)
+    monkeypatch.setattr(sound_module, "MAX_DURATION_S", 6.0)
+    sound = midi_to_sound(midi, tmp_path, "tune")
+    samples, rate_hz = soundfile.read(sound.wav)
+    assert sound.is_cut
+    assert sound.duration_s == 6.0
+    assert rms(samples[-rate_hz // 4 :]) < rms(samples[2 * rate_hz : 3 * rate_hz]) / 5
+
+
+def test_the_variable_names_the_soundfont(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUSICLLM_SOUNDFONT", raising=False)
+    assert find_soundfont().name == "TimGM6mb.sf2"
+    named = tmp_path / "my.sf2"
+    monkeypatch.setenv("MUSICLLM_SOUNDFONT", str(named))
+    with pytest.raises(RenderError, match=r"MUSICLLM_SOUNDFONT=.*my.sf2 is not a file; name an"):
+        find_soundfont()
+    named.write_bytes(b"RIFF")
+    assert find_soundfont() == named.resolve()
+
+
+def test_says_what_to_install_without_pretty_midi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_module.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(RenderError, match="sound needs pretty_midi: install it"):
+        find_soundfont()
+
+
+def test_silence_and_missing_sound_are_errors(
+    tmp_path: Path, reel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midi: Midi = abc_to_midi(reel)
+    hide_fluidsynth(monkeypatch)
+    monkeypatch.setattr(sound_module, "_synthesize", lambda _: None)
+    with pytest.raises(RenderError, match="the sound engine wrote no file"):
+        midi_to_sound(midi, tmp_path, "tune")
+
+    def write_silence(work: Path) -> None:
+        soundfile.write(work / "tune.wav", np.zeros(1000), RATE_HZ)
+
+    monkeypatch.setattr(sound_module, "_synthesize", write_silence)
+    with pytest.raises(RenderError, match="the sound is silent"):
+        midi_to_sound(midi, tmp_path, "tune")
