@@ -1,8 +1,8 @@
 """The pieces of a line of music: bars and bar lines, then the tokens inside a bar.
 
-Only patterns live here. They never fail: what no rule knows becomes a token of one character, and
-the parser says what is wrong with it. Each piece starts with its own characters, and repetition is
-possessive, so no input makes them backtrack. Follows ABC 2.1, section 4.
+The patterns never fail: what no rule knows becomes a token of one character, and the parser says
+what is wrong with it. Each kind of piece starts with its own characters, so that they hardly ever
+backtrack. No state of the tune is kept here. Follows ABC 2.1, section 4.
 """
 
 from __future__ import annotations

@@ -99,6 +99,9 @@ class Writer:
         if name == self.voice or not self.name_voices:
             return
         self._flush()
+        if self.fields:
+            self._put("".join(self.fields))
+            self.fields.clear()
         self.voice = name
         if self.line_chars:
             self._newline()
