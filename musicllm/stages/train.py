@@ -123,7 +123,7 @@ def _model(job: Job, corpus: Corpus, precision: str) -> nn.Module:
     if location is not None:
         _refuse_other_tokenizer(corpus, location, config.model.revision)
     if config.training.activation_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
     return adapted
 

@@ -180,6 +180,7 @@ class TrainingRun:
             val_check_interval=self.settings.validate_every_steps * self.plan.accumulation,
             check_val_every_n_epoch=None,
             logger=made or False,
+            log_every_n_steps=1,  # `Metrics` decides, and Lightning warns about larger numbers
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

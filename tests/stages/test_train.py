@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from musicllm import config, runner
+from musicllm.data.corpus import Corpus
+from musicllm.errors import ArtifactError, ConfigError
+from musicllm.job import Job
+from musicllm.model import base
+from musicllm.model.adapters import quiet_peft
+from musicllm.stages import train
+from musicllm.train import metrics
+from tests.helpers import make_corpus
+
+SMALL = [
+    "model.vocab_size=300",
+    "model.hidden_size=16",
+    "model.intermediate_size=24",
+    "model.num_hidden_layers=1",
+    "model.num_attention_heads=2",
+    "model.num_key_value_heads=1",
+    "training.max_steps=3",
+    "training.log_every_steps=1",
+    "callbacks.progress_bar=false",
+    "hardware.num_threads=1",
+    "hardware.precision=fp32",
+]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return make_corpus(tmp_path / "corpus")
+
+
+def job_of(tmp_path: Path, recipe: str, corpus: Corpus, *words: str) -> Job:
+    places = [f"paths.runs={tmp_path / 'runs'}", f"inputs.corpus={corpus.path}"]
+    job = runner.bind(*config.load([f"recipe={recipe}", *places, *SMALL, *words]))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    return job
+
+
+def pretrained(tmp_path: Path, corpus: Corpus, *words: str) -> tuple[Job, dict[str, object]]:
+    job = job_of(tmp_path, "quickstart/pretrain", corpus, *words)
+    return job, dict(train.run(job))
+
+
+def loss_of(model: Any, corpus: Corpus) -> float:
+    ids = torch.tensor(corpus.rows("validation").row(0).input_ids.tolist())[None]
+    with torch.no_grad():
+        return float(model(ids, labels=ids).loss)
+
+
+def test_random_weights_become_a_plain_model(tmp_path: Path, corpus: Corpus) -> None:
+    job, summary = pretrained(tmp_path, corpus)
+    made = job.existing()
+    assert made is not None
+    made.verify()
+    assert made.kind == "model"
+    assert made.facts["num_steps"] == 3
+    assert summary["steps"] == "3"
+    assert summary["where"] == "1 x 1 CPU, 32-true, strategy single"
+    plan = json.loads((job.folder / "plan.json").read_text())
+    assert plan["num_steps"] == 3
+    assert plan["num_rows"] == len(corpus.rows("train"))
+    written = [line for line in metrics.read(job.folder / "metrics.jsonl") if "train/loss" in line]
+    assert [line["step"] for line in written] == [1, 2, 3]
+    assert made.facts["metrics"]["train_loss"] == written[-1]["train/loss"]
+
+    model = base.load(made.path, dtype="float32", attention="sdpa")
+    tokenizer = base.load_tokenizer(made.path)
+    assert tokenizer.get_vocab() == base.load_tokenizer(corpus.tokenizer_path).get_vocab()
+    assert tokenizer.chat_template
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+    fresh = base.build(train.model_spec(job.config), seed=job.config.seed, attention="sdpa")
+    assert loss_of(model, corpus) < loss_of(fresh, corpus)
+
+
+def test_the_loss_of_the_artifact_is_the_one_that_was_measured(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    job, _ = pretrained(tmp_path, corpus, "training.num_validation_rows=null")
+    model = base.load(job.artifact_path, dtype="float32", attention="sdpa")
+    total = count = 0.0
+    store = corpus.rows("validation")
+    for row in map(store.row, range(len(store))):
+        ends = row.document_lengths.cumsum().tolist()
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+            ids = torch.tensor(row.input_ids[begin:end].tolist())
+            with torch.no_grad():
+                log_p = model(ids[None]).logits[0].log_softmax(-1)
+            wanted = torch.tensor(row.supervised[begin + 1 : end].tolist())
+            total -= float(log_p[:-1].gather(1, ids[1:, None])[wanted].sum())
+            count += int(wanted.sum())
+    facts = job.existing()
+    assert facts is not None
+    assert facts.facts["metrics"]["validation_loss"] == pytest.approx(total / count, rel=1e-5)
+
+
+def test_lora_on_a_trained_model_becomes_an_adapter(tmp_path: Path, corpus: Corpus) -> None:
+    from peft import PeftModel
+
+    first, _ = pretrained(tmp_path, corpus)
+    words = [f"inputs.model={first.artifact_path}", "adapter.r=4", "hardware.precision=bf16"]
+    job = job_of(tmp_path, "quickstart/sft", corpus, *words)
+    train.run(job)
+    made = job.existing()
+    assert made is not None
+    assert made.kind == "adapter"
+    assert made.provenance["inputs"]["model"]["path"] == str(first.artifact_path)
+    names = {path.name for path in made.path.iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= names
+    assert "model.safetensors" not in names
+    before = loss_of(base.load(first.artifact_path, dtype="float32", attention="sdpa"), corpus)
+    model = base.load(first.artifact_path, dtype="float32", attention="sdpa")
+    with quiet_peft():
+        adapted = PeftModel.from_pretrained(model, made.path)
+    assert loss_of(adapted, corpus) < before
+
+
+def test_activation_checkpointing_changes_memory_and_not_the_result(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    plain, _ = pretrained(tmp_path, corpus)
+    saving, _ = pretrained(tmp_path, corpus, "training.activation_checkpointing=true")
+    assert plain.folder != saving.folder
+    assert plain.existing().files == saving.existing().files  # type: ignore[union-attr]
+
+
+def test_the_same_command_continues(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, _ = pretrained(tmp_path, corpus, "name=straight")
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "_save", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            pretrained(tmp_path, corpus)
+    job, summary = pretrained(tmp_path, corpus)
+    assert summary["steps"] == "3, of which 3 were done before"
+    assert "speed" not in summary
+    assert job.existing().files == straight.existing().files  # type: ignore[union-attr]
+
+
+def test_a_corpus_with_another_tokenizer_is_refused(tmp_path: Path, corpus: Corpus) -> None:
+    first, _ = pretrained(tmp_path, corpus)
+    other = make_corpus(tmp_path / "other", vocab_size=290)
+    job = job_of(tmp_path, "quickstart/sft", other, f"inputs.model={first.artifact_path}")
+    with pytest.raises(ArtifactError) as error:
+        train.run(job)
+    assert str(error.value) == (
+        f"the corpus {other.path} was tokenized with {other.tokenizer_path} (290 tokens), but the "
+        f"model {first.artifact_path} has another tokenizer (300 tokens); prepare the corpus again "
+        f"with the model's: data.tokenizer=model, or data.tokenizer=inherit with the corpus that "
+        f"it was trained on"
+    )
+
+
+def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(ConfigError) as error:
+        pretrained(tmp_path, corpus, "model.vocab_size=200")
+    assert str(error.value.problems[0]) == (
+        f"model.vocab_size=200 is less than the 300 tokens of the corpus {corpus.path}; write 300"
+    )
+
+
+def test_numbers_that_are_not_the_model_s_are_refused(tmp_path: Path, corpus: Corpus) -> None:
+    first, _ = pretrained(tmp_path, corpus)
+    words = [f"inputs.model={first.artifact_path}", "model.intermediate_size=32"]
+    with pytest.raises(ConfigError, match=f"differs from the weights of {first.artifact_path}"):
+        train.run(job_of(tmp_path, "quickstart/sft", corpus, *words))

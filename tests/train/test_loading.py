@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from musicllm.data.batches import MicroBatch, StepBatches
+from musicllm.data.rows import RowStore
+from musicllm.train.loading import TimedLoader, validation_batches
+
+
+class SlowBatches(StepBatches):
+    def __getitem__(self, index: int) -> MicroBatch:
+        time.sleep(0.02)
+        return super().__getitem__(index)
+
+
+def test_waiting_is_measured_and_working_is_not(store: RowStore) -> None:
+    batches = SlowBatches(store, rows_per_step=2, rows_per_device=1, seed=0, num_steps=2)
+    loader = TimedLoader(batches, 0)
+    for _ in loader:
+        time.sleep(0.05)
+    assert len(loader) == 4
+    assert 4 * 0.02 <= loader.wait_s < 4 * 0.05
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+@pytest.mark.parametrize("rows_per_device", [1, 2])
+def test_every_validation_row_is_used_once(
+    store: RowStore, rows_per_device: int, world_size: int
+) -> None:
+    tokens = sum(
+        int((batch["labels"] >= 0).sum())
+        for rank in range(world_size)
+        for batch in TimedLoader(
+            validation_batches(
+                store,
+                num_rows=None,
+                rows_per_device=rows_per_device,
+                rank=rank,
+                world_size=world_size,
+            ),
+            0,
+        )
+    )
+    assert tokens == store.num_supervised.sum()
+
+
+def test_fewer_validation_rows_are_whole_batches_of_the_same_rows(store: RowStore) -> None:
+    few = validation_batches(store, num_rows=3, rows_per_device=2, rank=0, world_size=1)
+    more = validation_batches(store, num_rows=8, rows_per_device=2, rank=0, world_size=1)
+    assert len(few) == 2, "three rows, rounded up to two batches of two"
+    assert len(more) == 4
+    assert few.rows_of_step(1).tolist() == more.rows_of_step(1).tolist()
+    every = validation_batches(store, num_rows=1000, rows_per_device=2, rank=0, world_size=1)
+    assert len(every) == -(-len(store) // 2)
