@@ -82,6 +82,15 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
     return typed(values), recipe
 
 
+OPEN = ("inputs.", "callbacks.extra.")
+"""Groups whose keys are the user's own; the schema checks their values."""
+
+
+def opened(overrides: Iterable[str]) -> list[str]:
+    """Return overrides that may add keys to the open groups, as `++` means to Hydra."""
+    return [f"++{word}" if word.startswith(OPEN) else word for word in overrides]
+
+
 def _compose(overrides: Sequence[str], extra: Sequence[Path]) -> tuple[dict[str, Any], str]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -89,7 +98,7 @@ def _compose(overrides: Sequence[str], extra: Sequence[Path]) -> tuple[dict[str,
     paths = ",".join(f"file://{folder.resolve()}" for folder in extra)
     search = [f"hydra.searchpath=[{paths}]"] if extra else []
     with initialize_config_dir(str(root().resolve()), version_base="1.3"):
-        composed = compose("config", overrides=[*search, *overrides], return_hydra_config=True)
+        composed = compose("config", overrides=[*search, *opened(overrides)], return_hydra_config=True)
     OmegaConf.set_struct(composed, False)
     recipe: str = composed.pop("hydra").runtime.choices.recipe
     values: Any = OmegaConf.to_container(composed, resolve=True)

@@ -63,6 +63,10 @@ def data(config: Config) -> Iterator[Problem]:
         yield Problem("data.row_former", "chunk", rule, "use pack or single")
     if spec.tokenizer == "train" and spec.vocab_size is None:
         yield Problem("data.vocab_size", "null", "must be set when data.tokenizer=train")
+    made = {"tune_books": "text", "instructions": "messages"}.get(spec.source, spec.content)
+    if spec.content != made:
+        rule = f"does not fit data.source={spec.source}, which makes {made}"
+        yield Problem("data.content", spec.content, rule, f"use {made}")
     if spec.source == "instructions" and not spec.tasks:
         yield Problem("data.tasks", "[]", "names no instruction family")
     if 0 not in spec.transpose_semitones:

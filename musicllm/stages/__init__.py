@@ -38,7 +38,9 @@ WATCHING = (
 
 STAGES: dict[str, Stage] = {
     "prepare": Stage(
-        "documents -> checked, split and tokenized rows", "corpus", ("data", "template", "seed")
+        "documents -> checked, split and tokenized rows",
+        "corpus",
+        ("data", "template", "model.location", "model.revision", "seed"),
     ),
     "train": Stage(
         "rows -> trained weights",

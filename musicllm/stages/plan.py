@@ -79,7 +79,7 @@ def _training(config: Config) -> Rows:
     from musicllm.model.size import count
 
     corpus = _input(config, "corpus")
-    num_rows = corpus.facts["rows"]["train"] if corpus else None
+    num_rows = corpus.facts["splits"]["train"]["rows"] if corpus else None
     plan = training_plan(config, num_rows)
     size = count(model_spec(config), adapter_spec(config))
     hardware = config.hardware

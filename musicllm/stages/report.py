@@ -49,7 +49,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
     if models:
         words = [
             "generation=sampling",
-            f"+inputs.model={models[-1].path.parent}",
+            f"inputs.model={models[-1].path.parent}",
             'generation.prompts=["Write a jig in G major."]',
         ]
         commands.append(Command("Ask for a tune of your own", _line("generate", words)))

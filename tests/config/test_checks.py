@@ -61,6 +61,8 @@ CASES = [
      "data.vocab_size=null must be set when data.tokenizer=train"),
     (["recipe=quickstart/prepare", "data.transpose_semitones=[2]"],
      "data.transpose_semitones=[2] must hold 0, the tune itself"),
+    (["recipe=quickstart/prepare", "data.content=messages"],
+     "data.content=messages does not fit data.source=tune_books, which makes text; use text"),
     (["recipe=quickstart/instructions", "data.tasks=[]"],
      "data.tasks=[] names no instruction family"),
     (["recipe=sft", "model.num_key_value_heads=5"],

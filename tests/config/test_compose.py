@@ -92,6 +92,11 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         config.options("recipe", [tmp_path / "nowhere"])
 
 
+def test_inputs_may_be_added_without_a_plus() -> None:
+    settings, _ = config.load(["recipe=generate", "inputs.model=somewhere"])
+    assert settings.inputs == {"model": "somewhere"}
+
+
 def problems(*words: str) -> str:
     with pytest.raises(ConfigError) as caught:
         check(config.load(words)[0])
