@@ -47,7 +47,10 @@ def test_the_bar_counts_what_is_left_and_shows_losses(
             bars.append((description, total))
 
         def __enter__(self) -> Callable[..., None]:
-            return lambda note: notes.append(note)
+            def advance(*, note: str) -> None:
+                notes.append(note)
+
+            return advance
 
         def __exit__(self, *_: object) -> None:
             bars.append(("closed", None))

@@ -68,7 +68,8 @@ def test_muon_takes_hidden_matrices_and_does_what_both_parts_do(
     joined = build(joined_model, MUON)
     assert isinstance(joined, MuonWithAdamW)
     groups = parameter_groups(apart_model)
-    muon = Muon(groups.hidden, lr=0.02, momentum=0.95, weight_decay=0.1)
+    options = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    muon = Muon(groups.hidden, lr=0.02, momentum=0.95, **options)  # type: ignore[arg-type]
     adamw = AdamW(groups.plain, lr=1e-2, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     for _ in range(3):
         descend(joined_model, joined, 1)
