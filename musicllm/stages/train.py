@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from musicllm import artifacts
 from musicllm.data.corpus import Corpus
@@ -34,6 +35,7 @@ from musicllm.train.settings import FitResult, FitSettings, Machine
 
 def run(job: Job) -> list[tuple[str, object]]:
     """Train `inputs.model`, or the model of the configuration, on `inputs.corpus`."""
+    disable_progress_bar()
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
     machine = _machine(config)
@@ -58,7 +60,7 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def _machine(config: Config) -> Machine:
-    hardware, strategy = config.hardware, config.strategy
+    hardware = config.hardware
     return Machine(
         accelerator=hardware.accelerator,
         num_nodes=hardware.num_nodes,
@@ -66,13 +68,7 @@ def _machine(config: Config) -> Machine:
         precision=strategies.precision(
             hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
         ),
-        strategy=strategies.strategy(
-            strategy.kind,
-            accelerator=hardware.accelerator,
-            zero_stage=strategy.zero_stage,
-            offload_optimizer=strategy.offload_optimizer,
-            offload_parameters=strategy.offload_parameters,
-        ),
+        strategy=strategies.strategy(config.strategy.kind),
         num_threads=hardware.num_threads,
         num_data_workers=hardware.num_data_workers,
     )

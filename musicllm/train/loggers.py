@@ -95,6 +95,7 @@ def _wandb(spec: LoggerSpec, folder: Path, run_id: str, settings: Mapping[str, A
         resume=None if offline else "allow",
         offline=offline,
         config=dict(settings),
+        settings={"silent": offline},  # the note says it in one line
     )
 
 

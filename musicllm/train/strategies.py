@@ -1,7 +1,6 @@
 """Precision and strategy: how numbers are stored, and how training is spread over devices.
 
-Both are Lightning's; this module turns plain values into them. DeepSpeed is imported only when it
-is asked for.
+Both are Lightning's; this module turns plain values into them.
 """
 
 from __future__ import annotations
@@ -39,56 +38,23 @@ def _supports_bf16(accelerator: str) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def strategy(
-    kind: str,
-    *,
-    accelerator: str,
-    zero_stage: int | None = None,
-    offload_optimizer: bool = False,
-    offload_parameters: bool = False,
-) -> Any:
+def strategy(kind: str) -> Any:
     """Return Lightning's strategy.
 
     Args:
-        kind: single, ddp or deepspeed.
-        accelerator: cpu or gpu.
-        zero_stage: 1, 2 or 3 (ZeRO, arXiv 1910.02054), when `kind` is deepspeed.
-        offload_optimizer: keep its state in CPU memory (DeepSpeed).
-        offload_parameters: keep parameters in CPU memory (DeepSpeed, stage 3).
+        kind: single or ddp.
 
     Raises:
-        NotAvailableError: DeepSpeed on a CPU.
+        NotAvailableError: deepspeed.
     """
+    if kind == "deepspeed":
+        raise NotAvailableError(
+            "strategy.kind=deepspeed plans, but training under DeepSpeed is not in this version of "
+            "musicllm; write strategy=ddp, or strategy=single for one device"
+        )
     if kind == "single":
         return "auto"
-    if kind == "ddp":
-        from lightning.pytorch.strategies import DDPStrategy
+    assert kind == "ddp", f"strategy {kind!r} passed the checks"
+    from lightning.pytorch.strategies import DDPStrategy
 
-        return DDPStrategy()
-    assert kind == "deepspeed", f"strategy {kind!r} passed the checks"
-    if accelerator == "cpu":
-        raise NotAvailableError(
-            "strategy.kind=deepspeed needs a GPU here; write strategy=single or strategy=ddp"
-        )
-    from lightning.pytorch.strategies import DeepSpeedStrategy
-
-    return DeepSpeedStrategy(
-        config=deepspeed_config(
-            zero_stage=zero_stage,
-            offload_optimizer=offload_optimizer,
-            offload_parameters=offload_parameters,
-        )
-    )
-
-
-def deepspeed_config(
-    *, zero_stage: int | None, offload_optimizer: bool, offload_parameters: bool
-) -> dict[str, Any]:
-    """Return DeepSpeed's configuration; batch sizes, clipping and precision come from Lightning."""
-    zero: dict[str, Any] = {"stage": zero_stage, "contiguous_gradients": True, "overlap_comm": True}
-    if offload_optimizer:
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
-    if offload_parameters:
-        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
-    # the optimizer is ours, so DeepSpeed's own CPU Adam must not be required
-    return {"zero_optimization": zero, "zero_force_ds_cpu_optimizer": False}
+    return DDPStrategy()
