@@ -71,13 +71,14 @@ class TrainingRun:
             torch.set_num_threads(self.machine.num_threads)
         check_head(self.model)
         found = checkpoints.newest(self.folder, self.identity)
-        start_step = found.step if found else 0
+        start_step = 0
+        if found is not None:
+            start_step = found.step
+            load_trainable_state(self.model, found.weights())
         work = Totals()
         if start_step < self.plan.num_steps:
             with _quiet_lightning():
                 work = self._train(found, start_step)
-        elif found is not None:
-            load_trainable_state(self.model, found.weights())
         return FitResult(
             num_steps=self.plan.num_steps,
             start_step=start_step,
@@ -88,8 +89,6 @@ class TrainingRun:
 
     def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
         trainer = self._trainer(start_step)
-        if found is not None:
-            load_trainable_state(self.model, found.weights())
         if trainer.is_global_zero:
             metrics.truncate(self.folder / METRICS, start_step)
             if found is not None:

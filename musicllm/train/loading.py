@@ -24,17 +24,14 @@ class TimedLoader:
         wait_s: seconds spent waiting since the start.
     """
 
-    def __init__(self, batches: StepBatches, num_workers: int, *, pin_memory: bool = False) -> None:
+    def __init__(self, batches: StepBatches, num_workers: int) -> None:
         """Wrap the batches of one rank.
 
         Args:
             batches: read from the first to the last.
             num_workers: processes that read ahead; 0 reads in this one.
-            pin_memory: faster copies to a GPU.
         """
-        self._loader = DataLoader(
-            batches, batch_size=None, num_workers=num_workers, pin_memory=pin_memory
-        )
+        self._loader = DataLoader(batches, batch_size=None, num_workers=num_workers)
         self.wait_s = 0.0
 
     def __len__(self) -> int:

@@ -88,7 +88,7 @@ def test_tokens_and_speeds_are_counted(make_run: MakeRun) -> None:
     assert 0 < line["perf/data_wait_s"] < line["perf/step_time_s"]
 
 
-@pytest.mark.parametrize("kind", ["full", "lora", "muon", "bf16"])
+@pytest.mark.parametrize("kind", ["full", "lora", "muon", "bf16", "worker"])
 def test_a_crashed_run_continues_bit_by_bit(
     make_run: MakeRun, lora: AdapterSpec, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -97,6 +97,7 @@ def test_a_crashed_run_continues_bit_by_bit(
         "lora": {"adapter": lora},
         "muon": {"optimizer": MUON},
         "bf16": {"machine": {"precision": "bf16-mixed"}},
+        "worker": {"machine": {"num_data_workers": 1}},
     }[kind]
     straight = make_run(folder="straight", **changes)
     straight.fit()
