@@ -1,11 +1,7 @@
 """How probable a causal language model finds texts: exact negative log-likelihoods in nats.
 
-`document_nll` scores whole documents, `choice_nll` the options of questions. Both sort by length
-and pad on the right, which causal attention never sees, so a score does not depend on what shares
-its batch beyond rounding. Log-probabilities are float32 whatever the weights are, sums float64.
-It generates nothing and turns no score into a metric.
-
-Axes: B sequences, T tokens, V vocabulary.
+`document_nll` scores whole documents, `choice_nll` the options of questions. Sums are float64. It
+generates nothing and turns no score into a metric; how a model is fed is in `passes`.
 """
 
 from __future__ import annotations
@@ -14,18 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy, log_softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from musicllm import console
 from musicllm.errors import InputError
-
-MAX_BATCH_TOKENS = 4096
-MAX_BATCH_LOGITS = 2**26
-"""Logits of one batch, B x T x V: 256 MiB in float32. One sequence is never divided for it."""
-
-IGNORED = -100
+from musicllm.evals.passes import Pass, begin, scored
 
 
 @dataclass(frozen=True)
@@ -59,15 +47,6 @@ class ChoiceScore:
     option_nll: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class _Sequence:
-    """What is fed to the model once; `targets` holds IGNORED where nothing is scored."""
-
-    inputs: tuple[int, ...]
-    targets: tuple[int, ...]
-    owner: int = 0
-
-
 def document_nll(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> list[DocumentScore]:
@@ -89,10 +68,10 @@ def document_nll(
     documents = [_document_ids(tokenizer, text) for text in texts]
     context = model.config.max_position_embeddings
     windows = [
-        window for owner, ids in enumerate(documents) for window in _windows(ids, context, owner)
+        window for owner, ids in enumerate(documents) for window in _windows(owner, ids, context)
     ]
     sums, counts = [0.0] * len(texts), [0] * len(texts)
-    for window, nll, _ in _scored(model, windows, "scoring documents"):
+    for window, nll in scored(model, windows, "scoring documents"):
         sums[window.owner] += float(nll.sum(dtype=torch.float64))
         counts[window.owner] += 1
     return [
@@ -109,9 +88,10 @@ def choice_nll(
 ) -> list[ChoiceScore]:
     """Score the options of each question after its prompt.
 
-    Options whose tokens differ in the last one alone share one pass. The option's tokens are those
-    behind the beginning that all options share, so a tokenizer that merges the prompt's last blank
-    with the option does no harm.
+    What all prompts begin with (a hint, solved examples) goes through the model once, and so does
+    an option whose tokens, but for the last, begin another one's; letters mostly share one pass.
+    The option's tokens are those behind the beginning that all options of its question share, so
+    a tokenizer that merges the prompt's last blank with the option does no harm.
 
     Args:
         model: its dropout is off while it scores.
@@ -127,33 +107,60 @@ def choice_nll(
         for prompt, few in zip(prompts, options, strict=True)
     ]
     _refuse_too_long(encoded, model.config.max_position_embeddings)
-    unique = {ids[:-1] for few in encoded for ids in few}
-    sequences = [_Sequence(ids, (*ids[1:], IGNORED)) for ids in sorted(unique)]
-    known = {
-        sequence.inputs: (nll.double(), last)
-        for sequence, nll, last in _scored(model, sequences, "scoring options")
-    }
-    return [_choice(few, [known[ids[:-1]] for ids in few]) for few in encoded]
+    common = _num_shared([ids for few in encoded for ids in few])
+    begun, cache = begin(model, encoded[0][0][:common])
+    start = common - 1  # the last common token is fed again: it predicts what differs
+    passes, members = _choice_passes([[ids[start:] for ids in few] for few in encoded])
+    found: list[dict[int, list[float]]] = [{} for _ in encoded]
+    for one, nll in scored(model, passes, "scoring options", cache):
+        known = dict(zip(zip(one.positions, one.tokens, strict=True), nll.tolist(), strict=True))
+        question, places = members[one.owner]
+        for place in places:
+            ids = encoded[question][place][start:]
+            found[question][place] = [known[step] for step in enumerate(ids[1:])]
+    return [
+        _choice(few, [nll[place] for place in range(len(few))], begun, start)
+        for few, nll in zip(encoded, found, strict=True)
+    ]
 
 
-def _choice(options: list[tuple[int, ...]], passes: list[tuple[Tensor, Tensor]]) -> ChoiceScore:
-    """Put the scores of one question together from the passes over all but the last token."""
-    shared = _num_shared(options)
-    means, alone = [], []
-    for ids, (nll, last) in zip(options, passes, strict=True):
-        final = -float(last[ids[-1]])
-        means.append((float(nll.sum()) + final) / (len(ids) - 1))
-        alone.append(float(nll[shared - 1 :].sum()) + final)
-    return ChoiceScore(tuple(means), tuple(alone))
+def _choice_passes(
+    questions: list[list[tuple[int, ...]]],
+) -> tuple[list[Pass], list[tuple[int, list[int]]]]:
+    """Return the fewest passes that score all options, with the question and options of each."""
+    passes: list[Pass] = []
+    members: list[tuple[int, list[int]]] = []
+    for question, few in enumerate(questions):
+        waiting = sorted(range(len(few)), key=lambda place: -len(few[place]))
+        while waiting:
+            inputs = few[waiting[0]][:-1]
+            own = [place for place in waiting if inputs[: len(few[place]) - 1] == few[place][:-1]]
+            waiting = [place for place in waiting if place not in own]
+            steps = sorted({step for place in own for step in enumerate(few[place][1:])})
+            positions, tokens = zip(*steps, strict=True)
+            passes.append(Pass(len(members), inputs, positions, tokens))
+            members.append((question, own))
+    return passes, members
+
+
+def _choice(
+    options: list[tuple[int, ...]], nll: list[list[float]], begun: float, start: int
+) -> ChoiceScore:
+    """Put one question's scores together; `nll` is by option and token behind `start`."""
+    own = _num_shared(options) - 1 - start
+    means = [
+        (begun + sum(tokens)) / (len(ids) - 1) for ids, tokens in zip(options, nll, strict=True)
+    ]
+    return ChoiceScore(tuple(means), tuple(sum(tokens[own:]) for tokens in nll))
 
 
 def _num_shared(options: list[tuple[int, ...]]) -> int:
-    """Return how many tokens all options begin with, leaving each at least one of its own."""
+    """Return how many tokens all begin with, at least one, leaving each one of its own."""
     limit = min(len(ids) for ids in options) - 1
     assert limit > 0, "a prompt needs a token before its option"
-    for place in range(limit):
+    for place in range(1, limit):
         if len({ids[place] for ids in options}) > 1:
-            return max(place, 1)
+            return place
     return limit
 
 
@@ -164,13 +171,13 @@ def _document_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, .
             "the tokenizer has no end of text (eos_token), so the end of a document has no "
             "likelihood; set eos_token in its tokenizer_config.json"
         )
-    begin = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    return (begin, *tokenizer.encode(text, add_special_tokens=False, verbose=False), end)
+    first = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    return (first, *tokenizer.encode(text, add_special_tokens=False, verbose=False), end)
 
 
 def _prompt_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    begin = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
-    return (*begin, *tokenizer.encode(text, add_special_tokens=False, verbose=False))
+    first = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
+    return (*first, *tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
 
 def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None:
@@ -183,61 +190,12 @@ def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None
             )
 
 
-def _windows(ids: tuple[int, ...], context: int, owner: int) -> Iterator[_Sequence]:
-    """Divide a document; every token but the first is the target of exactly one window."""
+def _windows(owner: int, ids: tuple[int, ...], context: int) -> Iterator[Pass]:
+    """Divide a document; every token but the first is scored in exactly one window."""
     inputs, targets = ids[:-1], ids[1:]
-    start = scored = 0
-    while scored < len(targets):
+    start = done = 0
+    while done < len(targets):
         end = min(start + context, len(targets))
-        hidden = scored - start
-        yield _Sequence(inputs[start:end], (IGNORED,) * hidden + targets[scored:end], owner)
-        scored, start = end, start + context // 2
-
-
-def _scored(
-    model: PreTrainedModel, sequences: list[_Sequence], description: str
-) -> Iterator[tuple[_Sequence, Tensor, Tensor]]:
-    """Yield each sequence with its NLL by token [T] and its last log-probabilities [V]."""
-    was_training = model.training
-    model.eval()
-    try:
-        with console.progress(description, len(sequences), "sequence") as advance:
-            for batch in _batches(sequences, model.config.vocab_size):
-                yield from zip(batch, *_forward(model, batch), strict=True)
-                advance(len(batch))
-    finally:
-        model.train(was_training)
-
-
-def _batches(sequences: list[_Sequence], vocab_size: int) -> Iterator[list[_Sequence]]:
-    """Group the longest first, so that memory that does not suffice is found at once."""
-    max_tokens = min(MAX_BATCH_TOKENS, MAX_BATCH_LOGITS // vocab_size)
-    batch: list[_Sequence] = []
-    for sequence in sorted(sequences, key=lambda sequence: -len(sequence.inputs)):
-        if batch and (len(batch) + 1) * len(batch[0].inputs) > max_tokens:
-            yield batch
-            batch = []
-        batch.append(sequence)
-    if batch:
-        yield batch
-
-
-@torch.inference_mode()
-def _forward(model: PreTrainedModel, batch: list[_Sequence]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return NLL by token and the log-probabilities behind the last token, on the CPU."""
-    lengths = [len(sequence.inputs) for sequence in batch]
-    inputs = _padded([sequence.inputs for sequence in batch], 0).to(model.device)
-    targets = _padded([sequence.targets for sequence in batch], IGNORED).to(model.device)
-    logits = model(input_ids=inputs, use_cache=False).logits.float()
-    nll = cross_entropy(
-        logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
-    ).cpu()
-    ends = torch.tensor(lengths, device=logits.device) - 1
-    last = log_softmax(logits[torch.arange(len(batch), device=logits.device), ends], -1).cpu()
-    return [row[:length] for row, length in zip(nll, lengths, strict=True)], list(last)
-
-
-def _padded(rows: list[tuple[int, ...]], filler: int) -> Tensor:
-    """Return int64 [B, T], filled on the right."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+        positions = tuple(range(done - start, end - start))
+        yield Pass(owner, inputs[start:end], positions, targets[done:end])
+        done, start = end, start + context // 2

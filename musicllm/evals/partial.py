@@ -25,6 +25,7 @@ class Partial:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
+        self._known: dict[str, Any] = {}
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return a kept measurement, or measure and keep it.
@@ -33,15 +34,17 @@ class Partial:
             name: of the file, without suffix.
             measure: gives a JSON value.
         """
-        path = self._folder / f"{name}.json"
-        kept = self._read(path)
-        if kept is not None:
-            console.note(f"{name}: kept from the interrupted run, in {path}")
-            return kept["value"]
-        value = measure()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        artifacts.write_json(path, {"fingerprint": self._fingerprint, "value": value})
-        return value
+        if name not in self._known:
+            path = self._folder / f"{name}.json"
+            kept = self._read(path)
+            if kept is None:
+                kept = {"fingerprint": self._fingerprint, "value": measure()}
+                self._folder.mkdir(parents=True, exist_ok=True)
+                artifacts.write_json(path, kept)
+            else:
+                console.note(f"{name}: kept from the interrupted run, in {path}")
+            self._known[name] = kept["value"]
+        return self._known[name]
 
     def remove(self) -> None:
         """Delete everything kept; for when the results are written."""

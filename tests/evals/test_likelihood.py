@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from musicllm.errors import InputError
-from musicllm.evals import likelihood
+from musicllm.evals import passes
 from musicllm.evals.likelihood import choice_nll, document_nll
 
 TEXTS = ["CDEF|GABc|", "C", "", "G2 A2 | B4 |]\nabc"]
@@ -43,7 +43,7 @@ def test_uniform_model_needs_the_logarithm_of_the_vocabulary(model, tokenizer) -
 def test_batching_changes_nothing_but_rounding(model, tokenizer, monkeypatch) -> None:
     texts = [text * 3 for text in TEXTS] + TEXTS
     together = document_nll(model, tokenizer, texts)
-    monkeypatch.setattr(likelihood, "MAX_BATCH_TOKENS", 1)
+    monkeypatch.setattr(passes, "MAX_BATCH_TOKENS", 1)
     for one, other in zip(document_nll(model, tokenizer, texts), together, strict=True):
         assert one.nll_nats == pytest.approx(other.nll_nats, rel=1e-5)
 
@@ -95,13 +95,31 @@ def test_choices_by_hand(model, tokenizer) -> None:
 
 
 def test_letters_share_one_pass(model, tokenizer, monkeypatch) -> None:
-    passes = []
-    forward = likelihood._forward
-    monkeypatch.setattr(
-        likelihood, "_forward", lambda model, batch: passes.extend(batch) or forward(model, batch)
-    )
-    choice_nll(model, tokenizer, ["one", "two"], [[" A", " B", " C", " D"]] * 2)
-    assert len(passes) == 2
+    fed = []
+    forward = passes._forward
+
+    def counted(model, batch, cache):
+        fed.extend(one.inputs for one in batch)
+        return forward(model, batch, cache)
+
+    monkeypatch.setattr(passes, "_forward", counted)
+    prompts = ["Hint: one", "Hint: two"]
+    choice_nll(model, tokenizer, prompts, [[" A", " B", " no", " nor"]] * 2)
+    # <s> and the six characters of the hint once, then its last blank again with what follows
+    assert sorted(map(len, fed)) == [6, 7, 7]
+
+
+def test_common_beginning_changes_nothing_but_rounding(model, tokenizer, monkeypatch) -> None:
+    prompts = ["Hint: one", "Hint: three", "Hint: t"]
+    options = [[" A", " B"], ["x", "yy"], [" none", " no"]]
+    together = choice_nll(model, tokenizer, prompts, options)
+    monkeypatch.setattr(passes, "MAX_CACHED_TOKENS", 1)
+    one_by_one = choice_nll(model, tokenizer, prompts, options)
+    for prompt, few, score, other in zip(prompts, options, together, one_by_one, strict=True):
+        (alone,) = choice_nll(model, tokenizer, [prompt], [few])
+        for each in (other, alone):
+            assert each.mean_nll == pytest.approx(score.mean_nll, rel=1e-5)
+            assert each.option_nll == pytest.approx(score.option_nll, rel=1e-5)
 
 
 def test_prompt_longer_than_the_context_is_refused(model, tokenizer) -> None:

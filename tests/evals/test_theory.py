@@ -270,7 +270,7 @@ class ConstantModel(torch.nn.Module):
         super().__init__()
         self.config, self.token, self.device = model.config, token, torch.device("cpu")
 
-    def forward(self, input_ids, use_cache):
+    def forward(self, input_ids, past_key_values, use_cache):
         logits = torch.zeros(*input_ids.shape, self.config.vocab_size)
         logits[..., self.token] = 5.0
         return type("Output", (), {"logits": logits})
