@@ -79,6 +79,7 @@ def measure(
         "ratio_xz_primed": rates["xz_primed"] / model,
         "num_documents": len(texts),
         "num_characters": num_characters,
+        "num_training_characters": sum(map(len, training)),
     }
 
 

@@ -88,7 +88,8 @@ def measure(
         measure_tune(prompt, completion, ended, index)
         for prompt, completion, ended in zip(prompts, completions, finished, strict=True)
     ]
-    return Outcome(summarise(rows, seed), generations=[asdict(row) for row in rows])
+    metrics = summarise(rows, seed) | {"num_training_characters": index.num_characters}
+    return Outcome(metrics, generations=[asdict(row) for row in rows])
 
 
 def measure_tune(prompt: str, completion: str, finished: bool, index: CopyIndex) -> TuneRow:

@@ -6,14 +6,13 @@ import dataclasses
 import random
 from collections.abc import Callable
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.data.corpus import Corpus, Record
-from musicllm.errors import InputError
+from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.evals import compression, generation, perplexity, theory
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.likelihood import DocumentScore, document_nll
@@ -24,8 +23,8 @@ from musicllm.schema import BenchmarkConfig
 from musicllm.serve.sampling import SamplingSettings, render_chat, sample
 from musicllm.stages.models import load_model
 
-MAX_COPY_CHARACTERS = 20_000_000
-"""Training text that copies are looked for in; an index of it takes about 1.2 GB."""
+MAX_TRAINING_CHARACTERS = 20_000_000
+"""Training text that xz is primed with and copies are looked for in, which takes about 1.2 GB."""
 
 SAMPLED_TOGETHER = 32
 
@@ -40,11 +39,11 @@ class Inputs:
         """Return the texts of the benchmark's split, or as many of the first as it asks for.
 
         Raises:
+            ConfigError: the benchmark names no split.
             InputError: the corpus holds conversations, or nothing in this split.
         """
-        assert benchmark.split is not None, "a benchmark on documents needs a split"
         corpus = self._corpus("corpus")
-        records = list(corpus.records(benchmark.split))[: benchmark.num_questions]
+        records = list(corpus.records(_split(benchmark)))[: benchmark.num_questions]
         if not records or "text" not in records[0]:
             found = "conversations, not texts," if records else "no documents"
             raise InputError(
@@ -57,11 +56,11 @@ class Inputs:
         """Draw conversations from the instructions; all when the benchmark names no number.
 
         Raises:
+            ConfigError: the benchmark names no split.
             InputError: there are none in this split.
         """
-        assert benchmark.split is not None, "a benchmark on conversations needs a split"
         corpus = self._corpus("instructions")
-        records = [r for r in corpus.records(benchmark.split) if "messages" in r]
+        records = [r for r in corpus.records(_split(benchmark)) if "messages" in r]
         if not records:
             raise InputError(
                 f"{corpus.path} has no conversations in its {benchmark.split} split; benchmark "
@@ -74,25 +73,34 @@ class Inputs:
         return random.Random(self._job.config.seed).sample(records, wanted)
 
     @cached_property
-    def training_tunes(self) -> list[str]:
-        """The texts that the model was trained on: tunes, or else answers."""
+    def training_texts(self) -> list[str]:
+        """The first MAX_TRAINING_CHARACTERS of what was trained on: tunes, or else answers."""
+        texts: list[str] = []
+        size = 0
         corpus = self._corpus("corpus" if "corpus" in self._job.inputs else "instructions")
-        return [
-            record["text"] if "text" in record else record["messages"][-1]["content"]
-            for record in corpus.records("train")
-        ]
+        for record in corpus.records("train"):
+            text = record["text"] if "text" in record else record["messages"][-1]["content"]
+            size += len(text)
+            if size > MAX_TRAINING_CHARACTERS:
+                console.note(f"only the first {len(texts):,} training texts go to xz and copies")
+                break
+            texts.append(text)
+        return texts
 
     @cached_property
     def copy_index(self) -> CopyIndex:
-        """Where copies are looked for: the training tunes up to MAX_COPY_CHARACTERS."""
-        sizes = accumulate(map(len, self.training_tunes))
-        searched = sum(size <= MAX_COPY_CHARACTERS for size in sizes)
-        if searched < len(self.training_tunes):
-            console.note(f"copies are looked for in the first {searched:,} training tunes only")
-        return CopyIndex(self.training_tunes[:searched])
+        """Where copies are looked for."""
+        return CopyIndex(self.training_texts)
 
     def _corpus(self, role: str) -> Corpus:
         return Corpus.open(self._job.input(role).path)
+
+
+def _split(benchmark: BenchmarkConfig) -> str:
+    if benchmark.split is None:
+        key = f"benchmark.{benchmark.name}.split"
+        raise ConfigError([Problem(key, "null", "names no documents", "write test")])
+    return benchmark.split
 
 
 class Subject:
@@ -133,7 +141,7 @@ def measure_compression(subject: Subject, benchmark: BenchmarkConfig) -> Outcome
     inputs, seed = subject.inputs, subject.config.seed
     texts = inputs.documents(benchmark)
     scores = subject.scores(benchmark)
-    return Outcome(compression.measure(scores, texts, inputs.training_tunes, seed))
+    return Outcome(compression.measure(scores, texts, inputs.training_texts, seed))
 
 
 def measure_theory(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 from musicllm import artifacts, runner
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, InputError, NotAvailableError
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.evals.report.runs import read_lines
 from musicllm.model import base
 from musicllm.stages import measures
@@ -145,3 +145,17 @@ def test_fewer_prompts_than_wanted(run: Run, capsys: pytest.CaptureFixture[str])
     artifact = run("benchmark=[generation]", "benchmark.generation.num_questions=20")
     assert len(read_lines(artifact.path / "generations.jsonl")) == 6
     assert "generation: 3 prompts instead of 20 exist" in capsys.readouterr().err
+
+
+def test_documents_without_split(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"benchmark.perplexity.split=null names no documents"):
+        run("benchmark=[perplexity]", "benchmark.perplexity.split=null")
+
+
+def test_only_the_first_training_texts_are_held_against_a_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measures, "MAX_TRAINING_CHARACTERS", 300)
+    results = json.loads((run("benchmark=[compression]").path / "results.json").read_text())
+    assert 0 < results["models"]["model"]["compression"]["num_training_characters"] <= 300
+    assert "only the first 2 training texts go to xz and copies" in capsys.readouterr().err
