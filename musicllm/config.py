@@ -98,7 +98,9 @@ def _compose(overrides: Sequence[str], extra: Sequence[Path]) -> tuple[dict[str,
     paths = ",".join(f"file://{folder.resolve()}" for folder in extra)
     search = [f"hydra.searchpath=[{paths}]"] if extra else []
     with initialize_config_dir(str(root().resolve()), version_base="1.3"):
-        composed = compose("config", overrides=[*search, *opened(overrides)], return_hydra_config=True)
+        composed = compose(
+            "config", overrides=[*search, *opened(overrides)], return_hydra_config=True
+        )
     OmegaConf.set_struct(composed, False)
     recipe: str = composed.pop("hydra").runtime.choices.recipe
     values: Any = OmegaConf.to_container(composed, resolve=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts, console, runtime
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
@@ -24,6 +24,13 @@ from musicllm.schema import Config
 from musicllm.stages import STAGES, WATCHING, artifact_kind
 
 Rows = Sequence[tuple[str, object]]
+
+NEXT = {
+    "corpus": "inputs.corpus={folder} in a recipe that trains",
+    "adapter": "python -m musicllm recipe=merge inputs.adapter={folder}",
+    "model": "python -m musicllm recipe=generate inputs.model={folder} hardware={hardware}",
+}
+"""What an artifact is for, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ def run(config: Config, recipe: str) -> Outcome:
 def _make(job: Job) -> Outcome:
     from omegaconf import OmegaConf
 
+    runtime.prepare(job.config.hardware.accelerator)
     artifacts.write_text(job.folder / "fingerprint", job.fingerprint + "\n")
     resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
     artifacts.write_text(job.folder / "config.yaml", resolved)
@@ -161,6 +169,9 @@ def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
     artifacts.write_json(job.folder / "summary.json", summary)
     artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
     made = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
+    if job.kind in NEXT:
+        words = NEXT[job.kind].format(folder=job.folder, hardware=job.config.hardware.name)
+        made.append(("use it", words))
     console.table("", ("", ""), [*rows, *made])
 
 

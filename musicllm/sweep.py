@@ -35,7 +35,11 @@ def main(command: Command) -> int:
             return {"folder": "", "metrics": {}, "error": str(error)}
 
     search = [f"hydra.searchpath=[{','.join(f'file://{p.resolve()}' for p in command.folders)}]"]
-    sys.argv = [sys.argv[0], *(search if command.folders else []), *config.opened(command.overrides)]
+    sys.argv = [
+        sys.argv[0],
+        *(search if command.folders else []),
+        *config.opened(command.overrides),
+    ]
     hydra.main(version_base="1.3", config_path=str(config.root().resolve()), config_name="config")(
         task
     )()

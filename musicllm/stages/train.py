@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from musicllm import artifacts
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.model import adapters, base, packaged
 from musicllm.schema import Config

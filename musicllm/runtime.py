@@ -1,0 +1,29 @@
+"""What a process must settle before torch is loaded; the libraries read it only once.
+
+Nothing here changes a number that is computed. A variable that the user has set stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "true",  # said, so that forked workers do not warn
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+
+ON_CPU = {
+    "DS_ACCELERATOR": "cpu",  # or DeepSpeed looks for a GPU and says that it found none
+    "GOMP_SPINCOUNT": "1000",  # waiting threads soon sleep, or one more process slows us 20 times
+}
+
+
+def prepare(accelerator: str) -> None:
+    """Set the environment of this process and of those that it starts.
+
+    Args:
+        accelerator: cpu or gpu.
+    """
+    for name, value in {**QUIET, **(ON_CPU if accelerator == "cpu" else {})}.items():
+        os.environ.setdefault(name, value)
