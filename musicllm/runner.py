@@ -70,7 +70,8 @@ def find_input(role: str, name: str, runs: Path) -> Artifact:
             return artifacts.read(candidate)
     raise ArtifactError(
         f"inputs.{role}={name}: neither a finished run of a recipe in {runs} nor a folder with an "
-        f"artifact; make it with: python -m musicllm recipe={name}"
+        f"artifact; make it with: python -m musicllm recipe={name} "
+        f"(a plain Hugging Face folder goes into model.location)"
     )
 
 
@@ -87,6 +88,7 @@ def bind(config: Config, recipe: str) -> Job:
         {
             "task": config.task,
             "settings": _settings(config),
+            "files": _local_files(config),
             "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
         }
     )
@@ -104,6 +106,21 @@ def _settings(config: Config) -> dict[str, Any]:
         if group in chosen:
             del chosen[group][name]
     return chosen
+
+
+def _local_files(config: Config) -> dict[str, list[tuple[str, int, int]]]:
+    """Return name, size and time of change of the user's own files that the stage reads."""
+    wanted = {"data": config.data.location, "model": config.model.location}
+    groups = {key.split(".")[0] for key in STAGES[config.task].settings}
+    return {
+        group: [
+            (str(file.relative_to(location)), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(Path(location).rglob("*"))
+            if file.is_file()
+        ]
+        for group, location in wanted.items()
+        if location is not None and group in groups and Path(location).is_dir()
+    }
 
 
 def _get(values: Any, key: str) -> Any:

@@ -209,7 +209,7 @@ class GenerationConfig:
     repetition_penalty: float  # 1 is off
     max_new_tokens: int  # per answer
     num_tunes: int  # how many to write
-    prompts: list[str]  # user messages; empty: drawn from inputs.corpus
+    prompts: list[str]  # user messages; empty: drawn from inputs.instructions
     render: bool  # also SVG, MIDI and sound
 
 

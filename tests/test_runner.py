@@ -117,3 +117,16 @@ def test_a_second_process_with_the_same_command_is_refused(
         with pytest.raises(ArtifactError, match="is in use by another process; wait for it"):
             runner.run(load(tmp_path), "quickstart/prepare")
     assert prepare == []
+
+
+def test_a_change_in_the_user_s_own_files_makes_another_run(
+    tmp_path: Path, prepare: list[str]
+) -> None:
+    book = tmp_path / "books" / "mine.abc"
+    book.parent.mkdir()
+    book.write_text("X:1")
+    words = [f"data.location={book.parent}"]
+    runner.run(load(tmp_path, *words), "quickstart/prepare")
+    assert runner.run(load(tmp_path, *words), "quickstart/prepare").up_to_date
+    book.write_text("X:1 and more")
+    assert not runner.run(load(tmp_path, *words), "quickstart/prepare").up_to_date

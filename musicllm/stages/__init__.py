@@ -48,7 +48,7 @@ STAGES: dict[str, Stage] = {
         ("model", "adapter", "optimizer", "schedule", "training", "hardware.precision", "seed"),
         ("corpus",),
     ),
-    "merge": Stage("adapter into base -> model", "model", ("model.dtype",), ("adapter",)),
+    "merge": Stage("adapter into base -> model", "model", (), ("adapter",)),
     "evaluate": Stage(
         "model -> benchmark results", "evaluation", ("model", "benchmark", "generation", "seed")
     ),

@@ -50,6 +50,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
         words = [
             "generation=sampling",
             f"inputs.model={models[-1].path.parent}",
+            f"hardware={models[-1].provenance['config']['hardware']['name']}",
             'generation.prompts=["Write a jig in G major."]',
         ]
         commands.append(Command("Ask for a tune of your own", _line("generate", words)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
@@ -52,6 +53,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         machine=machine,
         folder=job.folder,
         identity=job.fingerprint,
+        callbacks=tuple(map(instantiate, config.callbacks.extra.values())),
     ).fit()
     with job.writing() as (folder, facts):
         _save(model, config, corpus, folder)
@@ -61,6 +63,12 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 def _machine(config: Config) -> Machine:
     hardware = config.hardware
+    devices = hardware.num_nodes * hardware.devices_per_node
+    if devices > 1:
+        raise NotAvailableError(
+            f"training on {devices} devices ({hardware.name}) is not in this version of musicllm; "
+            f"it plans (stage=plan), and one device trains, such as hardware=h100x1"
+        )
     return Machine(
         accelerator=hardware.accelerator,
         num_nodes=hardware.num_nodes,

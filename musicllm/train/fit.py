@@ -47,6 +47,7 @@ class TrainingRun:
         machine: where it happens.
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
         identity: of the job; checkpoints of another one are not continued.
+        callbacks: the user's own, beside ours.
     """
 
     model: nn.Module
@@ -57,6 +58,7 @@ class TrainingRun:
     machine: Machine
     folder: Path
     identity: str
+    callbacks: tuple[Callback, ...] = ()
 
     def fit(self) -> FitResult:
         """Train to the end, from the newest checkpoint of this job if there is one.
@@ -112,7 +114,13 @@ class TrainingRun:
             keep_last=self.settings.keep_last_checkpoints,
         )
         with self._progress(trainer, start_step) as progress:
-            trainer.callbacks = [watch, *self._stop_on_nan(batches), *progress, saving]
+            trainer.callbacks = [
+                watch,
+                *self._stop_on_nan(batches),
+                *progress,
+                *self.callbacks,
+                saving,
+            ]
             try:
                 trainer.fit(
                     self._module(start_step), loader, self._validation_loader(trainer.global_rank)

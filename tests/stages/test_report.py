@@ -63,9 +63,12 @@ def test_commands_on_the_page_compose(tmp_path: Path) -> None:
     ]
     assert [line[:3] for line in lines] == [["python", "-m", "musicllm"]] * 3
     longer, more, own = (configuration.load(line[3:])[0] for line in lines)
-    assert longer.training.max_steps == 2000
+    recipe, _ = configuration.load(["recipe=quickstart/pretrain"])
+    assert recipe.training.max_steps is not None
+    assert longer.training.max_steps == 2 * recipe.training.max_steps
     assert longer.inputs == {"corpus": "runs/corpus"}
     assert (more.generation.num_tunes, more.seed) == (12, 1235)
     assert more.inputs["model"] == model
     assert own.generation.prompts == ["Write a jig in G major."]
+    assert own.hardware.name == "cpu"
     assert own.inputs == {"model": str(Path(model).parent)}

@@ -9,7 +9,7 @@ import torch
 
 from musicllm import config, runner
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError, ConfigError
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.job import Job
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
@@ -176,3 +176,22 @@ def test_numbers_that_are_not_the_model_s_are_refused(tmp_path: Path, corpus: Co
     words = [f"inputs.model={first.artifact_path}", "model.intermediate_size=32"]
     with pytest.raises(ConfigError, match=f"differs from the weights of {first.artifact_path}"):
         train.run(job_of(tmp_path, "quickstart/sft", corpus, *words))
+
+
+def test_several_devices_are_refused_plainly(tmp_path: Path, corpus: Corpus) -> None:
+    words = ["hardware=h100x8", "strategy=ddp", "training.rows_per_step=8"]
+    job = job_of(tmp_path, "quickstart/pretrain", corpus, *words)
+    with pytest.raises(NotAvailableError, match=r"training on 8 devices \(h100x8\) is not in this"):
+        train.run(job)
+
+
+def test_callbacks_of_the_user_are_called(
+    tmp_path: Path, corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = "lightning.pytorch.callbacks.LambdaCallback"
+    added = [
+        f"callbacks.extra.mine._target_={target}",
+        "+callbacks.extra.mine.on_train_end={_target_: builtins.print, _partial_: true}",
+    ]
+    pretrained(tmp_path, corpus, *added)
+    assert "Trainer object" in capsys.readouterr().out

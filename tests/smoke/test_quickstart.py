@@ -1,0 +1,92 @@
+"""The quickstart's recipes from end to end, on a small tune book and for a few steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from musicllm import cli, config
+from tests.helpers import make_tune
+
+STEPS = config.load(["recipe=quickstart"])[0].steps
+SMALL = [
+    "model.hidden_size=32",
+    "model.intermediate_size=48",
+    "model.num_hidden_layers=1",
+    "training.max_steps=4",
+    "training.checkpoint_every_steps=2",
+    "data.max_length=256",
+    "generation.max_new_tokens=48",
+    "benchmark=[perplexity,compression,theory,generation]",
+    "benchmark.theory.num_questions=24",
+    "benchmark.generation.num_questions=4",
+    "generation.num_tunes=1",
+    "generation.render=false",
+    "hardware.num_threads=1",
+    "training.validate_every_steps=2",
+]
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    book = tmp_path / "books" / "mine"
+    book.mkdir(parents=True)
+    tunes = [make_tune(seed).replace("X:1", f"X:{seed}") for seed in range(60)]
+    (book / "reels.abc").write_text(
+        "\n".join(tunes) + "\nX:99\nT:broken\nL:1/8\nM:4/4\nK:D\nDE[F\n"
+    )
+    return [f"data.location={tmp_path / 'books'}", f"paths.runs={tmp_path / 'runs'}", *SMALL]
+
+
+def test_every_step_runs_and_the_pipeline_is_up_to_date_afterwards(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in STEPS:
+        assert cli.main([f"recipe={step}", *words]) == 0, capsys.readouterr().err
+    text = capsys.readouterr().out
+    assert "does not parse" in text  # the broken tune is counted
+    assert "largest difference after merging" in text
+    page = next((tmp_path / "runs" / "quickstart" / "report").glob("*/report.html"))
+    assert "<audio" in page.read_text() or "asked for" in page.read_text()
+    results = next((tmp_path / "runs" / "quickstart" / "evaluate").glob("*/artifact/results.json"))
+    assert json.loads(results.read_text())["models"]["model"]["compression"]["ratio_xz"] > 0
+    started = time.monotonic()
+    assert cli.main(["recipe=quickstart", *words]) == 0
+    assert capsys.readouterr().out.count("up to date: ") == len(STEPS)
+    assert time.monotonic() - started < 10
+
+
+def test_a_killed_pipeline_continues(words: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "musicllm", "recipe=quickstart", *words]
+    command += ["steps=[quickstart/prepare,quickstart/pretrain]", "training.max_steps=2000"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    process = subprocess.Popen(command, start_new_session=True, env=environment, stdout=-3)
+    checkpoints = tmp_path / "runs" / "quickstart" / "pretrain"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*/checkpoints/*/manifest.json")):
+        assert process.poll() is None, "the pipeline ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run = next(checkpoints.glob("*"))
+    before = len((run / "metrics.jsonl").read_text().splitlines())
+    process = subprocess.Popen(command, start_new_session=True, env=environment, text=True,
+                               stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdout is not None
+    said = ""
+    while "continuing after step" not in said:
+        line = process.stdout.readline()
+        assert line, f"it did not continue: {said}"
+        said += line
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "up to date" in said  # the corpus
+    assert before > 0
