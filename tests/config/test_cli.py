@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import cli
+from musicllm import cli, config
 
 LIGHT = {"hydra", "omegaconf", "rich", "yaml", "antlr4", "packaging", "markdown_it", "pygments",
          "mdurl", "attr", "cython_runtime",
@@ -98,6 +98,20 @@ def test_any_recipe_plans(hardware: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "2,031,250 (estimated" in text  # 4.16 B tokens / 2048
     assert "15,870" in text  # ceil(2,031,250 / 128) steps
     assert "794" in text  # 5 % of them, rounded up
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", config.options("recipe"))
+@pytest.mark.parametrize("hardware", config.options("hardware"))
+def test_every_pair_plans_or_is_refused_with_a_fix(
+    recipe: str, hardware: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said([f"recipe={recipe}", f"hardware={hardware}", "stage=plan"], capsys)
+    if code == 0:
+        assert f"plan of {recipe}" in text or "plan of " in text
+    else:
+        assert code == 2
+        assert "; use " in text, text
 
 
 def test_a_pipeline_plans_every_step(capsys: pytest.CaptureFixture[str]) -> None:
