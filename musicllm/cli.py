@@ -6,6 +6,7 @@ starts, so help and mistakes answer in under a second; a test holds the list of 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from musicllm.schema import Config
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 (a stage failed), 2 (the command is wrong)."""
     words = sys.argv[1:] if words is None else words
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a log file shows a line when it is written
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         return _main(words)
     except MusicLLMError as error:

@@ -7,6 +7,7 @@ the recipe go to every step.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,9 @@ from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import StageError
 from musicllm.schema import Config
+
+STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a step that SIGINT or SIGTERM stopped, after it saved or before it had begun."""
 
 OWN = ("recipe", "stage", "task", "name", "steps")
 """Words that are meant for the pipeline itself."""
@@ -77,11 +81,26 @@ def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
         console.say(f"up to date: {job.folder}")
         return job.folder, None
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "musicllm", *words], check=False)
-    if done.returncode:
+    code = _wait([sys.executable, "-m", "musicllm", *words])
+    if code in STOPPED:
+        console.note(f"{recipe} was stopped; the same command continues")
+        raise SystemExit(128 - code if code < 0 else code)
+    if code or not job.existing():
         again = " ".join(["python -m musicllm", *words])
         raise StageError(
-            f"{recipe} stopped with exit code {done.returncode}; what is complete is kept. "
+            f"{recipe} stopped with exit code {code}; what is complete is kept. "
             f"The same command continues; this step alone: {again}"
         )
     return job.folder, time.monotonic() - started
+
+
+def _wait(command: list[str]) -> int:
+    """Run a process to its end and return its exit code; it may save before it obeys a signal."""
+    with subprocess.Popen(command) as process:
+        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # a terminal sends it to the step, too
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, previous)

@@ -23,6 +23,7 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.model import adapters, base, packaged
+from musicllm.model.size import count
 from musicllm.schema import Config
 from musicllm.stages.settings import adapter_spec, model_spec, training_plan
 from musicllm.train import strategies
@@ -43,7 +44,10 @@ def run(job: Job) -> list[tuple[str, object]]:
     model = _model(job, corpus, machine.precision)
     rows = corpus.rows("train")
     plan = training_plan(config, len(rows))
-    artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan))
+    size = count(model_spec(config), adapter_spec(config))
+    parameters = {"trainable_parameters": size.num_trainable, "frozen_parameters": size.num_frozen}
+    sizes = parameters | {"checkpoint_bytes": size.checkpoint_bytes}
+    artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan) | sizes)
     result = TrainingRun(
         model=model,
         train_rows=rows,

@@ -8,6 +8,7 @@ not, and making them so is not free, so it is not asked for.
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from musicllm import console
@@ -125,6 +127,9 @@ class TrainingRun:
                 trainer.fit(
                     self._module(start_step), loader, self._validation_loader(trainer.global_rank)
                 )
+            except SIGTERMException:  # between Lightning's start and ours, with exit code 0
+                console.note("stopped before the first step; the same command continues")
+                raise SystemExit(128 + signal.SIGTERM) from None
             finally:
                 saving.interruption.ignore()
         return watch.totals
