@@ -152,11 +152,7 @@ def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
             [Problem("model.vocab_size", config.model.vocab_size, rule, f"write {num_tokens}")]
         )
     model = base.build(model_spec(config), seed=config.seed)
-    tokenizer = base.load_tokenizer(corpus.tokenizer_path)
-    for ids in (model.config, model.generation_config):
-        ids.bos_token_id = tokenizer.bos_token_id
-        ids.eos_token_id = tokenizer.eos_token_id
-        ids.pad_token_id = tokenizer.pad_token_id
+    base.adopt_special_tokens(model, base.load_tokenizer(corpus.tokenizer_path))
     return model
 
 
