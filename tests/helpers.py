@@ -9,8 +9,9 @@ from typing import Any
 
 from musicllm import artifacts
 from musicllm.data.build import build
-from musicllm.data.corpus import Corpus, Record
+from musicllm.data.corpus import Corpus
 from musicllm.data.ledger import Ledger
+from musicllm.data.records import Record
 from musicllm.data.vocabulary import train_tokenizer
 
 TEMPLATE = (

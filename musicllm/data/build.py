@@ -16,8 +16,9 @@ from transformers import PreTrainedTokenizerBase
 
 from musicllm import artifacts
 from musicllm.data import rows
-from musicllm.data.corpus import SPLITS, Record, write_jsonl
+from musicllm.data.corpus import write_jsonl
 from musicllm.data.ledger import Ledger
+from musicllm.data.records import SPLITS, Record
 from musicllm.data.rows import RowStore
 from musicllm.data.tokens import tokenize
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from musicllm import console
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop
 from musicllm.music.abc.canonical import canonical
 from musicllm.music.abc.checks import check
 from musicllm.music.abc.limits import AbcError

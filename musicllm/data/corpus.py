@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts
+from musicllm.data.records import SPLITS, Record
 from musicllm.data.rows import RowStore
 from musicllm.errors import ArtifactError
-
-SPLITS = ("train", "validation", "test")
-
-Record = dict[str, Any]
-"""`id`, `source`, and `text` or `messages`; a tune also has its `fingerprint_group`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from musicllm.data.clean import CleanTune
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop
 from musicllm.music.analysis.melody import melodic_fingerprint, similarity
 
 RELATED_SIMILARITY = 0.25

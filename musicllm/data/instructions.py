@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 
-from musicllm.data.corpus import Record
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop, Record
 from musicllm.music.abc import Key, Score, parse
 from musicllm.music.analysis.form import chords, form, motif
 

@@ -11,26 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from musicllm.data.corpus import write_jsonl
+from musicllm.data.records import Drop
 from musicllm.errors import StageError
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A record that was left out.
-
-    Attributes:
-        source: book or corpus.
-        place: where it stands, such as `file.abc:12`, or a record's id.
-        reason: one of a few, to be counted.
-        detail: what exactly is wrong with this one.
-        is_fault: whether something is wrong with the record itself.
-    """
-
-    source: str
-    place: str
-    reason: str
-    detail: str
-    is_fault: bool = True
 
 
 @dataclass

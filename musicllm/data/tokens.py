@@ -22,8 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from musicllm import console
-from musicllm.data.corpus import Record
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop, Record
 from musicllm.data.rows import Documents
 from musicllm.errors import InputError
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from musicllm.data.corpus import Record
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop, Record
 from musicllm.music.abc import AbcError
 from musicllm.music.transform import transpose
 

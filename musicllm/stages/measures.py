@@ -11,7 +11,8 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from musicllm import console
-from musicllm.data.corpus import Corpus, Record
+from musicllm.data.corpus import Corpus
+from musicllm.data.records import Record
 from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.evals import compression, generation, perplexity, theory
 from musicllm.evals.copies import CopyIndex

@@ -16,10 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from musicllm import console
 from musicllm.data.build import build
 from musicllm.data.clean import clean
-from musicllm.data.corpus import SPLITS, Corpus, Record
+from musicllm.data.corpus import Corpus
 from musicllm.data.duplicates import deduplicate
 from musicllm.data.instructions import TASKS, make_instructions
-from musicllm.data.ledger import Drop, Ledger
+from musicllm.data.ledger import Ledger
+from musicllm.data.records import SPLITS, Drop, Record
 from musicllm.data.sources import read_tunes, tune_books
 from musicllm.data.split import split_groups
 from musicllm.data.transposed import transposed

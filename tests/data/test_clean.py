@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musicllm.data.clean import clean
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop
 from musicllm.music.abc import Rejection, Tune, canonical
 from tests.helpers import make_tune
 

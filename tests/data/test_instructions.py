@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from musicllm.data.corpus import Record
 from musicllm.data.instructions import TASKS, key_in_words, make_instructions, phrasings
-from musicllm.data.ledger import Drop
+from musicllm.data.records import Drop, Record
 from musicllm.music.abc import canonical, parse, parse_key
 from musicllm.music.analysis.form import chords, form, motif
 from tests.helpers import make_tune

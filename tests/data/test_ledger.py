@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from musicllm.data.ledger import Drop, Ledger
+from musicllm.data.ledger import Ledger
+from musicllm.data.records import Drop
 from musicllm.errors import StageError
 
 

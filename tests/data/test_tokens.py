@@ -5,7 +5,7 @@ import itertools
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from musicllm.data.corpus import Record
+from musicllm.data.records import Record
 from musicllm.data.rows import Documents
 from musicllm.data.tokens import tokenize
 from musicllm.data.vocabulary import train_tokenizer

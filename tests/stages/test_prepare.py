@@ -7,7 +7,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from musicllm import config, runner
-from musicllm.data.corpus import SPLITS, Corpus
+from musicllm.data.corpus import Corpus
+from musicllm.data.records import SPLITS
 from musicllm.errors import ConfigError, InputError, NotAvailableError, StageError
 from musicllm.job import Job
 from musicllm.music.abc import canonical, parse

@@ -1,0 +1,46 @@
+"""What flows from a source to the rows: records, and the entries for those that were left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Record = dict[str, Any]
+"""One document: `id` (unique in a corpus), `source`, and `text` or `messages`.
+
+`messages` is a list of `{"role": "system" | "user" | "assistant", "content": str}`. Records of
+instruction families also have `task` and `conditions`; records of prepared corpora may have
+`fingerprint_group` (documents of one group never meet in two splits).
+"""
+
+SPLITS = ("train", "validation", "test")
+
+Kind = Literal["scores", "knowledge"]
+"""What a record is about: `scores` when it holds a tune in ABC, else `knowledge`."""
+
+
+def texts_of(record: Record) -> list[str]:
+    """Return the text of a record, or the contents of its messages, in order."""
+    if "text" in record:
+        return [record["text"]]
+    return [message["content"] for message in record["messages"]]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A record that was left out.
+
+    Attributes:
+        source: name of the source.
+        place: where it stands, such as `file.abc:12`, or a record's id.
+        reason: one of a few, to be counted; it continues the sentence "the record ...".
+        detail: what exactly is wrong with this one.
+        is_fault: whether something is wrong with the record itself. Faults count against
+            `data.max_reject_fraction`; leftovers (a duplicate of a record that stays) do not.
+    """
+
+    source: str
+    place: str
+    reason: str
+    detail: str
+    is_fault: bool = True
