@@ -147,3 +147,49 @@ class Question:
     stem: str
     options: tuple[str, ...]
     abc: str | None = None
+
+
+@dataclass(frozen=True)
+class NewTokenizer:
+    """A tokenizer that is trained on the training split; see `data.vocabulary`.
+
+    Attributes:
+        vocab_size: tokens.
+        chat_template: Jinja source that is stored with it.
+    """
+
+    vocab_size: int
+    chat_template: str
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that decides what a corpus holds, but for its tokenizer.
+
+    Attributes:
+        sources: in the order of their records.
+        music: what is done about tunes.
+        duplicates: which records count as the same.
+        questions: of benchmarks, which the corpus must not hold.
+        transpose_semitones: copies of every training tune; 0 is the tune itself.
+        instructions: conversations to make from tunes; None keeps the tunes.
+        validation_fraction: share of the records, by group.
+        test_fraction: likewise.
+        mix: how much of which part becomes training rows.
+        rows: how documents become rows.
+        max_reject_fraction: more faults than this stop the preparation.
+        seed: of splits, draws and conversations.
+    """
+
+    sources: tuple[SourceSpec, ...]
+    rows: RowSettings
+    music: MusicPolicy = field(default_factory=MusicPolicy)
+    duplicates: DuplicatePolicy = field(default_factory=DuplicatePolicy)
+    questions: tuple[Question, ...] = ()
+    transpose_semitones: tuple[int, ...] = (0,)
+    instructions: InstructionSettings | None = None
+    validation_fraction: float = 0.0
+    test_fraction: float = 0.0
+    mix: MixSettings = field(default_factory=MixSettings)
+    max_reject_fraction: float = 1.0
+    seed: int = 0
