@@ -47,7 +47,7 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Comm
         evaluation=[table for models in results for table in tables.evaluation_tables(models)],
         curves=[_curve(run) for run in trained],
         plan=tables.plan_table(trained),
-        corpora=[corpus_table(run) for run in corpora],
+        corpora=[corpus_table(run.artifact.facts, run.recipe) for run in corpora],
         times=tables.time_table(runs) if runs else None,
         settings=[_settings(run) for run in runs],
         commands=commands,

@@ -1,4 +1,4 @@
-"""The corpus table: what was read, dropped for which reason, and kept, per source and split.
+"""Tables of a corpus: what was read, dropped for which reason, mended and kept, per source.
 
 Knows the facts that `prepare` records with a corpus; counts nothing itself.
 """
@@ -11,31 +11,64 @@ from typing import Any
 from musicllm.evals.report.runs import Run
 from musicllm.evals.report.tables import Cell, Row, Table, shown, words
 
+Counts = Mapping[str, Mapping[str, int]]
+"""How many, by source and what it was."""
+
 
 def num_kept(run: Run) -> int:
     """Return how many documents the corpus holds over all splits."""
-    return sum(split["documents"] for split in run.artifact.facts["splits"].values())
+    return num_documents(run.artifact.facts)
 
 
-def corpus_table(run: Run) -> Table:
+def num_documents(facts: Mapping[str, Any]) -> int:
+    """Return how many documents the facts of a corpus count over all splits."""
+    return sum(split["documents"] for split in facts["splits"].values())
+
+
+def corpus_table(facts: Mapping[str, Any], caption: str) -> Table:
     """Return the counts of a corpus, a column per source and, of several, one for all together."""
-    facts = run.artifact.facts
     sources = facts["sources"]
-    dropped = {source: facts["dropped"].get(source, {}) for source in sources}
-    reasons = dict.fromkeys(reason for counts in dropped.values() for reason in counts)
     rows = [
         _row("read", [facts["read"].get(source, 0) for source in sources]),
-        *(
-            _row(f"dropped: {words(reason)}", [dropped[name].get(reason, 0) for name in sources])
-            for reason in reasons
-        ),
+        *_reasons("dropped: ", facts["dropped"], sources),
         *(
             _row(f"kept: {name}", [split["by_source"].get(source, 0) for source in sources])
             for name, split in facts["splits"].items()
         ),
     ]
-    columns = ["", *sources, *(["together"] if len(sources) > 1 else [])]
-    return Table(run.recipe, columns, rows, _size(facts["splits"]))
+    return Table(caption, _columns(sources), rows, _size(facts["splits"]))
+
+
+def repair_table(facts: Mapping[str, Any]) -> Table | None:
+    """Return what was mended and what was kept with faults, as `corpus_table`; None for nothing."""
+    sources = facts["sources"]
+    rows = [
+        *_reasons("mended: ", facts.get("repaired", {}), sources),
+        *_reasons("kept as it is: ", facts.get("kept_faulty", {}), sources),
+    ]
+    return Table("", _columns(sources), rows) if rows else None
+
+
+def together(counts: Counts) -> dict[str, int]:
+    """Return the sums over all sources, largest first."""
+    sums: dict[str, int] = {}
+    for by_reason in counts.values():
+        for reason, count in by_reason.items():
+            sums[reason] = sums.get(reason, 0) + count
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def _reasons(prefix: str, counts: Counts, sources: Sequence[str]) -> list[Row]:
+    by_source = [counts.get(source, {}) for source in sources]
+    reasons = dict.fromkeys(reason for found in by_source for reason in found)
+    return [
+        _row(prefix + words(reason), [found.get(reason, 0) for found in by_source])
+        for reason in reasons
+    ]
+
+
+def _columns(sources: Sequence[str]) -> list[str]:
+    return ["", *sources, *(["together"] if len(sources) > 1 else [])]
 
 
 def _row(head: str, counts: Sequence[int]) -> Row:

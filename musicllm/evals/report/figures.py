@@ -1,4 +1,4 @@
-"""Loss curves as inline SVG whose colours follow the page, light or dark.
+"""Loss curves and histograms as inline SVG whose colours follow the page, light or dark.
 
 It draws numbers that it is given; it neither smooths nor reads files.
 """
@@ -9,6 +9,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -37,6 +38,7 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.size": 0,
+    "xtick.minor.size": 0,
     "ytick.major.size": 0,
     "axes.spines.top": False,
     "axes.spines.left": False,
@@ -74,6 +76,45 @@ def loss_curves(train: LossCurve, validation: LossCurve, name: str) -> str:
         axes.legend(frameon=False, loc="upper right")
         _perplexity_axis(axes)
         return _inline(figure, f"Loss of {name} over the optimizer steps")
+
+
+def length_histogram(
+    edges: Sequence[int], counts: Sequence[int], max_length: int, name: str
+) -> str:
+    """Draw how many documents have how many tokens, with a line where a row is full.
+
+    Args:
+        edges: borders of the bins in tokens, rising, one more than bins; where they are not evenly
+            spaced the axis is logarithmic.
+        counts: documents in each bin.
+        max_length: tokens in a row.
+        name: of the split; describes the picture to a screen reader and makes its ids unique.
+
+    Returns:
+        An `<svg>` element, as `loss_curves`.
+    """
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.4, 2.8), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        if len({after - before for before, after in pairwise(edges)}) > 1:
+            axes.set_xscale("log")
+            edges = [max(edge, 1) for edge in edges]
+        axes.stairs(counts, edges, fill=True, color=TRAIN)
+        label = f"a row: {max_length:,}"
+        axes.axvline(max_length, color=VALIDATION, linewidth=1.5, linestyle="--", label=label)
+        axes.legend(frameon=False, loc="best")
+        axes.set_xlabel("tokens in a document")
+        axes.set_ylabel("documents")
+        axes.xaxis.set_major_formatter(_count)
+        axes.xaxis.set_minor_formatter("")
+        axes.yaxis.set_major_formatter(_count)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        return _inline(figure, f"Documents of {name} by their number of tokens")
+
+
+def _count(value: float, _: object) -> str:
+    return f"{value:,.0f}"
 
 
 def _draw(axes: Any, curve: LossCurve, label: str, colour: str, **style: Any) -> None:

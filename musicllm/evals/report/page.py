@@ -71,6 +71,11 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the page as HTML that needs no network, no script and no other file."""
+    return fill("page.html.jinja", report)
+
+
+def fill(template: str, report: object) -> str:
+    """Return a template of this package, filled with what a page shows; all text is escaped."""
     environment = Environment(
         loader=PackageLoader("musicllm.evals.report"),
         autoescape=True,
@@ -78,4 +83,4 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.jinja").render(report=report)
+    return environment.get_template(template).render(report=report)

@@ -36,12 +36,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is shown; `columns` includes the first, which names the rows."""
+    """A table as it is shown; `columns` includes the first, which names the rows.
+
+    Cells stand to the right, as numbers do, unless `is_text`.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Row]
     note: str = ""
+    is_text: bool = False
 
 
 def shown(value: object) -> str:
