@@ -1,0 +1,162 @@
+"""Inspect: a look at a sample of any data, as it would be prepared, or into a prepared corpus.
+
+Reads little and keeps nothing but what it printed; see `serve/showing.py` for what a row looks
+like.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from musicllm import artifacts, console
+from musicllm.data.corpus import Corpus
+from musicllm.data.engines import LocalEngine
+from musicllm.data.pipeline import prepare
+from musicllm.data.rows import RowStore
+from musicllm.errors import InputError
+from musicllm.evals.report.corpus_page import write_corpus_page
+from musicllm.job import Job
+from musicllm.model.base import load_tokenizer
+from musicllm.serve.showing import show_row, visible
+from musicllm.stages import corpora
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Show what was read and dropped, and some rows, and keep them as `samples.txt`.
+
+    The data is that of `inputs.corpus`, unless the configured data is itself made from it; else a
+    sample of `config.data`, prepared for the moment.
+
+    Raises:
+        InputError: the split that is to be shown has no rows.
+    """
+    if "corpus" in job.inputs and not _reads_corpus(job):
+        return _look(job, Corpus.open(job.input("corpus").path))
+    with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
+        return _look(job, _sample(job, Path(folder)))
+
+
+def _reads_corpus(job: Job) -> bool:
+    return any(source.reader == "corpus" for source in job.config.data.sources.values())
+
+
+def _sample(job: Job, folder: Path) -> Corpus:
+    """Prepare the first records of every source; a look never stops because of faults."""
+    wanted = corpora.preparation(job, max_records=job.config.inspect.num_records)
+    wanted = replace(wanted, max_reject_fraction=1.0)
+    made, work = folder / "corpus", folder / "work"
+    for new in (made, work):
+        new.mkdir()
+    facts = prepare(wanted, corpora.tokenizer(job), LocalEngine(), work, made)
+    return Corpus(made, facts)
+
+
+def _look(job: Job, corpus: Corpus) -> list[tuple[str, object]]:
+    settings, facts = job.config.inspect, corpus.facts
+    store = corpus.rows(settings.split)
+    if not len(store):
+        filled = [name for name, split in facts["splits"].items() if split["rows"]]
+        raise InputError(
+            f"inspect.split={settings.split} has no rows here; {', '.join(filled)} has some, or "
+            "read more with inspect.num_records"
+        )
+    _show_sources(facts)
+    _show_drops(corpus, settings.num_drops)
+    with job.writing() as (folder, recorded):
+        shown = list(_rows(job, corpus, store))
+        text = "\n".join(row.plain for row in shown)
+        artifacts.write_text(folder / "samples.txt", text)
+        for page in (folder / "report.html", job.folder / "report.html"):
+            write_corpus_page(page, facts, f"{job.config.data.name}: a sample")
+        recorded["num_samples"] = len(shown)
+    return [
+        ("rows shown", f"{len(shown)} of {len(store):,} ({settings.split})"),
+        ("the same as text", job.artifact_path / "samples.txt"),
+        ("charts", job.folder / "report.html"),
+    ]
+
+
+def _rows(job: Job, corpus: Corpus, store: RowStore) -> Iterator[Text]:
+    """Print some rows, drawn by the seed, and yield them as they go into a file."""
+    settings = job.config.inspect
+    tokenizer = load_tokenizer(corpus.tokenizer_path)
+    count = min(settings.num_samples, len(store))
+    in_colour = console.out.is_terminal
+    said = "are green" if in_colour else "stand between [[ and ]]"
+    console.say(f"\nSupervised tokens {said}.")
+    for index in sorted(random.Random(job.config.seed).sample(range(len(store)), count)):
+        row = store.row(index)
+        full = len(row.input_ids) / corpus.facts["max_length"]
+        console.heading(f"\n{settings.split} row {index:,} of {len(store):,}, {full:.0%} full")
+        given = {"num_bars": settings.num_bars}
+        plain = show_row(row, tokenizer, corpus.facts["sources"], marks=True, **given)
+        drawn = show_row(row, tokenizer, corpus.facts["sources"], marks=False, **given)
+        console.out.print(drawn if in_colour else plain)
+        yield plain
+
+
+def _show_sources(facts: Mapping[str, Any]) -> None:
+    """Print what each source holds, and what became of its records."""
+    formats, splits = facts.get("formats", {}), facts["splits"]
+    rows = [
+        (
+            visible(source),
+            formats.get(source, ""),
+            f"{facts['read'].get(source, 0):,}",
+            f"{sum(facts['dropped'].get(source, {}).values()):,}",
+            *(f"{split['by_source'].get(source, 0):,}" for split in splits.values()),
+            _counts(facts.get("repaired", {}).get(source, {})),
+        )
+        for source in facts["sources"]
+    ]
+    console.table("Sources", ("source", "format", "read", "dropped", *splits, "mended"), rows)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
+def _show_drops(corpus: Corpus, num_examples: int) -> None:
+    """Print how many records were left out for which reason, with the first of each."""
+    dropped = {
+        (source, reason): count
+        for source, reasons in corpus.facts["dropped"].items()
+        for reason, count in reasons.items()
+    }
+    examples = _examples(corpus.path / "rejected.jsonl", dropped, num_examples)
+    rows = []
+    for (source, reason), count in dropped.items():
+        some = examples[source, reason]
+        texts = [visible(f"{drop['place']}: {drop['detail']}") for drop in some]
+        rows.append((visible(source), f"{count:,}", reason, "\n".join(texts)))
+    if rows:
+        console.table("\nDropped", ("source", "records", "because it ...", "for example"), rows)
+
+
+def _examples(
+    path: Path, dropped: Mapping[tuple[str, str], int], most: int
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the first drops of every source and reason; reads no further than it must."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {which: [] for which in dropped}
+    missing = Counter({which: min(most, count) for which, count in dropped.items()})
+    if not missing.total():
+        return found
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            drop = json.loads(line)
+            which = drop["source"], drop["reason"]
+            if missing[which]:
+                found[which].append(drop)
+                missing[which] -= 1
+                if not missing.total():
+                    break
+    return found
