@@ -1,0 +1,124 @@
+"""From the spellings of a conversation to our messages, or why it is none.
+
+A conversation has an optional system prompt, then user and assistant in turns, and ends with the
+assistant. Nothing is guessed: whatever breaks this is a `Misfit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from musicllm.data.sources.misfit import Misfit
+
+Messages = list[dict[str, str]]
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "model": "assistant",
+}
+"""Role names of OpenAI's and ShareGPT's formats."""
+
+_MARK = re.compile(r"(?:^|</s>)\s*(Human|Assistant):")
+_END = re.compile(r"\s*(?:</s>\s*)+$")
+
+
+def conversation(turns: Sequence[tuple[str, str]]) -> Messages:
+    """Return the messages of turns, after checking them.
+
+    Args:
+        turns: role (a value of `ROLES`) and content; an empty system prompt is left out.
+
+    Raises:
+        Misfit: the roles are out of order, or a turn is empty.
+    """
+    if turns and turns[0][0] == "system" and not turns[0][1].strip():
+        turns = turns[1:]
+    num_system = 1 if turns and turns[0][0] == "system" else 0
+    for number, (role, content) in enumerate(turns, start=1):
+        expected = ("user", "assistant")[(number - 1 - num_system) % 2]
+        if role != expected and number > num_system:
+            raise _broken(f"turn {number} is the {role}'s, where the {expected}'s is expected")
+        if not content.strip():
+            raise _broken(f"turn {number}, the {role}'s, is empty")
+    if not turns or turns[-1][0] != "assistant":
+        raise _broken(f"it ends with the {turns[-1][0]}" if turns else "it has no turns")
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def listed(value: Any, role_key: str, content_key: str) -> list[tuple[str, str]]:
+    """Return the turns of a list of objects, each with a role and a content.
+
+    Raises:
+        Misfit: not such a list, or a role that is not in `ROLES`.
+    """
+    if not isinstance(value, list):
+        raise _broken(f"a list of turns is expected, found {type(value).__name__}")
+    turns = []
+    for number, turn in enumerate(value, start=1):
+        if not isinstance(turn, dict) or role_key not in turn:
+            raise _broken(f"turn {number} has no field {role_key}")
+        role = ROLES.get(turn[role_key]) if isinstance(turn[role_key], str) else None
+        if role is None:
+            raise _broken(f"turn {number} has the role {turn[role_key]!r}")
+        turns.append((role, _content(turn.get(content_key), number)))
+    return turns
+
+
+def question_and_answer(
+    question: str, answer: str, system: str = "", history: Sequence[tuple[str, str]] = ()
+) -> Messages:
+    """Return the messages of one exchange, with those before it.
+
+    ChatMusician's data write the turns into the fields, as `Human: ... </s> Assistant: ... </s>`,
+    one or several in a field. Such marks are taken out, and white space beside them.
+
+    Raises:
+        Misfit: not a conversation.
+    """
+    turns = [("system", system)] if system else []
+    for before, after in history:
+        turns += [("user", before), ("assistant", after)]
+    if "</s>" in question or "</s>" in answer or question.lstrip().startswith("Human:"):
+        turns += _unmarked(question, answer)
+    else:
+        turns += [("user", question), ("assistant", answer)]
+    return conversation(turns)
+
+
+def _unmarked(question: str, answer: str) -> list[tuple[str, str]]:
+    if not _MARK.match(answer):
+        answer = f" Assistant: {answer}"
+        question = question.rstrip().removesuffix("Assistant:")
+    transcript = f"{_END.sub('', question)} </s>{_END.sub('', answer)}"
+    opening, *rest = _MARK.split(transcript)
+    turns = [("user", opening.strip())] if opening.strip() else []
+    for mark, content in zip(rest[::2], rest[1::2], strict=True):
+        turns.append(("user" if mark == "Human" else "assistant", content.strip()))
+    return turns
+
+
+def _content(value: Any, number: int) -> str:
+    """Return a turn's text, which OpenAI's format also writes as a list of parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        texts = [part.get("text") for part in value if isinstance(part, dict)]
+        strings = [text for text in texts if isinstance(text, str)]
+        if len(strings) == len(value):
+            return "".join(strings)
+        raise _broken(f"turn {number} has a part that is not text")
+    raise _broken(f"turn {number} has no text, but {type(value).__name__}")
+
+
+def _broken(detail: str) -> Misfit:
+    return Misfit("is not a conversation", detail)

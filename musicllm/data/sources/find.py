@@ -1,0 +1,128 @@
+"""What a source consists of: its files, their format, and the parts they are cut into."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+from musicllm import artifacts, console
+from musicllm.data.records import SPLITS
+from musicllm.data.settings import SourceSpec
+from musicllm.data.sources import hub
+from musicllm.data.sources.detection import with_formats
+from musicllm.data.sources.lines import cut_lines
+from musicllm.data.sources.listing import Listing, list_files
+from musicllm.data.sources.opening import naming
+from musicllm.data.sources.parts import Part, Piece, group
+from musicllm.data.sources.read import read_part
+from musicllm.data.sources.readers import cut_row_groups
+from musicllm.errors import NotAvailableError
+
+FREE_BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
+"""O'Neill's Music of Ireland (1,850 tunes), Aird's Airs, Ryan's Mammoth Collection.
+
+They come with the package music21 and are free to use as far as their files say. Its largest
+book, the Essen folk songs, is for non-commercial use only and is never read.
+"""
+
+
+def find_parts(spec: SourceSpec) -> list[Part]:
+    """Find the files of a source, name their format, and cut them into parts.
+
+    Parts are in the order of the files' names. Files of lines and Parquet files are cut, others
+    are read as a whole; small ones are put together.
+
+    Cost: plain JSON Lines are read once, to count their lines. With `spec.max_records`, those
+    records are read once more than otherwise.
+
+    Raises:
+        InputError: nothing to read, no known format, or a file is damaged.
+        NotAvailableError: a hub data set or music21 is not there.
+        ArtifactError: reader=corpus, and there is no valid corpus.
+    """
+    match spec.reader:
+        case "books":
+            parts = _books()
+        case "corpus":
+            parts = _corpus(spec)
+        case "files" | "hub":
+            parts = _files(spec)
+    return list(parts if spec.max_records is None else _limited(parts, spec.max_records))
+
+
+def _limited(parts: Iterable[Part], num_records: int) -> Iterator[Part]:
+    left = num_records
+    for part in parts:
+        if left == 0:
+            return
+        count = sum(1 for _ in islice(read_part(part), left))
+        yield replace(part, limit=count)
+        left -= count
+
+
+def _books() -> Iterator[Part]:
+    spec = find_spec("music21")  # not imported: that takes seconds
+    if spec is None or not spec.submodule_search_locations:
+        raise NotAvailableError(
+            "reader=books reads the tune books of music21, which is not installed; "
+            "pip install music21, or choose a folder of .abc files with reader=files"
+        )
+    for book in FREE_BOOKS:
+        root = Path(spec.submodule_search_locations[0]) / "corpus" / book
+        pieces = list_files(root, "music21").pieces
+        tunes = [("abc", piece) for piece in pieces if piece.kind == "abc"]
+        yield from (Part(book, root, name, group_) for name, group_ in group(tunes))
+
+
+def _corpus(spec: SourceSpec) -> Iterator[Part]:
+    assert spec.location, f"source {spec.name} lacks the folder of its corpus"
+    folder = artifacts.read(Path(spec.location).expanduser(), "corpus").path
+    for split in SPLITS:
+        root = folder / "records" / split
+        files = [
+            Piece(path.name, "jsonl", num_bytes=path.stat().st_size)
+            for path in sorted(root.glob("*.jsonl"))
+        ]
+        pieces = (("record", cut) for piece in files for cut in cut_lines(root / piece.name, piece))
+        for name, group_ in group(pieces):
+            yield Part(spec.name, root, name, group_, split=split)
+
+
+def _files(spec: SourceSpec) -> Iterator[Part]:
+    key = f"data.sources.{spec.name}.location"
+    if spec.reader == "hub":
+        listing = list_files(hub.locate(spec), key, hub.choose)
+    else:
+        assert spec.location, f"source {spec.name} lacks its location"
+        listing = list_files(Path(spec.location).expanduser(), key)
+    pieces = with_formats(spec, listing)
+    _tell(spec.name, listing, pieces)
+    cut = ((name, part) for name, piece in pieces for part in _cut(listing.root, piece))
+    for name, group_ in group(cut):
+        yield Part(spec.name, listing.root, name, group_)
+
+
+def _cut(root: Path, piece: Piece) -> Iterator[Piece]:
+    path = root / piece.name
+    if piece.member or piece.compression:
+        yield piece
+    elif piece.kind == "jsonl":
+        yield from cut_lines(path, piece)
+    elif piece.kind == "parquet":
+        with naming(path):
+            yield from cut_row_groups(path, piece)
+    else:
+        yield piece
+
+
+def _tell(name: str, listing: Listing, pieces: Iterable[tuple[str, Piece]]) -> None:
+    counts = Counter((piece.kind, known) for known, piece in pieces)
+    told = (f"{count} .{kind} (format {known})" for (kind, known), count in counts.items())
+    console.say(f"source {name}: {', '.join(told)}")
+    if listing.ignored:
+        left_out = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.items())
+        console.note(f"source {name}: files that are not read: {left_out}")

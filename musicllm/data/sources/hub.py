@@ -1,0 +1,112 @@
+"""Data sets of the Hugging Face hub as files in a folder, downloaded only when they are not there.
+
+The files are read by `find.py` like any others; nothing here knows what is in them.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from musicllm import console
+from musicllm.data.settings import SourceSpec
+from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
+from musicllm.errors import InputError, NotAvailableError
+
+_MARKER = ".download"
+"""File that says which revision lies in a folder, and whether all of it."""
+
+_SPLIT = re.compile(r"(?:^|[/_.-])(train|training|valid|validation|val|dev|test|testing)(?=[/_.-])")
+
+
+def locate(spec: SourceSpec) -> Path:
+    """Return where the files of a hub data set lie, after downloading them if need be.
+
+    A location that exists on this machine is taken as it is. Next comes the local folder, which
+    the user may have filled by hand. Only when it is empty is the network tried; an interrupted
+    download is resumed.
+
+    Raises:
+        InputError: the folder holds another revision, or the data set has no readable file.
+        NotAvailableError: it cannot be downloaded; says which files to place, and where.
+    """
+    assert spec.location, f"source {spec.name} lacks its hub id"
+    assert spec.local_folder, f"source {spec.name} lacks its local folder"
+    here = Path(spec.location).expanduser()
+    if here.exists():
+        return here
+    folder = spec.local_folder.expanduser()
+    identity = f"{spec.location}@{spec.revision or 'main'}"
+    marker = folder / _MARKER
+    state = marker.read_text(encoding="utf-8").split() if marker.is_file() else []
+    if state and state[0] != identity:
+        raise InputError(
+            f"{folder} holds {state[0]}, but data.sources.{spec.name} asks for {identity}; "
+            "empty the folder or choose another"
+        )
+    if state[1:] == ["complete"] or (not state and _holds_data(folder)):
+        return folder
+    _download(spec, spec.location, folder, identity)
+    return folder
+
+
+def choose(names: Sequence[str]) -> Sequence[str]:
+    """Pick the files of a data set that are its records.
+
+    Where files are named after splits, as the hub wants it, those of the training and validation
+    splits are the records, and others are something else: lists of ids, renderings, copies.
+    Test splits are what benchmarks are made of and are left out.
+    """
+    data = [name for name in names if _is_data(name)]
+    splits = {name: found[1] for name in data if (found := _SPLIT.search(name))}
+    if not splits:
+        return data
+    return [name for name in data if name in splits and not splits[name].startswith("test")]
+
+
+def _is_data(name: str) -> bool:
+    return kind_of(name) is not None or name.lower().endswith(".zip")
+
+
+def _holds_data(folder: Path) -> bool:
+    return folder.is_dir() and any(_is_data(path.name) for path in folder.rglob("*"))
+
+
+def _download(spec: SourceSpec, hub_id: str, folder: Path, identity: str) -> None:
+    import huggingface_hub as hub
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    marker = folder / _MARKER
+    try:
+        info = hub.HfApi().dataset_info(hub_id, revision=spec.revision, timeout=20)
+        names = choose([file.rfilename for file in info.siblings or ()])
+        if not names:
+            raise InputError(
+                f"the data set {identity} holds no file that is understood; "
+                f"understood are {UNDERSTOOD}"
+            )
+        console.say(f"downloading {len(names)} files of {identity} to {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        marker.write_text(f"{identity} incomplete\n", encoding="utf-8")
+        hub.snapshot_download(
+            hub_id,
+            repo_type="dataset",
+            revision=spec.revision,
+            local_dir=folder,
+            allow_patterns=[glob.escape(name) for name in names],
+        )
+        marker.write_text(f"{identity} complete\n", encoding="utf-8")
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise _not_available(spec, folder, error) from error
+
+
+def _not_available(spec: SourceSpec, folder: Path, error: Exception) -> NotAvailableError:
+    cause = str(error).strip().partition("\n")[0] or type(error).__name__
+    return NotAvailableError(
+        f"data.sources.{spec.name}.location={spec.location} is no path on this machine, and as a "
+        f"data set of the hub it could not be downloaded: {cause}; place its files in {folder} "
+        f"(understood are {UNDERSTOOD}), or set data.sources.{spec.name}.location=<folder> to "
+        "where they are"
+    )

@@ -1,0 +1,23 @@
+"""What stands in a file but cannot become a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Misfit(Exception):  # noqa: N818  # no error of the program: each becomes a Drop
+    """Why a line, row or object is left out; raised by converters, yielded by readers.
+
+    Attributes:
+        reason: one of a few, to be counted; it continues the sentence "the record ...".
+        detail: what exactly is wrong with this one.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+Entry = tuple[int, Any]
+"""Number of a line or row in its file, from 1, and the object there or a `Misfit`."""

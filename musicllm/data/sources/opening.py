@@ -1,0 +1,99 @@
+"""Opens plain, compressed and zipped files as streams of bytes; unpacks nothing to disk."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import ijson  # type: ignore[import-untyped]
+import pyarrow as pa
+
+from musicllm.data.sources.parts import Piece
+from musicllm.errors import InputError
+
+_DAMAGE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # zipfile: a compression method that it does not know
+    pa.ArrowException,
+    ijson.JSONError,
+)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say which file is meant when it turns out to be damaged.
+
+    Raises:
+        InputError: in place of what the libraries raise for a file that cannot be read on. What
+            follows the damage is unknown, hence no drop.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        cause = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path} cannot be read to its end: {cause}; replace the file or take it out"
+        ) from error
+
+
+class Opener:
+    """Opens the pieces of a folder, keeping the zip that was opened last."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._zip: zipfile.ZipFile | None = None
+
+    @contextmanager
+    def open(self, piece: Piece) -> Iterator[IO[bytes]]:
+        """Open a piece from its start, decompressed."""
+        with self._raw(piece) as raw, _decompressed(raw, piece.compression) as file:
+            yield file
+
+    def __enter__(self) -> Opener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._zip is not None:
+            self._zip.close()
+            self._zip = None
+
+    def _raw(self, piece: Piece) -> IO[bytes]:
+        path = self._root / piece.name
+        if not piece.member:
+            file = path.open("rb")
+            file.seek(piece.start if piece.kind == "jsonl" else 0)
+            return file
+        if self._zip is None or self._zip.filename != str(path):
+            self._close()
+            self._zip = zipfile.ZipFile(path)
+        return self._zip.open(piece.member)
+
+
+def _decompressed(file: IO[bytes], compression: str) -> IO[bytes]:
+    match compression:
+        case "gz":
+            return cast("IO[bytes]", gzip.open(file))
+        case "bz2":
+            return cast("IO[bytes]", bz2.open(file))
+        case "xz":
+            return cast("IO[bytes]", lzma.open(file))
+        case "zst":
+            stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+            return io.BufferedReader(stream, 1 << 18)
+        case _:
+            return file

@@ -1,0 +1,62 @@
+"""From a part of a source to its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from musicllm.data.records import Drop, Record
+from musicllm.data.sources.formats import FORMATS, Format
+from musicllm.data.sources.misfit import Misfit
+from musicllm.data.sources.opening import Opener, naming
+from musicllm.data.sources.parts import Part
+from musicllm.data.sources.readers import entries
+
+
+def read_part(part: Part) -> Iterator[Record | Drop]:
+    """Yield the records of a part in their order, and a drop for whatever is none.
+
+    Ids are `<source>/<file>:<line or row>`, the same however a source is cut. Records of a
+    prepared corpus keep their own ids, sources and further keys, and get a `split`.
+
+    Memory: one record, a few hundred rows of Parquet, or a Parquet file inside a zip.
+
+    Raises:
+        InputError: a file is damaged, so that what follows in it cannot be read.
+    """
+    return islice(_read(part), part.limit)
+
+
+def _read(part: Part) -> Iterator[Record | Drop]:
+    known = FORMATS[part.format]
+    fields = None if part.split else known.fields
+    with Opener(part.root) as opener:
+        for piece in part.pieces:
+            prefix = f"{part.source}/{piece.place}:"
+            with naming(part.root / piece.place), opener.open(piece) as file:
+                for number, raw in entries(file, piece, fields):
+                    place = f"{prefix}{number}"
+                    try:
+                        yield _record(part, known, place, raw)
+                    except Misfit as misfit:
+                        yield Drop(part.source, place, misfit.reason, misfit.detail)
+
+
+def _record(part: Part, known: Format, place: str, raw: Any) -> Record:
+    if isinstance(raw, Misfit):
+        raise raw
+    if not isinstance(raw, dict):
+        raise Misfit("is not an object", f"found {type(raw).__name__}")
+    if not known.fits(raw):
+        raise Misfit("has other fields", f"found {found(raw)}; expected {known.expects}")
+    content = known.convert(raw)
+    if part.split:
+        return {**raw, "split": part.split}
+    return {"id": place, "source": part.source, **content}
+
+
+def found(raw: dict[str, Any]) -> str:
+    """Name the fields of an object, the first ones of many."""
+    names = [str(name) for name in islice(raw, 13)]
+    return ", ".join([*names[:12], "..."] if len(names) > 12 else names) or "none"

@@ -1,0 +1,130 @@
+"""Reads JSON documents, Parquet and Arrow, and knows which reader takes which kind of file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO
+
+import ijson  # type: ignore[import-untyped]
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ijson.common import ObjectBuilder  # type: ignore[import-untyped]
+
+from musicllm.data.sources.lines import read_abc, read_csv, read_jsonl, read_text
+from musicllm.data.sources.misfit import Entry
+from musicllm.data.sources.parts import PART_BYTES, Piece
+from musicllm.data.sources.suffixes import COLUMNAR
+
+_BATCH_ROWS = 256
+_BUFFER_BYTES = 1 << 20
+_HEAD_BYTES = 1 << 20
+_ARROW_MAGIC = b"ARROW1"
+_STARTS = ("start_map", "start_array")
+_ENDS = ("end_map", "end_array")
+
+
+def entries(
+    file: IO[bytes], piece: Piece, fields: Collection[str] | None = None
+) -> Iterator[Entry]:
+    """Yield what stands in a piece, in order.
+
+    Args:
+        file: the piece's stream, see `opening.Opener`.
+        piece: says what kind of file it is, and which stretch of it.
+        fields: columns to read where columns are stored apart; None reads all.
+    """
+    if piece.kind in COLUMNAR:
+        yield from _read_columns(file, piece, fields)
+    else:
+        yield from _READERS[piece.kind](file, piece)
+
+
+def is_json_lines(file: IO[bytes]) -> bool:
+    """Whether a file called `.json` holds one object a line, as many do."""
+    line = file.readline(_HEAD_BYTES)
+    try:
+        return isinstance(orjson.loads(line), dict) and bool(file.readline(_HEAD_BYTES).strip())
+    except orjson.JSONDecodeError:
+        return False
+
+
+def cut_row_groups(path: Path, piece: Piece) -> Iterator[Piece]:
+    """Cut a Parquet file into runs of row groups, of about a part's size where they are small."""
+    metadata = pq.read_metadata(path)
+    start, first, rows, size = 0, 1, 0, 0
+    for number in range(metadata.num_row_groups):
+        row_group = metadata.row_group(number)
+        rows += row_group.num_rows
+        size += row_group.total_byte_size
+        if size >= PART_BYTES or number + 1 == metadata.num_row_groups:
+            yield Piece(piece.name, piece.kind, "", "", start, number + 1, first, size)
+            start, first, rows, size = number + 1, first + rows, 0, 0
+
+
+def _read_json(file: IO[bytes], _: Piece) -> Iterator[Entry]:
+    """Yield the items of a list, or of every list in an object, such as `data` or `train`."""
+    number = depth = item_depth = 0
+    builder: ObjectBuilder | None = None
+    for event, value in ijson.basic_parse(file, use_float=True):
+        depth -= event in _ENDS
+        if builder is None and depth == item_depth > 0 and event not in _ENDS:
+            builder = ObjectBuilder()
+        if builder is not None:
+            builder.event(event, value)
+            if depth == item_depth and event not in _STARTS:
+                number += 1
+                yield number, builder.value
+                builder = None
+        elif event == "start_array" and depth <= 1:
+            item_depth = depth + 1
+        elif event == "end_array" and depth == item_depth - 1:
+            item_depth = 0
+        depth += event in _STARTS
+
+
+def _read_columns(file: IO[bytes], piece: Piece, fields: Collection[str] | None) -> Iterator[Entry]:
+    if piece.member:
+        file = io.BytesIO(file.read())  # it is read from its end, which a zip cannot do
+    batches = (_parquet if piece.kind == "parquet" else _arrow)(file, piece, fields)
+    number = piece.first
+    for batch in batches:
+        for row in batch.to_pylist():
+            yield number, row
+            number += 1
+
+
+def _parquet(
+    file: IO[bytes], piece: Piece, fields: Collection[str] | None
+) -> Iterator[pa.RecordBatch]:
+    table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    names = [name for name in table.schema_arrow.names if fields is None or name in fields]
+    stop = table.num_row_groups if piece.stop is None else piece.stop
+    row_groups = list(range(piece.start, stop))
+    yield from table.iter_batches(_BATCH_ROWS, row_groups, names, use_threads=False)
+
+
+def _arrow(file: IO[bytes], _: Piece, fields: Collection[str] | None) -> Iterator[pa.RecordBatch]:
+    """Read an Arrow file in either of its forms; `datasets` writes the streaming one."""
+    is_stream = file.read(len(_ARROW_MAGIC)) != _ARROW_MAGIC
+    file.seek(0)
+    if is_stream:
+        reader = pa.ipc.open_stream(file)
+        batches: Iterator[pa.RecordBatch] = iter(reader)
+    else:
+        reader = pa.ipc.open_file(file)
+        batches = map(reader.get_batch, range(reader.num_record_batches))
+    names = [name for name in reader.schema.names if fields is None or name in fields]
+    return (batch.select(names) for batch in batches)
+
+
+_READERS: dict[str, Callable[[IO[bytes], Piece], Iterator[Entry]]] = {
+    "jsonl": read_jsonl,
+    "json": _read_json,
+    "csv": read_csv,
+    "tsv": read_csv,
+    "txt": read_text,
+    "abc": read_abc,
+}
