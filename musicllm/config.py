@@ -22,6 +22,9 @@ from musicllm.schema import Config
 
 PACKAGE = Path(__file__).parent
 
+BUILDING_BLOCKS = ("source", "preparation")
+"""Groups that stand in the options of `data`, not in a command."""
+
 
 def root() -> Path:
     """Return the folder `conf/`: inside the installed package, or beside it in a source tree."""
@@ -46,9 +49,12 @@ def options(group: str, extra: Sequence[Path] = ()) -> list[str]:
 
 
 def groups(extra: Sequence[Path] = ()) -> list[str]:
-    """Return the names of the groups, without `recipe`."""
+    """Return the names of the groups that a command chooses from.
+
+    `recipe` is not among them, nor those from which the options of other groups are made.
+    """
     folders = {path.name for base in (root(), *extra) for path in base.iterdir() if path.is_dir()}
-    return sorted(folders - {"recipe"})
+    return sorted(folders - {"recipe", *BUILDING_BLOCKS})
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -82,7 +88,10 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
     return typed(values), recipe
 
 
-OPEN = ("inputs.", "callbacks.extra.")
+OPEN = (
+    "inputs.", "callbacks.extra.", "data.mix.weights.", "data.mix.epochs.",
+    "data.mix.max_documents.",
+)  # fmt: skip
 """Groups whose keys are the user's own; the schema checks their values."""
 
 

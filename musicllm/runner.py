@@ -87,6 +87,7 @@ def bind(config: Config, recipe: str) -> Job:
     identity = artifacts.fingerprint(
         {
             "task": config.task,
+            "version": STAGES[config.task].version,
             "settings": _settings(config),
             "files": _local_files(config),
             "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
@@ -110,16 +111,22 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _local_files(config: Config) -> dict[str, list[tuple[str, int, int]]]:
     """Return name, size and time of change of the user's own files that the stage reads."""
-    wanted = {"data": config.data.location, "model": config.model.location}
+    locations = {
+        "data": [source.location for source in config.data.sources.values()]
+        + [config.data.instructions.phrasings],
+        "model": [config.model.location],
+        "benchmark": [benchmark.location for benchmark in config.benchmark.values()],
+    }
     groups = {key.split(".")[0] for key in STAGES[config.task].settings}
     return {
-        group: [
+        location: [
             (str(file.relative_to(location)), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted(Path(location).rglob("*"))
+            for file in sorted([Path(location), *Path(location).rglob("*")])
             if file.is_file()
         ]
-        for group, location in wanted.items()
-        if location is not None and group in groups and Path(location).is_dir()
+        for group, some in locations.items()
+        for location in some
+        if location is not None and group in groups and Path(location).exists()
     }
 
 
@@ -152,7 +159,8 @@ def run(config: Config, recipe: str) -> Outcome:
         )
     job = bind(config, recipe)
     console.heading(f"{recipe}: {config.description}")
-    if existing := job.existing():
+    existing = None if stage.repeats else job.existing()
+    if existing is not None:
         console.say(f"up to date: {job.folder}")
         return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
     with _alone(job.folder):

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from musicllm.checks import safety, tasks, training, values
+from musicllm.checks import data, safety, tasks, training, values
 from musicllm.errors import ConfigError, Problem
 from musicllm.schema import Config
 
 Rule = Callable[[Config], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
-    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.data,
-    tasks.benchmarks, training.batch, training.length, training.precision, training.strategy,
-    training.adapter, training.lora, training.model, training.optimizer, safety.targets,
-    safety.secrets,
+    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.benchmarks,
+    data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
+    training.precision, training.strategy, training.adapter, training.lora, training.model,
+    training.optimizer, safety.targets, safety.secrets,
 )  # fmt: skip
 
 

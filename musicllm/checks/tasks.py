@@ -36,42 +36,9 @@ def inputs(config: Config) -> Iterator[Problem]:
         return
     for role in STAGES[config.task].needs:
         if role not in config.inputs:
-            yield _needs(role, f"a {config.task} stage reads a {role}")
-    from_tunes = config.task == "prepare" and config.data.source == "instructions"
-    if from_tunes and "corpus" not in config.inputs:
-        yield _needs("corpus", "data.source=instructions is made from a corpus of tunes")
+            yield needs(role, f"a {config.task} stage reads a {role}")
     if config.task == "pipeline" and not config.steps:
         yield Problem("steps", "[]", "a pipeline needs at least one recipe")
-
-
-def _needs(role: str, why: str) -> Problem:
-    return Problem(f"inputs.{role}", "???", f"is missing: {why}", "name a recipe or a folder")
-
-
-def data(config: Config) -> Iterator[Problem]:
-    """Yield settings of the corpus that contradict each other or the model."""
-    spec = config.data
-    if config.task in ("prepare", "train"):
-        most = config.model.max_position_embeddings
-        if spec.tokenizer == "model" and spec.max_length > most:
-            rule = f"is more than the {most} positions of {config.model.name}"
-            yield Problem("data.max_length", spec.max_length, rule, f"use {most} or less")
-    if config.task != "prepare":
-        return
-    if spec.content == "messages" and spec.row_former == "chunk":
-        rule = "would cut conversations in pieces"
-        yield Problem("data.row_former", "chunk", rule, "use pack or single")
-    if spec.tokenizer == "train" and spec.vocab_size is None:
-        yield Problem("data.vocab_size", "null", "must be set when data.tokenizer=train")
-    made = {"tune_books": "text", "instructions": "messages"}.get(spec.source, spec.content)
-    if spec.content != made:
-        rule = f"does not fit data.source={spec.source}, which makes {made}"
-        yield Problem("data.content", spec.content, rule, f"use {made}")
-    if spec.source == "instructions" and not spec.tasks:
-        yield Problem("data.tasks", "[]", "names no instruction family")
-    if 0 not in spec.transpose_semitones:
-        rule = "must hold 0, the tune itself"
-        yield Problem("data.transpose_semitones", spec.transpose_semitones, rule)
 
 
 def benchmarks(config: Config) -> Iterator[Problem]:
@@ -82,8 +49,13 @@ def benchmarks(config: Config) -> Iterator[Problem]:
         yield Problem("benchmark", "[]", "names no benchmark", "use benchmark=[theory]")
     for name, spec in config.benchmark.items():
         if spec.kind in ("perplexity", "compression") and "corpus" not in config.inputs:
-            yield _needs("corpus", f"benchmark {name} reads its {spec.split} split")
+            yield needs("corpus", f"benchmark {name} reads its {spec.split} split")
         if spec.kind == "generation" and "instructions" not in config.inputs:
-            yield _needs("instructions", f"benchmark {name} takes its prompts from there")
+            yield needs("instructions", f"benchmark {name} takes its prompts from there")
         if spec.kind == "multiple_choice" and spec.location is None:
             yield Problem(f"benchmark.{name}.location", "null", "has no questions")
+
+
+def needs(role: str, why: str) -> Problem:
+    """Return the problem of an input that is not there."""
+    return Problem(f"inputs.{role}", "???", f"is missing: {why}", "name a recipe or a folder")

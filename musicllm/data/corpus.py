@@ -1,7 +1,7 @@
 """A prepared corpus: the artifact that `prepare` writes and training, evaluation and serving read.
 
-A folder with `tokenizer/`, `records/<split>.jsonl`, `rows/<split>/` and `rejected.jsonl`. This
-module reads; how a corpus is made is told in `stages/prepare.py`.
+A folder with `tokenizer/`, `records/<split>/`, `rows/<split>/`, `rejected.jsonl` and
+`contamination.jsonl`. This module reads; `data.pipeline` writes.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Corpus:
         Raises:
             ArtifactError: the corpus has no such split.
         """
-        path = self.path / "records" / f"{split}.jsonl"
-        if not path.is_file():
+        files = sorted((self.path / "records" / split).glob("*.jsonl"))
+        if not files and split not in SPLITS:
             raise ArtifactError(f"{self.path} has no split {split!r}; it has {', '.join(SPLITS)}")
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        for path in files:
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    yield json.loads(line)
 
     def rows(self, split: str) -> RowStore:
         """Open the rows of a split.
@@ -71,10 +72,3 @@ class Corpus:
             ArtifactError: the corpus has no such split, or its rows are damaged.
         """
         return RowStore(self.path / "rows" / split)
-
-
-def write_jsonl(path: Path, records: Iterator[Record] | list[Record]) -> None:
-    """Write one JSON object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -1,38 +1,66 @@
 """Every record that was read and every one that was left out, with the reason.
 
 No record disappears without an entry here. Faults (a tune that does not parse) count against the
-share of drops that a preparation accepts; leftovers (a duplicate of a tune that stays) do not.
+share of drops that a preparation accepts; leftovers (a duplicate of a record that stays) do not.
+A ledger holds numbers and one example for each reason; the entries themselves go to a file as they
+come, so that it stays small whatever it counts.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-from musicllm.data.corpus import write_jsonl
 from musicllm.data.records import Drop
 from musicllm.errors import StageError
 
 
 @dataclass
 class Ledger:
-    """The books of a preparation.
+    """The books of a preparation, or of a part of it.
 
     Attributes:
         num_read: records read from each source.
-        drops: the ones left out, in order.
+        dropped: records that each source lost, by reason.
+        faults: of all of them, those with something wrong, by reason.
+        examples: the first fault of each reason, as `place: detail`.
     """
 
     num_read: Counter[str] = field(default_factory=Counter)
-    drops: list[Drop] = field(default_factory=list)
+    dropped: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    faults: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def enter(self, drop: Drop) -> None:
+        """Count a record that was left out."""
+        self.dropped[drop.source][drop.reason] += 1
+        if drop.is_fault:
+            self.faults[drop.reason] += 1
+            self.examples.setdefault(drop.reason, f"{drop.place}: {drop.detail}")
+
+    def leave_out(self, source: str, reason: str, count: int) -> None:
+        """Count records that are left out for no fault of theirs."""
+        if count:
+            self.dropped[source][reason] += count
+
+    def add(self, other: Ledger) -> None:
+        """Add the numbers of a later part."""
+        self.num_read.update(other.num_read)
+        self.faults.update(other.faults)
+        for source, reasons in other.dropped.items():
+            self.dropped[source].update(reasons)
+        for reason, example in other.examples.items():
+            self.examples.setdefault(reason, example)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many records each source lost for each reason, most frequent first."""
-        counts: dict[str, Counter[str]] = {source: Counter() for source in self.num_read}
-        for drop in self.drops:
-            counts.setdefault(drop.source, Counter())[drop.reason] += 1
-        return {source: dict(reasons.most_common()) for source, reasons in counts.items()}
+        names = dict.fromkeys([*self.num_read, *self.dropped])
+        return {name: dict(self.dropped[name].most_common()) for name in names}
 
     def check(self, max_reject_fraction: float) -> None:
         """Refuse a source material with more faults than the configuration accepts.
@@ -40,28 +68,59 @@ class Ledger:
         Raises:
             StageError: nothing was read, or too large a share has faults; with the top reasons.
         """
-        num_read = self.num_read.total()
-        faults = [drop for drop in self.drops if drop.is_fault]
+        num_read, num_faults = self.num_read.total(), self.faults.total()
         if not num_read:
-            raise StageError("no record was read; look at data.source, data.location and inputs")
-        if len(faults) <= max_reject_fraction * num_read:
+            raise StageError("no record was read; look at data.sources and inputs")
+        if num_faults <= max_reject_fraction * num_read:
             return
-        reasons = Counter(drop.reason for drop in faults)
         lines = [
-            f"  {count:,} x {reason}: {self._example(reason)}"
-            for reason, count in reasons.most_common(5)
+            f"  {count:,} x {reason}: {self.examples[reason]}"
+            for reason, count in self.faults.most_common(5)
         ]
-        share = len(faults) / num_read
         head = (
-            f"{len(faults):,} of {num_read:,} records ({share:.1%}) were dropped; "
+            f"{num_faults:,} of {num_read:,} records ({num_faults / num_read:.1%}) were dropped; "
             f"data.max_reject_fraction={max_reject_fraction} allows {max_reject_fraction:.1%}:"
         )
         raise StageError("\n".join([head, *lines]))
 
-    def write(self, path: Path) -> None:
-        """Write one JSON object for each drop."""
-        write_jsonl(path, (asdict(drop) for drop in self.drops))
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON."""
+        return asdict(self)
 
-    def _example(self, reason: str) -> str:
-        drop = next(drop for drop in self.drops if drop.reason == reason)
-        return f"{drop.place}: {drop.detail}"
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Ledger:
+        """Return the ledger that `to_json` took apart."""
+        dropped = {source: Counter(reasons) for source, reasons in values["dropped"].items()}
+        return cls(
+            Counter(values["num_read"]),
+            defaultdict(Counter, dropped),
+            Counter(values["faults"]),
+            dict(values["examples"]),
+        )
+
+
+class DropFile:
+    """Writes one JSON object for each drop, and enters it in a ledger."""
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._file = path.open("w", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def enter(self, drops: Iterable[Drop]) -> None:
+        """Take drops."""
+        for drop in drops:
+            self.ledger.enter(drop)
+            self._file.write(json.dumps(asdict(drop), ensure_ascii=False) + "\n")

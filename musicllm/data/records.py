@@ -15,6 +15,8 @@ instruction families also have `task` and `conditions`; records of prepared corp
 
 SPLITS = ("train", "validation", "test")
 
+KINDS = ("knowledge", "scores")
+
 Kind = Literal["scores", "knowledge"]
 """What a record is about: `scores` when it holds a tune in ABC, else `knowledge`."""
 

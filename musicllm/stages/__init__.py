@@ -20,6 +20,8 @@ class Stage:
         settings: keys of the configuration that decide the result; the fingerprint covers them.
         needs: roles of `inputs` without which it cannot run.
         available: it can run in this version; otherwise it only plans.
+        repeats: runs again though its artifact is complete, since it is there to be looked at.
+        version: of what the stage makes; a new one makes old artifacts out of date.
     """
 
     summary: str
@@ -27,6 +29,8 @@ class Stage:
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     available: bool = True
+    repeats: bool = False
+    version: int = 1
 
 
 WATCHING = (
@@ -40,7 +44,14 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(
         "documents -> checked, split and tokenized rows",
         "corpus",
-        ("data", "template", "model.location", "model.revision", "seed"),
+        ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
+        version=2,
+    ),
+    "inspect": Stage(
+        "a look at a sample of any data, or into a corpus",
+        "inspection",
+        ("data", "template", "model.location", "model.revision", "inspect", "seed"),
+        repeats=True,
     ),
     "train": Stage(
         "rows -> trained weights",
@@ -61,7 +72,7 @@ STAGES: dict[str, Stage] = {
     "demo": Stage("a page to talk to", "demo", available=False),
     "serve": Stage("an API", "serve", available=False),
     "export": Stage("a model for other programs", "export", available=False),
-    "bench": Stage("ours and the baseline, side by side", "bench", available=False),
+    "bench": Stage("ours and the baseline, side by side", "bench", ("bench", "engine", "seed")),
 }
 
 

@@ -16,7 +16,7 @@ from musicllm.command import Command
 from musicllm.errors import ArtifactError
 from musicllm.schema import Config
 from musicllm.stages import STAGES
-from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+from musicllm.stages.settings import adapter_spec, model_spec, total, training_plan
 
 Rows = list[tuple[str, object]]
 
@@ -54,14 +54,23 @@ def _nothing(_: Config) -> Rows:
 
 def _preparation(config: Config) -> Rows:
     data = config.data
+    sources = data.sources.values()
     return [
-        ("corpus", f"{data.name} ({data.source}: {data.location or 'from the package or inputs'})"),
-        ("documents", _count(data.num_documents)),
-        ("tokens", _count(data.num_tokens)),
-        ("licence", data.licence),
+        ("corpus", data.name),
+        *(
+            (f"reads {name}", f"{source.reader}: {source.location or 'what comes with it'}; "
+                              f"licence: {source.licence}")
+            for name, source in data.sources.items()
+        ),
+        ("documents", _count(total(source.num_documents for source in sources))),
+        ("tokens", _count(total(source.num_tokens for source in sources))),
+        ("instructions", ", ".join(data.instructions.tasks) or "none"),
+        ("benchmarks kept out", ", ".join(config.benchmark) or "none configured"),
         ("rows", f"{data.row_former}, {data.max_length:,} tokens"),
         ("tokenizer", data.tokenizer),
-    ]
+        ("template", config.template.name),
+        ("engine", config.engine.name),
+    ]  # fmt: skip
 
 
 def _evaluation(config: Config) -> Rows:
@@ -79,8 +88,7 @@ def _training(config: Config) -> Rows:
     from musicllm.model.size import count
 
     corpus = _input(config, "corpus")
-    num_rows = corpus.facts["splits"]["train"]["rows"] if corpus else None
-    plan = training_plan(config, num_rows)
+    plan = training_plan(config, corpus.facts if corpus else None)
     size = count(model_spec(config), adapter_spec(config))
     hardware = config.hardware
     kind = "estimated from the corpus's published size" if plan.num_rows_estimated else "prepared"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
@@ -32,31 +34,41 @@ def adapter_spec(config: Config) -> AdapterSpec:
     )
 
 
-def training_plan(config: Config, num_rows: int | None) -> Plan:
+def training_plan(config: Config, corpus: Mapping[str, Any] | None) -> Plan:
     """Return the plan of a training run.
 
     Args:
         config: a checked configuration.
-        num_rows: rows of the prepared training split; None estimates them from the corpus's
-            published size.
+        corpus: facts of the prepared corpus; None estimates its rows from the published sizes of
+            the configured sources.
     """
     data, training, hardware = config.data, config.training, config.hardware
-    estimated = num_rows is None
-    if num_rows is None:
-        num_rows = estimate_rows(
-            row_former=data.row_former,
-            num_documents=data.num_documents,
-            num_tokens=data.num_tokens,
-            max_length=data.max_length,
-        )
+    num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
     return make_plan(
         rows_per_step=training.rows_per_step,
         max_rows_per_device=hardware.max_rows_per_device,
         num_devices=hardware.num_nodes * hardware.devices_per_node,
-        max_length=data.max_length,
+        max_length=data.max_length if corpus is None else corpus["max_length"],
         num_rows=num_rows,
-        num_rows_estimated=estimated and num_rows is not None,
+        num_rows_estimated=corpus is None and num_rows is not None,
         num_epochs=training.num_epochs,
         max_steps=training.max_steps,
         warmup_fraction=config.schedule.warmup_fraction,
     )
+
+
+def estimated_rows(config: Config) -> int | None:
+    """Return the rows that the published sizes of the sources promise; None where they are not."""
+    data = config.data
+    return estimate_rows(
+        row_former=data.row_former,
+        num_documents=total(source.num_documents for source in data.sources.values()),
+        num_tokens=total(source.num_tokens for source in data.sources.values()),
+        max_length=data.max_length,
+    )
+
+
+def total(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum, or None when a size is not known."""
+    known = list(sizes)
+    return None if None in known else sum(size for size in known if size is not None)

@@ -43,7 +43,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     machine = _machine(config)
     model = _model(job, corpus, machine.precision)
     rows = corpus.rows("train")
-    plan = training_plan(config, len(rows))
+    plan = training_plan(config, corpus.facts)
     size = count(model_spec(config), adapter_spec(config))
     parameters = {"trainable_parameters": size.num_trainable, "frozen_parameters": size.num_frozen}
     sizes = parameters | {"checkpoint_bytes": size.checkpoint_bytes}

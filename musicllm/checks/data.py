@@ -1,0 +1,78 @@
+"""Rules on a corpus: its sources, what is made of them, and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from musicllm.checks.tasks import needs
+from musicllm.config import nearest
+from musicllm.errors import Problem
+from musicllm.schema import Config
+
+READERS = ("files", "books", "hub", "corpus")
+PREPARING = ("prepare", "inspect")
+
+
+def sources(config: Config) -> Iterator[Problem]:
+    """Yield sources that cannot be read."""
+    if config.task not in PREPARING:
+        return
+    for name, source in config.data.sources.items():
+        key = f"data.sources.{name}"
+        if source.reader not in READERS:
+            rule = f"must be one of {', '.join(READERS)}"
+            yield Problem(f"{key}.reader", source.reader, rule, nearest(source.reader, READERS))
+        if source.reader in ("files", "hub") and source.location is None:
+            fix = f"write {key}.location=<file, folder or zip>"
+            yield Problem(f"{key}.location", "null", "names nothing to read", fix)
+        if source.reader == "corpus" and source.location is None and "corpus" not in config.inputs:
+            yield needs("corpus", f"{key} reads the records of a prepared corpus")
+        if source.max_records is not None and source.max_records < 1:
+            yield Problem(f"{key}.max_records", source.max_records, "must be at least 1")
+
+
+def rows(config: Config) -> Iterator[Problem]:
+    """Yield settings of the rows that contradict each other or the model."""
+    spec = config.data
+    if config.task in (*PREPARING, "train"):
+        most = config.model.max_position_embeddings
+        if spec.tokenizer == "model" and spec.max_length > most:
+            rule = f"is more than the {most} positions of {config.model.name}"
+            yield Problem("data.max_length", spec.max_length, rule, f"use {most} or less")
+    if config.task not in PREPARING:
+        return
+    if spec.instructions.tasks and spec.row_former == "chunk":
+        rule = "would cut conversations in pieces"
+        yield Problem("data.row_former", "chunk", rule, "use pack or single")
+    if spec.tokenizer == "train" and spec.vocab_size is None:
+        yield Problem("data.vocab_size", "null", "must be set when data.tokenizer=train")
+    if spec.tokenizer == "inherit" and "corpus" not in config.inputs:
+        yield needs("corpus", "data.tokenizer=inherit takes its tokenizer")
+
+
+def tunes(config: Config) -> Iterator[Problem]:
+    """Yield settings that make no sense for tunes."""
+    spec = config.data
+    if config.task not in PREPARING:
+        return
+    if 0 not in spec.transpose_semitones:
+        rule = "must hold 0, the tune itself"
+        yield Problem("data.transpose_semitones", spec.transpose_semitones, rule)
+    if spec.instructions.tasks and not spec.instructions.languages:
+        yield Problem("data.instructions.languages", "[]", "names no language", "use [en]")
+    similar = spec.duplicates.melodic_similarity
+    if similar is not None and not spec.music.check:
+        rule = "compares tunes, which data.music.check=false does not look for"
+        yield Problem("data.duplicates.melodic_similarity", similar, rule, "use null")
+
+
+def mix(config: Config) -> Iterator[Problem]:
+    """Yield shares of parts that do not exist."""
+    spec = config.data.mix
+    if config.task not in PREPARING or spec.by != "kind":
+        return
+    for group in ("weights", "epochs", "max_documents"):
+        for name in getattr(spec, group):
+            if name not in ("scores", "knowledge"):
+                rule = "is no kind of record; there are scores and knowledge"
+                yield Problem(f"data.mix.{group}.{name}", getattr(spec, group)[name], rule)

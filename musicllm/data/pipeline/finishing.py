@@ -1,0 +1,161 @@
+"""Phase five: the files take their places in the corpus, and its facts are added up.
+
+Files are moved, not copied. The facts are what reports and training read; see `facts`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from musicllm import artifacts
+from musicllm.data import rows
+from musicllm.data.encoder import Encoder
+from musicllm.data.ledger import Ledger
+from musicllm.data.packing import VERSION
+from musicllm.data.pipeline.columns import DROPS
+from musicllm.data.pipeline.deciding import Reading
+from musicllm.data.pipeline.encoding import RECORDS
+from musicllm.data.pipeline.work import FACTS, Facts
+from musicllm.data.records import KINDS, SPLITS
+from musicllm.data.settings import Preparation
+
+NUM_EXAMPLES = 50
+"""Contaminated records that the facts show; all of them are in `contamination.jsonl`."""
+
+
+def finish(
+    preparation: Preparation,
+    reading: Reading,
+    encoded: Sequence[Facts],
+    formed: Mapping[str, Facts],
+    ledger: Ledger,
+    encoder: Encoder,
+    work: Path,
+    folder: Path,
+) -> Facts:
+    """Fill the corpus's folder from the work folder, and return the corpus's facts."""
+    for split in SPLITS:
+        _move_rows(work / "rows" / split, folder / "rows" / split)
+        _move_records(work / "encoded", encoded, split, folder / "records" / split)
+    shutil.copytree(work / "tokenizer", folder / "tokenizer", ignore=shutil.ignore_patterns(FACTS))
+    drops = [
+        *(part / DROPS for part in reading.folders),
+        work / "decided" / DROPS,
+        *(work / "encoded" / each["folder"] / DROPS for each in encoded),
+    ]
+    _join(drops, folder / "rejected.jsonl")
+    matches = [match for part in reading.facts for match in part["matches"]]
+    lines = (json.dumps(match, ensure_ascii=False) + "\n" for match in matches)
+    (folder / "contamination.jsonl").write_text("".join(lines), encoding="utf-8")
+    return {
+        "sources": list(reading.sources),
+        "formats": _formats(reading),
+        "read": dict(ledger.num_read),
+        "dropped": ledger.counts(),
+        "repaired": _by_source(reading, "repaired"),
+        "kept_faulty": _by_source(reading, "kept_faulty"),
+        "kinds": {name: _table(reading, "kinds")[name] for name in KINDS},
+        "splits": {
+            split: _facts_of_split(split, encoded, formed[split], preparation) for split in SPLITS
+        },
+        "mix": formed["train"]["mix"],
+        "music": {name: dict(_table(reading, name)) for name in ("keys", "metres", "types")}
+        | {"families": dict(_sum(encoded, None, "families"))},
+        "contamination": {
+            "questions": len(preparation.questions),
+            "removed": len(matches),
+            "examples": matches[:NUM_EXAMPLES],
+        },
+        **_identity(preparation, encoder, folder / "tokenizer"),
+    }
+
+
+def _move_rows(shards: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for shard in sorted(shards.glob("[0-9]*")):
+        for file in shard.iterdir():
+            if file.name != FACTS:
+                file.rename(folder / file.name)
+    rows.finish(folder)
+
+
+def _move_records(tokens: Path, encoded: Sequence[Facts], split: str, folder: Path) -> None:
+    """Give the records of a split's stretches their places, numbered in order."""
+    folder.mkdir(parents=True)
+    with_split = (each["folder"] for each in encoded if split in each["splits"])
+    for number, stretch in enumerate(with_split):
+        (tokens / stretch / split / RECORDS).rename(folder / f"{number:05d}.jsonl")
+
+
+def _join(files: Sequence[Path], path: Path) -> None:
+    with path.open("wb") as joined:
+        for file in files:
+            with file.open("rb") as piece:
+                shutil.copyfileobj(piece, joined)
+
+
+def _formats(reading: Reading) -> dict[str, str]:
+    """Return the format that each source's records were found to have."""
+    found: dict[str, dict[str, None]] = {}
+    for part in reading.facts:
+        for source in part["ledger"]["num_read"]:
+            found.setdefault(source, {})[part["format"]] = None
+    return {source: ", ".join(formats) for source, formats in found.items()}
+
+
+def _by_source(reading: Reading, name: str) -> dict[str, dict[str, int]]:
+    sums: dict[str, Counter[str]] = {}
+    for part in reading.facts:
+        for source, counts in part["by_source"].get(name, {}).items():
+            sums.setdefault(source, Counter()).update(counts)
+    return {source: dict(counts.most_common()) for source, counts in sums.items() if counts}
+
+
+def _table(reading: Reading, name: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for part in reading.facts:
+        total.update(part["tables"].get(name, {}))
+    return total
+
+
+def _sum(encoded: Sequence[Facts], split: str | None, name: str) -> Counter[str]:
+    """Add up a table of the stretches, over one split or all."""
+    total: Counter[str] = Counter()
+    for each in encoded:
+        for found, tables in each["splits"].items():
+            if split in (None, found):
+                total.update(tables.get(name, {}))
+    return total
+
+
+def _facts_of_split(
+    split: str, encoded: Sequence[Facts], formed: Facts, preparation: Preparation
+) -> Facts:
+    sizes = _sum(encoded, split, "sizes")
+    room = formed["rows"] * preparation.rows.max_length
+    return {
+        "documents": sizes["documents"],
+        "by_source": dict(_sum(encoded, split, "by_source")),
+        "characters": sizes["characters"],
+        "cut": sizes["cut"],
+        **{key: value for key, value in formed.items() if key != "mix"},
+        "packing_efficiency": formed["tokens"] / room if room else 0.0,
+    }
+
+
+def _identity(preparation: Preparation, encoder: Encoder, tokenizer: Path) -> Facts:
+    """Return what the corpus's tokens depend on, so that training can compare it."""
+    return {
+        "vocab_size": encoder.vocab_size,
+        "max_length": preparation.rows.max_length,
+        "tokenizer_fingerprint": artifacts.checksum(tokenizer / "tokenizer.json")[:12],
+        "template_fingerprint": hashlib.sha256(encoder.template.encode()).hexdigest()[:12],
+        "row_former": preparation.rows.former,
+        "row_former_version": VERSION,
+        "compat": preparation.rows.compat,
+    }

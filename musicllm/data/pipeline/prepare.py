@@ -1,0 +1,126 @@
+"""The five phases, one after the other; see the package for what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from musicllm import console
+from musicllm.data.encoder import Encoder
+from musicllm.data.engines import Engine
+from musicllm.data.ledger import Ledger
+from musicllm.data.pipeline.columns import batches
+from musicllm.data.pipeline.deciding import SPLIT, Reading, settle
+from musicllm.data.pipeline.encoding import StretchEncoder, stretches
+from musicllm.data.pipeline.finishing import finish
+from musicllm.data.pipeline.forming import form
+from musicllm.data.pipeline.reading import PartReader
+from musicllm.data.pipeline.work import Facts, once
+from musicllm.data.records import SPLITS
+from musicllm.data.settings import NewTokenizer, Preparation
+from musicllm.data.sources import find_parts
+from musicllm.data.vocabulary import train_tokenizer
+from musicllm.errors import InputError, StageError
+
+
+def prepare(
+    preparation: Preparation,
+    tokenizer: PreTrainedTokenizerBase | NewTokenizer,
+    engine: Engine,
+    work: Path,
+    folder: Path,
+) -> Facts:
+    """Prepare a corpus.
+
+    The result depends on the first two arguments and the sources' bytes alone. Cost: linear in
+    text but for the search for duplicates (n log n). Memory: about 200 bytes a record in the
+    calling process, and a batch of records in every worker.
+
+    Args:
+        preparation: what decides on the corpus.
+        tokenizer: with its chat template, or how to train one.
+        engine: where the work is done; its workers see the same files.
+        work: folder for what lies between the phases. It is kept when the preparation is
+            interrupted, and the same call continues there; the caller deletes it afterwards.
+        folder: an empty folder, filled with `records/`, `rows/`, `tokenizer/`, `rejected.jsonl` and
+            `contamination.jsonl`.
+
+    Returns:
+        The facts of the corpus: counts, shares, lengths and fingerprints.
+
+    Raises:
+        InputError: a source, a tokenizer or a template cannot be used.
+        StageError: too many faults, or nothing is left to train on.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    reading = _read(preparation, engine, work)
+    ledger = Ledger()
+    for part in reading.facts:
+        ledger.add(Ledger.from_json(part["ledger"]))
+    ledger.check(preparation.max_reject_fraction)
+    ledger.add(settle(reading, preparation, work / "decided"))
+    encoder = _tokenizer(tokenizer, reading, preparation, work)
+    encoded = _encode(preparation, reading, engine, work)
+    for stretch in encoded:
+        ledger.add(Ledger.from_json(stretch["ledger"]))
+    ledger.check(preparation.max_reject_fraction)
+    formed = {}
+    for split in SPLITS:
+        blocks = [f"{each['folder']}/{split}" for each in encoded if split in each["splits"]]
+        formed[split] = form(split, blocks, reading.sources, preparation, engine, work)
+    if not formed["train"]["rows"]:
+        raise StageError("no record is left for training; lower data.test_fraction or read more")
+    return finish(preparation, reading, encoded, formed, ledger, encoder, work, folder)
+
+
+def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
+    parts = [part for source in preparation.sources for part in find_parts(source)]
+    reader = PartReader(work / "read", preparation)
+    facts = list(engine.map(reader, list(enumerate(parts)), "reading and checking"))
+    return Reading.of(work / "read", facts)
+
+
+def _encode(
+    preparation: Preparation, reading: Reading, engine: Engine, work: Path
+) -> list[Facts]:
+    encoder = StretchEncoder(
+        work / "encoded", work / "decided", work / "tokenizer", reading.sources, preparation
+    )
+    return list(engine.map(encoder, list(stretches(reading)), "tokenizing", "stretch"))
+
+
+def _tokenizer(
+    tokenizer: PreTrainedTokenizerBase | NewTokenizer,
+    reading: Reading,
+    preparation: Preparation,
+    work: Path,
+) -> Encoder:
+    """Save the tokenizer, trained on the training texts when it is a new one, and open it."""
+
+    def save(folder: Path) -> Facts:
+        made = tokenizer
+        if isinstance(made, NewTokenizer):
+            texts = _training_texts(reading, work / "decided" / SPLIT)
+            made = train_tokenizer(texts, made.vocab_size, made.chat_template)
+        made.save_pretrained(folder)
+        return {}
+
+    once(work / "tokenizer", save)
+    return Encoder.load(work / "tokenizer", preparation.rows)
+
+
+def _training_texts(reading: Reading, decided: Path) -> Iterator[str]:
+    """Yield the texts of the training split, and the messages of its conversations."""
+    splits = np.load(decided, mmap_mode="r")
+    train = SPLITS.index("train")
+    number = 0
+    for folder, facts in zip(reading.folders, reading.facts, strict=True):
+        for batch in batches(folder, 0, len(facts["batch_sizes"])):
+            for text in batch.column("text").to_pylist():
+                if splits[number] == train and text is not None:
+                    yield text
+                number += 1

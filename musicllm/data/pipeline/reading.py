@@ -1,0 +1,163 @@
+"""Phase one: a part of a source becomes records that are whole, checked and signed.
+
+Each record is examined on its own here: its tunes are found, checked and repaired, benchmark
+questions are looked for, and the signatures are made by which duplicates will be found. What
+needs to see other records comes later (`deciding.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musicllm.data.contamination import ContaminationIndex
+from musicllm.data.duplicates import exact_hash, minhash
+from musicllm.data.ledger import DropFile, Ledger
+from musicllm.data.music import Examined, describe, examine
+from musicllm.data.pipeline.columns import DROPS, RecordWriter
+from musicllm.data.pipeline.work import Facts, once
+from musicllm.data.records import KINDS, SPLITS, Drop, Record, texts_of
+from musicllm.data.settings import Preparation
+from musicllm.data.sources import Part, read_part
+from musicllm.data.split import id_hash
+from musicllm.music.analysis.melody import melodic_fingerprint
+
+RECORDS_PER_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A record that stays for now, and the hashes of its melodies."""
+
+    examined: Examined
+    hashes: frozenset[int]
+
+
+@dataclass
+class Counts:
+    """What was seen in a part beside the drops; every table counts names."""
+
+    tables: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    by_source: defaultdict[str, defaultdict[str, Counter[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
+    matches: list[dict[str, Any]] = field(default_factory=list)
+
+    def see(self, examined: Examined) -> None:
+        """Count a record's kind and tunes, and what was done to them."""
+        source = examined.record["source"]
+        self.tables["kinds"][KINDS[bool(examined.scores)]] += 1
+        for score in examined.scores:
+            seen = describe(score)
+            self.tables["keys"][seen.key] += 1
+            self.tables["metres"][seen.metre] += 1
+            self.tables["types"][seen.rhythm] += 1
+        self.by_source["repaired"][source].update(examined.repairs)
+        self.by_source["kept_faulty"][source].update(examined.faults)
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """Reads one part into a folder of its own.
+
+    Attributes:
+        folder: of all parts.
+        preparation: what counts as a good record.
+    """
+
+    folder: Path
+    preparation: Preparation
+
+    def __call__(self, item: tuple[int, Part]) -> Facts:
+        """Read a part, or find that it was read.
+
+        Cost: linear in the part's text; memory is that of `RECORDS_PER_BATCH` records.
+
+        Args:
+            item: number of the part, and the part.
+
+        Returns:
+            Facts of the part: `folder`, `num_records`, `sources`, `ledger`, and counts.
+        """
+        number, part = item
+        folder = self.folder / f"{number:05d}"
+        return once(folder, lambda empty: self._read(part, empty)) | {"folder": folder.name}
+
+    def _read(self, part: Part, folder: Path) -> Facts:
+        ledger, counts = Ledger(), Counts()
+        sources: dict[str, int] = {}
+        sizes: list[int] = []
+        found = read_part(part)
+        with RecordWriter(folder) as writer, DropFile(folder / DROPS, ledger) as drops:
+            while some := list(islice(found, RECORDS_PER_BATCH)):
+                looked = [self._look(each, ledger, counts) for each in some]
+                drops.enter(each for each in looked if isinstance(each, Drop))
+                kept = [each for each in looked if isinstance(each, Looked)]
+                if kept:
+                    self._write(kept, sources, writer)
+                    sizes.append(len(kept))
+        return {
+            "num_records": sum(sizes),
+            "batch_sizes": sizes,
+            "sources": list(sources),
+            "format": part.format,
+            "ledger": ledger.to_json(),
+            "tables": counts.tables,
+            "by_source": counts.by_source,
+            "matches": counts.matches,
+        }
+
+    def _look(self, found: Record | Drop, ledger: Ledger, counts: Counts) -> Looked | Drop:
+        if isinstance(found, Drop):
+            ledger.num_read[found.source] += 1
+            return found
+        source, name = found["source"], found["id"]
+        ledger.num_read[source] += 1
+        examined = examine(found, self.preparation.music)
+        if isinstance(examined, Drop):
+            return examined
+        hashes = self._melodic_hashes(examined)
+        match = self._index.find(examined.record, hashes) if self._index else None
+        if match is not None:
+            counts.matches.append({"source": source, "id": name} | vars(match))
+            detail = f"{match.benchmark} {match.question}: {match.how}"
+            return Drop(source, name, "holds a benchmark question", detail, is_fault=False)
+        counts.see(examined)
+        return Looked(examined, hashes)
+
+    def _write(
+        self, kept: Sequence[Looked], sources: dict[str, int], writer: RecordWriter
+    ) -> None:
+        records = [each.examined.record for each in kept]
+        texts = [texts_of(record) for record in records]
+        melodies = [sorted(each.hashes) for each in kept]
+        splits = [record.pop("split", None) for record in records]
+        columns: dict[str, Sequence[int]] = {
+            "exact": [exact_hash(text) for text in texts],
+            "key": id_hash([record["id"] for record in records]).tolist(),
+            "source": [sources.setdefault(record["source"], len(sources)) for record in records],
+            "kind": [int(bool(each.examined.scores)) for each in kept],
+            "split": [-1 if split is None else SPLITS.index(split) for split in splits],
+            "num_melodic": [len(hashes) for hashes in melodies],
+        }
+        near = self.preparation.duplicates.near_similarity is not None
+        signatures = minhash(["\n".join(text) for text in texts]) if near else None
+        writer.write(records, columns, signatures, np.fromiter(chain(*melodies), np.uint64))
+
+    def _melodic_hashes(self, examined: Examined) -> frozenset[int]:
+        asked = self.preparation.duplicates.melodic_similarity is not None
+        if not (asked or any(question.abc for question in self.preparation.questions)):
+            return frozenset()
+        return frozenset().union(*map(melodic_fingerprint, examined.scores))
+
+    @cached_property
+    def _index(self) -> ContaminationIndex | None:
+        questions = self.preparation.questions
+        return ContaminationIndex(questions) if questions else None

@@ -1,0 +1,125 @@
+"""Turns the data group of the configuration into what `musicllm.data` prepares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from musicllm.data.corpus import Corpus
+from musicllm.data.settings import (
+    DuplicatePolicy,
+    InstructionSettings,
+    MixSettings,
+    MusicPolicy,
+    NewTokenizer,
+    Preparation,
+    Question,
+    RowSettings,
+    SourceSpec,
+)
+from musicllm.errors import InputError
+from musicllm.job import Job
+from musicllm.model import packaged
+from musicllm.model.base import load_tokenizer
+from musicllm.schema import Config, SourceConfig
+
+
+def preparation(
+    job: Job, questions: tuple[Question, ...] = (), max_records: int | None = None
+) -> Preparation:
+    """Return what the configuration says about a corpus.
+
+    Args:
+        job: with `inputs.corpus` where a source reads a prepared corpus.
+        questions: of benchmarks, which the corpus must not hold.
+        max_records: read at most so many of each source.
+    """
+    data = job.config.data
+    chosen = data.instructions
+    instructions = InstructionSettings(
+        tasks=tuple(chosen.tasks),
+        samples_per_tune=chosen.samples_per_tune,
+        languages=tuple(chosen.languages),
+        phrasings=None if chosen.phrasings is None else Path(chosen.phrasings).expanduser(),
+        max_turns=chosen.max_turns,
+    )
+    return Preparation(
+        sources=tuple(
+            _source(job, name, source, max_records) for name, source in data.sources.items()
+        ),
+        music=MusicPolicy(**vars(data.music)),
+        duplicates=DuplicatePolicy(**vars(data.duplicates)),
+        questions=questions,
+        transpose_semitones=tuple(data.transpose_semitones),
+        instructions=instructions if chosen.tasks else None,
+        validation_fraction=data.validation_fraction,
+        test_fraction=data.test_fraction,
+        mix=MixSettings(**vars(data.mix)),
+        rows=rows(job.config),
+        max_reject_fraction=data.max_reject_fraction,
+        seed=job.config.seed,
+    )
+
+
+def rows(config: Config) -> RowSettings:
+    """Return how documents become rows."""
+    data = config.data
+    return RowSettings(
+        former=data.row_former,  # type: ignore[arg-type]  # checked by checks.values
+        max_length=data.max_length,
+        long_conversations=data.long_conversations,  # type: ignore[arg-type]
+        compat=data.compat,  # type: ignore[arg-type]
+    )
+
+
+def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) -> SourceSpec:
+    location = source.location
+    if source.reader == "corpus" and location is None:
+        location = str(job.input("corpus").path)
+    limits = [limit for limit in (source.max_records, max_records) if limit is not None]
+    return SourceSpec(
+        name=name,
+        reader=source.reader,  # type: ignore[arg-type]  # checked by checks.data
+        location=location,
+        format=source.format,
+        max_records=min(limits, default=None),
+        local_folder=downloads(job.config, location) if source.reader == "hub" else None,
+        revision=source.revision,
+    )
+
+
+def downloads(config: Config, location: str | None) -> Path:
+    """Return the folder where a hub data set's files lie."""
+    assert location is not None, "checks refuse a hub source without a location"
+    return Path(config.paths.cache) / "datasets" / location
+
+
+def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
+    """Load or inherit the tokenizer, with the configured chat template, or say how to train one.
+
+    Raises:
+        InputError: the model has no tokenizer.
+    """
+    data, model, template = job.config.data, job.config.model, job.config.template
+    if data.tokenizer == "train":
+        assert data.vocab_size is not None, "checks refuse tokenizer=train without vocab_size"
+        if template.jinja is None:
+            raise InputError(
+                f"template={template.name} keeps the tokenizer's own template, but a new tokenizer "
+                "(data.tokenizer=train) has none; use template=chatmusician"
+            )
+        return NewTokenizer(data.vocab_size, template.jinja)
+    if data.tokenizer == "inherit":
+        loaded = load_tokenizer(Corpus.open(job.input("corpus").path).tokenizer_path)
+    elif model.location is None:
+        raise InputError(
+            f"data.tokenizer=model, but model {model.name} has no tokenizer (model.location=null); "
+            "choose data.tokenizer=train or inherit"
+        )
+    else:
+        location = packaged.find(model.location, Path(job.config.paths.cache))
+        loaded = load_tokenizer(location, revision=model.revision)
+    if template.jinja is not None:
+        loaded.chat_template = template.jinja
+    return loaded
