@@ -18,13 +18,15 @@ from musicllm.music.abc.limits import AbcError, Limits, shorten
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _BODY_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
 _END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
-_FOLDED = re.compile(r"X:[^\n]*?[ \t][A-Za-z]:[ \t]*\S")
-_NEXT_FIELD = re.compile(r"\s+(?=[A-JL-Zmr]:[^|:\s]|K:)")
+_FOLDED = re.compile(
+    r"^[XLMQ][ \t]?:[^\n]*?[ \t][A-Za-z][ \t]?:[ \t]*[^\s|:]|^K[ \t]?:[^\n]*\|", re.MULTILINE
+)
+_NEXT_FIELD = re.compile(r"\s+(?=[A-JL-Zmr][ \t]?:[ \t]*[^|:\s])")
 _FOLDED_KEY = re.compile(
-    r"K:\s*(?:none\b|H[Pp]\b|[A-G][#b]?"
+    r"(?<!\S)K[ \t]?:\s*(?:none\b|H[Pp]\b|[A-G][#b]?"
     r"(?:\s*(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z:]))?)"
 )
-_FOLDED_BODY_FIELD = re.compile(r"(?:^|\s)([VMKLPQ]:[^\s|:]+)(?=\s|$)")
+_FOLDED_BODY_FIELD = re.compile(r"(?:^|\s)([VMKLPQ]:[ \t]?[^\s|:]+)(?=\s|$)")
 _METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
 MUSICAL_FIELDS = frozenset("KLMV")
 """Fields that change what follows when they stand in the body."""
@@ -63,18 +65,26 @@ class Source:
 def unfold(text: str) -> str:
     """Return a tune with each header field, and the body, on lines of its own.
 
-    A tune in the single-line form (`X:1 L:1/8 M:2/4 K:G G2BG | ...`) is taken apart; other text
-    comes back as it is. End-of-text marks such as `</s>` go either way, as do blanks at both ends.
+    A tune in the single-line form (`X:1 L:1/8 M:2/4 K:G G2BG | ...`) is taken apart, and so are
+    header lines that hold several fields, and music behind the key; other text comes back as it
+    is. End-of-text marks such as `</s>` go either way, as do blanks at both ends.
     """
     text = _END_OF_TEXT.sub(" ", text).strip() if "<" in text else text.strip()
-    if not _FOLDED.match(text):
-        return text
     key = _FOLDED_KEY.search(text)
     if key is None:
         return text
-    header = _NEXT_FIELD.sub("\n", text[: key.start()].rstrip())
-    body = (piece.strip() for piece in _FOLDED_BODY_FIELD.split(text[key.end() :]))
-    return "\n".join([header, key.group().strip(), *filter(None, body)])
+    key_line_end = text.find("\n", key.end())
+    if not _FOLDED.search(text, 0, key_line_end if key_line_end >= 0 else len(text)):
+        return text
+    header = [
+        _NEXT_FIELD.sub("\n", line) if line[:1] in "XLMQ" else line
+        for line in text[: key.start()].rstrip().split("\n")
+    ]
+    rest, *body = text[key.end() :].split("\n")
+    if text[: key.start()].endswith("\n") and "|" not in rest:
+        return "\n".join([*header, key.group() + rest, *body])
+    pieces = [piece.strip() for piece in _FOLDED_BODY_FIELD.split(rest)]
+    return "\n".join([*filter(None, [*header, key.group().strip(), *pieces]), *body])
 
 
 def read_source(text: str, limits: Limits) -> Source:

@@ -1,0 +1,216 @@
+r"""Finds the tunes that stand in a text: amid prose, in code fences, in answers, several in one.
+
+A tune is a header and music. The header starts with `X:` and a number and has a metre, a unit
+length or a key; without `X:` it has a readable key, and a readable metre or unit length. Fields
+stand on lines of their own or, one behind the other, on one line. A line ends with a line feed, with
+the two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a blank
+line, at the next `X:`, at a closing fence or quotation mark, and before prose. A header without music is
+no tune, nor is music without a header. Nothing is parsed or changed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
+"""What stands for the end of a line or a text."""
+_BREAK = rf"\s*(?:{MARK}\s*)+|[ \t]*(?:\r\n?|\n|(?:\\r)?\\n)|[ \t]*\Z"
+_LINE = re.compile(rf"((?:[^\s\\<]++|(?!{_BREAK})[\s\\<])*+)({_BREAK})")
+_COLON = r"[ \t]?[:：][ \t]*"
+_VALUES = {
+    "K": r"(?:none\b|H[Pp]\b|[A-G](?:[#b♯♭]|\b|(?=m|M(?:aj|in|ix)|(?i:dor|phr|lyd|loc|ion|aeo))))",
+    "M": r"(?:C\b|none\b|[0-9]{1,2}[ \t]*/[ \t]*[0-9])",
+    "L": r"1[ \t]*/[ \t]*[0-9]",
+}
+_READABLE = {letter: re.compile(value) for letter, value in _VALUES.items()}
+_ANY_START = "|".join(rf"{letter}{_COLON}{value}" for letter, value in _VALUES.items())
+_START = re.compile(rf"""(?:(?<![^\s"'`(>*:：“”\]])|(?<=\\n))(?:X{_COLON}[0-9]|{_ANY_START})""")
+_FIELD = re.compile(r"[ \t]*(?:([A-Za-z+])[ \t]?[:：](?![|:])[ \t]*|%)")
+_NEXT_FIELD = re.compile(rf"[ \t]+(?=[A-Za-z]{_COLON}[^|:\s])")
+_SHORT_FIELDS = frozenset("XLMQ")
+_FOLDED_KEY = re.compile(
+    rf"{_VALUES['K']}(?:[ \t]*(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z:]))?"
+)
+_TITLED = re.compile(r"[ \t]*[A-Z]:")
+_BODY_FIELD = re.compile(r"[ \t]*(?:[IKLMNPRTUVWmrsw+][ \t]?[:：](?![|:])|Q:[ \t]*[0-9\"C]|%)")
+_ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]]*\]')
+_WORD = re.compile(r'[h-tw](?![A-Ga-gxzuv.~^_=({\["])|[^\x00-\x7f]{2,}')
+_MUSIC = re.compile(r'[A-Ga-gzxZ|"\\]')
+_LAST_BAR_LINE = re.compile(r"\|[\]:|]*(?!.*\|)")
+_CLOSERS = "\"'`\u201d\u2019).,;? \t"
+_NEXT_TUNE = re.compile(rf"(?<=\s)X{_COLON}[0-9]")
+_CLOSING_QUOTE = re.compile(r'(?<!\\)["”](?=\s*(?:[,;:.)}\]]|\Z|\n))')
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A tune in a text.
+
+    Attributes:
+        start: where it starts.
+        stop: where it ends, white space and end-of-text marks behind it left out.
+        quoted: it stands in quotation marks, where its line feeds may be written out.
+    """
+
+    start: int
+    stop: int
+    quoted: bool
+
+
+@dataclass(slots=True)
+class _Header:
+    """Fields so far, and where the next one or the music starts."""
+
+    stop: int
+    values: dict[str, str] = field(default_factory=dict)
+    on_one_line: bool = True
+    spaced: bool = False
+
+    def has_readable(self, letter: str) -> bool:
+        return letter in self.values and bool(_READABLE[letter].match(self.values[letter]))
+
+    def is_plausible(self) -> bool:
+        """A number makes up for fields that nobody can read, but on a line of prose."""
+        if "X" in self.values and not self.on_one_line:
+            return not self.values.keys().isdisjoint("KLM")
+        return self.has_readable("K") and (self.has_readable("M") or self.has_readable("L"))
+
+
+def may_hold_tune(text: str) -> bool:
+    """Say whether a text has a sign of a tune at all; a microsecond for a page of prose."""
+    return "K:" in text or "X:" in text or "K :" in text or "K：" in text
+
+
+def find_tunes(text: str) -> list[Found]:
+    """Return the tunes in a text, in order; they do not overlap. Cost: linear in the text."""
+    return list(_find(text)) if may_hold_tune(text) else []
+
+
+def _find(text: str) -> Iterator[Found]:
+    floor = 0
+    while begin := _START.search(text, floor):
+        start = begin.start()
+        quoted = start > 0 and text[start - 1] in '"“'
+        closing = _CLOSING_QUOTE.search(text, start) if quoted else None
+        limit = closing.start() if closing else len(text)
+        header = _read_header(text, start, limit)
+        stop = _read_music(text, header, limit) if header.is_plausible() else 0
+        if stop:
+            if "X" not in header.values:
+                start = _title_before(text, start, floor)
+            yield Found(start, stop, quoted)
+        floor = max(stop, begin.end())
+
+
+def _title_before(text: str, start: int, floor: int) -> int:
+    """Return where a header without `X:` really starts: at a title among the fields above it."""
+    place = first = start
+    while place > floor and text[place - 1] == "\n":
+        place = max(text.rfind("\n", floor, place - 1) + 1, floor)
+        if not _TITLED.match(text, place):
+            break
+        if text.startswith("T:", place):
+            first = place
+    return first
+
+
+def _read_header(text: str, start: int, limit: int) -> _Header:
+    header = _Header(start)
+    while found := _FIELD.match(text, _over_junk(text, header, limit), limit):
+        letter = found[1] or "%"
+        if "K" in header.values and letter not in _SHORT_FIELDS:
+            break
+        line = _LINE.match(text, found.end(), limit)
+        assert line is not None, "a line ends at the end of the text at the latest"
+        if letter == "K" and "|" in line[1] and (key := _FOLDED_KEY.match(line[1])):
+            header.values["K"] = key[0]
+            header.stop = found.end() + key.end()
+            break
+        fold = None
+        if header.on_one_line or letter in _SHORT_FIELDS:
+            fold = _NEXT_FIELD.search(text, found.end(), line.end(1))
+        header.values.setdefault(letter, text[found.end() : fold.start() if fold else line.end(1)])
+        header.stop = fold.end() if fold else line.end()
+        if fold is None:
+            header.on_one_line = False
+            header.stop = _over_gap(text, header, limit)
+    return header
+
+
+def _over_junk(text: str, header: _Header, limit: int) -> int:
+    """Return where the next field starts: behind a line that is none, in a numbered header."""
+    place = header.stop
+    if header.on_one_line or "X" not in header.values or "K" in header.values:
+        return place
+    line = _LINE.match(text, place, limit)
+    if line is None or not line[1] or _FIELD.match(line[1]):
+        return place
+    return line.end() if _FIELD.match(text, line.end(), limit) else place
+
+
+def _over_gap(text: str, header: _Header, limit: int) -> int:
+    """Return where the header goes on behind a blank line, if a field or music follows it."""
+    gap = _LINE.match(text, header.stop, limit)
+    if gap is None or gap[1] or gap.end() >= limit:
+        return header.stop
+    following = _LINE.match(text, gap.end(), limit)
+    assert following is not None, "a line ends at the end of the text at the latest"
+    is_music = "K" in header.values and "|" in following[1] and _music_chars(following[1])
+    if is_music or ("K" not in header.values and _FIELD.match(following[1])):
+        header.spaced = header.spaced or "K" not in header.values
+        return gap.end()
+    return header.stop
+
+
+def _read_music(text: str, header: _Header, limit: int) -> int:
+    """Return where the music behind a header ends; 0 when there is none."""
+    place, stop, is_music, is_behind_gap = header.stop, 0, False, False
+    while place < limit:
+        line = _LINE.match(text, place, limit)
+        assert line is not None, "a line ends at the end of the text at the latest"
+        following = _NEXT_TUNE.search(line[1])
+        content = line[1][: following.start()] if following else line[1]
+        if content.strip():
+            is_field = bool(_BODY_FIELD.match(content))
+            num_chars = len(content) if is_field else _music_chars(content)
+            stop = place + num_chars if num_chars else stop
+            is_music = is_music or (num_chars > 0 and not is_field)
+            if num_chars < len(content):
+                break
+        elif is_behind_gap or not header.spaced:
+            break
+        if following:
+            break
+        is_behind_gap = not content.strip()
+        place = line.end()
+    if not is_music or ("X" not in header.values and "|" not in text[header.stop : stop]):
+        return 0
+    return _without_closers(text, header.stop, stop)
+
+
+def _without_closers(text: str, start: int, stop: int) -> int:
+    """Leave out the quotation marks, brackets and full stops of a sentence round the tune."""
+    bare = text[start:stop].rstrip(_CLOSERS)
+    return start + len(bare) if bare.endswith(("|", "|]")) else stop
+
+
+def _music_chars(line: str) -> int:
+    """Return how much of a line is music: all of it, up to its last bar line, or none (0).
+
+    Prose is told by letters that music has not, or only before a note.
+    """
+    if not _MUSIC.search(line):
+        return 0
+    if not _WORD.search(line):
+        return len(line)
+    num_words = len(_WORD.findall(_ASIDE.sub("", line.partition("%")[0])))
+    if num_words == 0:
+        return len(line)
+    last = _LAST_BAR_LINE.search(line)
+    end = last.end() if last else 0
+    num_within = len(_WORD.findall(_ASIDE.sub("", line[:end])))
+    if 2 * num_within > line.count("|"):
+        return 0
+    return len(line) if num_within == num_words else end

@@ -1,0 +1,197 @@
+r"""Mends what a tune's text can only mean one thing by: decoding, layout, and header spellings.
+
+Nothing here knows the notes. Each repair leaves valid ABC as it is, so that it cannot change the
+pitches or durations of what could be read before; what is wrong with the music itself (a bar too
+long, a note that is none) stays wrong. Repairs, by name, in this order:
+
+- `line ends`: `\r\n` and `\r` of other systems;
+- `end-of-text marks`: `</s>`, `<br>` and the like between lines;
+- `escaped line feeds`: the two characters `\n`; `character entities`: `&gt;` and the like;
+- `typographic characters`: curly quotes round chord symbols, dashes as ties, `♯` before a note,
+  wide colons and bars, blanks that are none; titles and other texts keep theirs;
+- `indented lines`, `blank lines`, and `single line`: fields and music that run together;
+- `header spellings`: `K:F sharp minor`, `M:common time`, `L:1/8th`, where ABC has one for it;
+- `missing X:`, and for a tune that is complete, `missing final bar line`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+
+from musicllm.music.abc.finder import MARK
+from musicllm.music.abc.keys import parse_key
+from musicllm.music.abc.limits import AbcError
+from musicllm.music.abc.source import parse_metre, parse_unit_length, unfold
+
+_MARKS = re.compile(rf"\s*(?:{MARK}\s*)+")
+_ESCAPED = re.compile(r"(?:\\r)?\\n")
+_ENTITY = re.compile(r"&(?:gt|lt|amp|quot|apos|nbsp|#\d{2,4}|#x[0-9a-fA-F]{2,4});")
+_TEXT_LINE = re.compile(r"[ \t]*[TCOANZSBDFGHWRwr][ \t]?[:：](?![|:])")
+_INDENTED_FIELD = re.compile(r"^[ \t]+(?=[A-Za-z+][ \t]?:(?![|:]))", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_FIELD = re.compile(r"([A-Za-z+])[ \t]?:(.*)")
+_TYPOGRAPHY = str.maketrans(
+    {
+        **dict.fromkeys("“”„‟″", '"'),
+        **dict.fromkeys("‘’‚‛′", "'"),
+        **dict.fromkeys("–—−‐‑", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
+        **dict.fromkeys("\ufeff\u200b\u200c\u200d", ""),
+        **dict.fromkeys("⁄∕", "/"),
+        "：": ":",
+        "｜": "|",
+        "¦": "|",
+        "½": "/2",
+        "¼": "/4",
+    }
+)
+_ACCIDENTAL = re.compile(r"([♯♭♮])(?=[A-Ga-g])")
+_ACCIDENTALS = {"♯": "^", "♭": "_", "♮": "="}
+
+
+def repair(text: str, complete: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return a tune's text with what could be mended, and the names of the repairs made.
+
+    A valid tune comes back as it is. Cost: linear in the text.
+
+    Args:
+        text: from the tune's first field to its end.
+        complete: the tune is not an excerpt; only then must a bar line end it.
+    """
+    names = []
+    for name, mend in _REPAIRS.items():
+        mended = mend(text)
+        if mended != text:
+            names.append(name)
+            text = mended
+    if complete and not _ends_with_bar_line(text):
+        names.append("missing final bar line")
+        text = f"{text} |]"
+    return text, tuple(names)
+
+
+def _line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _marks(text: str) -> str:
+    return _MARKS.sub("\n", text).strip("\n") if "<" in text else text
+
+
+def _escapes(text: str) -> str:
+    return _ESCAPED.sub("\n", text).replace('\\"', '"') if "\\n" in text else text
+
+
+def _entities(text: str) -> str:
+    if "&" not in text:
+        return text
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+
+
+def _typography(text: str) -> str:
+    return text if text.isascii() else "\n".join(map(_plain_line, text.split("\n")))
+
+
+def _plain_line(line: str) -> str:
+    if line.isascii():
+        return line
+    found = _TEXT_LINE.match(line)
+    if found:
+        return found[0].replace("：", ":") + line[found.end() :]
+    plain = line.translate(_TYPOGRAPHY)
+    pieces = plain.split('"')  # text in quotation marks stands at odd places
+    pieces[::2] = (_ACCIDENTAL.sub(lambda m: _ACCIDENTALS[m[1]], piece) for piece in pieces[::2])
+    return '"'.join(pieces)
+
+
+def _indents(text: str) -> str:
+    return _INDENTED_FIELD.sub("", text)
+
+
+def _blank_lines(text: str) -> str:
+    return _BLANK_LINES.sub("\n", text) if "\n" in text else text
+
+
+def _header(text: str) -> str:
+    """Respell header fields that nobody can read, where there is one reading."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            continue
+        letter, value = found[1], found[2].strip()
+        if letter in _READERS and not _is_readable(letter, value):
+            mended = _respell(letter, value)
+            if _is_readable(letter, mended):
+                lines[number] = f"{letter}:{mended}"
+        elif line[1] != ":" and letter in "XKML":
+            lines[number] = f"{letter}:{value}"
+        if letter == "K":
+            break
+    return "\n".join(lines)
+
+
+def _respell(letter: str, value: str) -> str:
+    value = value.partition("%")[0].strip().rstrip(".,;").strip()
+    for pattern, replacement in _SPELLINGS[letter]:
+        value = pattern.sub(replacement, value)
+    return value
+
+
+def _is_readable(letter: str, value: str) -> bool:
+    try:
+        _READERS[letter](value.partition("%")[0].strip())
+    except AbcError:
+        return False
+    return True
+
+
+def _number(text: str) -> str:
+    return text if text.lstrip("%").startswith("X:") else f"X:1\n{text}"
+
+
+def _ends_with_bar_line(text: str) -> bool:
+    for line in reversed(text.split("\n")):
+        content = line.partition("%")[0].rstrip()
+        if content and not _FIELD.match(content):
+            return content.rstrip("]:!\\*0123456789)").endswith("|") or content.endswith(":")
+    return True
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "K": parse_key,
+    "M": parse_metre,
+    "L": parse_unit_length,
+}
+_SPELLINGS = {
+    letter: [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    for letter, rules in {
+        "K": [
+            (r"(?i)[ _-]*sharp\b", "#"),
+            (r"(?i)[ _-]*flat\b", "b"),
+            (r"(?i)\b(?:natural|harmonic|melodic)[ _-]*(?=minor)", ""),
+            (r"(?i)(?<=[A-G#b])[ _-]+(?=[a-z])", " "),
+        ],
+        "M": [
+            (r"(?i)(?:common(?: time)?|c)\Z", "C"),
+            (r"(?i)(?:cut(?: time)?|alla breve|c\|)\Z", "C|"),
+            (r"\s*\\\s*", "/"),
+            (r"(?i)\s*time\Z", ""),
+        ],
+        "L": [(r"\A1?\s*[/\\]\s*(\d+)\s*(?:th|nd)?\Z", r"1/\1")],
+    }.items()
+}
+_REPAIRS: dict[str, Callable[[str], str]] = {
+    "line ends": _line_ends,
+    "end-of-text marks": _marks,
+    "escaped line feeds": _escapes,
+    "character entities": _entities,
+    "typographic characters": _typography,
+    "indented lines": _indents,
+    "blank lines": _blank_lines,
+    "single line": unfold,
+    "header spellings": _header,
+    "missing X:": _number,
+}
