@@ -10,7 +10,7 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
-from musicllm.data.engines import LocalEngine
+from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
 from musicllm.data.rows import RowStore
 from musicllm.errors import InputError
@@ -28,6 +28,7 @@ from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
 from musicllm.serve.showing import show_row, visible
 from musicllm.stages import corpora
+from musicllm.stages.prepare import named, questions
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -51,13 +52,14 @@ def _reads_corpus(job: Job) -> bool:
 
 def _sample(job: Job, folder: Path) -> Corpus:
     """Prepare the first records of every source; a look never stops because of faults."""
-    wanted = corpora.preparation(job, max_records=job.config.inspect.num_records)
+    config = job.config
+    wanted = corpora.preparation(job, questions(config), config.inspect.num_records)
     wanted = replace(wanted, max_reject_fraction=1.0)
-    made, work = folder / "corpus", folder / "work"
-    for new in (made, work):
-        new.mkdir()
-    facts = prepare(wanted, corpora.tokenizer(job), LocalEngine(), work, made)
-    return Corpus(made, facts)
+    made = folder / "corpus"
+    made.mkdir()
+    with make_engine("local") as engine:
+        facts = prepare(wanted, corpora.tokenizer(job), engine, folder / "work", made)
+    return Corpus(made, facts | named(config))
 
 
 def _look(job: Job, corpus: Corpus) -> list[tuple[str, object]]:

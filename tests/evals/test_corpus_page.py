@@ -24,7 +24,7 @@ TRAIN = {
     "tokens": 8_000,
     "supervised_tokens": 6_000,
     "packing_efficiency": 0.9766,
-    "lengths": {"edges": [0, 32, 64, 128, 256, 512], "counts": [0, 50, 40, 0, 0]},
+    "lengths": {"edges": [32, 64, 128, 256, 512], "counts": [0, 50, 40, 0, 0, 0]},
 }
 TEST = {**TRAIN, "documents": 5, "by_source": {"books": 5}, "tokens": 400}
 
@@ -155,6 +155,15 @@ def test_histograms_mark_the_length_of_a_row(tmp_path: Path) -> None:
     assert 'aria-label="Documents of train by their number of tokens"' in page
     assert page.count("a row: 512") == 2
     assert "90 documents, 89 tokens each on average." in page
+
+
+def test_documents_longer_than_every_border_are_drawn(tmp_path: Path) -> None:
+    facts = copy.deepcopy(FACTS)
+    facts["splits"]["train"]["lengths"] = {"edges": [8, 16], "counts": [0, 0, 3]}
+    facts["splits"]["train"]["cut"] = 2
+    page = page_of(tmp_path, facts)
+    assert page.count("<svg viewBox=") == 2
+    assert "90 documents, 89 tokens each on average. 2 of them lost tokens." in page
 
 
 def test_a_histogram_is_taller_where_there_are_more() -> None:

@@ -28,12 +28,11 @@ def row_of(tokenizer: PreTrainedTokenizerBase, *documents: tuple[str, str]) -> R
     supervised: list[bool] = []
     lengths = []
     for given, learned in documents:
-        parts = [
-            tokenizer(text, add_special_tokens=False)["input_ids"] for text in (given, learned)
-        ]
-        ids += [*parts[0], *parts[1]]
-        supervised += [False] * len(parts[0]) + [True] * len(parts[1])
-        lengths.append(len(parts[0]) + len(parts[1]))
+        for text, is_learned in ((given, False), (learned, True)):
+            new = tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids += new
+            supervised += [is_learned] * len(new)
+        lengths.append(len(ids) - sum(lengths))
     return Row(
         np.array(ids, np.int32),
         np.array(supervised),

@@ -139,28 +139,31 @@ def short(count: int) -> str:
 
 def _sources(facts: Facts) -> Table:
     formats, licences = facts.get("formats", {}), facts.get("licences", {})
+    names = dict.fromkeys([*facts["sources"], *licences])  # a source may consist of several books
     rows = [
-        Row(name, [Cell(formats.get(name, "")), Cell(licences.get(name, ""))])
-        for name in facts["sources"]
+        Row(name, [Cell(formats.get(name, "")), Cell(licences.get(name, ""))]) for name in names
     ]
     return Table("Sources", ["source", "format", "licence"], rows, is_text=True)
 
 
 def _lengths(name: str, split: Facts, max_length: int) -> Lengths:
-    edges, counts = _without_empty_ends(split["lengths"]["edges"], split["lengths"]["counts"])
-    picture = Markup(length_histogram(edges, counts, max_length, name))
+    borders, counts = _bins(split["lengths"]["edges"], split["lengths"]["counts"])
+    picture = Markup(length_histogram(borders, counts, max_length, name))
     mean = split["tokens"] / split["documents"] if split["documents"] else 0
     words = f"{shown(split['documents'])} documents, {mean:,.0f} tokens each on average."
-    return Lengths(name, picture, words)
+    cut = f" {shown(split['cut'])} of them lost tokens." if split.get("cut") else ""
+    return Lengths(name, picture, words + cut)
 
 
-def _without_empty_ends(
-    edges: Sequence[int], counts: Sequence[int]
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the bins from the first to the last that holds something."""
+def _bins(edges: Sequence[int], counts: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the borders and counts of the bins from the first to the last that holds something.
+
+    The first bin starts at 0; the last one is open, and drawn up to twice its start.
+    """
+    borders = [0, *edges, 2 * edges[-1]]
     filled = [place for place, count in enumerate(counts) if count]
     first, last = filled[0], filled[-1]
-    return edges[first : last + 2], counts[first : last + 1]
+    return borders[first : last + 2], counts[first : last + 1]
 
 
 def _contamination(facts: Facts) -> Table | None:
