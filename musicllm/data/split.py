@@ -1,42 +1,63 @@
-"""Which split a record belongs to: whole groups, by a hash of the seed and the group's name.
+"""Which split a record belongs to: whole groups, in an order drawn from the seed and their names.
 
-The order of groups depends on nothing but their names, so a tune more or less moves at most the
+The order of groups depends on nothing but their names, so a record more or less moves at most the
 groups at the borders between splits.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from musicllm.data.ngrams import mix
+from musicllm.data.records import SPLITS
+
+_SALT = 0x9E3779B97F4A7C15
+
+
+def id_hash(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash of each record's id, the same in every process: [records]."""
+    digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def split_groups(
-    groups: Sequence[str], seed: int, validation_fraction: float, test_fraction: float
-) -> list[str]:
+    groups: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.uint64],
+    seed: int,
+    validation_fraction: float,
+    test_fraction: float,
+) -> npt.NDArray[np.int8]:
     """Return the split of each record.
 
     Groups are taken in a pseudo-random order; the first ones fill the test split until it has at
     least its share of the records, the next ones the validation split, the rest is for training.
+    Cost for n records in g groups: 9 n + 50 g bytes, and sorting g numbers.
 
     Args:
-        groups: the group of each record; a group is never divided.
-        seed: of the order.
+        groups: place of the first record of each record's group, [records]; a group is never
+            divided.
+        keys: `id_hash` of each record, [records]; the name of a group is that of its first record.
+        seed: of the order; any integer.
         validation_fraction: share of the records.
         test_fraction: share of the records.
 
     Returns:
-        `train`, `validation` or `test` for each record.
+        Places in `SPLITS`, [records].
     """
-    sizes = Counter(groups)
-    wanted = {
-        "test": test_fraction * len(groups),
-        "validation": validation_fraction * len(groups),
-    }
-    filled: Counter[str] = Counter()
-    split_of: dict[str, str] = {}
-    for group in sorted(sizes, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()):
-        split = next((name for name in wanted if filled[name] < wanted[name]), "train")
-        filled[split] += sizes[group]
-        split_of[group] = split
-    return [split_of[group] for group in groups]
+    sizes = np.bincount(groups, minlength=len(groups))
+    firsts = np.flatnonzero(sizes)
+    salt = mix(np.array([(seed + 1) * _SALT % 2**64], np.uint64))
+    order = firsts[np.lexsort((keys[firsts], mix(keys[firsts] ^ salt)))]
+    before = np.cumsum(sizes[order]) - sizes[order]
+    num_test = np.searchsorted(before, test_fraction * len(groups))
+    rest = before[num_test:]
+    start = rest[0] if len(rest) else 0
+    num_validation = np.searchsorted(rest - start, validation_fraction * len(groups))
+    split_of = np.full(len(groups), SPLITS.index("train"), np.int8)
+    split_of[order[:num_test]] = SPLITS.index("test")
+    split_of[order[num_test : num_test + num_validation]] = SPLITS.index("validation")
+    return split_of[groups]

@@ -1,0 +1,20 @@
+"""Finds records that occur twice: letter by letter, nearly so, or as versions of one melody.
+
+`signatures` says what one record shows of itself, in any process. `near` and `melodic` find pairs
+that are similar, and `decide` says which records stay; these see all records, as numbers only.
+"""
+
+from musicllm.data.duplicates.decide import REASONS, Decision, Signatures, decide
+from musicllm.data.duplicates.melodic import Melodies
+from musicllm.data.duplicates.signatures import NUM_HASHES, exact_hash, minhash
+
+__all__ = [
+    "NUM_HASHES",
+    "REASONS",
+    "Decision",
+    "Melodies",
+    "Signatures",
+    "decide",
+    "exact_hash",
+    "minhash",
+]

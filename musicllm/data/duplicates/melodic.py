@@ -1,0 +1,120 @@
+"""Tunes that share melody: pairs of fingerprints of which the smaller one is mostly in the other.
+
+An inverted index by sorting: the hashes of all tunes are sorted, and tunes that stand beside each
+other at one hash are counted as pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from musicllm.data.duplicates.pairs import Keys, Pairs, joined, keys_of, places_of, runs, stretches
+from musicllm.data.ngrams import mix
+
+MAX_TUNES_PER_HASH = 200
+"""A figure that more tunes have is common property and makes no pair."""
+
+_COUNTED_PER_BLOCK = 4_194_304
+_PAIRS_PER_BLOCK = 16_384
+_PAIR_BITS, _HASH_BITS = np.uint64(16), np.uint64(48)
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Melodies:
+    """The melodic hashes of all records.
+
+    Attributes:
+        values: file of raw uint64, record after record, those of a record all different.
+        offsets: where each record's begin, and the end of the last one's: [records + 1].
+    """
+
+    values: Path
+    offsets: Places
+
+
+def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: float) -> Pairs:
+    """Return the pairs of records whose fingerprints contain each other.
+
+    Similarity is the number of shared hashes over that of the smaller fingerprint. A pair comes up
+    when it shares enough of the hashes that at most `MAX_TUNES_PER_HASH` records have. Costs: 50
+    bytes for each hash, and sorting them; at most half of `MAX_TUNES_PER_HASH` pairs for each
+    hash of each record are counted, 4 million at a time.
+
+    Args:
+        melodies: of all records.
+        chosen: which records to compare, [records].
+        more_than: the least similarity, exclusive.
+    """
+    values = np.fromfile(melodies.values, np.uint64)
+    sizes = np.diff(melodies.offsets)
+    found = []
+    for keys, num_shared in _counted(*_holders(values, np.repeat(chosen, sizes), sizes)):
+        enough = num_shared > more_than * _smaller(keys, sizes)
+        candidates = keys[enough]
+        for start in range(0, len(candidates), _PAIRS_PER_BLOCK):
+            part = candidates[start : start + _PAIRS_PER_BLOCK]
+            similarity = _shared(part, values, melodies.offsets) / _smaller(part, sizes)
+            found.append(Pairs(*places_of(part), similarity.astype(np.float32)))
+    return joined(found)
+
+
+def _holders(
+    values: npt.NDArray[np.uint64], asked: npt.NDArray[np.bool_], sizes: Places
+) -> tuple[npt.NDArray[np.uint32], Places, Places]:
+    """Return the records by hash, and each one's own place and the first one's of its hash.
+
+    Places are in the order of records; hashes that one record or too many have are left out.
+    """
+    records = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)[asked]
+    values = values[asked]
+    order = np.argsort(values, kind="stable")
+    borders = runs(values[order])
+    held = np.diff(borders)
+    telling = (held > 1) & (held <= MAX_TUNES_PER_HASH)
+    run, places = stretches(borders[:-1][telling], held[telling])
+    firsts = borders[:-1][telling][run]
+    holders = records[order]
+    by_record = np.argsort(holders[places], kind="stable")
+    return holders, places[by_record], firsts[by_record]
+
+
+def _counted(
+    holders: npt.NDArray[np.uint32], places: Places, firsts: Places
+) -> Iterator[tuple[Keys, npt.NDArray[np.int64]]]:
+    """Yield pairs and how many hashes they share; all pairs of a later record at once."""
+    totals = np.cumsum(places - firsts)
+    ends_record = np.flatnonzero(np.diff(holders[places].astype(np.int64), append=-1))
+    start = 0
+    while start < len(places):
+        limit = (totals[start - 1] if start else 0) + _COUNTED_PER_BLOCK
+        fitting = ends_record[: np.searchsorted(totals[ends_record], limit, side="right")]
+        beyond = ends_record[np.searchsorted(ends_record, start)]
+        stop = 1 + max(int(beyond), int(fitting[-1]) if len(fitting) else 0)
+        own, first = places[start:stop], firsts[start:stop]
+        which, others = stretches(first, own - first)
+        keys = keys_of(holders[others], holders[own[which]])
+        yield np.unique(keys, return_counts=True)
+        start = stop
+
+
+def _smaller(keys: Keys, sizes: Places) -> Places:
+    earlier, later = places_of(keys)
+    return np.minimum(sizes[earlier], sizes[later])
+
+
+def _shared(keys: Keys, values: npt.NDArray[np.uint64], offsets: Places) -> Places:
+    """Count all hashes that pairs share, also the common ones, by sorting both sides together."""
+    sides = []
+    for places in places_of(keys):
+        pair, at = stretches(offsets[places], offsets[places + 1] - offsets[places])
+        sides.append((pair.astype(np.uint64) << _HASH_BITS) | (mix(values[at]) >> _PAIR_BITS))
+    both = np.sort(np.concatenate(sides))
+    twice = both[1:][both[1:] == both[:-1]]
+    return np.bincount((twice >> _HASH_BITS).astype(np.int64), minlength=len(keys))

@@ -1,0 +1,76 @@
+"""Pairs of records, and what both ways of finding them share.
+
+A pair is held in 8 bytes, so the number of records is limited to 2**32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_LATER = np.uint64(32)
+_EARLIER = np.uint64(0xFFFFFFFF)
+
+Keys = npt.NDArray[np.uint64]
+"""Pairs as numbers whose order is that of the later record, then of the earlier one."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Records that are similar, each pair once, in the order of the later, then the earlier one.
+
+    Attributes:
+        earlier: place of a record, [pairs].
+        later: place of a record behind it, [pairs].
+        similarity: of the two, 0 to 1, [pairs].
+    """
+
+    earlier: npt.NDArray[np.int64]
+    later: npt.NDArray[np.int64]
+    similarity: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.later)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(self.earlier[chosen], self.later[chosen], self.similarity[chosen])
+
+
+def keys_of(earlier: npt.NDArray[np.integer[Any]], later: npt.NDArray[np.integer[Any]]) -> Keys:
+    """Return pairs as numbers."""
+    return (later.astype(np.uint64) << _LATER) | earlier.astype(np.uint64)
+
+
+def places_of(keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the earlier and the later record of each pair."""
+    return (keys & _EARLIER).astype(np.int64), (keys >> _LATER).astype(np.int64)
+
+
+def joined(parts: list[Pairs]) -> Pairs:
+    """Return all pairs of some lists in one."""
+    nothing = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    parts = [nothing, *parts]
+    return Pairs(
+        np.concatenate([part.earlier for part in parts]),
+        np.concatenate([part.later for part in parts]),
+        np.concatenate([part.similarity for part in parts]),
+    )
+
+
+def runs(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return where each run of equal values begins in a sorted array, and its end: [runs + 1]."""
+    borders = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return np.concatenate(([0], borders, [len(values)])) if len(values) else np.zeros(1, np.int64)
+
+
+def stretches(
+    starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return which stretch each item is of, and its place, rising by one from the start."""
+    which = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return which, starts[which] + within
