@@ -1,16 +1,39 @@
-"""What a score says about itself: key, melody, chords, motif and form."""
+"""What a score says about itself: key, melody, sections, form, motif and chords."""
 
-from musicllm.music.analysis.form import chords, form, motif
+from musicllm.music.analysis.chords import (
+    PlacedChord,
+    chord_cover,
+    chord_tones,
+    chords,
+    with_chords,
+    without_chords,
+)
+from musicllm.music.analysis.form import form, terms, terms_of
+from musicllm.music.analysis.harmony import harmonize
 from musicllm.music.analysis.melody import melodic_fingerprint, similarity
+from musicllm.music.analysis.motifs import Motif, count_motif, find_motif, motif
+from musicllm.music.analysis.sections import count_bars
 from musicllm.music.analysis.tonality import estimate_key, key_fit, pitch_class_durations
 
 __all__ = [
+    "Motif",
+    "PlacedChord",
+    "chord_cover",
+    "chord_tones",
     "chords",
+    "count_bars",
+    "count_motif",
     "estimate_key",
+    "find_motif",
     "form",
+    "harmonize",
     "key_fit",
     "melodic_fingerprint",
     "motif",
     "pitch_class_durations",
     "similarity",
+    "terms",
+    "terms_of",
+    "with_chords",
+    "without_chords",
 ]

@@ -1,0 +1,148 @@
+"""From tunes to conversations: what is asked follows from the tune, and so does the answer.
+
+Families are tried in an order drawn for each tune until enough of them fit, so only what is written
+is worked out. No wording stands here; see `wordings`.
+"""
+
+from __future__ import annotations
+
+import random
+from difflib import get_close_matches
+from functools import lru_cache
+
+from musicllm.data.instructions.dialogue import dialogue
+from musicllm.data.instructions.families import DIALOGUE, FAMILIES, TASKS
+from musicllm.data.instructions.subject import Subject
+from musicllm.data.instructions.turns import Turn, ask
+from musicllm.data.instructions.wordings import Wordings, languages, wordings
+from musicllm.data.records import Drop, Record
+from musicllm.data.settings import InstructionSettings
+from musicllm.errors import ConfigError, InputError, Problem
+
+_KEY = "data.instructions"
+
+
+def make_instructions(
+    record: Record, settings: InstructionSettings, seed: int
+) -> list[Record] | Drop:
+    """Make conversations from one tune; a pure function of the arguments.
+
+    Cost: a few milliseconds a conversation; wordings are read once per process.
+
+    Args:
+        record: a bare tune: `id`, `source`, `text`.
+        settings: families, languages and numbers; `find_problems` finds nothing in them.
+        seed: with the record's id, decides families, wordings and openings.
+
+    Returns:
+        Records with `messages`, `task`, `conditions` and `language`, each of another family while
+        the tune fits more of them, or why there is none.
+
+    Raises:
+        ConfigError: the settings have problems.
+        InputError: a file of phrasings has a mistake.
+    """
+    spoken = _wordings(settings)
+    try:
+        tune = Subject(record.get("text", "").strip())
+    except InputError as error:
+        return Drop(record["source"], record["id"], "is no tune to ask about", str(error))
+    draw = random.Random(f"{seed}:{record['id']}")
+    turn_to = draw.randrange(len(spoken))
+    waiting = draw.sample(settings.tasks, len(settings.tasks))
+    made: list[Record] = []
+    while waiting and len(made) < settings.samples_per_tune:
+        task = waiting.pop(0)
+        language = spoken[(turn_to + len(made)) % len(spoken)]
+        turns = _turns(task, tune, language, settings.max_turns, draw)
+        if turns:
+            made.append(_conversation(record, len(made), task, language.language, turns))
+            waiting.append(task)
+    if made:
+        return made
+    detail = f"the tune offers nothing for {', '.join(settings.tasks)}"
+    return Drop(record["source"], record["id"], "fits no task", detail, is_fault=False)
+
+
+def find_problems(settings: InstructionSettings) -> list[Problem]:
+    """Return what is wrong with settings, phrasings included.
+
+    Raises:
+        InputError: a file of phrasings has a mistake.
+    """
+    unknown = [task for task in settings.tasks if task not in TASKS]
+    problems = [Problem(f"{_KEY}.tasks", task, _unknown(task)) for task in unknown]
+    if not settings.tasks:
+        rule = f"names no instruction family; there are {', '.join(TASKS)}"
+        problems.append(Problem(f"{_KEY}.tasks", "[]", rule))
+    counts = {name: getattr(settings, name) for name in ("samples_per_tune", "max_turns")}
+    problems += [
+        Problem(f"{_KEY}.{name}", value, "is below 1") for name, value in counts.items() if value < 1
+    ]
+    if (DIALOGUE in settings.tasks) != (settings.max_turns > 1):
+        rule = f"must be above 1 when, and only when, {_KEY}.tasks has {DIALOGUE}"
+        problems.append(Problem(f"{_KEY}.max_turns", settings.max_turns, rule))
+    if not settings.languages:
+        rule = f"names no language; there are {', '.join(languages(settings.phrasings))}"
+        problems.append(Problem(f"{_KEY}.languages", "[]", rule))
+    for language in settings.languages:
+        problems += _uncovered(language, settings)
+    return problems
+
+
+def _unknown(task: str) -> str:
+    near = get_close_matches(task, TASKS, n=1, cutoff=0.0)[0]
+    return f"is no instruction family; did you mean {near}? There are {', '.join(TASKS)}"
+
+
+def _uncovered(language: str, settings: InstructionSettings) -> list[Problem]:
+    """Return a problem for each family that has no wordings in a language."""
+    known = wordings(language, settings.phrasings)
+    missing = []
+    for task in settings.tasks:
+        if task in TASKS and not known.of(task, "requests"):
+            missing.append(f"{task}.requests")
+        if task in FAMILIES and FAMILIES[task].answer == "words" and not known.of(task, "answers"):
+            missing.append(f"{task}.answers")
+    if not missing:
+        return []
+    rule = f"has no wordings for {', '.join(missing)}"
+    fix = f"add them to {language}.toml in the folder {_KEY}.phrasings"
+    return [Problem(f"{_KEY}.languages", language, rule, fix)]
+
+
+@lru_cache(maxsize=16)
+def _wordings(settings: InstructionSettings) -> tuple[Wordings, ...]:
+    """Return the wordings of each language, once the settings are found to be right."""
+    if problems := find_problems(settings):
+        raise ConfigError(problems)
+    return tuple(wordings(language, settings.phrasings) for language in settings.languages)
+
+
+def _turns(
+    task: str, tune: Subject, language: Wordings, max_turns: int, draw: random.Random
+) -> list[Turn] | None:
+    if task == DIALOGUE:
+        return dialogue(tune, language, max_turns, draw)
+    turn = ask(task, tune, language, draw)
+    return [turn] if turn else None
+
+
+def _conversation(
+    record: Record, number: int, task: str, language: str, turns: list[Turn]
+) -> Record:
+    conditions = {name: value for turn in turns for name, value in turn.conditions.items()}
+    if len(turns) > 1:
+        conditions["questions"] = ", ".join(turn.task for turn in turns)
+    return {
+        "id": f"{record['id']}#{number}",
+        "source": record["source"],
+        "task": task,
+        "language": language,
+        "conditions": conditions,
+        "messages": [
+            {"role": role, "content": content}
+            for turn in turns
+            for role, content in (("user", turn.request), ("assistant", turn.answer))
+        ],
+    }

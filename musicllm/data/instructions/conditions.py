@@ -1,0 +1,126 @@
+"""What a request or an answer can say about a tune: how it is found, and how it is checked.
+
+A condition is found on the tune that a record holds, and checked on the text that is written. The
+check reads that text anew and, where it can, works another way than the search did.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from musicllm.data.instructions.subject import Subject, key_in_words
+from musicllm.music.abc import check, standard_key
+from musicllm.music.abc.keys import MODES
+from musicllm.music.analysis import count_bars, count_motif, form, key_fit, terms
+
+OPENING_BARS = (2, 4)
+"""Fewest and most bars of an opening."""
+MIN_KEY_FIT = 0.8
+"""Least share of sounding time inside the scale, for a tune to be said to be in a key."""
+MIN_SHARE_FITTING = 0.8
+"""Least share of bars as long as the metre says, for a tune to be said to be in a metre."""
+
+_VOICE = re.compile(r"^\[V:([^\]]*)\]|^V:\s*(\S+)", re.MULTILINE)
+_QUOTED = re.compile(r'"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that can be said about a tune, as text that does not depend on a language.
+
+    Attributes:
+        find: reads it off a tune; None or empty where the tune offers none.
+        holds: whether it is true of a tune that was read from the text that is written.
+    """
+
+    find: Callable[[Subject, random.Random], str | None]
+    holds: Callable[[str, Subject], bool]
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return terms as requests name them: `'Binary', 'Sectional: Verse/Chorus'`."""
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _opening(tune: Subject, draw: random.Random) -> str | None:
+    num_bars = draw.randint(*OPENING_BARS)
+    return tune.opening(num_bars) if len(tune.score.bars) >= 2 * num_bars else None
+
+
+def _key_holds(value: str, tune: Subject) -> bool:
+    """Say whether the tune is in this key from end to end, by its signature and by its notes."""
+    key = tune.score.key
+    return (
+        key.mode in MODES
+        and key == standard_key(key.tonic, key.mode)
+        and value == key_in_words(key)
+        and all(bar.key == key for bar in tune.score.bars)
+        and key_fit(tune.score) >= MIN_KEY_FIT
+    )
+
+
+def _metre_holds(value: str, tune: Subject) -> bool:
+    """Say whether the tune is in this metre from end to end, by its sign and by its bars."""
+    score = tune.score
+    return (
+        score.metre is not None
+        and value == score.metre_text
+        and all(bar.metre == score.metre for bar in score.bars)
+        and check(score).share_fitting >= MIN_SHARE_FITTING
+    )
+
+
+def _chords(tune: Subject, _draw: random.Random) -> str | None:
+    return " ".join(_QUOTED.findall(tune.harmonised or ""))
+
+
+def _form(tune: Subject, _draw: random.Random) -> str | None:
+    return tune.form if len(tune.form) > 1 and "?" not in tune.form else None
+
+
+def _motif(tune: Subject, _draw: random.Random) -> str | None:
+    return tune.motif.text if tune.motif.times > 1 else None
+
+
+def _num_voices(tune: Subject) -> int:
+    return len(set(_VOICE.findall(tune.text))) or 1
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "rhythm": Condition(
+        lambda tune, _: tune.score.header.get("R") or "tune",
+        lambda value, tune: value == (tune.score.header.get("R") or "tune"),
+    ),
+    "style": Condition(
+        lambda tune, _: tune.score.header.get("R"),
+        lambda value, tune: f"R:{value}\n" in tune.text,
+    ),
+    "key": Condition(lambda tune, _: key_in_words(tune.score.key), _key_holds),
+    "metre": Condition(lambda tune, _: tune.score.metre_text, _metre_holds),
+    "header": Condition(
+        lambda tune, _: tune.header,
+        lambda value, tune: tune.text.startswith(f"{value}\n"),
+    ),
+    "opening": Condition(_opening, lambda value, tune: tune.text.startswith(value)),
+    "chords": Condition(
+        _chords, lambda value, tune: value.split(" ") == _QUOTED.findall(tune.text)
+    ),
+    "motif": Condition(_motif, lambda value, tune: count_motif(tune.score, value) > 1),
+    "form": Condition(_form, lambda value, tune: value == form(tune.score)),
+    "terms": Condition(
+        lambda tune, _: listed(tune.terms),
+        lambda value, tune: value == listed(terms(tune.score)),
+    ),
+    "bars": Condition(
+        lambda tune, _: str(count_bars(tune.score) or ""),
+        lambda value, tune: value == str(count_bars(tune.score)),
+    ),
+    "voices": Condition(
+        lambda tune, _: str(len(tune.score.voices)),
+        lambda value, tune: value == str(_num_voices(tune)),
+    ),
+}
+"""What can be said; the keys are the words in braces of the phrasings."""

@@ -1,0 +1,81 @@
+"""The families of requests: what each gives, what it names, and what its answer is.
+
+They are those of ChatMusician (arXiv 2402.16153, section 3), where metadata, chords, a motif or a
+form is given and a tune is wanted, or the other way round, and those of IMelodist: continuation and
+questions about a given tune. Several turns (`dialogue`) are put together in `dialogue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from musicllm.data.instructions.subject import Subject, without_type
+
+DIALOGUE = "dialogue"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of request and its answer.
+
+    Attributes:
+        needs: conditions that must be named: by the request, or by the answer when that is words.
+        any_of: of these, one at least.
+        may: these besides.
+        answer: `tune` as it is, the tune `harmonised`, or `words`.
+        shows: the text that the request gives as {tune}; None when it gives none.
+    """
+
+    needs: frozenset[str] = frozenset()
+    any_of: frozenset[str] = frozenset()
+    may: frozenset[str] = frozenset()
+    answer: Literal["tune", "harmonised", "words"] = "tune"
+    shows: Callable[[Subject], str] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All conditions that can be named."""
+        return self.needs | self.any_of | self.may
+
+    def answer_about(self, tune: Subject) -> str | None:
+        """Return the text that the conditions must be true of; None when the tune has none."""
+        return tune.harmonised if self.answer == "harmonised" else tune.text
+
+
+def _to_tune(*needs: str, header: bool = True) -> Family:
+    return Family(frozenset(needs), may=frozenset({"header"} if header else ()))
+
+
+def _question(*needs: str) -> Family:
+    return Family(frozenset(needs), answer="words", shows=lambda tune: tune.text)
+
+
+FAMILIES: Mapping[str, Family] = {
+    "metadata_to_tune": _to_tune("rhythm", "key", "metre", header=False),
+    "continuation": _to_tune("opening", header=False),
+    "chords_to_tune": Family(frozenset({"chords"}), may=frozenset({"header"}), answer="harmonised"),
+    "motif_to_tune": _to_tune("motif"),
+    "form_to_tune": _to_tune("form"),
+    "terms_to_tune": _to_tune("terms"),
+    "form_motif_to_tune": Family(
+        frozenset({"motif"}), frozenset({"form", "terms"}), frozenset({"header"})
+    ),
+    "harmonize": Family(answer="harmonised", shows=lambda tune: tune.melody),
+    "extract_motif": _question("motif"),
+    "name_form": Family(
+        any_of=frozenset({"form", "terms"}), answer="words", shows=lambda tune: tune.text
+    ),
+    "identify_style": Family(
+        frozenset({"style"}), answer="words", shows=lambda tune: without_type(tune.text)
+    ),
+    "count_bars": _question("bars"),
+    "count_voices": _question("voices"),
+    "name_key": _question("key"),
+    "name_metre": _question("metre"),
+}
+"""The families of one question and one answer."""
+
+TASKS: tuple[str, ...] = (*FAMILIES, DIALOGUE)
+"""All families, as `data.instructions.tasks` names them."""

@@ -1,0 +1,153 @@
+"""Chord symbols over a tune: which there are, what they mean, and how to write or remove them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from musicllm.music.abc import Score
+from musicllm.music.abc.keys import ALTERATIONS, LETTERS, NATURALS
+from musicllm.music.abc.rhythm import TICKS
+from musicllm.music.abc.tokens import SEGMENT, TOKEN, chord_symbol
+
+QUALITIES: Mapping[str, tuple[int, ...]] = {
+    "": (0, 4, 7),
+    "m": (0, 3, 7),
+    "7": (0, 4, 7, 10),
+    "m7": (0, 3, 7, 10),
+    "maj7": (0, 4, 7, 11),
+    "6": (0, 4, 7, 9),
+    "m6": (0, 3, 7, 9),
+    "dim": (0, 3, 6),
+    "aug": (0, 4, 8),
+    "sus2": (0, 2, 7),
+    "sus4": (0, 5, 7),
+}
+"""What follows the root in a symbol -> semitones above the root."""
+
+_SYMBOL = re.compile(r"([A-G])([#b]?)(.*?)(?:/[A-G][#b]?)?")
+_FIELD_LINE = re.compile(r"[A-Za-z]:|%")
+_NOTES = frozenset("^_=ABCDEFGabcdefgzxZX")
+_PREFIXES = frozenset('({"!+.~HIJKLMNOPQRSTUVWhijklmnopqrstuvw')
+"""First characters of what belongs to the note behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedChord:
+    """A chord symbol and the note that it stands over.
+
+    Attributes:
+        bar: index into the bars of the tune.
+        note: index into the notes of the bar.
+        symbol: such as `Am`.
+    """
+
+    bar: int
+    note: int
+    symbol: str
+
+
+def chords(score: Score) -> tuple[str, ...]:
+    """Return the chord symbols in order, all voices, as they are written (repeats once)."""
+    return tuple(note.chord_symbol for bar in score.bars for note in bar.notes if note.chord_symbol)
+
+
+@lru_cache(maxsize=1024)
+def chord_tones(symbol: str) -> frozenset[int]:
+    """Return the pitch classes of a chord symbol, bass notes aside; empty for unusual qualities."""
+    found = _SYMBOL.fullmatch(symbol)
+    if found is None or found[3] not in QUALITIES:
+        return frozenset()
+    root = NATURALS[LETTERS.index(found[1])] + ALTERATIONS[found[2]]
+    return frozenset((root + step) % 12 for step in QUALITIES[found[3]])
+
+
+def chord_cover(score: Score) -> float:
+    """Return the share of sounding time that belongs to the chord in force, in the first voice.
+
+    A chord holds until the next symbol; time before the first is not counted. 0 without symbols.
+    """
+    inside = total = 0
+    tones: frozenset[int] | None = None
+    for bar in score.voice():
+        for note in bar.notes:
+            if note.chord_symbol:
+                tones = chord_tones(note.chord_symbol)
+            if tones is None or not note.pitches:
+                continue
+            ticks = note.duration.numerator * (TICKS // note.duration.denominator)
+            total += ticks
+            inside += ticks * (max(note.pitches) % 12 in tones)
+    return inside / total if total else 0.0
+
+
+def with_chords(text: str, placed: Sequence[PlacedChord]) -> str:
+    """Write chord symbols into a tune of one voice; nothing else changes.
+
+    A symbol stands before its note and what belongs to that, such as grace notes or `(3`. Text in
+    canonical form stays canonical.
+
+    Args:
+        text: a tune that `parse` reads, without rests of several bars (`Z2`).
+        placed: chords over notes that `parse` finds in it.
+    """
+    symbols = {(chord.bar, chord.note): chord.symbol for chord in placed}
+    pieces: list[str] = []
+    done = 0
+    for bar, note, offset in _note_places(text):
+        if (bar, note) in symbols:
+            pieces += [text[done:offset], f'"{symbols[bar, note]}"']
+            done = offset
+    return "".join([*pieces, text[done:]])
+
+
+def without_chords(text: str) -> str:
+    """Remove the chord symbols of a tune; annotations and everything else stay."""
+    if '"' not in text:
+        return text
+    return "".join(
+        re.sub(r'"[^"]*"', lambda found: "" if chord_symbol(found[0]) else found[0], line)
+        if in_music
+        else line
+        for line, _, in_music in music_lines(text)
+    )
+
+
+def music_lines(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield each line with its end, where it starts, and whether it holds music."""
+    offset, in_body = 0, False
+    for line in text.splitlines(keepends=True):
+        yield line, offset, in_body and not _FIELD_LINE.match(line)
+        in_body = in_body or line.startswith("K:")
+        offset += len(line)
+
+
+def _note_places(text: str) -> Iterator[tuple[int, int, int]]:
+    """Yield bar, note and offset of every note and rest; the offset is that of its prefixes."""
+    bar = note = 0
+    for line, start, in_music in music_lines(text):
+        if not in_music:
+            continue
+        for segment in SEGMENT.finditer(line.partition("%")[0].rstrip()):
+            for offset in _notes_of(segment[1]):
+                yield bar, note, start + segment.start() + offset
+                note += 1
+            if segment[2] and note:
+                bar, note = bar + 1, 0
+
+
+def _notes_of(content: str) -> Iterator[int]:
+    """Yield the offset of each note of a bar, prefixes included."""
+    prefix: int | None = None
+    for found in TOKEN.finditer(content):
+        token = found[1]
+        is_chord = token[0] == "[" and token[2:3] != ":"
+        if is_chord or (token[0] in _NOTES and len(token.strip("^_=")) > 0):
+            yield found.start(1) if prefix is None else prefix
+            prefix = None
+        elif token[0] in _PREFIXES:
+            prefix = found.start(1) if prefix is None else prefix
+        else:
+            prefix = None

@@ -1,0 +1,69 @@
+"""The motif of a tune: the figure of one or two bars that it is built on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from musicllm.music.abc import AbcError, Score, canonical_bar, parse
+from musicllm.music.analysis.sections import sounds
+
+
+@dataclass(frozen=True)
+class Motif:
+    """A pattern of whole bars in the first voice.
+
+    Attributes:
+        text: its bars in canonical form, joined by ` | `.
+        times: how often it stands in the tune; overlapping ones count too.
+    """
+
+    text: str
+    times: int
+
+
+def find_motif(score: Score) -> Motif:
+    """Return the pattern of one or two bars that covers most of the tune.
+
+    Patterns are compared by sound in the first voice; only those that come twice or more count,
+    bars of rests do not. Of equal cover the longer wins, then the earlier. Where nothing repeats,
+    the first two full bars are the motif.
+    """
+    bars = score.voice()
+    numbers = sounds(bars)
+    full = [bar.metre is None or bar.duration == bar.metre for bar in bars]
+    heard = [any(note.pitches for note in bar.notes) for bar in bars]
+    opening = next((i for i, (a, b) in enumerate(zip(full, heard, strict=True)) if a and b), 0)
+    best: tuple[int, ...] = tuple(
+        i for i in (opening, opening + 1) if i < len(bars) and full[i] and heard[i]
+    ) or (0,)
+    best_cover = times = 1
+    for length in (2, 1):
+        starts = [i for i in range(len(bars) - length + 1) if all(full[i : i + length])]
+        starts = [i for i in starts if any(heard[i : i + length])]
+        counts = Counter(tuple(numbers[i : i + length]) for i in starts)
+        for i in starts:
+            count = counts[tuple(numbers[i : i + length])]
+            if count > 1 and count * length > best_cover:
+                best, times, best_cover = tuple(range(i, i + length)), count, count * length
+    return Motif(" | ".join(canonical_bar(bars[i].text) for i in best), times)
+
+
+def motif(score: Score) -> str:
+    """Return the text of the tune's motif, as `find_motif` finds it."""
+    return find_motif(score).text
+
+
+def count_motif(score: Score, text: str) -> int:
+    """Count where the first voice sounds like some bars of ABC under the tune's own header.
+
+    0 too where the text cannot be read. This looks for what is given; it does not search.
+    """
+    head = f"X:1\nM:{score.metre_text}\nL:{score.unit_length}\nK:{score.key.name}\n"
+    try:
+        wanted = parse(f"{head}{text} |").bars
+    except AbcError:
+        return 0
+    numbers = sounds((*wanted, *score.voice()))
+    pattern, whole = numbers[: len(wanted)], numbers[len(wanted) :]
+    return sum(whole[i : i + len(pattern)] == pattern for i in range(len(whole)))
