@@ -30,10 +30,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     config = job.config
     preparation = corpora.preparation(job, questions(config))
     work = job.folder / WORK
-    with (
-        make_engine(**vars(config.engine)) as engine,
-        job.writing() as (folder, facts),
-    ):
+    engine = make_engine(**vars(config.engine))
+    with job.writing() as (folder, facts):
         made = prepare(preparation, corpora.tokenizer(job), engine, work, folder)
         facts.update(made | named(config))
     shutil.rmtree(work)

@@ -27,7 +27,7 @@ MELODY = "melody"
 DROPS = "drops.jsonl"
 
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.large_string(), "rest": pa.large_string()})
-"""`text` is null in conversations; `rest` is JSON of everything else, null where there is nothing."""
+"""`text` is null in conversations; `rest` is JSON of everything else, null without anything."""
 
 DTYPES: dict[str, Any] = {
     "exact": np.uint64,
@@ -66,10 +66,8 @@ class RecordWriter:
     ) -> None:
         """Close the files and write the columns."""
         self._stack.close()
-        columns = {
-            name: np.array(values, DTYPES[name]) for name, values in self._columns.items()
-        }
-        np.savez(self._folder / COLUMNS, **columns)
+        columns = {name: np.array(values, DTYPES[name]) for name, values in self._columns.items()}
+        np.savez(self._folder / COLUMNS, allow_pickle=False, **columns)
 
     def write(
         self,

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from musicllm.data.duplicates import REASONS, Decision, Signatures, decide
+from musicllm.data.duplicates import REASONS, Decision, Melodies, Signatures, decide
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.pipeline.columns import DROPS, MELODY, MINHASH, RECORDS, load_column
 from musicllm.data.pipeline.work import Facts, once
@@ -46,7 +47,7 @@ class Reading:
         names = dict.fromkeys(name for part in facts for name in part["ledger"]["num_read"])
         return cls(tuple(folder / part["folder"] for part in facts), tuple(facts), tuple(names))
 
-    def column(self, name: str) -> npt.NDArray[np.generic]:
+    def column(self, name: str) -> npt.NDArray[Any]:
         """Return a column over all parts; `source` is a position in `sources`."""
         if name != "source":
             return load_column(self.folders, name)
@@ -77,18 +78,7 @@ def settle(reading: Reading, preparation: Preparation, folder: Path) -> Ledger:
 
 def _settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     decision = decide(_signatures(reading, folder), preparation.duplicates)
-    stays = decision.duplicate_of < 0
-    split = reading.column("split")
-    free = stays & (split < 0)
-    keys = reading.column("key")
-    split[free] = split_groups(
-        decision.group[free],
-        keys[decision.group[free]],
-        preparation.seed,
-        preparation.validation_fraction,
-        preparation.test_fraction,
-    )
-    split[~stays] = DROPPED
+    split = _splits(reading, preparation, decision)
     np.save(folder / SPLIT, split)
     for raw in (MINHASH, MELODY):
         (folder / raw).unlink(missing_ok=True)
@@ -98,6 +88,27 @@ def _settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     return {"ledger": ledger.to_json()}
 
 
+def _splits(reading: Reading, preparation: Preparation, decision: Decision) -> npt.NDArray[np.int8]:
+    """Return the split of each record that stays: the source's own, or one for its whole group."""
+    split: npt.NDArray[np.int8] = reading.column("split")
+    stays = decision.duplicate_of < 0
+    free = stays & (split < 0)
+    firsts = decision.group[free]
+    with_free_first = free[firsts]
+    place = np.cumsum(free) - 1
+    split[free] = split_groups(
+        np.where(with_free_first, place[firsts], np.arange(len(firsts))),
+        reading.column("key")[free],
+        preparation.seed,
+        preparation.validation_fraction,
+        preparation.test_fraction,
+    )
+    tied = np.flatnonzero(free)[~with_free_first]
+    split[tied] = split[decision.group[tied]]
+    split[~stays] = DROPPED
+    return split
+
+
 def _signatures(reading: Reading, folder: Path) -> Signatures:
     """Join the parts' signatures into one file each."""
     for raw in (MINHASH, MELODY):
@@ -105,13 +116,12 @@ def _signatures(reading: Reading, folder: Path) -> Signatures:
             for part in reading.folders:
                 with (part / raw).open("rb") as piece:
                     shutil.copyfileobj(piece, joined)
-    lengths = reading.column("num_melodic").astype(np.int64)
-    has_minhash = (folder / MINHASH).stat().st_size > 0
+    asked = {raw for raw in (MINHASH, MELODY) if (folder / raw).stat().st_size}
+    offsets = np.cumsum(np.append(0, reading.column("num_melodic")), dtype=np.int64)
     return Signatures(
         exact=reading.column("exact"),
-        minhash=folder / MINHASH if has_minhash else None,
-        melody=folder / MELODY,
-        melody_offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        minhash=folder / MINHASH if MINHASH in asked else None,
+        melodies=Melodies(folder / MELODY, offsets) if MELODY in asked else None,
     )
 
 

@@ -203,7 +203,7 @@ class SplitWriter:
         self._tables["families"].update(r["task"] for r in records if "task" in r)
         self._tables["sizes"]["documents"] += len(records)
         self._tables["sizes"]["characters"] += sum(len(t) for r in records for t in texts_of(r))
-        self._tables["sizes"]["cut"] += encoded.cut
+        self._tables["sizes"]["cut"] += encoded.num_cut
         return encoded.drops
 
     def facts(self) -> Facts:

@@ -5,16 +5,13 @@ Files are moved, not copied. The facts are what reports and training read; see `
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from musicllm import artifacts
 from musicllm.data import rows
-from musicllm.data.encoder import Encoder
 from musicllm.data.ledger import Ledger
 from musicllm.data.packing import VERSION
 from musicllm.data.pipeline.columns import DROPS
@@ -34,7 +31,7 @@ def finish(
     encoded: Sequence[Facts],
     formed: Mapping[str, Facts],
     ledger: Ledger,
-    encoder: Encoder,
+    identity: Facts,
     work: Path,
     folder: Path,
 ) -> Facts:
@@ -71,7 +68,11 @@ def finish(
             "removed": len(matches),
             "examples": matches[:NUM_EXAMPLES],
         },
-        **_identity(preparation, encoder, folder / "tokenizer"),
+        **identity,
+        "max_length": preparation.rows.max_length,
+        "row_former": preparation.rows.former,
+        "row_former_version": VERSION,
+        "compat": preparation.rows.compat,
     }
 
 
@@ -145,17 +146,4 @@ def _facts_of_split(
         "cut": sizes["cut"],
         **{key: value for key, value in formed.items() if key != "mix"},
         "packing_efficiency": formed["tokens"] / room if room else 0.0,
-    }
-
-
-def _identity(preparation: Preparation, encoder: Encoder, tokenizer: Path) -> Facts:
-    """Return what the corpus's tokens depend on, so that training can compare it."""
-    return {
-        "vocab_size": encoder.vocab_size,
-        "max_length": preparation.rows.max_length,
-        "tokenizer_fingerprint": artifacts.checksum(tokenizer / "tokenizer.json")[:12],
-        "template_fingerprint": hashlib.sha256(encoder.template.encode()).hexdigest()[:12],
-        "row_former": preparation.rows.former,
-        "row_former_version": VERSION,
-        "compat": preparation.rows.compat,
     }

@@ -20,12 +20,14 @@ from musicllm.data.packing import FORMERS, RowPlan
 from musicllm.data.pipeline.encoding import BLOCK, KEYS
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import KINDS
-from musicllm.data.rows import shard_bounds, write_shard
+from musicllm.data.rows import write_shard
 from musicllm.data.settings import Preparation
 from musicllm.data.store import TokenStore
 
 DRAWN = "drawn.npy"
-BOUNDS = "bounds.npy"
+TOKENS_PER_SHARD = 1 << 24
+"""Of full rows: about 64 MiB of token ids."""
+
 EDGES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 1 << 14, 1 << 15, 1 << 16)
 """Borders of the bins in which documents are counted by their length in tokens."""
 
@@ -39,20 +41,23 @@ class ShardWriter:
         plan: folder of the row plan and of what was drawn.
         tokens: folder of the token store.
         blocks: names of its blocks, in order.
+        rows_per_shard: of every shard but the last.
     """
 
     folder: Path
     plan: Path
     tokens: Path
     blocks: tuple[str, ...]
+    rows_per_shard: int
 
     def __call__(self, number: int) -> Facts:
         """Write a shard, or find that it was written."""
         return once(self.folder / f"{number:05d}", lambda empty: self._write(number, empty))
 
     def _write(self, number: int, folder: Path) -> Facts:
-        first, stop = np.load(self.plan / BOUNDS)[number : number + 2].tolist()
-        part = RowPlan.load(self.plan).part(first, stop)
+        plan = RowPlan.load(self.plan)
+        first = number * self.rows_per_shard
+        part = plan.part(first, min(first + self.rows_per_shard, plan.num_rows))
         store = TokenStore(self.tokens, self.blocks)
         drawn = np.load(self.plan / DRAWN, mmap_mode="r")
         return vars(write_shard(folder, number, store.read(part, drawn)))
@@ -86,21 +91,21 @@ def form(
 
     def planned(folder: Path) -> Facts:
         store = TokenStore(tokens, names)
-        drawn, report = _draw(split, store, [tokens / block for block in blocks], sources, preparation)
+        drawn, report = _draw(
+            split, store, [tokens / block for block in blocks], sources, preparation
+        )
         rows = preparation.rows
         made = FORMERS[rows.former](store.lengths[drawn], rows.max_length)
         made.save(folder)
         np.save(folder / DRAWN, drawn)
-        bounds = shard_bounds(made)
-        np.save(folder / BOUNDS, bounds)
         counts = np.histogram(store.lengths, bins=[0, *EDGES, np.iinfo(np.int64).max])[0]
         lengths = {"edges": list(EDGES), "counts": counts.tolist()}
-        sizes = {"rows": made.num_rows, "shards": len(bounds) - 1}
-        return sizes | {"lengths": lengths, "mix": report}
+        return {"rows": made.num_rows, "lengths": lengths, "mix": report}
 
     facts = once(plan, planned)
-    writer = ShardWriter(work / "rows" / split, plan, tokens, names)
-    numbers = list(range(facts["shards"]))
+    rows_per_shard = max(1, TOKENS_PER_SHARD // preparation.rows.max_length)
+    writer = ShardWriter(work / "rows" / split, plan, tokens, names, rows_per_shard)
+    numbers = list(range(-(-facts["rows"] // rows_per_shard)))
     shards = list(engine.map(writer, numbers, f"writing {split} rows", "shard"))
     return facts | _sums(shards, sources)
 
@@ -131,8 +136,7 @@ def _sums(shards: Sequence[Facts], sources: Sequence[str]) -> Facts:
     """Add up what the shards hold."""
     by_source: Counter[str] = Counter()
     for shard in shards:
-        for number, tokens in shard["tokens_by_source"].items():
-            by_source[sources[int(number)]] += tokens
+        by_source.update(dict(zip(sources, shard["tokens_by_source"], strict=False)))
     return {
         "tokens": sum(shard["num_tokens"] for shard in shards),
         "supervised_tokens": sum(shard["num_supervised"] for shard in shards),

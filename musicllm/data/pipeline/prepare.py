@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from musicllm import console
+from musicllm import artifacts
 from musicllm.data.encoder import Encoder
 from musicllm.data.engines import Engine
 from musicllm.data.ledger import Ledger
@@ -24,7 +24,7 @@ from musicllm.data.records import SPLITS
 from musicllm.data.settings import NewTokenizer, Preparation
 from musicllm.data.sources import find_parts
 from musicllm.data.vocabulary import train_tokenizer
-from musicllm.errors import InputError, StageError
+from musicllm.errors import StageError
 
 
 def prepare(
@@ -63,7 +63,8 @@ def prepare(
         ledger.add(Ledger.from_json(part["ledger"]))
     ledger.check(preparation.max_reject_fraction)
     ledger.add(settle(reading, preparation, work / "decided"))
-    encoder = _tokenizer(tokenizer, reading, preparation, work)
+    identity = _save_tokenizer(tokenizer, reading, work)
+    _check_conversations(reading, preparation, work)
     encoded = _encode(preparation, reading, engine, work)
     for stretch in encoded:
         ledger.add(Ledger.from_json(stretch["ledger"]))
@@ -74,7 +75,7 @@ def prepare(
         formed[split] = form(split, blocks, reading.sources, preparation, engine, work)
     if not formed["train"]["rows"]:
         raise StageError("no record is left for training; lower data.test_fraction or read more")
-    return finish(preparation, reading, encoded, formed, ledger, encoder, work, folder)
+    return finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
 
 
 def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
@@ -84,22 +85,20 @@ def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
     return Reading.of(work / "read", facts)
 
 
-def _encode(
-    preparation: Preparation, reading: Reading, engine: Engine, work: Path
-) -> list[Facts]:
+def _encode(preparation: Preparation, reading: Reading, engine: Engine, work: Path) -> list[Facts]:
     encoder = StretchEncoder(
         work / "encoded", work / "decided", work / "tokenizer", reading.sources, preparation
     )
     return list(engine.map(encoder, list(stretches(reading)), "tokenizing", "stretch"))
 
 
-def _tokenizer(
-    tokenizer: PreTrainedTokenizerBase | NewTokenizer,
-    reading: Reading,
-    preparation: Preparation,
-    work: Path,
-) -> Encoder:
-    """Save the tokenizer, trained on the training texts when it is a new one, and open it."""
+def _save_tokenizer(
+    tokenizer: PreTrainedTokenizerBase | NewTokenizer, reading: Reading, work: Path
+) -> Facts:
+    """Save the tokenizer, trained on the training texts when it is a new one.
+
+    Returns what tokens depend on, so that training can compare it with the model's tokenizer.
+    """
 
     def save(folder: Path) -> Facts:
         made = tokenizer
@@ -107,20 +106,38 @@ def _tokenizer(
             texts = _training_texts(reading, work / "decided" / SPLIT)
             made = train_tokenizer(texts, made.vocab_size, made.chat_template)
         made.save_pretrained(folder)
-        return {}
+        template = hashlib.sha256(str(made.chat_template or "").encode())
+        return {
+            "vocab_size": len(made),
+            "tokenizer_fingerprint": artifacts.checksum(folder / "tokenizer.json")[:12],
+            "template_fingerprint": template.hexdigest()[:12],
+        }
 
-    once(work / "tokenizer", save)
-    return Encoder.load(work / "tokenizer", preparation.rows)
+    return once(work / "tokenizer", save)
+
+
+def _check_conversations(reading: Reading, preparation: Preparation, work: Path) -> None:
+    """Refuse a template or a row former that conversations cannot go through."""
+    read = sum(part["tables"].get("contents", {}).get("messages", 0) for part in reading.facts)
+    if preparation.instructions is None and not read:
+        return
+    if preparation.rows.former == "chunk":
+        raise StageError(
+            f"data.row_former=chunk would cut conversations in pieces, and {read:,} of the records "
+            "are conversations; use data.row_former=pack or single"
+        )
+    Encoder.load(work / "tokenizer", preparation.rows).check()
 
 
 def _training_texts(reading: Reading, decided: Path) -> Iterator[str]:
-    """Yield the texts of the training split, and the messages of its conversations."""
+    """Yield the texts of the training split."""
     splits = np.load(decided, mmap_mode="r")
-    train = SPLITS.index("train")
-    number = 0
+    train, number = SPLITS.index("train"), 0
     for folder, facts in zip(reading.folders, reading.facts, strict=True):
         for batch in batches(folder, 0, len(facts["batch_sizes"])):
-            for text in batch.column("text").to_pylist():
-                if splits[number] == train and text is not None:
+            texts = batch.column("text").to_pylist()
+            places = splits[number : number + len(texts)]
+            for text, place in zip(texts, places, strict=True):
+                if text and place == train:
                     yield text
-                number += 1
+            number += len(texts)

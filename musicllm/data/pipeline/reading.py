@@ -54,6 +54,7 @@ class Counts:
         """Count a record's kind and tunes, and what was done to them."""
         source = examined.record["source"]
         self.tables["kinds"][KINDS[bool(examined.scores)]] += 1
+        self.tables["contents"]["text" if "text" in examined.record else "messages"] += 1
         for score in examined.scores:
             seen = describe(score)
             self.tables["keys"][seen.key] += 1
@@ -132,9 +133,7 @@ class PartReader:
         counts.see(examined)
         return Looked(examined, hashes)
 
-    def _write(
-        self, kept: Sequence[Looked], sources: dict[str, int], writer: RecordWriter
-    ) -> None:
+    def _write(self, kept: Sequence[Looked], sources: dict[str, int], writer: RecordWriter) -> None:
         records = [each.examined.record for each in kept]
         texts = [texts_of(record) for record in records]
         melodies = [sorted(each.hashes) for each in kept]
