@@ -53,12 +53,14 @@ class RowPlan:
         until = np.concatenate([[0], np.cumsum(self.stop - self.start)])
         return np.diff(until[self.offsets])
 
-    def part(self, first: int, stop: int) -> RowPlan:
-        """Return the rows `first` to `stop` as a plan of its own, copied into memory."""
-        offsets = np.array(self.offsets[first : stop + 1])
+    def part(self, first: int, last: int) -> RowPlan:
+        """Return the rows `first` to `last - 1` as a plan of its own, copied into memory."""
+        offsets = np.array(self.offsets[first : last + 1])
         pieces = slice(int(offsets[0]), int(offsets[-1]))
-        columns = (self.document, self.start, self.stop)
-        return RowPlan(*(np.array(column[pieces]) for column in columns), offsets - offsets[0])
+        document, start, stop = (
+            np.array(column[pieces]) for column in (self.document, self.start, self.stop)
+        )
+        return RowPlan(document, start, stop, offsets - offsets[0])
 
     def save(self, folder: Path) -> None:
         """Write one `.npy` file a column into a folder, which is made."""

@@ -2,12 +2,15 @@
 
 A row is what one sequence position of a batch may hold: at most `max_length` tokens of one or
 more documents, whose boundaries are kept so that attention and positions can respect them. This
-module does not tokenise, and it does not decide in which order rows are read.
+module does not tokenise, it does not decide which documents share a row (`packing`) or where their
+tokens come from (`store`), and it does not decide in which order rows are read.
+
+Letters: R rows, P documents or pieces of documents in them, T tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from musicllm.data.packing import FORMERS, Piece, Rows
+from musicllm import artifacts
+from musicllm.data.atomic import replacing
 from musicllm.errors import ArtifactError
 
 INDEX = "index.npz"
-ROWS_PER_SHARD = 1 << 16
-ROWS_PER_ARROW_BATCH = 1 << 10
+MOST_SOURCES = 1 << 15
 SCHEMA = pa.schema(
     {
         "input_ids": pa.list_(pa.int32()),
@@ -51,84 +54,120 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Documents:
-    """Tokenised documents, one after another: 5 bytes a token in memory.
+class RowBatch:
+    """Some rows, one after another; at least one, and none of them empty.
 
     Attributes:
-        input_ids: int32, all tokens.
-        supervised: bool, all tokens.
-        offsets: int64 [documents + 1]; document i is `offsets[i]` to `offsets[i + 1]`.
-        source: int16 [documents].
+        input_ids: int32 [T].
+        supervised: bool [T].
+        document_lengths: int32 [P].
+        source: int16 [P].
+        offsets: int64 [R + 1]; row r holds the documents `offsets[r]` to `offsets[r + 1]`.
     """
 
     input_ids: npt.NDArray[np.int32]
     supervised: npt.NDArray[np.bool_]
-    offsets: npt.NDArray[np.int64]
+    document_lengths: npt.NDArray[np.int32]
     source: npt.NDArray[np.int16]
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of every document, int64 [documents]."""
-        return np.diff(self.offsets)
-
-    def row(self, pieces: Sequence[Piece]) -> Row:
-        """Join pieces of documents into a row."""
-        starts = [int(self.offsets[piece.document]) for piece in pieces]
-        spans = [
-            slice(start + piece.start, start + piece.stop)
-            for start, piece in zip(starts, pieces, strict=True)
-        ]
-        lengths = np.array([piece.stop - piece.start for piece in pieces], np.int32)
-        supervised = np.concatenate([self.supervised[span] for span in spans])
-        supervised[np.cumsum(lengths) - lengths] = False
-        return Row(
-            np.concatenate([self.input_ids[span] for span in spans]),
-            supervised,
-            lengths,
-            self.source[[piece.document for piece in pieces]],
-        )
+    offsets: npt.NDArray[np.int64]
 
 
-def write(folder: Path, documents: Documents, row_former: str, max_length: int) -> None:
-    """Form rows and write them as Arrow IPC shards and an index.
+@dataclass(frozen=True)
+class ShardFacts:
+    """What a shard holds.
 
-    Cost: linear in tokens; one Arrow batch of rows is held beside the documents.
+    Attributes:
+        name: of its file.
+        sha256: of the file's bytes.
+        num_rows: rows.
+        num_tokens: tokens.
+        num_supervised: supervised tokens.
+        tokens_by_source: tokens of source 0, 1, ... up to the last one that the shard holds.
+        supervised_by_source: supervised tokens likewise.
+    """
+
+    name: str
+    sha256: str
+    num_rows: int
+    num_tokens: int
+    num_supervised: int
+    tokens_by_source: list[int]
+    supervised_by_source: list[int]
+
+
+def write_shard(folder: Path, number: int, batches: Iterable[RowBatch]) -> ShardFacts:
+    """Write rows as `shard-<number>.arrow`, and their sizes beside it for `finish`.
+
+    The same batches always give the same bytes. Cost: linear in tokens; one batch is in memory.
 
     Args:
-        folder: made here.
-        documents: what the rows are made of.
-        row_former: `pack`, `chunk` or `single`.
-        max_length: tokens in a row.
+        folder: made when it is not there.
+        number: of the shard, from 0.
+        batches: each becomes one Arrow batch.
     """
-    folder.mkdir(parents=True)
-    formed = FORMERS[row_former](documents.lengths.tolist(), max_length)
-    num_tokens: list[int] = []
-    num_supervised: list[int] = []
-    for number, shard in enumerate(_slices(formed, ROWS_PER_SHARD)):
-        path = folder / f"shard-{number:05d}.arrow"
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-            for some in _slices(shard, ROWS_PER_ARROW_BATCH):
-                rows = [documents.row(pieces) for pieces in some]
-                writer.write_batch(_arrow_batch(rows))
-                num_tokens += [len(row.input_ids) for row in rows]
-                num_supervised += [int(row.supervised.sum()) for row in rows]
-    np.savez(
-        folder / INDEX,
-        num_tokens=np.array(num_tokens, np.int64),
-        num_supervised=np.array(num_supervised, np.int64),
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"shard-{number:05d}.arrow"
+    rows = [np.zeros((0, 2), np.int64)]
+    by_source = np.zeros((MOST_SOURCES, 2), np.int64)
+    with replacing(path) as temporary:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+            for batch in batches:
+                writer.write_batch(_arrow_batch(batch))
+                sizes = _sizes(batch)
+                rows.append(np.add.reduceat(sizes, batch.offsets[:-1]))
+                np.add.at(by_source, batch.source, sizes)
+        sha256 = artifacts.checksum(temporary)
+    num_tokens, num_supervised = np.concatenate(rows).T
+    _write_index(path.with_suffix(".npz"), num_tokens, num_supervised)
+    num_sources = int(np.flatnonzero(by_source[:, 0]).max(initial=-1)) + 1
+    return ShardFacts(
+        path.name,
+        sha256,
+        len(num_tokens),
+        int(num_tokens.sum()),
+        int(num_supervised.sum()),
+        *by_source[:num_sources].T.tolist(),
     )
 
 
-def _slices(rows: Rows, size: int) -> Iterator[Rows]:
-    return (rows[first : first + size] for first in range(0, len(rows), size))
+def finish(folder: Path) -> None:
+    """Join the sizes of the rows of all shards in a folder, which may be none, into its index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [path.with_suffix(".npz") for path in sorted(folder.glob("shard-*.arrow"))]
+    num_tokens, num_supervised = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for path in paths:
+        with np.load(path) as sizes:
+            num_tokens.append(sizes["num_tokens"])
+            num_supervised.append(sizes["num_supervised"])
+    _write_index(folder / INDEX, np.concatenate(num_tokens), np.concatenate(num_supervised))
+    for path in paths:
+        path.unlink()
 
 
-def _arrow_batch(rows: Sequence[Row]) -> pa.RecordBatch:
-    columns = []
-    for name in SCHEMA.names:
-        values = [getattr(row, name) for row in rows]
-        offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
-        columns.append(pa.ListArray.from_arrays(pa.array(offsets), np.concatenate(values)))
+def _write_index(
+    path: Path, num_tokens: npt.NDArray[np.int64], num_supervised: npt.NDArray[np.int64]
+) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, num_tokens=num_tokens, num_supervised=num_supervised)
+
+
+def _sizes(batch: RowBatch) -> npt.NDArray[np.int64]:
+    """Return tokens and supervised tokens of every document, int64 [P, 2]."""
+    lengths = batch.document_lengths.astype(np.int64)
+    firsts = np.cumsum(lengths) - lengths
+    return np.stack([lengths, np.add.reduceat(batch.supervised, firsts, dtype=np.int64)], axis=1)
+
+
+def _arrow_batch(batch: RowBatch) -> pa.RecordBatch:
+    tokens = np.concatenate([[0], np.cumsum(batch.document_lengths)])[batch.offsets]
+    offsets = {"input_ids": tokens, "supervised": tokens}
+    columns = [
+        pa.ListArray.from_arrays(
+            pa.array(offsets.get(name, batch.offsets).astype(np.int32)),
+            pa.array(getattr(batch, name)),
+        )
+        for name in SCHEMA.names
+    ]
     return pa.record_batch(columns, schema=SCHEMA)
 
 
@@ -138,7 +177,7 @@ class RowStore:
     It can be pickled, so that the workers of a data loader open the files themselves.
 
     Attributes:
-        folder: what `write` filled.
+        folder: what `write_shard` and `finish` filled.
         num_tokens: int64 [rows].
         num_supervised: int64 [rows].
     """
@@ -189,3 +228,32 @@ def _values(column: pa.ListArray, index: int) -> npt.NDArray[Any]:
     start, stop = column.offsets[index].as_py(), column.offsets[index + 1].as_py()
     values: npt.NDArray[Any] = column.values[start:stop].to_numpy(zero_copy_only=False)
     return values
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Tokenised documents with their sources; see `data.documents`."""
+
+    input_ids: npt.NDArray[np.int32]
+    supervised: npt.NDArray[np.bool_]
+    offsets: npt.NDArray[np.int64]
+    source: npt.NDArray[np.int16]
+
+
+def write(folder: Path, documents: Documents, row_former: str, max_length: int) -> None:
+    """Form rows of documents in memory and write them."""
+    import tempfile
+
+    from musicllm.data import documents as in_memory
+    from musicllm.data.packing import FORMERS
+    from musicllm.data.store import TokenStore, write_block
+
+    tokens = in_memory.Documents(documents.input_ids, documents.supervised, documents.offsets)
+    plan = FORMERS[row_former](tokens.lengths, max_length)
+    with tempfile.TemporaryDirectory() as name:
+        kind = np.zeros(len(tokens.lengths), np.int8)
+        write_block(Path(name), "tokens", tokens, documents.source, kind)
+        store = TokenStore(Path(name), ["tokens"])
+        if plan.num_rows:
+            write_shard(folder, 0, store.read(plan, np.arange(len(kind))))
+    finish(folder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def unpacked(plan: RowPlan) -> Rows:
     columns = (plan.document, plan.start, plan.stop)
     pieces = list(zip(*(column.tolist() for column in columns), strict=True))
     offsets = plan.offsets.tolist()
-    return [pieces[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [pieces[a:b] for a, b in pairwise(offsets)]
 
 
 def plain_cut(lengths: Sequence[int], max_length: int) -> list[tuple[int, int, int]]:
