@@ -1,21 +1,23 @@
-"""Text from a model: batched, seeded, stopped at its end token.
+"""Text from a model: batched, seeded, stopped at its end tokens.
 
-Prompts are whole texts, so nothing is added to them here; `render_chat` makes one from messages.
-What the text means (a tune, an answer) is for the caller.
+Prompts are tokens, as the encoder of the training data makes them (`Encoder.prompt`), so a model is
+asked in the form in which it learned to answer. What the text means (a tune, an
+answer) is for the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel
 
 from musicllm.console import Advance
+from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.model.base import seeded
 
@@ -57,26 +59,10 @@ class Completion:
     finished: bool
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:
-    """Return a conversation as a prompt that ends where the assistant begins.
-
-    Raises:
-        InputError: the tokenizer has no chat template.
-    """
-    if tokenizer.chat_template is None:
-        raise InputError(
-            f"the tokenizer of {tokenizer.name_or_path} has no chat template, so this model "
-            f"continues texts but does not chat"
-        )
-    return str(
-        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    )
-
-
 def sample(
     model: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    encoder: Encoder,
+    prompts: Sequence[Sequence[int]],
     settings: SamplingSettings,
     *,
     seed: int,
@@ -91,8 +77,8 @@ def sample(
 
     Args:
         model: any causal language model, with or without an adapter.
-        tokenizer: adds no special tokens; `eos_token` ends a text.
-        prompts: whole texts.
+        encoder: of the prompts; its `end_ids` end an answer.
+        prompts: tokens, such as of `encoder.prompt(messages)`.
         settings: how tokens are chosen.
         seed: of the choices.
         batch_size: prompts continued together; memory grows with it.
@@ -104,17 +90,16 @@ def sample(
     Raises:
         InputError: a prompt has no tokens, or no room for the answer.
     """
-    encoded = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-    _check_room(encoded, model, settings)
-    order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), index))
-    chosen = _generation_config(tokenizer, settings)
+    _check_room(prompts, model, settings)
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
+    chosen = _generation_config(encoder.end_ids, settings)
     completions: dict[int, Completion] = {}
     with _only_ours(model) as writer, seeded(seed, model.device):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            new = _generate(writer, [encoded[index] for index in batch], chosen)
+            new = _generate(writer, [prompts[index] for index in batch], chosen)
             for index, ids in zip(batch, new, strict=True):
-                completions[index] = _completion(tokenizer, ids)
+                completions[index] = _completion(encoder, ids)
             if progress is not None:
                 progress(len(batch))
     return [completions[index] for index in range(len(prompts))]
@@ -138,12 +123,12 @@ def _only_ours(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
 
 
 def _generate(
-    model: PreTrainedModel, prompts: list[list[int]], chosen: GenerationConfig
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], chosen: GenerationConfig
 ) -> list[list[int]]:
-    """Return the new tokens of every prompt; shorter answers are padded with the end token."""
+    """Return the new tokens of every prompt; shorter answers are padded with an end token."""
     longest = max(map(len, prompts))
     # A row is padded with its own first token: masked, and no news to the repetition penalty.
-    rows = [[ids[0]] * (longest - len(ids)) + ids for ids in prompts]
+    rows = [[*[ids[0]] * (longest - len(ids)), *ids] for ids in prompts]
     mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
     written: Tensor = model.generate(
         input_ids=torch.tensor(rows, device=model.device),
@@ -154,16 +139,13 @@ def _generate(
     return answers
 
 
-def _completion(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Completion:
-    finished = tokenizer.eos_token_id in ids
-    if finished:
-        ids = ids[: ids.index(tokenizer.eos_token_id)]
-    return Completion(tokenizer.decode(ids, skip_special_tokens=True), len(ids), finished)
+def _completion(encoder: Encoder, ids: list[int]) -> Completion:
+    ends = [number for number, token in enumerate(ids) if token in encoder.end_ids]
+    own = ids[: ends[0]] if ends else ids
+    return Completion(encoder.decode(own), len(own), finished=bool(ends))
 
 
-def _generation_config(
-    tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
-) -> GenerationConfig:
+def _generation_config(end_ids: list[int], settings: SamplingSettings) -> GenerationConfig:
     greedy = settings.temperature == 0
     choice = {
         "temperature": settings.temperature,
@@ -175,17 +157,17 @@ def _generation_config(
         do_sample=not greedy,
         repetition_penalty=settings.repetition_penalty,
         max_new_tokens=settings.max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
+        eos_token_id=end_ids,
+        pad_token_id=end_ids[0],
         use_cache=True,
     )
 
 
 def _check_room(
-    encoded: list[list[int]], model: PreTrainedModel, settings: SamplingSettings
+    prompts: Sequence[Sequence[int]], model: PreTrainedModel, settings: SamplingSettings
 ) -> None:
     positions = model.config.max_position_embeddings
-    for number, ids in enumerate(encoded, start=1):
+    for number, ids in enumerate(prompts, start=1):
         if not ids:
             raise InputError(f"prompt {number} is empty: there is nothing to continue")
         if len(ids) + settings.max_new_tokens > positions:

@@ -9,10 +9,11 @@ from typing import Any
 
 from musicllm import console
 from musicllm.data.corpus import Corpus
+from musicllm.data.encoder import Encoder
 from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import find_tune
 from musicllm.job import Job
-from musicllm.serve.sampling import Completion, SamplingSettings, render_chat, sample
+from musicllm.serve.sampling import Completion, SamplingSettings, sample
 from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
 from musicllm.stages.models import load_model
 
@@ -54,6 +55,7 @@ def _prompts(job: Job) -> list[str]:
 def _asking(job: Job) -> Ask:
     """Return a function that puts user messages to the model."""
     model, tokenizer = load_model(job)
+    encoder = Encoder(tokenizer)
     generation = job.config.generation
     settings = SamplingSettings(
         temperature=generation.temperature,
@@ -68,8 +70,8 @@ def _asking(job: Job) -> Ask:
         with console.progress("writing tunes", len(messages), "tune") as advance:
             return sample(
                 model,
-                tokenizer,
-                [render_chat(tokenizer, turn) for turn in turns],
+                encoder,
+                [encoder.prompt(turn) for turn in turns],
                 settings,
                 seed=seed,
                 batch_size=job.config.hardware.max_rows_per_device,

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.data.corpus import Corpus
+from musicllm.data.encoder import Encoder
 from musicllm.data.records import Record
 from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.evals import compression, generation, perplexity, theory
@@ -21,7 +22,7 @@ from musicllm.evals.partial import Partial
 from musicllm.evals.results import Outcome
 from musicllm.job import Job
 from musicllm.schema import BenchmarkConfig
-from musicllm.serve.sampling import SamplingSettings, render_chat, sample
+from musicllm.serve.sampling import SamplingSettings, sample
 from musicllm.stages.models import load_model
 
 MAX_TRAINING_CHARACTERS = 20_000_000
@@ -157,12 +158,13 @@ def measure_generation(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
     config = subject.config
     model, tokenizer = subject.parts
     records = subject.inputs.conversations(benchmark)
-    prompts = [render_chat(tokenizer, record["messages"][:-1]) for record in records]
+    encoder = Encoder(tokenizer)
+    prompts = [encoder.prompt(record["messages"][:-1]) for record in records]
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
     with console.progress("writing tunes", len(prompts), "tune") as advance:
         completions = sample(
             model,
-            tokenizer,
+            encoder,
             prompts,
             SamplingSettings(**{name: getattr(config.generation, name) for name in names}),
             seed=config.seed,

@@ -1,0 +1,285 @@
+"""From records to token documents, and which of their tokens are supervised.
+
+One encoder serves training, evaluation and generation. A text becomes `<s> text </s>`, supervised
+but for its first token; it may be longer than a row, which the row former divides. A conversation
+goes once through the chat template, and what the assistant says in it is supervised, its end
+included; one that is longer than a row is left out or stops the preparation, but is never cut.
+
+Special tokens that a text spells out (`</s>` in MusicPile) become those tokens, as in its
+publication. In messages they would let the content end a turn, so such a record is dropped.
+
+What the assistant says is encoded apart from what stands before it, as ChatMusician's code does, so
+a model is trained on the very tokens that it is prompted with: a token that reached over the border
+would never come up again while the answer is yet to be written.
+
+`compat=reference` gives the tokens of ChatMusician's published preprocessing instead (`reference`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from musicllm.data import reference
+from musicllm.data.documents import Documents
+from musicllm.data.lexicon import Lexicon
+from musicllm.data.records import Drop, Record
+from musicllm.data.settings import RowSettings
+from musicllm.data.stretches import GrowingDocuments, Stretch, TokenDocument
+from musicllm.data.templates import (
+    START,
+    STOP,
+    ChatTemplate,
+    Message,
+    Part,
+    UnfitError,
+    without_bos,
+)
+from musicllm.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 256
+"""Records encoded at once; the encodings of one batch are in memory together."""
+
+_PROBE = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello"}]
+
+
+class Encoded(NamedTuple):
+    """What became of some records.
+
+    Attributes:
+        documents: those of the records that were kept.
+        kept: index of the record of every document.
+        drops: the other records.
+        num_cut: documents that lost tokens, which only `compat=reference` does.
+    """
+
+    documents: Documents
+    kept: list[int]
+    drops: list[Drop]
+    num_cut: int
+
+
+class Encoder:
+    """Encodes records and prompts with one tokenizer and its chat template."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase | Lexicon, rows: RowSettings | None = None
+    ) -> None:
+        """Prepare to encode.
+
+        Args:
+            tokenizer: with its chat template, when there are messages.
+            rows: how documents become rows; None when only prompts are encoded.
+
+        Raises:
+            InputError: the tokenizer has no tokenizer.json or no end token, or `compat=reference`
+                with rows that are too short for it.
+        """
+        lexicon = tokenizer if isinstance(tokenizer, Lexicon) else Lexicon.of(tokenizer)
+        end = lexicon.id_of("eos_token")
+        if end is None:
+            raise InputError(f"the tokenizer {lexicon.name} lacks an end token; choose another one")
+        self._lexicon = lexicon
+        self._rows = rows
+        self._is_reference = rows is not None and rows.compat == "reference"
+        if rows is not None and self._is_reference:
+            reference.check(rows.max_length)
+        self._core = lexicon.core
+        self._core.no_truncation()
+        self._core.no_padding()
+        begin = lexicon.id_of("bos_token")
+        self._begin = [] if begin is None else [begin]
+        self._eos_id, self._eos = end, lexicon.named_tokens["eos_token"]
+        self._special = lexicon.special_tokens
+        self._forbidden = (*self._special, START, STOP)
+
+    @classmethod
+    def load(cls, folder: Path, rows: RowSettings) -> Encoder:
+        """Read a tokenizer that transformers saved; once in a process.
+
+        Raises:
+            InputError: a file is missing; else as for `Encoder`.
+        """
+        return _load(folder, rows)
+
+    @cached_property
+    def end_ids(self) -> list[int]:
+        """Tokens at which generation stops: the end of a text and, if it differs, of an answer."""
+        end = self._end_of_answer() if self._lexicon.template else None
+        return [self._eos_id] if end in (None, self._eos_id) else [self._eos_id, end]
+
+    def check(self) -> None:
+        """Encode a short conversation and look at its tokens.
+
+        Raises:
+            InputError: the tokenizer has no chat template, or its template lacks a beginning of
+                text or doubles it, or supervises no answer or no end of one.
+        """
+        parts = self._template.parts(_PROBE * 2)
+        ids = list(chain.from_iterable(self._ids([text for text, _ in parts])))
+        begin = [] if self._is_reference else self._begin
+        if begin and (ids[:1] != begin or ids[1:2] == begin):
+            count = "two" if ids[:1] == begin else "no"
+            bos = self._lexicon.named_tokens["bos_token"]
+            raise InputError(f"template.jinja: a conversation starts with {count} {bos}, not one")
+        if not any(is_answer for _, is_answer in parts):
+            raise InputError(
+                "template.jinja: no token is supervised; put what the assistant says, and its end, "
+                "between {% generation %} and {% endgeneration %}"
+            )
+        if self._end_of_answer() is None:
+            raise InputError(
+                f"template.jinja: {self._eos} is not in the {{% generation %}} block, so the "
+                "model would never learn to stop; put it before {% endgeneration %}"
+            )
+
+    def encode(self, records: Sequence[Record]) -> Encoded:
+        """Encode records, in order. Time is linear in their text.
+
+        Args:
+            records: each with `text` or `messages`.
+
+        Raises:
+            InputError: a conversation is longer than a row, and `long_conversations=stop`; or
+                there are messages, but no chat template.
+        """
+        assert self._rows is not None, "records need settings of rows"
+        growing, kept, drops, num_cut = GrowingDocuments(), [], [], 0
+        for start in range(0, len(records), BATCH):
+            batch = records[start : start + BATCH]
+            for number, made in enumerate(self._made(batch, self._rows), start):
+                if isinstance(made, Drop):
+                    drops.append(made)
+                else:
+                    growing.add(made)
+                    kept.append(number)
+                    num_cut += made.is_cut
+        return Encoded(growing.finished(), kept, drops, num_cut)
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a conversation up to where the assistant begins.
+
+        They are those that a training sample has up to there.
+
+        Raises:
+            InputError: the tokenizer has no chat template, or the template refuses the messages.
+        """
+        parts = self._parts(messages, ends_in_prompt=True)
+        return list(chain.from_iterable(self._ids([text for text, _ in parts])))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens, without the special ones."""
+        return self._core.decode(list(ids), skip_special_tokens=True)
+
+    def _made(self, records: Sequence[Record], rows: RowSettings) -> Iterator[TokenDocument | Drop]:
+        plans = [self._plan(record) for record in records]
+        texts = [text for plan in plans if not isinstance(plan, Drop) for text, _ in plan]
+        ids = self._ids(texts)
+        for record, plan in zip(records, plans, strict=True):
+            if isinstance(plan, Drop):
+                yield plan
+            else:
+                made = self._document(record, [(next(ids), counts) for _, counts in plan])
+                yield _misfit(record, made, rows) or made
+
+    def _plan(self, record: Record) -> list[Part] | Drop:
+        """Return the texts to encode for a record, or why it cannot be encoded."""
+        if "text" in record:
+            return [(record["text"], True)]
+        for message in record["messages"]:
+            for token in (START, STOP) if self._is_reference else self._forbidden:
+                if token in message["content"]:
+                    return _drop(record, "spells out a special token", token)
+        try:
+            return self._parts(record["messages"])
+        except UnfitError as error:
+            return _drop(record, "does not fit the chat template", str(error))
+
+    def _parts(self, messages: Sequence[Message], *, ends_in_prompt: bool = False) -> list[Part]:
+        parts = self._template.parts(messages, ends_in_prompt=ends_in_prompt)
+        if self._is_reference:
+            return reference.parts(parts, messages)
+        return list(self._continued(parts)) if self._adds_blank else parts
+
+    def _continued(self, parts: Sequence[Part]) -> Iterator[Part]:
+        """Take from answers the blank that the tokenizer gives back, as it begins every text.
+
+        After a special token it begins a text anyway, and the blank of the answer is a second one.
+        """
+        before = ""
+        for text, is_answer in parts:
+            goes_on = before and not before.endswith(self._special)
+            yield (text[1:] if is_answer and goes_on and text[0] == " " else text), is_answer
+            before = text
+
+    @cached_property
+    def _adds_blank(self) -> bool:
+        """Whether the tokenizer puts a blank before every text, as SentencePiece does."""
+        normalizer, splitter = self._core.normalizer, self._core.pre_tokenizer
+        text = normalizer.normalize_str("a") if normalizer else "a"
+        pieces = splitter.pre_tokenize_str(text) if splitter else [(text, (0, 1))]
+        return len(pieces[0][0]) > 1
+
+    def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
+        is_text = "text" in record
+        if self._is_reference and not is_text:
+            is_ended = record["messages"][-1]["content"].strip().endswith(self._eos)
+            return reference.cut(stretches, None if is_ended else self._eos_id)
+        if is_text and not self._is_reference:
+            return TokenDocument([([*self._begin, *stretches[0][0], self._eos_id], True)])
+        return TokenDocument(stretches)
+
+    def _end_of_answer(self) -> int | None:
+        """Return the special token that ends an answer, or None when none does."""
+        answers = [text for text, is_answer in self._template.parts(_PROBE) if is_answer]
+        special = {self._core.token_to_id(token) for token in self._special}
+        found = [token for token in chain.from_iterable(self._ids(answers)) if token in special]
+        return found[-1] if found else None
+
+    def _ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        encodings = self._core.encode_batch_fast(texts, add_special_tokens=False)
+        return (encoding.ids for encoding in encodings)
+
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        source = self._lexicon.template
+        if not source:
+            raise InputError(
+                f"the tokenizer {self._lexicon.name} has no chat template, so a model with it "
+                "continues texts but does not chat; choose one with template=..."
+            )
+        source = without_bos(source) if self._is_reference else source
+        return ChatTemplate(source, self._lexicon.named_tokens, self._special)
+
+
+def _misfit(record: Record, document: TokenDocument, rows: RowSettings) -> Drop | None:
+    """Return why a document cannot be used, or None."""
+    length = document.num_tokens
+    if "messages" in record and length > rows.max_length:
+        if rows.long_conversations == "stop":
+            raise InputError(
+                f"{record['source']}, {record['id']}: the conversation has {length:,} tokens, more "
+                f"than data.max_length={rows.max_length}, and is not cut; write a larger one, or "
+                "data.long_conversations=drop to leave such conversations out"
+            )
+        detail = f"{length} tokens, data.max_length={rows.max_length}"
+        return _drop(record, "is longer than a row", detail)
+    if not document.num_supervised:
+        what = "no message of the assistant" if "messages" in record else "no text"
+        return _drop(record, "has nothing to learn", what)
+    return None
+
+
+def _drop(record: Record, reason: str, detail: str) -> Drop:
+    return Drop(record["source"], record["id"], reason, detail)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, rows: RowSettings) -> Encoder:
+    return Encoder(Lexicon.read(folder), rows)

@@ -1,0 +1,91 @@
+"""What a tokenizer is made of, read from its folder without transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
+
+from musicllm.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """A tokenizer's core, and what its folder says beside.
+
+    Attributes:
+        name: folder or hub id, for messages.
+        core: encodes and decodes.
+        named_tokens: such as `bos_token` -> `<s>`.
+        template: Jinja source of its chat template, or None.
+    """
+
+    name: str
+    core: Tokenizer
+    named_tokens: Mapping[str, str]
+    template: str | None
+
+    @classmethod
+    def read(cls, folder: Path) -> Lexicon:
+        """Read what `save_pretrained` of transformers 5 wrote.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise InputError(f"{folder} has no {' and no '.join(missing)}; save a tokenizer there")
+        core = Tokenizer.from_file(str(files[0]))
+        named = json.loads(files[1].read_text(encoding="utf-8"))
+        template = folder / "chat_template.jinja"
+        return cls(
+            str(folder),
+            core,
+            {name: _content(value) for name, value in named.items() if _names_token(name, value)},
+            template.read_text(encoding="utf-8") if template.is_file() else None,
+        )
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Lexicon:
+        """Take a loaded tokenizer apart.
+
+        Raises:
+            InputError: it has no tokenizer.json.
+        """
+        if not tokenizer.is_fast:
+            raise InputError(
+                f"the tokenizer {tokenizer.name_or_path} lacks a tokenizer.json; choose another one"
+            )
+        template = tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        tokens = tokenizer.special_tokens_map.items()
+        named = {name: str(token) for name, token in tokens if name.endswith("_token")}
+        return cls(tokenizer.name_or_path, tokenizer.backend_tokenizer, named, template)
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Every token that a text must not spell out; sorted."""
+        added = self.core.get_added_tokens_decoder().values()
+        marked = {token.content for token in added if token.special}
+        return tuple(sorted(marked | set(self.named_tokens.values())))
+
+    def id_of(self, name: str) -> int | None:
+        """Return the id of a named token, such as `bos_token`, or None when there is none."""
+        token = self.named_tokens.get(name)
+        return None if token is None else self.core.token_to_id(token)
+
+
+def _names_token(name: str, value: object) -> bool:
+    return name.endswith("_token") and isinstance(value, str | dict)
+
+
+def _content(value: str | Mapping[str, str]) -> str:
+    return value if isinstance(value, str) else value["content"]

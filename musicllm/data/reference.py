@@ -1,0 +1,62 @@
+"""What ChatMusician's published preprocessing makes of a conversation, token for token.
+
+Its script encodes what stands before the answer as one text, keeps 1,536 tokens of it, and as many
+of the answer as fit into 2,048 with a margin of 3; `</s>` follows unless the answer is written with
+it. Only the answer is supervised, and no other special token is added. Texts of its pre-training
+are encoded as they are. Source: the repository ChatMusician, model/train/data_preprocess.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from musicllm.data.stretches import Stretch, TokenDocument
+from musicllm.data.templates import Message, Part
+from musicllm.errors import InputError
+
+MAX_SOURCE = 1536
+MAX_TOTAL = 2048
+MARGIN = 3
+
+
+def check(max_length: int) -> None:
+    """Refuse rows that hold less than the published samples.
+
+    Raises:
+        InputError: they do.
+    """
+    if max_length < MAX_TOTAL:
+        raise InputError(
+            f"data.max_length={max_length} is less than the {MAX_TOTAL} tokens at which "
+            f"data.compat=reference cuts; write data.max_length={MAX_TOTAL}"
+        )
+
+
+def parts(rendered: Sequence[Part], messages: Sequence[Message]) -> list[Part]:
+    """Return the source and the target of a conversation, or the source when no answer ends it.
+
+    Args:
+        rendered: by the chat template, without a beginning of text.
+        messages: the same conversation; its last answer is taken as it is, without an end.
+    """
+    texts = [text for text, _ in rendered]
+    if messages[-1]["role"] != "assistant":
+        return [("".join(texts), False)]
+    last = max((i for i, (_, is_answer) in enumerate(rendered) if is_answer), default=len(texts))
+    return [("".join(texts[:last]), False), (messages[-1]["content"], True)]
+
+
+def cut(stretches: Sequence[Stretch], end_id: int | None) -> TokenDocument:
+    """Cut source and target, and end the target.
+
+    Args:
+        stretches: of `parts`.
+        end_id: token to append; None when the answer is written with its end.
+    """
+    source = stretches[0][0]
+    target = stretches[1][0] if len(stretches) > 1 else []
+    kept_source = source[:MAX_SOURCE]
+    kept_target = target[: MAX_TOTAL - MARGIN - len(kept_source)]
+    is_cut = len(kept_source) + len(kept_target) < len(source) + len(target)
+    end = [] if end_id is None or len(stretches) == 1 else [end_id]
+    return TokenDocument([(kept_source, False), ([*kept_target, *end], True)], is_cut)
