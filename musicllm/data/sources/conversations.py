@@ -28,8 +28,8 @@ ROLES = {
 }
 """Role names of OpenAI's and ShareGPT's formats."""
 
-_MARK = re.compile(r"(?:^|</s>)\s*(Human|Assistant):")
-_END = re.compile(r"\s*(?:</s>\s*)+$")
+_MARK = re.compile(r"</s>\s*(Human|Assistant):")
+_OPENING_MARK = re.compile(r"\s*(?:</s>\s*)?(?:Human|Assistant):")
 
 
 def conversation(turns: Sequence[tuple[str, str]]) -> Messages:
@@ -88,7 +88,8 @@ def question_and_answer(
     turns = [("system", system)] if system else []
     for before, after in history:
         turns += [("user", before), ("assistant", after)]
-    if "</s>" in question or "</s>" in answer or question.lstrip().startswith("Human:"):
+    texts = (question, answer)
+    if any("</s>" in text or _OPENING_MARK.match(text) for text in texts):
         turns += _unmarked(question, answer)
     else:
         turns += [("user", question), ("assistant", answer)]
@@ -96,15 +97,23 @@ def question_and_answer(
 
 
 def _unmarked(question: str, answer: str) -> list[tuple[str, str]]:
-    if not _MARK.match(answer):
-        answer = f" Assistant: {answer}"
+    if not _OPENING_MARK.match(answer):
+        answer = f"Assistant: {answer}"
         question = question.rstrip().removesuffix("Assistant:")
-    transcript = f"{_END.sub('', question)} </s>{_END.sub('', answer)}"
-    opening, *rest = _MARK.split(transcript)
-    turns = [("user", opening.strip())] if opening.strip() else []
+    transcript = f"</s>{_without_end(question)}</s>{_without_end(answer)}"
+    before, *rest = _MARK.split(transcript)
+    before = before.removeprefix("</s>").strip()
+    turns = [("user", before)] if before else []
     for mark, content in zip(rest[::2], rest[1::2], strict=True):
         turns.append(("user" if mark == "Human" else "assistant", content.strip()))
     return turns
+
+
+def _without_end(text: str) -> str:
+    text = text.rstrip()
+    while text.endswith("</s>"):
+        text = text[: -len("</s>")].rstrip()
+    return text
 
 
 def _content(value: Any, number: int) -> str:

@@ -59,7 +59,7 @@ def _with_actual_kind(opener: Opener, root: Path, piece: Piece) -> Piece:
 
 
 def _format_of_rows(spec: SourceSpec, opener: Opener, root: Path, rows: Iterable[Piece]) -> str:
-    fault = "it is empty"
+    fault = "it is empty, or an object without a list"
     for piece in rows:
         with naming(root / piece.place), opener.open(piece) as file:
             for _, entry in islice(entries(file, piece), _ENTRIES_TRIED):

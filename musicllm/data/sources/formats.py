@@ -93,10 +93,11 @@ def _xtuner(raw: Raw) -> dict[str, Any]:
     for item in exchanges:
         if system := _string(item, ("system",)):
             turns.append(("system", system))
-        answer = _string(item, ("output",))
+        if "output" not in item:
+            raise Misfit("has other fields", "a turn without output; expected input, output")
         if not (question := _string(item, ("input",))) and len(exchanges) == 1 and not system:
             return {"text": _document(item, ("output",))}  # how XTuner writes pre-training text
-        turns += [("user", question), ("assistant", answer)]
+        turns += [("user", question), ("assistant", _string(item, ("output",)))]
     return {"messages": conversation(turns)}
 
 

@@ -76,7 +76,7 @@ def _holds_data(folder: Path) -> bool:
 
 def _download(spec: SourceSpec, hub_id: str, folder: Path, identity: str) -> None:
     import huggingface_hub as hub
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+    from huggingface_hub.utils import httpx
 
     marker = folder / _MARKER
     try:
@@ -104,6 +104,8 @@ def _download(spec: SourceSpec, hub_id: str, folder: Path, identity: str) -> Non
 
 def _not_available(spec: SourceSpec, folder: Path, error: Exception) -> NotAvailableError:
     cause = str(error).strip().partition("\n")[0] or type(error).__name__
+    if (marker := folder / _MARKER).exists():
+        cause += f" (an earlier download was interrupted; delete {marker} once all files are there)"
     return NotAvailableError(
         f"data.sources.{spec.name}.location={spec.location} is no path on this machine, and as a "
         f"data set of the hub it could not be downloaded: {cause}; place its files in {folder} "

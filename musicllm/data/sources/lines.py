@@ -6,9 +6,9 @@ document is all that is in memory. What cannot be read becomes a `Misfit` with i
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TextIO, cast
@@ -32,14 +32,14 @@ def cut_lines(path: Path, piece: Piece) -> Iterator[Piece]:
 
     Cost: one read of the file, at the speed of the disk.
     """
-    first = start = 0
+    first = 1
     with path.open("rb") as file:
+        start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+        file.seek(start)
         while block := file.read(PART_BYTES):
             block += file.readline()
             stop = start + len(block)
-            yield Piece(
-                piece.name, piece.kind, "", "", start, stop, first + 1, num_bytes=len(block)
-            )
+            yield Piece(piece.name, piece.kind, "", "", start, stop, first, len(block))
             first += block.count(b"\n")
             start = stop
 
@@ -52,9 +52,7 @@ def read_jsonl(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
             if left <= 0:
                 return
             left -= len(line)
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
-        if line.isspace() or not line:
+        if line.isspace():
             continue
         try:
             yield number, orjson.loads(line)
@@ -68,22 +66,23 @@ def read_csv(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
     The first row names the fields. A row's number is that of its first line.
     """
     csv.field_size_limit(MAX_FIELD_CHARS)
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text, delimiter="\t" if piece.kind == "tsv" else ",", strict=True)
-    header: list[str] | None = None
-    while True:
-        number = rows.line_num + 1
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, Misfit("is not valid CSV", f"lines {number} to {rows.line_num}: {error}")
-            continue
-        if header is None:
-            header = row
-        elif row:
-            yield number, _row(header, row)
+    with io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(text, delimiter="\t" if piece.kind == "tsv" else ",", strict=True)
+        header: list[str] | None = None
+        while True:
+            number = rows.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                place = f"lines {number} to {rows.line_num}"
+                yield number, Misfit("is not valid CSV", f"{place}: {error}")
+                continue
+            if header is None:
+                header = row
+            elif row:
+                yield number, _row(header, row)
 
 
 def read_text(file: IO[bytes], _: Piece) -> Iterator[Entry]:
@@ -127,22 +126,25 @@ def _not_json(line: bytes, number: int, error: orjson.JSONDecodeError) -> Misfit
         line.decode()
     except UnicodeDecodeError as wrong:
         return _not_utf8(number, wrong)
-    place = f"line {number}, column {error.pos + 1}"
+    column = min(error.pos, len(line.rstrip())) + 1
+    place = f"line {number}, column {column}"
     return Misfit("is not valid JSON", f"{place}: {error.msg.partition(': ')[0]}")
 
 
 def _row(header: list[str], row: list[str]) -> object:
     if len(row) != len(header):
         return Misfit("has other fields", f"{len(row)} cells, expected {len(header)}")
-    for name, cell in zip(header, row, strict=True):
-        if not cell.isascii() and any("\udc80" <= char <= "\udcff" for char in cell):
-            return Misfit("is not UTF-8", f"cell {name}")
+    try:
+        "".join(row).encode()
+    except UnicodeEncodeError as error:
+        byte = ord(error.object[error.start]) - 0xDC00
+        return Misfit("is not UTF-8", f"byte 0x{byte:x} in its cells")
     return dict(zip(header, row, strict=True))
 
 
 def _text(lines: list[bytes], first: int) -> object:
     try:
-        return {"text": b"".join(lines).removeprefix(codecs.BOM_UTF8).decode()}
+        return {"text": b"".join(lines).decode()}
     except UnicodeDecodeError as error:
         return _not_utf8(first + error.object.count(b"\n", 0, error.start), error)
 

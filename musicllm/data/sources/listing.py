@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -56,9 +57,13 @@ def list_files(location: Path, key: str, choose: Choose = list) -> Listing:
     if not location.exists():
         raise InputError(f"{key}={location} is not there; give a file or a folder")
     listing = Listing(location if location.is_dir() else location.parent)
-    for name in choose(sorted(_visible(location))) if location.is_dir() else [location.name]:
+    names = sorted(_visible(location)) if location.is_dir() else [location.name]
+    chosen = set(choose(names))
+    for name in names:
         path = listing.root / name
-        if path.suffix.lower() == ".zip":
+        if name not in chosen:
+            listing.ignored[path.suffix or "without suffix"] += 1
+        elif path.suffix.lower() == ".zip":
             for member in _members(path):
                 listing.add(name, member.file_size, member.filename)
         else:
@@ -73,10 +78,12 @@ def list_files(location: Path, key: str, choose: Choose = list) -> Listing:
 
 
 def _visible(folder: Path) -> Iterator[str]:
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        if not any(part.startswith(".") for part in name.parts) and path.is_file():
-            yield name.as_posix()
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        prefix = Path(parent).relative_to(folder).as_posix() + "/"
+        for name in files:
+            if not name.startswith("."):
+                yield (prefix + name).removeprefix("./")
 
 
 def _members(path: Path) -> list[zipfile.ZipInfo]:

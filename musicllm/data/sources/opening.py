@@ -8,12 +8,13 @@ import io
 import lzma
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-import ijson  # type: ignore[import-untyped]
+import ijson
 import pyarrow as pa
 
 from musicllm.data.sources.parts import Piece
@@ -28,6 +29,7 @@ _DAMAGE = (
     NotImplementedError,  # zipfile: a compression method that it does not know
     pa.ArrowException,
     ijson.JSONError,
+    UnicodeDecodeError,
 )
 
 
@@ -56,9 +58,11 @@ class Opener:
         self._zip: zipfile.ZipFile | None = None
 
     @contextmanager
-    def open(self, piece: Piece) -> Iterator[IO[bytes]]:
-        """Open a piece from its start, decompressed."""
+    def open(self, piece: Piece) -> Iterator[io.BufferedReader]:
+        """Open a piece from its start, decompressed, behind a byte order mark."""
         with self._raw(piece) as raw, _decompressed(raw, piece.compression) as file:
+            if piece.start == 0 and file.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
+                file.read(len(BOM_UTF8))
             yield file
 
     def __enter__(self) -> Opener:
@@ -84,16 +88,17 @@ class Opener:
         return self._zip.open(piece.member)
 
 
-def _decompressed(file: IO[bytes], compression: str) -> IO[bytes]:
+def _decompressed(file: IO[bytes], compression: str) -> io.BufferedReader:
+    """Wrap a stream; what comes back is buffered, whatever its class, hence can peek."""
     match compression:
         case "gz":
-            return cast("IO[bytes]", gzip.open(file))
+            return cast("io.BufferedReader", gzip.open(file))
         case "bz2":
-            return cast("IO[bytes]", bz2.open(file))
+            return cast("io.BufferedReader", bz2.open(file))
         case "xz":
-            return cast("IO[bytes]", lzma.open(file))
+            return cast("io.BufferedReader", lzma.open(file))
         case "zst":
             stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
             return io.BufferedReader(stream, 1 << 18)
         case _:
-            return file
+            return cast("io.BufferedReader", file)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
-import ijson  # type: ignore[import-untyped]
+import ijson
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ijson.common import ObjectBuilder  # type: ignore[import-untyped]
+from ijson.common import ObjectBuilder
 
 from musicllm.data.sources.lines import read_abc, read_csv, read_jsonl, read_text
 from musicllm.data.sources.misfit import Entry
@@ -91,16 +91,17 @@ def _read_columns(file: IO[bytes], piece: Piece, fields: Collection[str] | None)
     batches = (_parquet if piece.kind == "parquet" else _arrow)(file, piece, fields)
     number = piece.first
     for batch in batches:
-        for row in batch.to_pylist():
-            yield number, row
-            number += 1
+        for start in range(0, batch.num_rows, _BATCH_ROWS):
+            rows = batch.slice(start, _BATCH_ROWS).to_pylist()
+            yield from enumerate(rows, start=number)
+            number += len(rows)
 
 
 def _parquet(
     file: IO[bytes], piece: Piece, fields: Collection[str] | None
 ) -> Iterator[pa.RecordBatch]:
     table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-    names = [name for name in table.schema_arrow.names if fields is None or name in fields]
+    names = _wanted(table.schema_arrow.names, fields)
     stop = table.num_row_groups if piece.stop is None else piece.stop
     row_groups = list(range(piece.start, stop))
     yield from table.iter_batches(_BATCH_ROWS, row_groups, names, use_threads=False)
@@ -116,8 +117,13 @@ def _arrow(file: IO[bytes], _: Piece, fields: Collection[str] | None) -> Iterato
     else:
         reader = pa.ipc.open_file(file)
         batches = map(reader.get_batch, range(reader.num_record_batches))
-    names = [name for name in reader.schema.names if fields is None or name in fields]
+    names = _wanted(reader.schema.names, fields)
     return (batch.select(names) for batch in batches)
+
+
+def _wanted(names: list[str], fields: Collection[str] | None) -> list[str]:
+    """Return the columns to read: all when none is wanted, so that a misfit can name them."""
+    return [name for name in names if fields is not None and name in fields] or names
 
 
 _READERS: dict[str, Callable[[IO[bytes], Piece], Iterator[Entry]]] = {

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from musicllm.data.sources.formats import FORMATS, detect
+from musicllm.data.sources.misfit import Misfit
+
+
+def convert(name: str, raw: dict[str, Any]) -> dict[str, Any]:
+    return FORMATS[name].convert(raw)
+
+
+def said(*contents: str, system: str = "") -> dict[str, Any]:
+    roles = ("user", "assistant")
+    turns = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+    return {"messages": [{"role": "system", "content": system}, *turns] if system else turns}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ("id text src", "text"),
+        ("title content", "text"),
+        ("abc notation, control code", "abc"),
+        ("instruction input output text", "instruction"),
+        ("instruction context response category", "instruction"),
+        ("messages id", "openai"),
+        ("messages id source", "record"),
+        ("id source text", "record"),
+        ("id conversations", "sharegpt"),
+        ("conversation", "xtuner"),
+        ("prompt completion", "prompt_completion"),
+        ("question answer", "prompt_completion"),
+    ],
+)
+def test_a_format_is_told_by_the_fields(fields: str, name: str) -> None:
+    names = fields.split(", ") if "," in fields else fields.split()
+    found = detect(names)
+
+    assert found is not None
+    assert found.name == name
+
+
+def test_unknown_fields_are_of_no_format() -> None:
+    assert detect(["stem", "options"]) is None
+
+
+def test_text_and_tunes() -> None:
+    assert convert("text", {"document": "A fugue.", "src": "x"}) == {"text": "A fugue."}
+    irishman = {"abc notation": "X:1\nK:D\nabc", "control code": "S:2\n"}
+    assert convert("abc", irishman) == {"text": "X:1\nK:D\nabc", "control_code": "S:2\n"}
+
+
+def test_an_input_goes_under_its_instruction() -> None:
+    raw = {"instruction": "Name the key.", "input": "K:D", "output": "D major"}
+    assert convert("instruction", raw) == said("Name the key.\nK:D", "D major")
+    assert convert("instruction", {**raw, "input": None}) == said("Name the key.", "D major")
+
+
+def test_history_and_system_prompt_come_first() -> None:
+    raw = {
+        "instruction": "And now?",
+        "output": "G",
+        "system": "You listen.",
+        "history": [["Which key?", "D"], ["Sure?", "Yes"]],
+    }
+
+    assert convert("instruction", raw) == said(
+        "Which key?", "D", "Sure?", "Yes", "And now?", "G", system="You listen."
+    )
+
+
+@pytest.mark.parametrize(
+    ("instruction", "context", "output", "turns"),
+    [
+        ("Human: Q", "", "Assistant: A", ["Q", "A"]),
+        ("Human: Q ", "with more </s> ", "Assistant: A </s> ", ["Q with more", "A"]),
+        ("Human: Q", "with more </s> ", "Assistant: A </s> ", ["Q\nwith more", "A"]),
+        ("Human: Q </s> Assistant: ", "", "A</s>", ["Q", "A"]),
+        ("Human: Q </s> Assistant:", "", "A", ["Q", "A"]),
+        ("Q", "", "A </s>", ["Q", "A"]),
+        ("", "", "Human: Q </s> Assistant: A </s>", ["Q", "A"]),
+        (
+            "Human: Q </s> Assistant: A </s> Human: R </s> Assistant: ",
+            "",
+            "B </s>",
+            ["Q", "A", "R", "B"],
+        ),
+        (
+            "Human: Q </s> Assistant: A </s>  Human: R </s>",
+            None,
+            "Assistant: B",
+            ["Q", "A", "R", "B"],
+        ),
+        (
+            "Human: Q </s> Assistant: ",
+            "",
+            "A </s> Human: R </s> Assistant: B",
+            ["Q", "A", "R", "B"],
+        ),
+    ],
+)
+def test_chatmusicians_marks_are_taken_out(
+    instruction: str, context: str | None, output: str, turns: list[str]
+) -> None:
+    raw = {"instruction": instruction, "input": context, "output": output}
+
+    assert convert("instruction", raw) == said(*turns)
+
+
+def test_end_marks_inside_a_tune_are_not_ours_to_mend() -> None:
+    tune = "X:1</s>L:1/8</s>K:D</s>abc|"
+    raw = {"instruction": f"Human: Mend {tune}", "input": "", "output": f"Assistant: {tune} </s>"}
+
+    assert convert("instruction", raw) == said(f"Mend {tune}", tune)
+
+
+def test_openai_messages_with_parts() -> None:
+    parts = [{"type": "text", "text": "Which "}, {"type": "text", "text": "key?"}]
+    raw = {
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": parts},
+            {"role": "assistant", "content": "D"},
+        ]
+    }
+
+    assert convert("openai", raw) == said("Which key?", "D", system="Be brief.")
+
+
+def test_sharegpt_and_xtuner() -> None:
+    sharegpt = {
+        "system": "Be brief.",
+        "conversations": [{"from": "human", "value": "Key?"}, {"from": "gpt", "value": "D"}],
+    }
+    exchange = {"system": "Be brief.", "input": "Key?", "output": "D"}
+
+    assert convert("sharegpt", sharegpt) == said("Key?", "D", system="Be brief.")
+    assert convert("xtuner", {"conversation": [exchange]}) == said("Key?", "D", system="Be brief.")
+    assert convert("xtuner", {"conversation": exchange}) == said("Key?", "D", system="Be brief.")
+
+
+def test_xtuners_bare_output_is_a_text() -> None:
+    raw = {"conversation": [{"input": "", "output": "X:1\nK:D\nabc"}]}
+
+    assert convert("xtuner", raw) == {"text": "X:1\nK:D\nabc"}
+
+
+def test_questions_and_our_own_records() -> None:
+    assert convert("prompt_completion", {"question": "Key?", "answer": "D"}) == said("Key?", "D")
+    own = {"id": "a", "source": "b", **said("Key?", "D"), "task": "key", "note": "x"}
+    assert convert("record", own) == {**said("Key?", "D"), "task": "key"}
+    assert convert("record", {"id": "a", "source": "b", "text": "abc"}) == {"text": "abc"}
+
+
+ROLES = "is not a conversation"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "reason", "detail"),
+    [
+        ("text", {"text": " \n"}, "is empty", "text is empty"),
+        ("text", {"text": None}, "is empty", "text is empty"),
+        ("text", {"text": ["a"]}, "is not text", "text is list, not a string"),
+        ("openai", {"messages": "hi"}, ROLES, "a list of turns is expected, found str"),
+        ("openai", {"messages": []}, ROLES, "it has no turns"),
+        ("openai", {"messages": ["hi"]}, ROLES, "turn 1 has no field role"),
+        ("openai", {"messages": [{"role": "tool"}]}, ROLES, "turn 1 has the role 'tool'"),
+        (
+            "openai",
+            {"messages": [{"role": "user", "content": None}]},
+            ROLES,
+            "turn 1 has no text, but NoneType",
+        ),
+        (
+            "openai",
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            ROLES,
+            "turn 1 has a part that is not text",
+        ),
+        ("openai", said("Key?"), ROLES, "it ends with the user"),
+        ("openai", said("Key?", " "), ROLES, "turn 2, the assistant's, is empty"),
+        (
+            "sharegpt",
+            {"conversations": [{"from": "gpt", "value": "Hello"}]},
+            ROLES,
+            "turn 1 is the assistant's, where the user's is expected",
+        ),
+        (
+            "xtuner",
+            {"conversation": [{"input": "a", "output": "b"}, {"system": "s", "output": "c"}]},
+            ROLES,
+            "turn 3 is the system's, where the user's is expected",
+        ),
+        ("xtuner", {"conversation": "a"}, ROLES, "a list of {system, input, output} is expected"),
+        (
+            "xtuner",
+            {"conversation": [{"human": "a"}]},
+            "has other fields",
+            "a turn without output; expected input, output",
+        ),
+        (
+            "instruction",
+            {"instruction": "a", "output": "b", "history": "ab"},
+            ROLES,
+            "history is not a list of [question, answer]",
+        ),
+        (
+            "instruction",
+            {"instruction": "Human: a </s> Assistant: b </s> Assistant: ", "output": "c"},
+            ROLES,
+            "turn 3 is the assistant's, where the user's is expected",
+        ),
+    ],
+)
+def test_what_does_not_fit_says_why(
+    name: str, raw: dict[str, Any], reason: str, detail: str
+) -> None:
+    with pytest.raises(Misfit) as caught:
+        convert(name, raw)
+
+    assert (caught.value.reason, caught.value.detail) == (reason, detail)
