@@ -14,12 +14,26 @@ from musicllm.music.abc.source import parse_metre
 
 _TUNE = re.compile(r"(?:^|(?<=\s))X:\s*\d.*", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_METRE = re.compile(r"M:\s*(C\|?|\d+/\d+)|(?<![\w/:^=])(?<!L:\s)(\d{1,2}/(?:2|4|8|16))(?![\w/])")
+_METRE = re.compile(
+    r"M:\s*(C\|?|\d+/\d+)"
+    r"|(?<![A-Za-z0-9_/:^=,'\]])(?<!L:\s)(\d{1,2}/(?:2|4|8|16))(?![A-Za-z0-9_/])"
+)
+"""A metre as a field, or as a fraction that is no note length."""
 _KEY = re.compile(
     r"K:\s*([A-G][#b]?[A-Za-z]*)"
-    r"|\b([A-G](?:[#b♯♭]|[ -]sharp|[ -]flat)?)[ -]"
-    r"((?i:major|minor|dorian|mixolydian|phrygian|lydian|locrian))\b"
+    r"|(?<![A-Za-z0-9_])([A-G](?:[#b♯♭]|[ -]sharp|[ -]flat)?)[ -]"
+    r"((?i:major|minor|dorian|mixolydian|phrygian|lydian|locrian))(?![A-Za-z])"
+    r"|([升降]?)\s?([A-G][#b♯♭]?)\s?(大调|小调|多利亚|混合利底亚|弗里吉亚|利底亚|洛克里亚)"
 )
+_CHINESE_MODES = {
+    "大调": "major",
+    "小调": "minor",
+    "多利亚": "dorian",
+    "混合利底亚": "mixolydian",
+    "弗里吉亚": "phrygian",
+    "利底亚": "lydian",
+    "洛克里亚": "locrian",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ def find_tune(text: str) -> str:
 def asked(prompt: str) -> Asked:
     """Return the metre and key that a prompt states, as ABC fields or in words (`D minor`, `6/8`).
 
-    The first of each counts. What cannot be read as a metre or key counts as not stated.
+    Words in English and in Chinese (`降B 大调`, `6/8 拍`) are understood. The first of each counts. What cannot be read as a metre or key counts as not stated.
     """
     metre, key = _METRE.search(prompt), _KEY.search(prompt)
     return Asked(_metre(metre[1] or metre[2]) if metre else None, _key(key) if key else None)
@@ -53,8 +67,12 @@ def _metre(text: str) -> str | None:
 
 
 def _key(found: re.Match[str]) -> abc.Key | None:
-    tonic = re.sub("[ -]sharp|♯", "#", re.sub("[ -]flat|♭", "b", found[2] or ""))
+    field, tonic, mode, accidental, chinese_tonic, chinese_mode = found.groups()
+    if chinese_mode:
+        sign = {"升": "#", "降": "b", "": ""}[accidental]
+        tonic, mode = chinese_tonic + sign, _CHINESE_MODES[chinese_mode]
+    tonic = re.sub("[ -]sharp|♯", "#", re.sub("[ -]flat|♭", "b", tonic or ""))
     try:
-        return abc.parse_key(found[1] or f"{tonic} {found[3].lower()}")
+        return abc.parse_key(field or f"{tonic} {mode.lower()}")
     except InputError:
         return None

@@ -2,20 +2,50 @@ from __future__ import annotations
 
 import pytest
 
-from musicllm.data.instructions import phrasings
+from musicllm.data.instructions import TASKS, wordings
 from musicllm.evals.requests import Asked, asked, find_tune
 from musicllm.music.abc import parse_key
 
 TUNE = "X:1\nL:1/8\nM:6/8\nK:D\nABc def|"
+HEADER = "X:1\nL:1/16\nM:9/8\nK:Em"
+LANGUAGES = ("en", "zh")
 
 
-@pytest.mark.parametrize("wording", phrasings()["metadata_to_tune"])
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
-    ("key", "abc_key"), [("D major", "D"), ("F# minor", "F#m"), ("A dorian", "Ador")]
+    ("key", "abc_key"),
+    [("D major", "D"), ("F# minor", "F#m"), ("A dorian", "Ador"), ("Bb mixolydian", "Bbmix")],
 )
-def test_metre_and_key_in_words(wording: str, key: str, abc_key: str) -> None:
-    prompt = wording.format(rhythm="reel", key=key, metre="6/8")
-    assert asked(prompt) == Asked("6/8", parse_key(abc_key))
+def test_metre_and_key_in_words(language: str, key: str, abc_key: str) -> None:
+    known = wordings(language)
+    values = {"rhythm": "reel", "key": key, "metre": "6/8"}
+    for wording in known.of("metadata_to_tune", "requests"):
+        prompt = known.fill(wording, values)
+        assert asked(prompt) == Asked("6/8", parse_key(abc_key)), prompt
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "metadata_to_tune"])
+def test_wordings_state_what_their_header_or_tune_states(language: str, task: str) -> None:
+    known = wordings(language)
+    values = {
+        "opening": TUNE,
+        "tune": TUNE,
+        "question": known.of("name_key", "follow_ups")[0].parts[0][0],
+        "header": HEADER,
+        "chords": "Am D7 G/B F#m",
+        "motif": "A,3/2B,/2 c'3/2 | [CE]3/2 d2",
+        "form": "AABB",
+        "terms": "'Binary', 'Sectional: Verse/Chorus'",
+    }
+    for wording in known.of(task, "requests"):
+        prompt = known.fill(wording, values)
+        wanted = Asked(None, None)
+        if wording.places & {"opening", "tune"}:
+            wanted = Asked("6/8", parse_key("D"))
+        elif "header" in wording.places:
+            wanted = Asked("9/8", parse_key("Em"))
+        assert asked(prompt) == wanted, prompt
 
 
 def test_metre_and_key_as_fields() -> None:
@@ -27,10 +57,12 @@ def test_metre_and_key_as_fields() -> None:
     "prompt",
     [
         "Write a tune around this motif: A3/2B/2 c/4 | z3/2 d2",
+        "Write a tune around this motif: A,3/2B, c'3/2 | [CE]3/2",
         "Write a melody over these chords: Am D7 G",
         "Write a tune in the form AABB.",
         "Please, a tune with L:1/8, or L: 1/8.",
         "M:77/8 and K:Zz",
+        "请写一首曲式为 AABB 的曲子。",
     ],
 )
 def test_nothing_stated(prompt: str) -> None:
@@ -41,6 +73,19 @@ def test_flats_and_sharps_in_words() -> None:
     assert asked("a waltz in B flat major").key == parse_key("Bb")
     assert asked("a waltz in C♯ minor").key == parse_key("C#m")
     assert asked("a waltz in Fb dorian").key is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "metre", "key"),
+    [
+        ("写一首降B大调的曲子,拍号3/4。", "3/4", "Bb"),
+        ("升 F 小调，6/8 拍", "6/8", "F#m"),
+        ("用G混合利底亚写，9/8拍", "9/8", "Gmix"),
+        ("请用D major写，拍号为4/4", "4/4", "D"),
+    ],
+)
+def test_metre_and_key_in_chinese(prompt: str, metre: str, key: str) -> None:
+    assert asked(prompt) == Asked(metre, parse_key(key))
 
 
 def test_tune_is_found_up_to_the_blank_line() -> None:

@@ -7,12 +7,9 @@ import pytest
 
 from musicllm.music.abc import Score, parse
 from musicllm.music.analysis import (
-    chords,
     estimate_key,
-    form,
     key_fit,
     melodic_fingerprint,
-    motif,
     pitch_class_durations,
     similarity,
 )
@@ -86,40 +83,3 @@ def test_similarity() -> None:
     assert similarity(frozenset({1, 2, 3, 4}), frozenset({3, 4})) == 1.0
     assert similarity(frozenset({1, 2, 3, 4}), frozenset({4, 5})) == 0.5
     assert similarity(frozenset({1}), frozenset()) == 0.0
-
-
-def test_chords() -> None:
-    assert chords(read('"C"C4 "G7"G4 | "^loud"z2 "C"C6 |')) == ("C", "G7", "C")
-    assert chords(read("C8 |")) == ()
-
-
-@pytest.mark.parametrize(
-    ("body", "wanted"),
-    [
-        ("C8 | DEFG A4 | B8 | DEFG A4 | c8 |", "DEFG A4"),
-        ("CDEF G4 | A8 | B8 | CDEF G4 | A8 | c8 |", "CDEF G4 | A8"),
-        ("C8 | D8 | E8 |", "C8 | D8"),
-        ("z8 | z8 | C8 | D8 |", "C8 | D8"),
-        ("G2 | C8 | D8 | E6 |", "C8 | D8"),
-        ("(C2{d}E2) G4 | C2E2 G4 |", "C2E2 G4"),
-    ],
-)
-def test_motif(body: str, wanted: str) -> None:
-    assert motif(read(body)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("body", "wanted"),
-    [
-        ("|: C8 | D8 :| |: E8 | F8 :|", "AABB"),
-        ("C8 | D8 || E8 | F8 || C8 | D8 |]", "ABA"),
-        ("C8 | D8 || C8 | E8 |]", "AA"),
-        ("|: C8 |1 D8 :|2 E8 || F8 | G8 |]", "AAB"),
-        ("G2 |: C8 | D6 :| G2 | E8 | F6 |]", "AAB"),
-        ("C8 | D8 |" * 8, "AA"),
-        ("C8 |" * 8 + "D8 |" * 8, "AB"),
-        ("C2 | D2 |", "A"),
-    ],
-)
-def test_form(body: str, wanted: str) -> None:
-    assert form(read(body)) == wanted

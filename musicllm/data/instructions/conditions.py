@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from musicllm.data.instructions.subject import Subject, key_in_words
 from musicllm.music.abc import check, standard_key
 from musicllm.music.abc.keys import MODES
-from musicllm.music.analysis import count_bars, count_motif, form, key_fit, terms
+from musicllm.music.abc.tokens import chord_symbol
+from musicllm.music.analysis import chords, count_bars, count_motif, form, key_fit, terms
 
 OPENING_BARS = (2, 4)
 """Fewest and most bars of an opening."""
@@ -24,7 +25,8 @@ MIN_SHARE_FITTING = 0.8
 """Least share of bars as long as the metre says, for a tune to be said to be in a metre."""
 
 _VOICE = re.compile(r"^\[V:([^\]]*)\]|^V:\s*(\S+)", re.MULTILINE)
-_QUOTED = re.compile(r'"([^"]*)"')
+_TYPE = re.compile(r"^R:\s*(.*?)\s*$", re.MULTILINE)
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def _metre_holds(value: str, tune: Subject) -> bool:
 
 
 def _chords(tune: Subject, _draw: random.Random) -> str | None:
-    return " ".join(_QUOTED.findall(tune.harmonised or ""))
+    return " ".join(chords(tune.read_again(tune.harmonised).score)) if tune.harmonised else None
+
+
+def _chords_hold(value: str, tune: Subject) -> bool:
+    """Say whether these are the chord symbols of the text, from left to right."""
+    return value.split(" ") == [*filter(None, map(chord_symbol, _QUOTED.findall(tune.text)))]
 
 
 def _form(tune: Subject, _draw: random.Random) -> str | None:
@@ -96,7 +103,7 @@ CONDITIONS: Mapping[str, Condition] = {
     ),
     "style": Condition(
         lambda tune, _: tune.score.header.get("R"),
-        lambda value, tune: f"R:{value}\n" in tune.text,
+        lambda value, tune: value in _TYPE.findall(tune.text),
     ),
     "key": Condition(lambda tune, _: key_in_words(tune.score.key), _key_holds),
     "metre": Condition(lambda tune, _: tune.score.metre_text, _metre_holds),
@@ -105,9 +112,7 @@ CONDITIONS: Mapping[str, Condition] = {
         lambda value, tune: tune.text.startswith(f"{value}\n"),
     ),
     "opening": Condition(_opening, lambda value, tune: tune.text.startswith(value)),
-    "chords": Condition(
-        _chords, lambda value, tune: value.split(" ") == _QUOTED.findall(tune.text)
-    ),
+    "chords": Condition(_chords, _chords_hold),
     "motif": Condition(_motif, lambda value, tune: count_motif(tune.score, value) > 1),
     "form": Condition(_form, lambda value, tune: value == form(tune.score)),
     "terms": Condition(

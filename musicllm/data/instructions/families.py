@@ -8,7 +8,7 @@ questions about a given tune. Several turns (`dialogue`) are put together in `di
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from musicllm.data.instructions.subject import Subject, without_type
@@ -64,9 +64,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "harmonize": Family(answer="harmonised", shows=lambda tune: tune.melody),
     "extract_motif": _question("motif"),
-    "name_form": Family(
-        any_of=frozenset({"form", "terms"}), answer="words", shows=lambda tune: tune.text
-    ),
+    "name_form": replace(_question("form"), may=frozenset({"terms"})),
     "identify_style": Family(
         frozenset({"style"}), answer="words", shows=lambda tune: without_type(tune.text)
     ),

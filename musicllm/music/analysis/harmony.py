@@ -36,8 +36,9 @@ MOVES |= {"DT": 0.08, "DS": -0.1}
 STAY = 0.03
 CHANGE_INSIDE_BAR = -0.25
 """For keeping the chord over a bar line, and for changing it inside the bar."""
-CLOSE, CLOSE_HALF, CLOSE_TUNE, PREPARE = 0.25, 0.12, 0.5, 0.1
-"""For tonic or dominant at a phrase's end, tonic at the tune's end, dominant before an end."""
+OPEN, CLOSE, CLOSE_HALF, CLOSE_TUNE, PREPARE = 0.2, 0.25, 0.12, 0.5, 0.1
+"""For the tonic at the tune's start and at a phrase's end, the dominant there, the tonic at the
+tune's end, a dominant before an end."""
 STRENGTHS = (1.0, 0.8, 0.65, 0.4)
 """Weight of a note that starts with the bar, with its second half, with a beat, or elsewhere."""
 
@@ -66,7 +67,7 @@ class _Chords:
         moves: from one to another, over a bar line, [C, C].
         inside: likewise, inside a bar.
         close: at a phrase's end, [C].
-        close_tune: at the tune's end, [C].
+        is_tonic: 1 for the tonic, [C].
         prepare: before a phrase's end, [C].
     """
 
@@ -76,7 +77,7 @@ class _Chords:
     moves: Floats
     inside: Floats
     close: Floats
-    close_tune: Floats
+    is_tonic: Floats
     prepare: Floats
 
 
@@ -177,7 +178,8 @@ def _best_path(slots: list[_Slot], chords: _Chords) -> list[int]:
             liking[i] += chords.close
             if i:
                 liking[i - 1] += chords.prepare
-    liking[-1] += chords.close_tune
+    liking[0] += OPEN * chords.is_tonic
+    liking[-1] += CLOSE_TUNE * chords.is_tonic
     best = liking[0]
     choices = []
     for i in range(1, len(slots)):
@@ -213,7 +215,7 @@ def _chords_of(key: Key) -> _Chords:
         moves,
         inside,
         CLOSE * is_tonic + CLOSE_HALF * is_fifth,
-        CLOSE_TUNE * is_tonic,
+        is_tonic,
         PREPARE * is_dominant,
     )
 
