@@ -53,7 +53,8 @@ def find_tune(text: str) -> str:
 def asked(prompt: str) -> Asked:
     """Return the metre and key that a prompt states, as ABC fields or in words (`D minor`, `6/8`).
 
-    Words in English and in Chinese (`降B 大调`, `6/8 拍`) are understood. The first of each counts. What cannot be read as a metre or key counts as not stated.
+    Words in English and in Chinese (`降B 大调`, `6/8 拍`) are understood. The first of each counts.
+    What cannot be read as a metre or key counts as not stated.
     """
     metre, key = _METRE.search(prompt), _KEY.search(prompt)
     return Asked(_metre(metre[1] or metre[2]) if metre else None, _key(key) if key else None)

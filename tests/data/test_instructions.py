@@ -1,110 +1,205 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
-from musicllm.data.instructions import TASKS, key_in_words, make_instructions, phrasings
+from musicllm.data.instructions import FAMILIES, TASKS, key_in_words, make_instructions
 from musicllm.data.records import Drop, Record
+from musicllm.data.settings import InstructionSettings
+from musicllm.errors import ConfigError
 from musicllm.music.abc import canonical, parse, parse_key
-from musicllm.music.analysis.form import chords, form, motif
-from tests.helpers import make_tune
+from musicllm.music.analysis import chord_cover, chords, form, motif, without_chords
 
 TUNE = canonical(
     "X:1\nR:reel\nL:1/8\nM:4/4\nK:Ador\n"
     '|: "Am"A2 eA cAeA | "G"GABG DGBG | "Am"A2 eA cAeA | "Em"dBGB A4 :|\n'
     '|: "Am"eaag e2 ed | "G"gedB G2 Bd | "Am"eaag e2 ed | "Em"BAGB A4 :|\n'
 )
+PLAIN = without_chords(TUNE)
 RECORD: Record = {"id": "b/1", "source": "b", "text": TUNE}
+BARE: Record = {**RECORD, "text": PLAIN}
+QUESTIONS = [task for task, family in FAMILIES.items() if family.answer == "words"]
+TO_TUNE = [task for task, family in FAMILIES.items() if family.answer == "tune"]
 
 
-def made(
-    tasks: list[str], num_samples: int = 1, record: Record = RECORD, seed: int = 0
-) -> list[Record]:
-    result = make_instructions(record, tasks, num_samples, seed)
+def made(*tasks: str, record: Record = RECORD, seed: int = 0, **more: Any) -> list[Record]:
+    result = make_instructions(record, InstructionSettings(tasks, **more), seed)
     assert isinstance(result, list)
     return result
 
 
+def contents(record: Record) -> list[str]:
+    return [message["content"] for message in record["messages"]]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("task", TASKS)
-def test_the_request_names_the_conditions_and_the_answer_is_the_tune(task: str) -> None:
-    (record,) = made([task])
-    request, answer = record["messages"]
+def test_every_family_makes_a_conversation(task: str, language: str) -> None:
+    turns = 3 if task == "dialogue" else 1
+
+    (record,) = made(task, languages=(language,), max_turns=turns)
 
     assert (record["id"], record["source"], record["task"]) == ("b/1#0", "b", task)
-    assert (request["role"], answer["role"]) == ("user", "assistant")
-    assert answer["content"] == TUNE.strip()
-    assert canonical(answer["content"]) == TUNE
-    assert all(value in request["content"] for value in record["conditions"].values())
-    assert "{" not in request["content"]
+    assert record["language"] == language
+    roles = [message["role"] for message in record["messages"]]
+    assert roles == ["user", "assistant"] * (len(roles) // 2)
+    assert all(text.strip() == text and text and "{" not in text for text in contents(record))
 
 
-def test_metadata_is_that_of_the_tune() -> None:
-    (record,) = made(["metadata_to_tune"])
+@pytest.mark.parametrize("task", TO_TUNE)
+def test_the_request_names_the_conditions_and_the_answer_is_the_tune(task: str) -> None:
+    for seed in range(10):
+        (record,) = made(task, record=BARE, seed=seed)
+        request, answer = contents(record)
+        assert answer == PLAIN.strip()
+        assert all(value in request for value in record["conditions"].values())
 
-    assert record["conditions"] == {"rhythm": "reel", "key": "A dorian", "metre": "4/4"}
+
+@pytest.mark.parametrize("task", QUESTIONS)
+def test_a_question_gives_the_tune_and_the_answer_names_what_it_asks_for(task: str) -> None:
+    for seed in range(10):
+        (record,) = made(task, record=BARE, seed=seed)
+        request, answer = contents(record)
+        given = PLAIN.replace("R:reel\n", "") if task == "identify_style" else PLAIN
+        assert given.strip() in request
+        assert record["conditions"]
+        assert all(value in answer for value in record["conditions"].values())
+
+
+def test_answers_are_right() -> None:
+    asked = [*QUESTIONS, "metadata_to_tune", "form_to_tune", "terms_to_tune", "motif_to_tune"]
+
+    found = {
+        name: value
+        for task in asked
+        for seed in range(9)
+        for name, value in made(task, seed=seed)[0]["conditions"].items()
+    }
+
+    assert found == {
+        "bars": "8",
+        "voices": "1",
+        "key": "A dorian",
+        "metre": "4/4",
+        "rhythm": "reel",
+        "style": "reel",
+        "form": "AABB",
+        "terms": "'Binary'",
+        "motif": motif(parse(TUNE)),
+        "header": "X:1\nR:reel\nL:1/8\nM:4/4\nK:Ador",
+    }
+    assert form(parse(TUNE)) == "AABB"
+
+
+def test_the_type_of_a_tune_is_not_given_away() -> None:
+    for seed in range(10):
+        (record,) = made("identify_style", seed=seed)
+        assert "R:" not in contents(record)[0].replace("R: field", "")
 
 
 def test_a_continuation_starts_with_the_opening() -> None:
     for seed in range(5):
-        (record,) = made(["continuation"], seed=seed)
+        (record,) = made("continuation", record=BARE, seed=seed)
         opening = record["conditions"]["opening"]
-        assert record["messages"][1]["content"].startswith(opening)
+        assert contents(record)[1].startswith(opening)
         assert 2 <= opening.split("K:Ador\n")[1].count(" |") <= 4
 
 
-def test_chords_motif_and_form_are_those_of_the_answer() -> None:
-    conditions = {
-        name: value
-        for task in ("chords_to_tune", "motif_to_tune", "form_to_tune")
-        for record in made([task])
-        for name, value in record["conditions"].items()
-    }
-    score = parse(TUNE)
+def test_own_chords_come_before_computed_ones() -> None:
+    (record,) = made("chords_to_tune")
+    assert record["conditions"]["chords"] == "Am G Am Em Am G Am Em"
+    assert contents(record)[1] == TUNE.strip()
 
-    assert conditions["chords"] == " ".join(chords(score)) == "Am G Am Em Am G Am Em"
-    assert conditions["motif"] == motif(score)
-    assert conditions["form"] == form(score) == "AABB"
+    (record,) = made("harmonize")
+    assert PLAIN.strip() in contents(record)[0]
+    assert contents(record)[1] == TUNE.strip()
+
+
+def test_computed_chords_leave_the_melody_as_it_is_and_fit_it() -> None:
+    (given,) = made("chords_to_tune", record=BARE)
+    (asked,) = made("harmonize", record=BARE)
+
+    answer = contents(asked)[1]
+
+    assert contents(given)[1] == answer
+    assert given["conditions"]["chords"].split(" ") == list(chords(parse(answer)))
+    assert without_chords(answer) == PLAIN.strip()
+    assert chord_cover(parse(answer)) >= 0.6
+
+
+def test_a_tune_that_chords_of_its_key_do_not_fit_is_not_harmonised() -> None:
+    text = "X:1\nL:1/8\nM:4/4\nK:C\n" + "^C^D^F^G ^A^C^D^F | " * 8 + "|]"
+    drop = make_instructions({**RECORD, "text": text}, InstructionSettings(("harmonize",)), 0)
+    assert isinstance(drop, Drop)
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        ("name_key", "K:C\n" + "^C^D^F^G ^A^C^D^F | " * 8),
+        ("name_key", "K:D =c\n" + "DEFG ABcd | " * 8),
+        ("name_key", "K:C\nCDEF GABc | [K:G] " + "GABc dedB | " * 7),
+        ("metadata_to_tune", "K:none\n" + "CDEF GABc | " * 8),
+        ("name_metre", "K:C\n" + "CDE FGA | " * 8),
+        ("name_metre", "K:C\nCDEF GABc | [M:3/4] " + "CDE FGA | " * 7),
+        ("count_bars", "K:C\n" + "CDEF GABc d | " * 8),
+        ("extract_motif", "K:C\nC8 | D8 | E8 | F8 |"),
+        ("identify_style", "K:C\n" + "CDEF GABc | " * 8),
+        ("terms_to_tune", "K:C\nC8 || D8 || E8 || C8 |]"),
+    ],
+)
+def test_what_is_not_true_of_the_tune_is_not_said(task: str, text: str) -> None:
+    record = {**RECORD, "text": f"X:1\nL:1/8\nM:4/4\n{text}"}
+    drop = make_instructions(record, InstructionSettings((task,)), 0)
+    assert isinstance(drop, Drop)
+    assert (drop.source, drop.place, drop.reason) == ("b", "b/1", "fits no task")
+    assert (drop.detail, drop.is_fault) == (f"the tune offers nothing for {task}", False)
 
 
 def test_a_family_without_conditions_is_left_out() -> None:
-    plain = {**RECORD, "text": make_tune(1)}
-
-    tasks = {
-        made(["chords_to_tune", "motif_to_tune"], record=plain, seed=i)[0]["task"] for i in range(8)
-    }
-
-    assert tasks == {"motif_to_tune"}
+    plain = {**RECORD, "text": "X:1\nL:1/8\nM:4/4\nK:C\nC8 | D8 | E8 | F8 |]"}
+    assert {
+        made("motif_to_tune", "form_to_tune", "count_voices", record=plain, seed=i)[0]["task"]
+        for i in range(8)
+    } == {"count_voices"}
 
 
-def test_a_tune_that_fits_no_family_is_a_drop() -> None:
-    drop = make_instructions({**RECORD, "text": make_tune(1)}, ["chords_to_tune"], 1, 0)
-
+def test_text_that_is_no_tune_is_a_drop() -> None:
+    drop = make_instructions({**RECORD, "text": "Bach"}, InstructionSettings(TASKS[:1]), 0)
     assert isinstance(drop, Drop)
-    assert (drop.reason, drop.detail) == (
-        "fits no task",
-        "the tune offers nothing for chords_to_tune",
-    )
+    assert (drop.reason, drop.is_fault) == ("is no tune to ask about", True)
+    assert drop.detail.startswith("line 1: ")
 
 
-def test_several_samples_take_different_families() -> None:
-    tasks = ["metadata_to_tune", "continuation", "motif_to_tune"]
+def test_several_samples_take_different_families_and_languages() -> None:
+    tasks = ("metadata_to_tune", "continuation", "motif_to_tune")
 
-    records = made(tasks, num_samples=4)
+    records = made(*tasks, samples_per_tune=5, languages=("en", "zh"), record=BARE)
 
     assert sorted(record["task"] for record in records[:3]) == sorted(tasks)
-    assert [record["id"] for record in records] == ["b/1#0", "b/1#1", "b/1#2", "b/1#3"]
+    assert [record["id"] for record in records] == [f"b/1#{i}" for i in range(5)]
+    spoken = [record["language"] for record in records]
+    assert spoken in (["en", "zh", "en", "zh", "en"], ["zh", "en", "zh", "en", "zh"])
 
 
 def test_the_seed_and_the_tune_decide() -> None:
-    tasks = list(TASKS)
-
-    assert made(tasks, seed=5) == made(tasks, seed=5)
-    requests = {made(tasks, seed=i)[0]["messages"][0]["content"] for i in range(30)}
-    assert len(requests) > 15
+    more = {"max_turns": 4, "languages": ("en", "zh")}
+    assert made(*TASKS, seed=5, **more) == made(*TASKS, seed=5, **more)
+    assert len({contents(made(*TASKS, seed=i, **more)[0])[0] for i in range(30)}) > 15
 
 
-def test_there_are_six_wordings_of_each_family_and_all_are_different() -> None:
-    assert set(phrasings()) == set(TASKS)
-    assert all(len(set(wordings)) == len(wordings) >= 6 for wordings in phrasings().values())
+def test_values_are_said_in_the_language() -> None:
+    text = PLAIN.replace("K:Ador", "K:F#m")
+    record = {**RECORD, "text": canonical(text)}
+    for seed in range(5):
+        (chinese,) = made("metadata_to_tune", record=record, languages=("zh",), seed=seed)
+        assert re.search("升F 小调", contents(chinese)[0])
+        assert re.search("里尔舞曲", contents(chinese)[0])
+        assert chinese["conditions"]["key"] == "F# minor"
+        (chinese,) = made("terms_to_tune", record=record, languages=("zh",), seed=seed)
+        assert re.search("'二段式'", contents(chinese)[0])
 
 
 @pytest.mark.parametrize(
@@ -118,3 +213,36 @@ def test_there_are_six_wordings_of_each_family_and_all_are_different() -> None:
 )
 def test_keys_are_said_in_words(key: str, words: str) -> None:
     assert key_in_words(parse_key(key)) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            InstructionSettings(("form_too_tune",)),
+            "data.instructions.tasks=form_too_tune is no instruction family; "
+            "did you mean form_to_tune? There are metadata_to_tune, ",
+        ),
+        (InstructionSettings(()), "data.instructions.tasks=[] names no instruction family"),
+        (
+            InstructionSettings(("name_key",), samples_per_tune=0),
+            "data.instructions.samples_per_tune=0 is below 1",
+        ),
+        (
+            InstructionSettings(("dialogue",)),
+            "data.instructions.max_turns=1 must be above 1 when, and only when, "
+            "data.instructions.tasks has dialogue",
+        ),
+        (
+            InstructionSettings(("name_key",), max_turns=2),
+            "data.instructions.max_turns=2 must be above 1 when, and only when",
+        ),
+        (
+            InstructionSettings(("name_key",), languages=()),
+            "data.instructions.languages=[] names no language; there are en, zh",
+        ),
+    ],
+)
+def test_problems_of_the_settings(settings: InstructionSettings, text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        make_instructions(RECORD, settings, 0)

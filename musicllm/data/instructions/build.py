@@ -77,13 +77,16 @@ def find_problems(settings: InstructionSettings) -> list[Problem]:
         problems.append(Problem(f"{_KEY}.tasks", "[]", rule))
     counts = {name: getattr(settings, name) for name in ("samples_per_tune", "max_turns")}
     problems += [
-        Problem(f"{_KEY}.{name}", value, "is below 1") for name, value in counts.items() if value < 1
+        Problem(f"{_KEY}.{name}", value, "is below 1")
+        for name, value in counts.items()
+        if value < 1
     ]
     if (DIALOGUE in settings.tasks) != (settings.max_turns > 1):
         rule = f"must be above 1 when, and only when, {_KEY}.tasks has {DIALOGUE}"
         problems.append(Problem(f"{_KEY}.max_turns", settings.max_turns, rule))
+    known = languages(settings.phrasings)
     if not settings.languages:
-        rule = f"names no language; there are {', '.join(languages(settings.phrasings))}"
+        rule = f"names no language; there are {', '.join(known)}"
         problems.append(Problem(f"{_KEY}.languages", "[]", rule))
     for language in settings.languages:
         problems += _uncovered(language, settings)

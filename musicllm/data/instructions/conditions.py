@@ -48,8 +48,11 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def _opening(tune: Subject, draw: random.Random) -> str | None:
-    num_bars = draw.randint(*OPENING_BARS)
-    return tune.opening(num_bars) if len(tune.score.bars) >= 2 * num_bars else None
+    """Return the first bars, fewer than drawn where a section ends."""
+    fewest, most = OPENING_BARS
+    lengths = range(draw.randint(fewest, most), fewest - 1, -1)
+    openings = (tune.opening(n) for n in lengths if len(tune.score.bars) >= 2 * n)
+    return next(filter(None, openings), None)
 
 
 def _key_holds(value: str, tune: Subject) -> bool:
