@@ -90,14 +90,11 @@ class Encoder:
         self._is_reference = rows is not None and rows.compat == "reference"
         if rows is not None and self._is_reference:
             reference.check(rows.max_length)
-        self._core = lexicon.core
-        self._core.no_truncation()
-        self._core.no_padding()
         begin = lexicon.id_of("bos_token")
         self._begin = [] if begin is None else [begin]
         self._eos_id, self._eos = end, lexicon.named_tokens["eos_token"]
-        self._special = lexicon.special_tokens
-        self._forbidden = (*self._special, START, STOP)
+        special = () if self._is_reference else lexicon.special_tokens
+        self._forbidden = (*special, START, STOP)
 
     @classmethod
     def load(cls, folder: Path, rows: RowSettings) -> Encoder:
@@ -122,7 +119,7 @@ class Encoder:
                 text or doubles it, or supervises no answer or no end of one.
         """
         parts = self._template.parts(_PROBE * 2)
-        ids = list(chain.from_iterable(self._ids([text for text, _ in parts])))
+        ids = self._joined(parts)
         begin = [] if self._is_reference else self._begin
         if begin and (ids[:1] != begin or ids[1:2] == begin):
             count = "two" if ids[:1] == begin else "no"
@@ -170,17 +167,26 @@ class Encoder:
         Raises:
             InputError: the tokenizer has no chat template, or the template refuses the messages.
         """
-        parts = self._parts(messages, ends_in_prompt=True)
-        return list(chain.from_iterable(self._ids([text for text, _ in parts])))
+        return self._joined(self._parts(messages, ends_in_prompt=True))
+
+    def text(self, content: str, *, is_whole: bool = True) -> list[int]:
+        """Return the tokens of a text as a training sample has them.
+
+        Args:
+            content: the text.
+            is_whole: whether it ends; otherwise it is the beginning of one.
+        """
+        end = [self._eos_id] if is_whole else []
+        return [*self._begin, *next(self._lexicon.encode([content])), *end]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without the special ones."""
-        return self._core.decode(list(ids), skip_special_tokens=True)
+        return self._lexicon.core.decode(list(ids), skip_special_tokens=True)
 
     def _made(self, records: Sequence[Record], rows: RowSettings) -> Iterator[TokenDocument | Drop]:
         plans = [self._plan(record) for record in records]
         texts = [text for plan in plans if not isinstance(plan, Drop) for text, _ in plan]
-        ids = self._ids(texts)
+        ids = self._lexicon.encode(texts)
         for record, plan in zip(records, plans, strict=True):
             if isinstance(plan, Drop):
                 yield plan
@@ -192,8 +198,11 @@ class Encoder:
         """Return the texts to encode for a record, or why it cannot be encoded."""
         if "text" in record:
             return [(record["text"], True)]
+        if self._is_reference and "published" in record:
+            source, target = record["published"]
+            return [(source, False), (target, True)]
         for message in record["messages"]:
-            for token in (START, STOP) if self._is_reference else self._forbidden:
+            for token in self._forbidden:
                 if token in message["content"]:
                     return _drop(record, "spells out a special token", token)
         try:
@@ -205,7 +214,7 @@ class Encoder:
         parts = self._template.parts(messages, ends_in_prompt=ends_in_prompt)
         if self._is_reference:
             return reference.parts(parts, messages)
-        return list(self._continued(parts)) if self._adds_blank else parts
+        return list(self._continued(parts)) if self._lexicon.adds_blank else parts
 
     def _continued(self, parts: Sequence[Part]) -> Iterator[Part]:
         """Take from answers the blank that the tokenizer gives back, as it begins every text.
@@ -214,37 +223,28 @@ class Encoder:
         """
         before = ""
         for text, is_answer in parts:
-            goes_on = before and not before.endswith(self._special)
+            goes_on = before and not before.endswith(self._lexicon.special_tokens)
             yield (text[1:] if is_answer and goes_on and text[0] == " " else text), is_answer
             before = text
-
-    @cached_property
-    def _adds_blank(self) -> bool:
-        """Whether the tokenizer puts a blank before every text, as SentencePiece does."""
-        normalizer, splitter = self._core.normalizer, self._core.pre_tokenizer
-        text = normalizer.normalize_str("a") if normalizer else "a"
-        pieces = splitter.pre_tokenize_str(text) if splitter else [(text, (0, 1))]
-        return len(pieces[0][0]) > 1
 
     def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
         is_text = "text" in record
         if self._is_reference and not is_text:
-            is_ended = record["messages"][-1]["content"].strip().endswith(self._eos)
+            is_ended = reference.target(record).strip().endswith(self._eos)
             return reference.cut(stretches, None if is_ended else self._eos_id)
         if is_text and not self._is_reference:
             return TokenDocument([([*self._begin, *stretches[0][0], self._eos_id], True)])
         return TokenDocument(stretches)
 
+    def _joined(self, parts: Sequence[Part]) -> list[int]:
+        return list(chain.from_iterable(self._lexicon.encode([text for text, _ in parts])))
+
     def _end_of_answer(self) -> int | None:
         """Return the special token that ends an answer, or None when none does."""
         answers = [text for text, is_answer in self._template.parts(_PROBE) if is_answer]
-        special = {self._core.token_to_id(token) for token in self._special}
-        found = [token for token in chain.from_iterable(self._ids(answers)) if token in special]
-        return found[-1] if found else None
-
-    def _ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        encodings = self._core.encode_batch_fast(texts, add_special_tokens=False)
-        return (encoding.ids for encoding in encodings)
+        ids = chain.from_iterable(self._lexicon.encode(answers))
+        special = [token for token in ids if token in self._lexicon.special_ids]
+        return special[-1] if special else None
 
     @cached_property
     def _template(self) -> ChatTemplate:
@@ -255,7 +255,7 @@ class Encoder:
                 "continues texts but does not chat; choose one with template=..."
             )
         source = without_bos(source) if self._is_reference else source
-        return ChatTemplate(source, self._lexicon.named_tokens, self._special)
+        return ChatTemplate(source, self._lexicon.named_tokens, self._lexicon.special_tokens)
 
 
 def _misfit(record: Record, document: TokenDocument, rows: RowSettings) -> Drop | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,17 +71,40 @@ class Lexicon:
         named = {name: str(token) for name, token in tokens if name.endswith("_token")}
         return cls(tokenizer.name_or_path, tokenizer.backend_tokenizer, named, template)
 
-    @property
+    def __post_init__(self) -> None:
+        """Switch off what other uses of the core, or its file, may have set."""
+        self.core.no_truncation()
+        self.core.no_padding()
+
+    @cached_property
     def special_tokens(self) -> tuple[str, ...]:
         """Every token that a text must not spell out; sorted."""
         added = self.core.get_added_tokens_decoder().values()
         marked = {token.content for token in added if token.special}
         return tuple(sorted(marked | set(self.named_tokens.values())))
 
+    @cached_property
+    def special_ids(self) -> frozenset[int | None]:
+        """Their ids."""
+        return frozenset(map(self.core.token_to_id, self.special_tokens))
+
+    @cached_property
+    def adds_blank(self) -> bool:
+        """Whether every text begins with a blank of the tokenizer's own, as in SentencePiece."""
+        normalizer, splitter = self.core.normalizer, self.core.pre_tokenizer
+        text = normalizer.normalize_str("a") if normalizer else "a"
+        pieces = splitter.pre_tokenize_str(text) if splitter else [(text, (0, 1))]
+        return len(pieces[0][0]) > 1
+
     def id_of(self, name: str) -> int | None:
         """Return the id of a named token, such as `bos_token`, or None when there is none."""
         token = self.named_tokens.get(name)
         return None if token is None else self.core.token_to_id(token)
+
+    def encode(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the tokens of texts; special tokens that they spell out, but no further ones."""
+        encodings = self.core.encode_batch_fast(texts, add_special_tokens=False)
+        return (encoding.ids for encoding in encodings)
 
 
 def _names_token(name: str, value: object) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from musicllm.data.records import Record
 from musicllm.data.stretches import Stretch, TokenDocument
 from musicllm.data.templates import Message, Part
 from musicllm.errors import InputError
@@ -44,6 +45,17 @@ def parts(rendered: Sequence[Part], messages: Sequence[Message]) -> list[Part]:
         return [("".join(texts), False)]
     last = max((i for i, (_, is_answer) in enumerate(rendered) if is_answer), default=len(texts))
     return [("".join(texts[:last]), False), (messages[-1]["content"], True)]
+
+
+def target(record: Record) -> str:
+    """Return the answer as it was published, or else as it stands in the messages.
+
+    Readers that take marks such as a closing `</s>` out of a conversation keep its two texts as
+    they were in `published`: source and target.
+    """
+    if "published" in record:
+        return str(record["published"][1])
+    return str(record["messages"][-1]["content"])
 
 
 def cut(stretches: Sequence[Stretch], end_id: int | None) -> TokenDocument:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.evals.passes import Pass, begin, scored
 
@@ -65,7 +66,7 @@ def document_nll(
     Raises:
         InputError: the tokenizer has no mark for the end of a text.
     """
-    documents = [_document_ids(tokenizer, text) for text in texts]
+    documents = _document_ids(tokenizer, texts)
     context = model.config.max_position_embeddings
     windows = [
         window for owner, ids in enumerate(documents) for window in _windows(owner, ids, context)
@@ -102,8 +103,9 @@ def choice_nll(
     Raises:
         InputError: a prompt with its option is longer than the model's context.
     """
+    encoder = Encoder(tokenizer)
     encoded = [
-        [_prompt_ids(tokenizer, prompt + option) for option in few]
+        [tuple(encoder.text(prompt + option, is_whole=False)) for option in few]
         for prompt, few in zip(prompts, options, strict=True)
     ]
     _refuse_too_long(encoded, model.config.max_position_embeddings)
@@ -164,20 +166,16 @@ def _num_shared(options: list[tuple[int, ...]]) -> int:
     return limit
 
 
-def _document_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+def _document_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(
             "the tokenizer has no end of text (eos_token), so the end of a document has no "
             "likelihood; set eos_token in its tokenizer_config.json"
         )
-    first = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    return (first, *tokenizer.encode(text, add_special_tokens=False, verbose=False), end)
-
-
-def _prompt_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    first = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
-    return (*first, *tokenizer.encode(text, add_special_tokens=False, verbose=False))
+    encoder = Encoder(tokenizer)
+    first = [end] if tokenizer.bos_token_id is None else []
+    return [first + encoder.text(text) for text in texts]
 
 
 def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None:
@@ -190,12 +188,12 @@ def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None
             )
 
 
-def _windows(owner: int, ids: tuple[int, ...], context: int) -> Iterator[Pass]:
+def _windows(owner: int, ids: Sequence[int], context: int) -> Iterator[Pass]:
     """Divide a document; every token but the first is scored in exactly one window."""
     inputs, targets = ids[:-1], ids[1:]
     start = done = 0
     while done < len(targets):
         end = min(start + context, len(targets))
         positions = tuple(range(done - start, end - start))
-        yield Pass(owner, inputs[start:end], positions, targets[done:end])
+        yield Pass(owner, tuple(inputs[start:end]), positions, tuple(targets[done:end]))
         done, start = end, start + context // 2

@@ -217,6 +217,12 @@ def test_end_tokens_are_those_of_texts_and_of_answers(encoder: Encoder) -> None:
     assert Encoder(llama_like(None)).end_ids == [2]
 
 
+def test_a_text_has_the_tokens_of_a_training_sample(encoder: Encoder) -> None:
+    whole = encoder.text("Hello é")
+    assert whole == document(encoder.encode([text("Hello é")]))[0]
+    assert encoder.text("Hello é", is_whole=False) == whole[:-1]
+
+
 def test_decoding_leaves_special_tokens_out(encoder: Encoder) -> None:
     ids, _ = document(encoder.encode([text("Hello é")]))
     assert encoder.decode(ids) == "Hello é"

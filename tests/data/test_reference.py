@@ -98,6 +98,18 @@ def test_conversations_have_the_published_tokens(
     assert made.num_cut == is_cut
 
 
+def test_published_texts_go_before_the_messages_made_of_them(
+    tokenizer: PreTrainedTokenizerBase, encoder: Encoder
+) -> None:
+    instruction, output = "Human: Write.  </s> Assistant:", f"\n{TUNE} </s> "
+    ids, labels = published(tokenizer, instruction, output)
+
+    made = encoder.encode([record("Write.", TUNE) | {"published": [instruction, output]}])
+
+    assert made.documents.input_ids.tolist() == ids
+    assert made.documents.supervised.tolist() == [label != -100 for label in labels]
+
+
 def test_lengths_of_cut_samples_by_hand(encoder: Encoder) -> None:
     # Q is a byte of its own: every letter is a token
     def length(question: int, answer: int, end: str = "") -> tuple[int, int, int]:
