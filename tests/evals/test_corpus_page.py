@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from musicllm.evals.report.bars import ranked
+from musicllm.evals.report.corpora import content
 from musicllm.evals.report.corpus_page import short, write_corpus_page
 from musicllm.evals.report.figures import length_histogram
 from musicllm.evals.report.page import Command
@@ -220,6 +221,14 @@ def test_the_facts_of_a_real_corpus_make_a_page(tmp_path: Path) -> None:
     page = page_of(tmp_path, dict(corpus.facts))
     assert "30 records read from 2 sources" in page
     assert_loads_nothing(page)
+
+
+def test_documents_are_called_by_what_they_are() -> None:
+    made = {"families": {"harmonize": 2}}
+    assert content({"kinds": {"scores": 2, "knowledge": 0}}) == "tunes"
+    assert content({"kinds": {"scores": 2, "knowledge": 0}, "music": made}) == "conversations"
+    assert content({"kinds": {"scores": 2, "knowledge": 1}}) == "documents"
+    assert content({}) == "documents"
 
 
 def test_large_numbers_are_short_on_tiles() -> None:

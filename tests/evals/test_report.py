@@ -35,7 +35,7 @@ def made(root: Path, recipe: str, kind: str, task: str, **facts: object) -> Path
     (path.parent / "summary.json").write_text('{"seconds": 90.0}')
     provenance = {
         "recipe": recipe,
-        "config": {"task": task, "data": {"source": "tune_books"}},
+        "config": {"task": task},
         "inputs": {},
         "musicllm": "0.1.0",
         "commit": "ba749a9",
@@ -119,6 +119,7 @@ def prepared(root: Path, recipe: str) -> Artifact:
     test = {"documents": 288, "by_source": {"airdsAirs": 100, "oneills1850": 188}}
     facts = {
         "sources": ["airdsAirs", "oneills1850"],
+        "kinds": {"scores": 2_788, "knowledge": 0},
         "read": {"oneills1850": 1_850, "airdsAirs": 1_200},
         "dropped": {
             "airdsAirs": {"near_duplicate": 40},

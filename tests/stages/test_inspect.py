@@ -38,7 +38,7 @@ def of_book(book: Path, *words: str) -> list[str]:
 def test_a_sample_shows_sources_drops_rows_and_tunes(
     tmp_path: Path, book: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = inspect(tmp_path, *of_book(book, "data.test_fraction=0"))
+    inspect(tmp_path, *of_book(book, "data.test_fraction=0"))
     said = capsys.readouterr().out
 
     assert re.search(r"\n *abc_folder +abc\S* +14 +2 +12 +0 +0 ", said)

@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from musicllm.evals.report.runs import Run
 from musicllm.evals.report.tables import Cell, Row, Table, shown, words
 
 Counts = Mapping[str, Mapping[str, int]]
 """How many, by source and what it was."""
 
 
-def num_kept(run: Run) -> int:
-    """Return how many documents the corpus holds over all splits."""
-    return num_documents(run.artifact.facts)
-
-
 def num_documents(facts: Mapping[str, Any]) -> int:
-    """Return how many documents the facts of a corpus count over all splits."""
+    """Return how many documents a corpus holds over all splits."""
     return sum(split["documents"] for split in facts["splits"].values())
+
+
+def content(facts: Mapping[str, Any]) -> str:
+    """Return what the documents of a corpus are: tunes, conversations made from them, or texts."""
+    if facts.get("music", {}).get("families"):
+        return "conversations"
+    kinds = facts.get("kinds", {})
+    return "tunes" if kinds.get("scores") and not kinds.get("knowledge") else "documents"
 
 
 def corpus_table(facts: Mapping[str, Any], caption: str) -> Table:

@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.evals.report.corpora import num_kept
+from musicllm.evals.report.corpora import content, num_documents
 from musicllm.evals.report.page import Tile
 from musicllm.evals.report.runs import Run
 from musicllm.evals.report.scores import ScoreCard
 from musicllm.evals.report.tables import duration, shown
-
-CONTENT = {"tune_books": "tunes", "instructions": "conversations"}
-"""Source of a corpus -> what it holds."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ def tiles(known: Known) -> list[Tile]:
 
 
 def _corpus(run: Run) -> str:
-    source = run.artifact.provenance["config"]["data"]["source"]
-    return f"{shown(num_kept(run))} {CONTENT.get(source, 'documents')} prepared"
+    facts = run.artifact.facts
+    return f"{shown(num_documents(facts))} {content(facts)} prepared"
 
 
 def _written(scores: Sequence[ScoreCard]) -> str:
