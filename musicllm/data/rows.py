@@ -228,32 +228,3 @@ def _values(column: pa.ListArray, index: int) -> npt.NDArray[Any]:
     start, stop = column.offsets[index].as_py(), column.offsets[index + 1].as_py()
     values: npt.NDArray[Any] = column.values[start:stop].to_numpy(zero_copy_only=False)
     return values
-
-
-@dataclass(frozen=True)
-class Documents:
-    """Tokenised documents with their sources; see `data.documents`."""
-
-    input_ids: npt.NDArray[np.int32]
-    supervised: npt.NDArray[np.bool_]
-    offsets: npt.NDArray[np.int64]
-    source: npt.NDArray[np.int16]
-
-
-def write(folder: Path, documents: Documents, row_former: str, max_length: int) -> None:
-    """Form rows of documents in memory and write them."""
-    import tempfile
-
-    from musicllm.data import documents as in_memory
-    from musicllm.data.packing import FORMERS
-    from musicllm.data.store import TokenStore, write_block
-
-    tokens = in_memory.Documents(documents.input_ids, documents.supervised, documents.offsets)
-    plan = FORMERS[row_former](tokens.lengths, max_length)
-    with tempfile.TemporaryDirectory() as name:
-        kind = np.zeros(len(tokens.lengths), np.int8)
-        write_block(Path(name), "tokens", tokens, documents.source, kind)
-        store = TokenStore(Path(name), ["tokens"])
-        if plan.num_rows:
-            write_shard(folder, 0, store.read(plan, np.arange(len(kind))))
-    finish(folder)

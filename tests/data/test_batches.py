@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from musicllm.data import rows
 from musicllm.data.batches import (
     MicroBatch,
     StepBatches,
@@ -17,7 +16,9 @@ from musicllm.data.batches import (
     row_order,
     steps_per_epoch,
 )
-from musicllm.data.rows import Documents, Row, RowStore
+from musicllm.data.documents import Documents
+from musicllm.data.rows import Row, RowStore
+from tests.rows import write_rows
 
 
 @pytest.fixture
@@ -28,10 +29,8 @@ def store(tmp_path: Path) -> RowStore:
         np.concatenate([100 * i + np.arange(n) for i, n in enumerate(lengths)]).astype(np.int32),
         np.ones(sum(lengths), np.bool_),
         np.cumsum([0, *lengths]),
-        np.zeros(11, np.int16),
     )
-    rows.write(tmp_path / "rows", documents, "single", max_length=8)
-    return RowStore(tmp_path / "rows")
+    return write_rows(tmp_path / "rows", documents, "single", max_length=8)
 
 
 def batches(store: RowStore, rows_per_device: int = 4, **settings: int) -> StepBatches:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from musicllm.data import rows
-from musicllm.data.rows import Documents, RowStore
+from musicllm.data.documents import Documents
+from musicllm.data.rows import RowStore
 from musicllm.model import base
 from musicllm.model.adapters import attach
 from musicllm.model.spec import AdapterSpec, ModelSpec
@@ -22,6 +22,7 @@ from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings, Machine
+from tests.rows import write_rows
 
 VOCABULARY = 32
 
@@ -81,15 +82,15 @@ def one_thread() -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> RowStore:
     """Packed rows of at most 24 tokens; the first third of every document is not supervised."""
-    return write_rows(tmp_path / "rows", num_documents=40, seed=0)
+    return random_rows(tmp_path / "rows", num_documents=40, seed=0)
 
 
 @pytest.fixture
 def validation(tmp_path: Path) -> RowStore:
-    return write_rows(tmp_path / "validation", num_documents=9, seed=1)
+    return random_rows(tmp_path / "validation", num_documents=9, seed=1)
 
 
-def write_rows(folder: Path, num_documents: int, seed: int) -> RowStore:
+def random_rows(folder: Path, num_documents: int, seed: int) -> RowStore:
     draw = np.random.default_rng(seed)
     lengths = draw.integers(3, 20, num_documents)
     supervised = [np.arange(n) >= max(1, n // 3) for n in lengths] or [np.zeros(0, np.bool_)]
@@ -97,16 +98,14 @@ def write_rows(folder: Path, num_documents: int, seed: int) -> RowStore:
         draw.integers(0, VOCABULARY, lengths.sum()).astype(np.int32),
         np.concatenate(supervised),
         np.cumsum([0, *lengths]),
-        np.zeros(num_documents, np.int16),
     )
-    rows.write(folder, documents, "pack", max_length=24)
-    return RowStore(folder)
+    return write_rows(folder, documents, "pack", max_length=24)
 
 
 @pytest.fixture
 def make_rows() -> Callable[..., RowStore]:
-    """Return `write_rows`."""
-    return write_rows
+    """Return `random_rows`."""
+    return random_rows
 
 
 @pytest.fixture
