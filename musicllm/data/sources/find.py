@@ -20,7 +20,7 @@ from musicllm.data.sources.opening import naming
 from musicllm.data.sources.parts import Part, Piece, group
 from musicllm.data.sources.read import read_part
 from musicllm.data.sources.readers import cut_row_groups
-from musicllm.errors import NotAvailableError
+from musicllm.errors import ArtifactError, NotAvailableError
 
 FREE_BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
 """O'Neill's Music of Ireland (1,850 tunes), Aird's Airs, Ryan's Mammoth Collection.
@@ -42,7 +42,7 @@ def find_parts(spec: SourceSpec) -> list[Part]:
     Raises:
         InputError: nothing to read, no known format, or a file is damaged.
         NotAvailableError: a hub data set or music21 is not there.
-        ArtifactError: reader=corpus, and there is no valid corpus.
+        ArtifactError: reader=corpus, and there is no valid corpus or no record in it.
     """
     match spec.reader:
         case "books":
@@ -81,6 +81,8 @@ def _books() -> Iterator[Part]:
 def _corpus(spec: SourceSpec) -> Iterator[Part]:
     assert spec.location, f"source {spec.name} lacks the folder of its corpus"
     folder = artifacts.read(Path(spec.location).expanduser(), "corpus").path
+    if not any(folder.glob("records/*/*.jsonl")):
+        raise ArtifactError(f"{folder} is a corpus without records; prepare it again")
     for split in SPLITS:
         root = folder / "records" / split
         files = [

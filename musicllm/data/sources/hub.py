@@ -12,13 +12,16 @@ from pathlib import Path
 
 from musicllm import console
 from musicllm.data.settings import SourceSpec
+from musicllm.data.sources.opening import cause_of
 from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError, NotAvailableError
 
 _MARKER = ".download"
 """File that says which revision lies in a folder, and whether all of it."""
 
-_SPLIT = re.compile(r"(?:^|[/_.-])(train|training|valid|validation|val|dev|test|testing)(?=[/_.-])")
+_SPLIT = re.compile(
+    r"(?:^|[/_.-])(train|training|valid|validation|val|dev|test|testing)(?=[/_.\d-])"
+)
 
 
 def locate(spec: SourceSpec) -> Path:
@@ -103,7 +106,7 @@ def _download(spec: SourceSpec, hub_id: str, folder: Path, identity: str) -> Non
 
 
 def _not_available(spec: SourceSpec, folder: Path, error: Exception) -> NotAvailableError:
-    cause = str(error).strip().partition("\n")[0] or type(error).__name__
+    cause = cause_of(error)
     if (marker := folder / _MARKER).exists():
         cause += f" (an earlier download was interrupted; delete {marker} once all files are there)"
     return NotAvailableError(

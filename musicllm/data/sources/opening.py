@@ -44,10 +44,16 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        cause = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{path} cannot be read to its end: {cause}; replace the file or take it out"
+            f"{path} cannot be read to its end: {cause_of(error)}; replace the file or take it out"
         ) from error
+
+
+def cause_of(error: Exception) -> str:
+    """Return the first line of what a library says, or the kind of error."""
+    said = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 class Opener:

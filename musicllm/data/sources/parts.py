@@ -12,7 +12,7 @@ from pathlib import Path
 PART_BYTES = 8 << 20
 """About what a part holds, before compression."""
 
-PART_PIECES = 4096
+PART_PIECES = 2048
 """Files in a part at most, so that parts of very small files stay small when pickled."""
 
 

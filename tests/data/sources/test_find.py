@@ -226,6 +226,14 @@ def test_a_prepared_corpus_keeps_ids_sources_and_splits(tmp_path: Path) -> None:
     ]
 
 
+def test_a_corpus_without_records_is_an_error(tmp_path: Path) -> None:
+    with artifacts.writing(tmp_path / "corpus", "corpus", "0" * 12, {}) as (folder, _):
+        (folder / "rejected.jsonl").write_text("")
+
+    with pytest.raises(ArtifactError, match="is a corpus without records; prepare it again"):
+        find_parts(spec(tmp_path / "corpus", reader="corpus"))
+
+
 def test_a_folder_that_is_no_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is not an artifact"):
         find_parts(spec(tmp_path, reader="corpus"))

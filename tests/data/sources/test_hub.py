@@ -137,6 +137,7 @@ def test_a_data_set_without_readable_files_is_an_error(tmp_path: Path, hub: Fake
             ["data/train-00000-of-00002.parquet", "data/test-00000.parquet", "old.jsonl"],
             ["data/train-00000-of-00002.parquet"],
         ),
+        (["train0.csv", "train1.csv", "valid.csv"], ["train0.csv", "train1.csv", "valid.csv"]),
         (["train/a.jsonl.gz", "dev/b.jsonl.gz"], ["train/a.jsonl.gz", "dev/b.jsonl.gz"]),
         (["alpaca_data.json", "README.md"], ["alpaca_data.json"]),
         (["constrained.jsonl", "tunes.zip"], ["constrained.jsonl", "tunes.zip"]),

@@ -191,6 +191,11 @@ def test_a_zstd_file_of_two_frames_is_read_whole(tmp_path: Path) -> None:
         ("a.jsonl.gz", gzip.compress, "Compressed file ended before"),
         ("a.jsonl.xz", lzma.compress, "Compressed file ended before"),
         ("a.jsonl.zst", zstd, "Truncated compressed stream"),
+        (
+            "b.json",
+            lambda data: b"[" + data.replace(b"some", b"\xff"),
+            "lexical error: invalid bytes",
+        ),
         ("a.parquet", bytes, "Parquet magic bytes not found"),
         ("a.json", lambda data: data.replace(b"\n", b",").replace(b"{", b"[{", 1), "parse error"),
     ],
