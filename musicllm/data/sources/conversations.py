@@ -74,13 +74,18 @@ def listed(value: Any, role_key: str, content_key: str) -> list[tuple[str, str]]
     return turns
 
 
+def has_marks(question: str, answer: str) -> bool:
+    """Whether turns are written into these texts, as `Human: ... </s> Assistant: ... </s>`."""
+    return any("</s>" in text or _OPENING_MARK.match(text) for text in (question, answer))
+
+
 def question_and_answer(
     question: str, answer: str, system: str = "", history: Sequence[tuple[str, str]] = ()
 ) -> Messages:
     """Return the messages of one exchange, with those before it.
 
-    ChatMusician's data write the turns into the fields, as `Human: ... </s> Assistant: ... </s>`,
-    one or several in a field. Such marks are taken out, and white space beside them.
+    ChatMusician's data write the turns into the fields, one or several (see `has_marks`). Such
+    marks are taken out, and white space beside them.
 
     Raises:
         Misfit: not a conversation.
@@ -88,8 +93,7 @@ def question_and_answer(
     turns = [("system", system)] if system else []
     for before, after in history:
         turns += [("user", before), ("assistant", after)]
-    texts = (question, answer)
-    if any("</s>" in text or _OPENING_MARK.match(text) for text in texts):
+    if has_marks(question, answer):
         turns += _unmarked(question, answer)
     else:
         turns += [("user", question), ("assistant", answer)]

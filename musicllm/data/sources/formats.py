@@ -10,7 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.data.sources.conversations import conversation, listed, question_and_answer
+from musicllm.data.sources.conversations import (
+    conversation,
+    has_marks,
+    listed,
+    question_and_answer,
+)
 from musicllm.data.sources.misfit import Misfit
 
 Raw = Mapping[str, Any]
@@ -21,7 +26,7 @@ _INPUT = ("input", "context")
 _OUTPUT = ("output", "response")
 _PROMPT = ("prompt", "question")
 _COMPLETION = ("completion", "response", "answer")
-_OWN_EXTRAS = ("task", "conditions", "fingerprint_group", "control_code")
+_OWN_EXTRAS = ("task", "conditions", "fingerprint_group", "control_code", "published")
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,14 @@ def _abc(raw: Raw) -> dict[str, Any]:
 
 
 def _instruction(raw: Raw) -> dict[str, Any]:
-    question = _joined(_string(raw, ("instruction",)), _string(raw, _INPUT))
-    answer, system = _string(raw, _OUTPUT), _string(raw, ("system",))
+    instruction, context = _string(raw, ("instruction",)), _string(raw, _INPUT)
+    question, answer = _joined(instruction, context), _string(raw, _OUTPUT)
     history = [_pair(item) for item in raw.get("history") or ()]
-    return {"messages": question_and_answer(question, answer, system, history)}
+    system = _string(raw, ("system",))
+    record: dict[str, Any] = {"messages": question_and_answer(question, answer, system, history)}
+    if has_marks(question, answer):
+        record["published"] = [instruction + context, answer]
+    return record
 
 
 def _openai(raw: Raw) -> dict[str, Any]:
@@ -170,7 +179,8 @@ FORMATS = {
 - `openai`: `messages` of `{role, content}`, content a string or a list of `{type: text, text}`.
 - `sharegpt`: `conversations` of `{from, value}`.
 - `xtuner`: `conversation`, a list of `{system, input, output}`; one bare output is a text.
-- `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields.
+- `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields;
+  such a record keeps its source and target as they were in `published`, for `data.compat=reference`.
 - `prompt_completion`: likewise with a prompt or a question.
 - `abc`: irishman; `control code` is kept as `control_code`.
 - `text`: one document.

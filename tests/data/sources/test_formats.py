@@ -107,14 +107,17 @@ def test_chatmusicians_marks_are_taken_out(
 ) -> None:
     raw = {"instruction": instruction, "input": context, "output": output}
 
-    assert convert("instruction", raw) == said(*turns)
+    assert convert("instruction", raw) == {
+        **said(*turns),
+        "published": [instruction + (context or ""), output],
+    }
 
 
 def test_end_marks_inside_a_tune_are_not_ours_to_mend() -> None:
     tune = "X:1</s>L:1/8</s>K:D</s>abc|"
     raw = {"instruction": f"Human: Mend {tune}", "input": "", "output": f"Assistant: {tune} </s>"}
 
-    assert convert("instruction", raw) == said(f"Mend {tune}", tune)
+    assert convert("instruction", raw)["messages"] == said(f"Mend {tune}", tune)["messages"]
 
 
 def test_openai_messages_with_parts() -> None:
