@@ -46,22 +46,28 @@ class Words:
     def __len__(self) -> int:
         return len(self._ends) if self.joined else 0
 
-    def hashes(self, n: int) -> Hashes:
-        """Return the hash of every run of n words, by place of its first: [max(0, words - n + 1)].
+    def hashes(self, *sizes: int) -> Hashes:
+        """Return the hashes of all runs of n words, for one size n after another.
+
+        Args:
+            sizes: each of them n; there are max(0, words - n + 1) runs, in their order.
 
         Raises:
-            ValueError: n is below 1.
+            ValueError: a size is below 1.
         """
-        if n < 1:
-            raise ValueError(f"n={n} must be at least 1")
-        count = max(0, len(self) - n + 1)
-        starts, ends = self._starts[:count], self._ends[n - 1 : n - 1 + count]
-        sums, unshift = self._sums
-        return mix((sums[ends] - sums[starts]) * unshift[starts])
+        if min(sizes) < 1:
+            raise ValueError(f"n={min(sizes)} must be at least 1")
+        return mix(np.concatenate([self._unmixed(n) for n in sizes]))
 
     def run(self, start: int, n: int) -> bytes:
         """Return n words from a place, joined."""
         return self.joined[self._starts[start] : self._ends[start + n - 1]]
+
+    def _unmixed(self, n: int) -> Hashes:
+        count = max(0, len(self) - n + 1)
+        starts, ends = self._starts[:count], self._ends[n - 1 : n - 1 + count]
+        sums, unshift = self._sums
+        return (sums[ends] - sums[starts]) * unshift[starts]
 
     @cached_property
     def _bytes(self) -> npt.NDArray[np.uint8]:
