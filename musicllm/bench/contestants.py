@@ -1,0 +1,127 @@
+"""What the data bench measures; each function does its work once and returns its seconds.
+
+They run in processes of their own (`measuring`), where packages are imported before the clock
+starts and the work's own files are made in a temporary folder and deleted after it stops.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from musicllm.bench import vocabulary
+from musicllm.bench.texts import printed_tunes, read_jsonl, read_questions
+from musicllm.data.engines import Engine
+from musicllm.data.pipeline import prepare
+from musicllm.data.settings import (
+    DuplicatePolicy,
+    MusicPolicy,
+    Preparation,
+    RowSettings,
+    SourceSpec,
+)
+from musicllm.music.abc import AbcError, check, parse
+
+QUIET = {"TOKENIZERS_PARALLELISM": "true", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+
+
+def bare_tokenizers(jsonl: Path, tokenizer: Path) -> float:
+    """Encode all texts with the package `tokenizers` alone, in its fastest way.
+
+    That is one call of `encode_batch_fast` (no character offsets) with the texts in memory, on all
+    cores. Reading the file does not count, and nothing is done with the tokens.
+    """
+    os.environ.update(QUIET)
+    core = vocabulary.fast(tokenizer).backend_tokenizer
+    texts = read_jsonl(jsonl)
+    started = time.perf_counter()
+    core.encode_batch_fast(texts, add_special_tokens=False)
+    return time.perf_counter() - started
+
+
+def slow_loop(jsonl: Path, tokenizer: Path, num_processes: int | None) -> float:
+    """Prepare texts sample by sample, as ChatMusician's published code does.
+
+    A text goes through a slow tokenizer (of transformers' Python classes) without special tokens,
+    and its tokens become `input_ids` and, once more, `labels`; `datasets.map` calls this for every
+    sample, in this process or in several, and the result is saved. Nothing is packed or checked.
+    The file is read by `datasets` before the clock starts.
+    """
+    os.environ.update(QUIET)
+    import datasets
+
+    slow = vocabulary.slow(tokenizer)
+
+    def tokenize(sample: dict[str, str]) -> dict[str, list[int]]:
+        ids = slow(sample["text"], return_attention_mask=False, add_special_tokens=False).input_ids
+        return {"input_ids": ids, "labels": ids}
+
+    with tempfile.TemporaryDirectory(dir=jsonl.parent) as folder:
+        raw = datasets.load_dataset(
+            "json", data_files=str(jsonl), split="train", cache_dir=f"{folder}/cache"
+        )
+        started = time.perf_counter()
+        made = raw.map(tokenize, num_proc=num_processes, remove_columns=["text"])
+        made.save_to_disk(f"{folder}/made")
+        return time.perf_counter() - started
+
+
+def ours(
+    jsonl: Path, tokenizer: Path, engine: Callable[[], Engine], questions: Path | None
+) -> float:
+    """Prepare a corpus: read, (check, find duplicates and questions), tokenize, pack, write.
+
+    Everything counts from the jsonl file to the finished rows with their checksums, the start of
+    the worker processes and their imports included.
+
+    Args:
+        jsonl: the texts.
+        tokenizer: folder of `vocabulary.train`.
+        engine: makes the engine.
+        questions: file of questions for decontamination; with it go checked tunes, and exact,
+            near and melodic duplicates. None has none of these.
+    """
+    os.environ.update(QUIET)
+    loaded = vocabulary.fast(tokenizer)
+    plan = preparation(jsonl, questions)
+    with tempfile.TemporaryDirectory(dir=jsonl.parent) as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
+        started = time.perf_counter()
+        prepare(plan, loaded, engine(), Path(folder) / "work", made)
+        return time.perf_counter() - started
+
+
+def preparation(jsonl: Path, questions: Path | None) -> Preparation:
+    """Return what `ours` prepares: packed rows of 2,048 tokens, all for training."""
+    plain = Preparation(
+        sources=(SourceSpec("texts", "files", str(jsonl)),),
+        rows=RowSettings("pack", 2048),
+        music=MusicPolicy(check=False),
+        duplicates=DuplicatePolicy(exact=False),
+    )
+    if questions is None:
+        return plain
+    return replace(
+        plain,
+        music=MusicPolicy(),
+        duplicates=DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6),
+        questions=read_questions(questions),
+    )
+
+
+def abc_checks(num_repeats: int) -> float:
+    """Parse and check every tune of the free books, and return seconds of processor time."""
+    tunes = [tune.text for tune in printed_tunes()]
+    started = time.process_time()
+    for _ in range(num_repeats):
+        for text in tunes:
+            try:
+                check(parse(text))
+            except AbcError:
+                continue
+    return time.process_time() - started

@@ -1,0 +1,116 @@
+"""How fast a corpus is prepared, beside the bare tokenizer and a loop as the published one.
+
+All contestants work on the same texts with the same vocabulary, and give the same tokens; the slow
+ones take the first of the texts only. Rates are in these tokens a second, so that a ratio of rates
+is one of texts too, whatever a contestant leaves out as a duplicate.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from musicllm import console
+from musicllm.bench import contestants, texts, vocabulary
+from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.measuring import Contestant, measure
+from musicllm.errors import InputError
+
+GOALS = {
+    "vs_tokenizers_plain": "at least 0.7",
+    "vs_tokenizers_full": "at least 0.35",
+    "vs_slow_loop": "at least 10",
+    "vs_slow_loop_all_cores": "none; the published script starts 64 processes",
+    "abc_checks_per_s_per_core": "at least 2,000",
+}
+
+COMPARED_TEXTS = 200
+"""Texts on which the slow tokenizer must give the tokens of the fast one."""
+
+ABC_REPEATS = 2
+"""Passes over the books in one measurement of `abc_checks`."""
+
+
+def run(settings: BenchSettings) -> Findings:
+    """Measure; takes some minutes.
+
+    Raises:
+        InputError: no size is given for the vocabulary.
+        NotAvailableError: the package sentencepiece is not installed.
+        StageError: the slow and the fast tokenizer disagree, or a contestant died.
+    """
+    if settings.vocab_size is None:
+        raise InputError("bench.vocab_size=null, but bench prepare trains a tokenizer; give 32000")
+    files = _Files(settings)
+    facts = files.make(settings.vocab_size)
+    timings = measure(_contestants(settings, files, facts), settings.num_rounds)
+    rate = {name: timing.rate for name, timing in timings.items()}
+    ratios = {
+        "vs_tokenizers_plain": rate["ours, plain"] / rate["bare tokenizers"],
+        "vs_tokenizers_full": rate["ours, everything on"] / rate["bare tokenizers"],
+        "vs_slow_loop": rate["ours, plain"] / rate["slow loop"],
+        "vs_slow_loop_all_cores": rate["ours, plain"] / rate["slow loop, all cores"],
+        "abc_checks_per_s_per_core": rate["abc checks"],
+    }
+    return Findings(ratios, GOALS, timings, facts)
+
+
+def _contestants(
+    settings: BenchSettings, files: _Files, facts: dict[str, Any]
+) -> dict[str, Contestant]:
+    given = (files.texts, files.tokenizer)
+    slow = (files.slow_texts, files.tokenizer)
+    cores = len(os.sched_getaffinity(0))
+    tokens, slow_tokens = facts["tokens"], facts["slow_tokens"]
+    plain = partial(contestants.ours, *given, settings.engine, None)
+    full = partial(contestants.ours, *given, settings.engine, files.questions)
+    return {
+        "bare tokenizers": Contestant(
+            partial(contestants.bare_tokenizers, *given), tokens, "tokens"
+        ),
+        "ours, plain": Contestant(plain, tokens, "tokens"),
+        "ours, everything on": Contestant(full, tokens, "tokens"),
+        "slow loop": Contestant(partial(contestants.slow_loop, *slow, None), slow_tokens, "tokens"),
+        "slow loop, all cores": Contestant(
+            partial(contestants.slow_loop, *slow, cores), slow_tokens, "tokens"
+        ),
+        "abc checks": Contestant(
+            partial(contestants.abc_checks, ABC_REPEATS), ABC_REPEATS * facts["tunes"], "tunes"
+        ),
+    }
+
+
+class _Files:
+    """What the contestants read, made before they start."""
+
+    def __init__(self, settings: BenchSettings) -> None:
+        self._settings = settings
+        self.texts: Path = settings.work / "texts.jsonl"
+        self.slow_texts: Path = settings.work / "slow_texts.jsonl"
+        self.questions: Path = settings.work / "questions.jsonl"
+        self.tokenizer: Path = settings.work / "tokenizer"
+
+    def make(self, vocab_size: int) -> dict[str, Any]:
+        """Write all files and return what is in them."""
+        settings = self._settings
+        num_slow = settings.num_slow_documents or settings.num_documents
+        console.say("writing texts, training a tokenizer")
+        texts.write_jsonl(self.texts, settings.num_documents, settings.seed)
+        texts.write_jsonl(self.slow_texts, num_slow, settings.seed)
+        texts.write_questions(self.questions, settings.seed)
+        lines = texts.read_jsonl(self.texts)
+        vocabulary.train(lines, vocab_size, self.tokenizer)
+        vocabulary.compare(self.tokenizer, lines[:COMPARED_TEXTS])
+        lengths = vocabulary.lengths(self.tokenizer, lines)
+        return {
+            "documents": len(lines),
+            "tokens": sum(lengths),
+            "slow_documents": num_slow,
+            "slow_tokens": sum(lengths[:num_slow]),
+            "bytes": self.texts.stat().st_size,
+            "tunes": sum(1 for _ in texts.printed_tunes()),
+            "questions": texts.NUM_QUESTIONS,
+            "vocab_size": vocab_size,
+        }

@@ -1,0 +1,123 @@
+"""The texts of a bench: real prose and real tunes from installed packages, the same every time.
+
+A document of prose is made of paragraphs of English documentation (docstrings) drawn at random, so
+that any number of different documents of real text can be had; lengths are spread like those of
+MusicPile (about 800 tokens on average, with many short ones and a long tail). Every fifth
+document is a tune of the free books as printed, as long as there are any: in MusicPile, too, scores
+are some percent of the text.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+from musicllm.data.settings import Question
+from musicllm.data.sources import FREE_BOOKS
+from musicllm.music.abc import Tune, read_book
+
+PROSE = ("numpy", "matplotlib", "music21", "datasets", "lightning")
+"""Packages whose docstrings are read: those with the longest ones that are quick to parse."""
+
+MEDIAN_CHARS, SIGMA = 1_400, 1.0
+"""Of the log-normal lengths of documents; the mean is exp(SIGMA^2 / 2) = 1.65 times the median."""
+
+SHORTEST_PARAGRAPH_CHARS = 80
+
+NUM_QUESTIONS = 14_414
+"""MMLU's 14,042 and MusicTheoryBench's 372."""
+
+
+def documents(num_documents: int, seed: int) -> Iterator[str]:
+    """Yield texts; a smaller number yields the first ones of a larger one."""
+    draw = random.Random(seed)
+    prose = list(paragraphs())
+    tunes = [tune.text for tune in printed_tunes()]
+    draw.shuffle(tunes)
+    for number in range(num_documents):
+        is_tune = number % 5 == 4 and number // 5 < len(tunes)
+        yield tunes[number // 5] if is_tune else _compose(prose, draw)
+
+
+def write_jsonl(path: Path, num_documents: int, seed: int) -> None:
+    """Write the texts as lines of `{"text": ...}`."""
+    with path.open("w", encoding="utf-8") as file:
+        for text in documents(num_documents, seed):
+            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+
+
+def read_jsonl(path: Path, num_documents: int | None = None) -> list[str]:
+    """Return the texts of the first lines, or of all."""
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line)["text"] for line in islice(file, num_documents)]
+
+
+def write_questions(path: Path, seed: int) -> None:
+    """Write questions of a usual length, of the texts' own words in a random order.
+
+    So they share words with the texts, as real questions do, but no run of words.
+    """
+    draw = random.Random(seed)
+    words = " ".join(paragraphs()).split()
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(NUM_QUESTIONS):
+            stem, *options = (" ".join(draw.choices(words, k=k)) for k in (30, 6, 6, 6, 6))
+            file.write(json.dumps({"stem": stem, "options": options}) + "\n")
+
+
+def read_questions(path: Path) -> tuple[Question, ...]:
+    """Return the questions of `write_questions`."""
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return tuple(
+        Question("made", str(number), each["stem"], tuple(each["options"]))
+        for number, each in enumerate(found)
+    )
+
+
+def printed_tunes() -> Iterator[Tune]:
+    """Yield the tunes of the free books of music21."""
+    for book in FREE_BOOKS:
+        for file in sorted((_folder("music21") / "corpus" / book).rglob("*.abc")):
+            yield from (tune for tune in read_book(file) if isinstance(tune, Tune))
+
+
+def paragraphs() -> Iterator[str]:
+    """Yield the longer paragraphs of all docstrings, each once, in a fixed order."""
+    seen = set()
+    for package in PROSE:
+        for file in sorted(_folder(package).rglob("*.py")):
+            for paragraph in _paragraphs(file.read_text(encoding="utf-8", errors="replace")):
+                if len(paragraph) >= SHORTEST_PARAGRAPH_CHARS and paragraph not in seen:
+                    seen.add(paragraph)
+                    yield paragraph
+
+
+def _paragraphs(source: str) -> Iterator[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:  # a template, or a file for another version of Python
+        return
+    for node in nodes:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from (ast.get_docstring(node) or "").split("\n\n")
+
+
+def _compose(prose: Sequence[str], draw: random.Random) -> str:
+    """Return paragraphs up to a length drawn from a log-normal distribution."""
+    length = MEDIAN_CHARS * draw.lognormvariate(0.0, SIGMA)
+    chosen = [draw.choice(prose)]
+    while sum(map(len, chosen)) < length:
+        chosen.append(draw.choice(prose))
+    return "\n\n".join(chosen)
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    assert spec is not None, f"{package} is a dependency of musicllm"
+    assert spec.submodule_search_locations, f"{package} is a package"
+    return Path(spec.submodule_search_locations[0])

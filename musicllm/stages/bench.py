@@ -1,0 +1,86 @@
+"""Bench: ours and a baseline, side by side in one run; the figures go to bench.json."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from musicllm import artifacts, console
+from musicllm.bench import BENCHES
+from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.machine import describe_machine
+from musicllm.bench.measuring import rows_of
+from musicllm.data.engines import make_engine
+from musicllm.errors import ConfigError, Problem
+from musicllm.job import Job
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Measure what `bench.name` says, and write bench.json as the artifact and beside it.
+
+    Raises:
+        ConfigError: no such bench.
+    """
+    config, engine = job.config.bench, job.config.engine
+    if config.name not in BENCHES:
+        rule = f"is no bench; there are {', '.join(BENCHES)}"
+        raise ConfigError([Problem("bench.name", config.name, rule)])
+    work = job.folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    settings = BenchSettings(
+        config.num_rounds,
+        config.num_documents,
+        config.num_slow_documents,
+        config.vocab_size,
+        job.config.seed,
+        partial(make_engine, engine.name, engine.num_workers, engine.address),
+        work,
+    )
+    findings = BENCHES[config.name](settings)
+    content = _content(findings)
+    copy = job.folder / "bench.json"
+    with job.writing() as (folder, facts):
+        facts["metrics"] = dict(findings.ratios)
+        artifacts.write_json(folder / "bench.json", content)
+        artifacts.write_json(copy, content)
+    shutil.rmtree(work)
+    _show(findings)
+    return [*_facts(findings.facts), ("figures", copy)]
+
+
+def _content(findings: Findings) -> dict[str, Any]:
+    return {
+        **findings.as_json(),
+        "machine": describe_machine(),
+        "command": shlex.join(["python", "-m", "musicllm", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _show(findings: Findings) -> None:
+    """Print what was measured, and the key figures beside their goals."""
+    if findings.timings:
+        columns = ("contestant", "rate (median)", "seconds (median)", "spread", "rounds")
+        console.table("measured", columns, rows_of(findings.timings))
+    rows = [
+        (name, f"{value:,.2f}", findings.goals[name]) for name, value in findings.ratios.items()
+    ]
+    console.table("key figures", ("key in bench.json", "value", "goal"), rows)
+
+
+def _facts(facts: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return facts as lines, those with parts as `name: part value, ...`."""
+    lines: list[tuple[str, object]] = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            shown = ", ".join(f"{part} {number:,}" for part, number in value.items())
+        else:
+            shown = f"{value:,}"
+        lines.append((name.replace("_", " "), shown))
+    return lines
