@@ -2,10 +2,10 @@ r"""Finds the tunes that stand in a text: amid prose, in code fences, in answers
 
 A tune is a header and music. The header starts with `X:` and a number and has a metre, a unit
 length or a key; without `X:` it has a readable key, and a readable metre or unit length. Fields
-stand on lines of their own or, one behind the other, on one line. A line ends with a line feed, with
-the two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a blank
-line, at the next `X:`, at a closing fence or quotation mark, and before prose. A header without music is
-no tune, nor is music without a header. Nothing is parsed or changed here.
+stand on lines of their own or, one behind the other, on one line. A line ends with a line feed,
+with the two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a
+blank line, at the next `X:`, at a closing fence or quotation mark, and before prose. A header
+without music is no tune, nor is music without a header. Nothing is parsed or changed here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 
 MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
 """What stands for the end of a line or a text."""
-_BREAK = rf"\s*(?:{MARK}\s*)+|[ \t]*(?:\r\n?|\n|(?:\\r)?\\n)|[ \t]*\Z"
-_LINE = re.compile(rf"((?:[^\s\\<]++|(?!{_BREAK})[\s\\<])*+)({_BREAK})")
+_LINE = re.compile(
+    rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*+)"
+    rf"(\s*(?:{MARK}\s*)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
+)
 _COLON = r"[ \t]?[:：][ \t]*"
 _VALUES = {
     "K": r"(?:none\b|H[Pp]\b|[A-G](?:[#b♯♭]|\b|(?=m|M(?:aj|in|ix)|(?i:dor|phr|lyd|loc|ion|aeo))))",
@@ -35,7 +37,7 @@ _FOLDED_KEY = re.compile(
 )
 _TITLED = re.compile(r"[ \t]*[A-Z]:")
 _BODY_FIELD = re.compile(r"[ \t]*(?:[IKLMNPRTUVWmrsw+][ \t]?[:：](?![|:])|Q:[ \t]*[0-9\"C]|%)")
-_ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]]*\]')
+_ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]]*\]|&#?\w+;')
 _WORD = re.compile(r'[h-tw](?![A-Ga-gxzuv.~^_=({\["])|[^\x00-\x7f]{2,}')
 _MUSIC = re.compile(r'[A-Ga-gzxZ|"\\]')
 _LAST_BAR_LINE = re.compile(r"\|[\]:|]*(?!.*\|)")
@@ -118,7 +120,7 @@ def _title_before(text: str, start: int, floor: int) -> int:
 
 def _read_header(text: str, start: int, limit: int) -> _Header:
     header = _Header(start)
-    while found := _FIELD.match(text, _over_junk(text, header, limit), limit):
+    while found := _next_field(text, header, limit):
         letter = found[1] or "%"
         if "K" in header.values and letter not in _SHORT_FIELDS:
             break
@@ -139,21 +141,20 @@ def _read_header(text: str, start: int, limit: int) -> _Header:
     return header
 
 
-def _over_junk(text: str, header: _Header, limit: int) -> int:
-    """Return where the next field starts: behind a line that is none, in a numbered header."""
-    place = header.stop
-    if header.on_one_line or "X" not in header.values or "K" in header.values:
-        return place
-    line = _LINE.match(text, place, limit)
-    if line is None or not line[1] or _FIELD.match(line[1]):
-        return place
-    return line.end() if _FIELD.match(text, line.end(), limit) else place
+def _next_field(text: str, header: _Header, limit: int) -> re.Match[str] | None:
+    """Return the next field; in a numbered header it may stand behind a line that is none."""
+    found = _FIELD.match(text, header.stop, limit)
+    if found or header.on_one_line or "X" not in header.values or "K" in header.values:
+        return found
+    line = _LINE.match(text, header.stop, limit)
+    is_junk = line is not None and line[1].strip()
+    return _FIELD.match(text, line.end(), limit) if line and is_junk else None
 
 
 def _over_gap(text: str, header: _Header, limit: int) -> int:
     """Return where the header goes on behind a blank line, if a field or music follows it."""
     gap = _LINE.match(text, header.stop, limit)
-    if gap is None or gap[1] or gap.end() >= limit:
+    if gap is None or gap[1].strip() or gap.end() >= limit:
         return header.stop
     following = _LINE.match(text, gap.end(), limit)
     assert following is not None, "a line ends at the end of the text at the latest"
@@ -191,9 +192,10 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
 
 
 def _without_closers(text: str, start: int, stop: int) -> int:
-    """Leave out the quotation marks, brackets and full stops of a sentence round the tune."""
-    bare = text[start:stop].rstrip(_CLOSERS)
-    return start + len(bare) if bare.endswith(("|", "|]")) else stop
+    """Leave out blanks, and behind a bar line what closes a sentence round the tune."""
+    music = text[start:stop].rstrip()
+    bare = music.rstrip(_CLOSERS)
+    return start + len(bare if bare.endswith(("|", "|]")) else music)
 
 
 def _music_chars(line: str) -> int:

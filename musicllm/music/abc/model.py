@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from musicllm.music.abc.keys import Key
 
@@ -30,8 +31,7 @@ class Note:
     tie: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """What stands between two bar lines of one voice.
 
     Attributes:

@@ -19,20 +19,25 @@ from musicllm.music.abc.tokens import CHORD, NOTE, bare_chord
 _MAX_REMEMBERED = 50_000
 _ALTER = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
 
+Head = tuple[int, int, int | None]
+"""Step 0 to 6 from C, MIDI number without accidental, written accidental."""
+
 
 @dataclass(frozen=True, slots=True)
 class Atom:
     """One note, chord or rest token.
 
     Attributes:
-        heads: (step 0 to 6 from C, MIDI number without accidental, written accidental or None).
+        heads: its letters; none for a rest.
         ticks: its length before tuplets and broken rhythm.
         tie: a `-` follows it.
+        note: what it is while nothing but the key matters; None when more does.
     """
 
-    heads: tuple[tuple[int, int, int | None], ...]
+    heads: tuple[Head, ...]
     ticks: int
     tie: bool
+    note: Note | None
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Reader:
         limits: what to refuse.
         atoms: token -> its meaning.
         phrases: text of a bar -> its notes.
+        silent: tokens that are checked and change nothing, such as slurs and grace notes.
     """
 
     key: Key
@@ -62,6 +68,7 @@ class Reader:
     limits: Limits
     atoms: dict[str, Atom] = field(default_factory=dict)
     phrases: dict[str, Phrase] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
 
     def atom(self, token: str) -> Atom:
         """Work out a token that starts as a note, rest or chord does.
@@ -81,6 +88,12 @@ class Reader:
             self.phrases.clear()
         self.phrases[text] = Phrase(notes, ticks)
 
+    def ignore(self, token: str) -> None:
+        """Remember that a token changes nothing."""
+        if len(self.silent) >= _MAX_REMEMBERED:
+            self.silent.clear()
+        self.silent.add(token)
+
     def _note(self, token: str) -> Atom:
         found = NOTE.fullmatch(token)
         if found is None or found[1] not in _ALTER:
@@ -88,13 +101,14 @@ class Reader:
         sign, letter, octave, length, tie = found.groups()
         ticks = self._ticks(length, self.unit, token)
         if letter in "zx":
-            return Atom((), ticks, False)
+            return rest(ticks)
         if len(octave) > self.limits.max_octave_marks:
             raise AbcError(
                 f'"{shorten(token)}" has more than {self.limits.max_octave_marks} octave marks'
             )
         place = place_of(letter, octave)
-        return Atom(((place % 7, height_of(place), _ALTER[sign]),), ticks, bool(tie))
+        heads = ((place % 7, height_of(place), _ALTER[sign]),)
+        return self._sounding(heads, ticks, bool(tie))
 
     def _chord(self, token: str) -> Atom:
         found = CHORD.fullmatch(token)
@@ -105,7 +119,13 @@ class Reader:
             raise AbcError(f'chord "{shorten(token)}" has no notes')
         heads = tuple(head for atom in inner for head in atom.heads)
         tie = bool(found[3]) or any(atom.tie for atom in inner)
-        return Atom(heads, self._ticks(found[2], inner[0].ticks, token), tie)
+        return self._sounding(heads, self._ticks(found[2], inner[0].ticks, token), tie)
+
+    def _sounding(self, heads: tuple[Head, ...], ticks: int, tie: bool) -> Atom:
+        pitches = tuple(height + self.key.signature[step] for step, height, _ in heads)
+        is_written = any(accidental is not None for _, _, accidental in heads)
+        is_plain = not is_written and 0 <= min(pitches) <= max(pitches) <= 127
+        return Atom(heads, ticks, tie, make_note(pitches, ticks, None, tie) if is_plain else None)
 
     def _ticks(self, length: str, unit: int, token: str) -> int:
         """Multiply a unit by a note's length."""
@@ -134,6 +154,11 @@ def reader_for(key: Key, unit_length: Fraction, compound: bool, limits: Limits) 
 def make_note(pitches: tuple[int, ...], ticks: int, chord_symbol: str | None, tie: bool) -> Note:
     """Return the note; equal notes are one object."""
     return Note(pitches, duration_of(ticks), chord_symbol, tie)
+
+
+def rest(ticks: int) -> Atom:
+    """Return a rest."""
+    return Atom((), ticks, False, make_note((), ticks, None, False))
 
 
 @lru_cache(maxsize=65_536)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from musicllm.music.abc.keys import parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits, shorten
 from musicllm.music.abc.model import Bar, Score
-from musicllm.music.abc.notes import Atom
+from musicllm.music.abc.notes import rest
 from musicllm.music.abc.rhythm import TICKS, read_broken, read_tuplet
 from musicllm.music.abc.source import (
     Line,
@@ -147,17 +147,18 @@ class _Parser:
         for found in SEGMENT.finditer(line.text):
             content, stroke = found.groups()
             start = found.start()
-            if named := _LEADING_VOICE.match(content):
+            if "[V:" in content and (named := _LEADING_VOICE.match(content)):
                 self._field("V", named[1], line.number)
                 content, start = content[named.end() :], start + named.end()
             if text := content.strip():
-                self._segment(text, line, start + content.index(text[0]), bool(stroke))
+                start += len(content) - len(content.lstrip())
+                self._segment(text, line, start, bool(stroke))
             if stroke:
                 self._close(stroke, line.number, found.start(2) + 1)
 
     def _close(self, stroke: str, line: int, column: int) -> None:
         try:
-            bar_line = read_bar_line(stroke, self.limits)
+            bar_line = read_bar_line(stroke, self.limits.max_ending)
         except AbcError as error:
             raise AbcError(error.reason, line, column) from None
         self.voice.close(bar_line, self.bars)
@@ -174,21 +175,26 @@ class _Parser:
             voice.take(phrase.notes, phrase.ticks)
             return
         reader = voice.reader
-        self._tokens(text, line.number, start)
-        notes, ticks = self.voice.settle()
+        notes, ticks = voice.plain_notes(tokens := TOKEN.findall(text))
+        if notes:
+            voice.take(notes, ticks)
+        else:
+            self._tokens(tokens, text, line.number, start)
+            notes, ticks = self.voice.settle()
         if closed:
             voice.accidentals.clear()
         if alone and voice.is_plain and not _NOT_REMEMBERED.search(text):
             reader.remember(text, notes, ticks)
 
-    def _tokens(self, text: str, line: int, start: int) -> None:
+    def _tokens(self, tokens: list[str], text: str, line: int, start: int) -> None:
         index = 0
         try:
-            for index, token in enumerate(TOKEN.findall(text)):  # noqa: B007
-                atom = self.voice.reader.atoms.get(token)
+            for index, token in enumerate(tokens):  # noqa: B007
+                reader = self.voice.reader
+                atom = reader.atoms.get(token)
                 if atom is not None:
                     self.voice.add(atom)
-                else:
+                elif token not in reader.silent:
                     self._token(token, text, line)
         except AbcError as error:
             if error.line is not None:
@@ -215,7 +221,9 @@ class _Parser:
             self.voice.tie_last()
         elif first == "&":
             raise AbcError('voice overlays ("&") are not supported; use a second "V:"')
-        elif first not in IGNORED:
+        elif first in IGNORED:
+            self.voice.reader.ignore(token)
+        else:
             raise AbcError(f'"{first}" is not an ABC character here')
 
     def _bracket(self, token: str, text: str, line: int) -> None:
@@ -229,13 +237,18 @@ class _Parser:
     def _quoted(self, token: str, text: str) -> None:
         if len(token) < 2:
             raise AbcError(f"quoted text {shorten(text[text.rindex(chr(34)) :])} is never closed")
-        self.voice.chord_symbol = chord_symbol(token) or self.voice.chord_symbol
+        symbol = chord_symbol(token)
+        if symbol:
+            self.voice.chord_symbol = symbol
+        else:
+            self.voice.reader.ignore(token)
 
     def _grace(self, token: str, text: str) -> None:
         if token == "{":
             raise AbcError(f'grace notes "{shorten(text[text.rindex("{") :])}" are never closed')
         if not GRACE.fullmatch(token):
             raise AbcError(f'"{shorten(token)}" holds no grace notes')
+        self.voice.reader.ignore(token)
 
     def _rhythm(self, token: str) -> None:
         """Start a tuplet, or apply broken rhythm to the notes before and after."""
@@ -256,7 +269,7 @@ class _Parser:
             raise AbcError(f'"{shorten(token)}" rests for an absurd number of bars')
         ticks = int((voice.metre or Fraction(1)) * TICKS)
         for remaining in range(int(token[1:] or 1), 0, -1):
-            voice.add(Atom((), ticks, False))
+            voice.add(rest(ticks))
             if remaining > 1:
                 voice.settle()
                 self._close("|", line, 1)

@@ -87,8 +87,9 @@ def unfold(text: str) -> str:
     return "\n".join([*filter(None, [*header, key.group().strip(), *pieces]), *body])
 
 
+@lru_cache(maxsize=8)
 def read_source(text: str, limits: Limits) -> Source:
-    """Take a tune's text apart.
+    """Take a tune's text apart; remembered for a moment, since who reads a tune may write it.
 
     Raises:
         AbcError: too long, no `K:` line, or a header line that is no field.

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from musicllm.music.abc.limits import AbcError, Limits, shorten
+from musicllm.music.abc.limits import AbcError, shorten
 
 _QUOTED = r'"[^"]*"'
 _MARK = r'![^!\s|"]*!'
@@ -80,8 +80,8 @@ class BarLine:
 
 
 @lru_cache(maxsize=1024)
-def read_bar_line(token: str, limits: Limits) -> BarLine:
-    """Read a bar line that `SEGMENT` found.
+def read_bar_line(token: str, max_ending: int) -> BarLine:
+    """Read a bar line that `SEGMENT` found, with at most this ending.
 
     Raises:
         AbcError: too many repeat marks, or an ending with an absurd number.
@@ -91,8 +91,8 @@ def read_bar_line(token: str, limits: Limits) -> BarLine:
     strokes = strokes.removesuffix("[") if ending else strokes
     if strokes.count(":") > 4 or len(strokes) > 8:
         raise AbcError(f'bar line "{shorten(token)}" has too many marks')
-    if any(len(n) > 3 or int(n) > limits.max_ending for n in re.findall(r"[0-9]+", ending)):
-        raise AbcError(f'ending "{shorten(ending)}" is above {limits.max_ending}')
+    if any(len(n) > 3 or int(n) > max_ending for n in re.findall(r"[0-9]+", ending)):
+        raise AbcError(f'ending "{shorten(ending)}" is above {max_ending}')
     colons = strokes.replace("]", "").replace("[", "")
     double = "::" in colons and "|" not in colons
     closes = colons.startswith(":")

@@ -7,7 +7,7 @@ notes hold for the grace notes alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from musicllm.music.abc.keys import Key
@@ -70,6 +70,18 @@ class Voice:
             self.accidentals or self.held or self.chord_symbol or self.broken or self.tuplet
         )
 
+    def plain_notes(self, tokens: list[str]) -> tuple[tuple[Note, ...], int]:
+        """Return the notes and ticks of tokens that nothing but the key changes; else none."""
+        if not self.is_plain or self.drafts:
+            return (), 0
+        known, silent = self.reader.atoms, self.reader.silent
+        atoms = [known.get(token) for token in tokens if token not in silent]
+        notes = tuple([atom.note for atom in atoms if atom and atom.note])
+        if len(notes) < len(atoms):
+            return (), 0
+        self.odd = {}
+        return notes, sum([atom.ticks for atom in atoms if atom])
+
     def add(self, atom: Atom) -> None:
         """Append a note, chord or rest to the bar.
 
@@ -88,8 +100,11 @@ class Voice:
         self.chord_symbol = None
 
     def _sound(self, atom: Atom) -> tuple[int, ...]:
+        if atom.note is not None and not self.accidentals and not self.held:
+            self.odd = {}
+            return atom.note.pitches
         signature, accidentals, held = self.reader.key.signature, self.accidentals, self.held
-        pitches: list[int] = []
+        sounding: list[int] = []
         odd: dict[int, int] = {}
         for step, height, written in atom.heads:
             if written is not None:
@@ -98,14 +113,14 @@ class Voice:
                 alter = held[height]
             else:
                 alter = accidentals.get(step, signature[step])
-            pitches.append(height + alter)
+            sounding.append(height + alter)
             if alter != signature[step]:
                 odd[height] = alter
         self.odd = odd
         self.held = odd if atom.tie else {}
-        if pitches and not (min(pitches) >= 0 and max(pitches) <= 127):
+        if sounding and not (min(sounding) >= 0 and max(sounding) <= 127):
             raise AbcError("the note is outside MIDI's range of 0 to 127")
-        return tuple(pitches)
+        return tuple(sounding)
 
     def lengthen_last(self, times: int, divisor: int) -> None:
         """Apply broken rhythm to the note before the sign."""
@@ -139,8 +154,7 @@ class Voice:
             self._append(bar_line, bars)
         elif self.last_bar >= 0 and bar_line.section:
             last = bars[self.last_bar]
-            bars[self.last_bar] = replace(
-                last,
+            bars[self.last_bar] = last._replace(
                 closes_repeat=last.closes_repeat or bar_line.closes_repeat,
                 closes_section=True,
             )

@@ -6,6 +6,8 @@ It takes music that the parser accepted and trusts it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 from musicllm.music.abc.keys import letter_at, parse_key, place_of
 from musicllm.music.abc.limits import DEFAULT_LIMITS
@@ -22,6 +24,7 @@ from musicllm.music.abc.tokens import (
     read_bar_line,
 )
 
+_MAX_REMEMBERED = 50_000
 _WRAP_CHARS = 2_000
 _DECORATION = re.compile(r"[.~H-Wh-w]|!.+!|\+.+\+")
 
@@ -39,6 +42,7 @@ class Writer:
         self.keep_grace = keep_grace
         self.keep_slurs = keep_slurs
         self.keep_decorations = keep_decorations
+        self.keeps_more = keep_grace or keep_slurs or keep_decorations
         self.name_voices = name_voices
         self.out: list[str] = []
         self.line_chars = 0
@@ -60,7 +64,7 @@ class Writer:
             if found[1].strip():
                 self.content(found[1])
             if found[2]:
-                self.bar_line(read_bar_line(found[2], DEFAULT_LIMITS))
+                self.bar_line(read_bar_line(found[2], DEFAULT_LIMITS.max_ending))
         self.blank = True
 
     def finish(self) -> str:
@@ -90,6 +94,10 @@ class Writer:
 
     def content(self, text: str) -> None:
         """Write music without bar lines."""
+        phrase = None if self.keeps_more else _join(text)
+        if phrase is not None:
+            self._phrase(phrase)
+            return
         for space, token in SPACED_TOKEN.findall(text):
             self.blank = self.blank or bool(space)
             self._token(token)
@@ -99,44 +107,47 @@ class Writer:
         if name == self.voice or not self.name_voices:
             return
         self._flush()
-        if self.fields:
-            self._put("".join(self.fields))
-            self.fields.clear()
+        self._put_fields()
         self.voice = name
         if self.line_chars:
             self._newline()
         self._put(f"[V:{name}] ")
         self.glue = True
 
+    def _phrase(self, phrase: _Phrase) -> None:
+        """Write notes, and what belongs to them, as one word."""
+        if self.tied:
+            self._resolve_tie(phrase.first.sign, phrase.first.head)
+        self.blank = self.blank or phrase.blank_before
+        self._word(phrase.text)
+        self._remember_note(phrase.last)
+        self.blank = phrase.blank_behind
+
     def _token(self, token: str) -> None:
-        first = token[0]
-        note = NOTE.fullmatch(token)
+        note = _spell(token)
         if note is not None:
-            self._note(*note.groups())
-        elif first == '"':
-            symbol = chord_symbol(token)
-            if symbol:
-                self._word(f'"{symbol}"', glue=True)
-        elif first == "[":
+            self._note(note)
+        elif joint := _joint(token):
+            self._word(*joint)
+        elif token[0] == "[":
             self._bracket(token)
-        elif first in "<>":
-            self._word(token, glue=True, attach=True)
-        elif first == "(" and len(token) > 1:
-            self._word(token.rstrip(":"), glue=True)
-        elif first in "ZX":
+        elif token[0] in "ZX":
             self._word("Z" + (token[1:].lstrip("0") if token[1:] != "1" else ""))
-        elif first == "-":
+        elif token[0] == "-":
             self._late_tie()
         else:
             self._ornament(token)
 
-    def _note(self, sign: str, letter: str, octave: str, length: str, tie: str) -> None:
-        head = _head(letter, octave)
-        self._resolve_tie(sign, head)
-        self._word(f"{sign}{head}{shortest_length(length)}{tie}")
-        if head != "z":
-            self.last_note = (len(self.out) - 1, sign, head)
-            if tie and not self.keep_slurs:
+    def _note(self, note: _Spelling) -> None:
+        if self.tied:
+            self._resolve_tie(note.sign, note.head)
+        self._word(note.text)
+        self._remember_note(note)
+
+    def _remember_note(self, note: _Spelling) -> None:
+        if note.head != "z":
+            self.last_note = (len(self.out) - 1, note.sign, note.head)
+            if note.tie and not self.keep_slurs:
                 self.tied[self.voice] = self.last_note
 
     def _late_tie(self) -> None:
@@ -160,10 +171,7 @@ class Writer:
         assert chord is not None, f"{token} passed the parser"
         self.tied.pop(self.voice, None)
         self.last_note = None
-        notes = (
-            f"{sign}{_head(letter, octave)}{shortest_length(length)}{tie}"
-            for sign, letter, octave, length, tie in NOTE.findall(bare_chord(chord[1]))
-        )
+        notes = (_written(*note).text for note in NOTE.findall(bare_chord(chord[1])))
         self._word(f"[{''.join(notes)}]{shortest_length(chord[2])}{chord[3]}")
 
     def _ornament(self, token: str) -> None:
@@ -178,12 +186,18 @@ class Writer:
 
     def _word(self, text: str, glue: bool = False, attach: bool = False) -> None:
         """Write a word; `glue` forbids a blank behind it, `attach` one before it."""
-        self._flush()
+        if self.pending is not None:
+            self._flush()
         if self.blank and not self.glue and not attach:
             self._put(" ")
-        self._put("".join(self.fields) + text)
-        self.fields.clear()
+        self._put_fields()
+        self._put(text)
         self.blank, self.glue, self.in_bar = False, glue, True
+
+    def _put_fields(self) -> None:
+        if self.fields:
+            self._put("".join(self.fields))
+            self.fields.clear()
 
     def _flush(self) -> None:
         """Write the bar line that stands before the next word."""
@@ -218,6 +232,80 @@ class Writer:
         self.line_chars += len(text)
 
 
-def _head(letter: str, marks: str) -> str:
-    """Return a note's letter and octave marks in the shortest spelling; every rest is `z`."""
-    return "z" if letter in "zx" else letter_at(place_of(letter, marks))
+class _Spelling(NamedTuple):
+    """A note in its shortest spelling."""
+
+    text: str
+    sign: str
+    head: str
+    tie: str
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _spell(token: str) -> _Spelling | None:
+    """Return how a token is written when it is a note or a rest."""
+    note = NOTE.fullmatch(token)
+    return _written(*note.groups()) if note else None
+
+
+class _Phrase(NamedTuple):
+    """Notes with what belongs to them, written; it starts and ends with these notes."""
+
+    text: str
+    first: _Spelling
+    last: _Spelling
+    blank_before: bool
+    blank_behind: bool
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _join(text: str) -> _Phrase | None:
+    """Write music that has no chords, fields, rests of whole bars, or ties but at its end.
+
+    Remembered, since tunes repeat themselves; None for other music.
+    """
+    words: list[str] = []
+    notes: list[_Spelling] = []
+    blank, blank_before, glue = False, False, True
+    for space, token in SPACED_TOKEN.findall(text):
+        blank = blank or bool(space)
+        note = _spell(token)
+        joint = (note.text, False, False) if note else _joint(token)
+        if joint is None:
+            if token[0] in "[ZX-":
+                return None
+            continue
+        if note:
+            if notes and notes[-1].tie:
+                return None
+            notes.append(note)
+        if not words:
+            blank_before = blank and not joint[2]
+        elif blank and not glue and not joint[2]:
+            words.append(" ")
+        words.append(joint[0])
+        blank, glue = False, joint[1]
+    if glue:
+        return None
+    return _Phrase("".join(words), notes[0], notes[-1], blank_before, blank or text[-1].isspace())
+
+
+def _joint(token: str) -> tuple[str, bool, bool] | None:
+    """Return how a chord symbol, tuplet or broken rhythm is written, and if it forbids blanks.
+
+    They are forbidden behind it, and before it.
+    """
+    first = token[0]
+    if first == '"':
+        symbol = chord_symbol(token)
+        return (f'"{symbol}"', True, False) if symbol else None
+    if first in "<>":
+        return token, True, True
+    if first == "(" and len(token) > 1:
+        return token.rstrip(":"), True, False
+    return None
+
+
+def _written(sign: str, letter: str, marks: str, length: str, tie: str) -> _Spelling:
+    head = "z" if letter in "zx" else letter_at(place_of(letter, marks))
+    return _Spelling(f"{sign}{head}{shortest_length(length)}{tie}", sign, head, tie)
