@@ -180,7 +180,7 @@ FORMATS = {
 - `sharegpt`: `conversations` of `{from, value}`.
 - `xtuner`: `conversation`, a list of `{system, input, output}`; one bare output is a text.
 - `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields;
-  such a record keeps its source and target as they were in `published`, for `data.compat=reference`.
+  such a record keeps source and target as they were in `published`, for `data.compat=reference`.
 - `prompt_completion`: likewise with a prompt or a question.
 - `abc`: irishman; `control code` is kept as `control_code`.
 - `text`: one document.
