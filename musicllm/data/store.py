@@ -1,8 +1,8 @@
 """The token store: encoded documents on disk, between the encoder and the row former.
 
-A block is what one worker wrote: the tokens of its documents one after another, and an index. The
-store is several blocks in order. It is read by plain reads at known places, not by mapping the
-files, so that what is in memory is what is being gathered. Nothing here tokenises or plans rows.
+The store is several blocks in order (see `blocks`). It is read by plain reads at known places, not
+by mapping the files of tokens, so that what is in memory is what is being gathered. Nothing here
+tokenises or plans rows.
 
 Letters: n documents, P pieces of them, T tokens.
 """
@@ -11,100 +11,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.atomic import replacing
-from musicllm.data.documents import Documents
+from musicllm.data.blocks import (
+    COLUMNS,
+    IDS,
+    INDEX,
+    SUPERVISED,
+    BlockWriter,
+    block_file,
+    is_plain,
+    write_block,
+)
 from musicllm.data.packing import RowPlan
 from musicllm.data.rows import RowBatch
 from musicllm.errors import ArtifactError
+
+__all__ = ["BlockWriter", "TokenStore", "write_block"]
 
 Ints = npt.NDArray[np.int64]
 
 TOKENS_PER_BATCH = 1 << 20
 """Of rows that are gathered at a time; about 40 bytes of memory each."""
 
-IDS, SUPERVISED, INDEX = "ids", "supervised", "npy"
-"""Suffixes of a block's files: int32 a token, a byte a token, and what it knows of documents."""
-
-COLUMNS = np.dtype(
-    [
-        ("length", np.int32),
-        ("num_supervised", np.int32),
-        ("source", np.int16),
-        ("kind", np.int8),
-    ]
-)
-
-
-class BlockWriter:
-    """Writes a block from several batches of documents; its files get their names at the end.
-
-    There is no file of supervised tokens when all but the first of every document are. The index
-    is written last.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        """Begin a block in a folder that is there."""
-        self._path = folder / name
-        self._files = ExitStack()
-        self._ids = self._open(IDS)
-        self._supervised = self._open(SUPERVISED)
-        self._indexes = [np.zeros(0, COLUMNS)]
-
-    def _open(self, suffix: str) -> BinaryIO:
-        path = self._files.enter_context(replacing(_file(self._path, suffix)))
-        return self._files.enter_context(path.open("wb"))
-
-    def add(
-        self, documents: Documents, source: npt.NDArray[np.int16], kind: npt.NDArray[np.int8]
-    ) -> None:
-        """Append documents.
-
-        Args:
-            documents: n of them.
-            source: int16 [n]; numbers of their sources.
-            kind: int8 [n]; numbers of their kinds.
-        """
-        lengths = documents.lengths
-        supervised = documents.supervised.copy()
-        supervised[documents.offsets[:-1][lengths > 0]] = False
-        index = np.empty(len(lengths), COLUMNS)
-        index["length"] = lengths
-        index["num_supervised"] = _sums(supervised, documents.offsets)
-        index["source"] = source
-        index["kind"] = kind
-        documents.input_ids.astype("<i4", copy=False).tofile(self._ids)
-        supervised.tofile(self._supervised)
-        self._indexes.append(index)
-
-    def close(self) -> None:
-        """Finish the block."""
-        self._files.close()
-        index = np.concatenate(self._indexes)
-        if _is_plain(index):
-            _file(self._path, SUPERVISED).unlink()
-        with replacing(_file(self._path, INDEX)) as path, path.open("wb") as file:
-            np.save(file, index)
-
-
-def write_block(
-    folder: Path,
-    name: str,
-    documents: Documents,
-    source: npt.NDArray[np.int16],
-    kind: npt.NDArray[np.int8],
-) -> None:
-    """Write a block whose documents are all in memory; see `BlockWriter`."""
-    block = BlockWriter(folder, name)
-    block.add(documents, source, kind)
-    block.close()
+DOCUMENTS = np.dtype([("begin", np.int64), *COLUMNS.descr])
+BLOCKS = np.dtype([("begin", np.int64), ("is_plain", np.bool_)])
+"""`begin` is a place among all tokens of the store."""
 
 
 @dataclass(frozen=True)
@@ -123,42 +61,49 @@ class _Runs:
 
 
 class TokenStore:
-    """Blocks one after another: 19 bytes a document in memory."""
+    """Blocks one after another."""
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Open blocks; their indexes are read.
+    def __init__(self, folder: Path, names: Sequence[str], index: Path | None = None) -> None:
+        """Open blocks.
 
         Args:
             folder: where they are.
             names: of the blocks, in order; a name may hold folders.
+            index: a folder where the blocks' indexes are joined when the store is opened first.
+                Later the joined one is mapped: opening costs nothing, and reading rows needs
+                memory for their documents alone. None joins them in memory, 19 bytes a document.
         """
         self._paths = [folder / name for name in names]
-        indexes = [np.load(_file(path, INDEX)) for path in self._paths]
-        self._columns = np.concatenate([np.zeros(0, COLUMNS), *indexes])
-        self._offsets = np.concatenate([[0], np.cumsum(self._columns["length"], dtype=np.int64)])
-        self._is_plain = [_is_plain(index) for index in indexes]
-        num_documents = np.cumsum([0, *map(len, indexes)])
-        self._firsts = self._offsets[num_documents]
+        if index is None:
+            self._documents, self._blocks = _join(self._paths)
+        else:
+            if not (index / "documents.npy").exists():
+                _save(index, *_join(self._paths))
+            self._documents = np.load(index / "documents.npy", mmap_mode="r")
+            self._blocks = np.load(index / "blocks.npy")
 
     @property
     def lengths(self) -> Ints:
         """Tokens of every document, int64 [n]."""
-        return self._columns["length"].astype(np.int64)
+        return self._column("length", np.int64)
 
     @property
     def num_supervised(self) -> Ints:
         """Supervised tokens of every document, int64 [n]."""
-        return self._columns["num_supervised"].astype(np.int64)
+        return self._column("num_supervised", np.int64)
 
     @property
     def source(self) -> npt.NDArray[np.int16]:
         """Number of the source of every document, int16 [n]."""
-        return self._columns["source"].copy()
+        return self._column("source", np.int16)
 
     @property
     def kind(self) -> npt.NDArray[np.int8]:
         """Number of the kind of every document, int8 [n]."""
-        return self._columns["kind"].copy()
+        return self._column("kind", np.int8)
+
+    def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.array(self._documents[name], dtype)
 
     def read(self, plan: RowPlan, drawn: Ints) -> Iterator[RowBatch]:
         """Gather the rows of a plan.
@@ -178,9 +123,9 @@ class TokenStore:
             yield self._gather(plan.part(first, min(first + size, plan.num_rows)), drawn)
 
     def _gather(self, plan: RowPlan, drawn: Ints) -> RowBatch:
-        document = drawn[plan.document]
+        documents = np.asarray(self._documents[drawn[plan.document]])
         lengths = plan.stop - plan.start
-        runs = self._runs(self._offsets[document] + plan.start, lengths)
+        runs = self._runs(documents["begin"] + plan.start, lengths)
         firsts = np.cumsum(lengths) - lengths
         order = np.arange(lengths.sum()) + np.repeat(runs.place - firsts, lengths)
         input_ids = self._read(runs, IDS, np.dtype("<i4"))[order]
@@ -190,7 +135,7 @@ class TokenStore:
             input_ids.astype(np.int32, copy=False),
             supervised,
             lengths.astype(np.int32),
-            self._columns["source"][document],
+            documents["source"],
             plan.offsets,
         )
 
@@ -199,7 +144,7 @@ class TokenStore:
         order = np.argsort(begin, kind="stable")
         begin, length = begin[order], length[order]
         stop = np.maximum.accumulate(begin + length)
-        block = np.searchsorted(self._firsts, begin, side="right")
+        block = self._block_of(begin)
         far = begin[1:] - stop[:-1] > length[:-1]
         heads = np.flatnonzero(np.append(True, far | (np.diff(block) > 0)))
         size = stop[np.append(heads[1:], len(stop)) - 1] - begin[heads]
@@ -211,16 +156,44 @@ class TokenStore:
     def _read(self, runs: _Runs, suffix: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """Return the values of runs, one after another; where a block has no file, they are 1."""
         values = np.ones(runs.size.sum(), dtype)
-        block = np.searchsorted(self._firsts, runs.begin, side="right") - 1
-        begin = (runs.begin - self._firsts[block]) * dtype.itemsize
+        block = self._block_of(runs.begin)
+        begin = (runs.begin - self._blocks["begin"][block]) * dtype.itemsize
         stop = np.cumsum(runs.size) * dtype.itemsize
         start = stop - runs.size * dtype.itemsize
         numbers, heads = np.unique(block, return_index=True)
         for number, head, tail in zip(numbers, heads, [*heads[1:], len(block)], strict=True):
-            if suffix == IDS or not self._is_plain[number]:
+            if suffix == IDS or not self._blocks["is_plain"][number]:
                 spans = (column[head:tail].tolist() for column in (begin, start, stop))
-                _read_into(values, _file(self._paths[number], suffix), zip(*spans, strict=True))
+                _read_into(
+                    values, block_file(self._paths[number], suffix), zip(*spans, strict=True)
+                )
         return values
+
+    def _block_of(self, begin: Ints) -> Ints:
+        return np.searchsorted(self._blocks["begin"], begin, side="right") - 1
+
+
+def _join(paths: Sequence[Path]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return what the indexes of blocks say of all documents and blocks."""
+    indexes = [np.load(block_file(path, INDEX)) for path in paths]
+    columns = np.concatenate([np.zeros(0, COLUMNS), *indexes])
+    documents = np.empty(len(columns), DOCUMENTS)
+    for name in COLUMNS.names or ():
+        documents[name] = columns[name]
+    ends = np.cumsum(columns["length"], dtype=np.int64)
+    documents["begin"] = ends - columns["length"]
+    blocks = np.empty(len(indexes), BLOCKS)
+    num_tokens = [index["length"].sum(dtype=np.int64) for index in indexes]
+    blocks["begin"] = np.cumsum([0, *num_tokens])[:-1]
+    blocks["is_plain"] = [is_plain(index) for index in indexes]
+    return documents, blocks
+
+
+def _save(folder: Path, documents: npt.NDArray[Any], blocks: npt.NDArray[Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in (("blocks", blocks), ("documents", documents)):
+        with replacing(folder / f"{name}.npy") as path, path.open("wb") as file:
+            np.save(file, values)
 
 
 def _read_into(values: npt.NDArray[Any], path: Path, spans: Iterable[tuple[int, int, int]]) -> None:
@@ -232,16 +205,3 @@ def _read_into(values: npt.NDArray[Any], path: Path, spans: Iterable[tuple[int, 
                 raise ArtifactError(
                     f"{path} is shorter than its index says; delete {path.parent} and prepare again"
                 )
-
-
-def _file(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}.{suffix}")
-
-
-def _is_plain(index: npt.NDArray[Any]) -> bool:
-    """Whether all tokens but the first of every document are supervised."""
-    return bool(np.array_equal(index["num_supervised"], np.maximum(index["length"] - 1, 0)))
-
-
-def _sums(values: npt.NDArray[np.bool_], offsets: Ints) -> Ints:
-    return np.diff(np.concatenate([[0], np.cumsum(values)])[offsets])

@@ -157,3 +157,25 @@ def test_a_file_that_was_cut_is_an_error(tmp_path: Path, two_blocks: TokenStore)
 
     with pytest.raises(ArtifactError, match=r"b\.ids is shorter than its index says; delete"):
         only(two_blocks, plan_of([(3, 0, 3)]))
+
+
+def test_a_joined_index_stands_for_those_of_the_blocks(
+    tmp_path: Path, two_blocks: TokenStore
+) -> None:
+    plan = plan_of([(0, 0, 3), (3, 0, 3)])
+    expected = only(two_blocks, plan)
+    TokenStore(tmp_path, ["a", "b"], tmp_path / "index")
+    for name in ("a.npy", "b.npy"):
+        (tmp_path / name).unlink()
+
+    again = TokenStore(tmp_path, ["a", "b"], tmp_path / "index")
+
+    assert again.num_supervised.tolist() == two_blocks.num_supervised.tolist()
+    assert only(again, plan).input_ids.tolist() == expected.input_ids.tolist()
+    assert only(again, plan).supervised.tolist() == expected.supervised.tolist()
+
+
+def test_a_joined_index_may_be_empty(tmp_path: Path) -> None:
+    TokenStore(tmp_path, [], tmp_path / "index")
+
+    assert TokenStore(tmp_path, [], tmp_path / "index").lengths.tolist() == []
