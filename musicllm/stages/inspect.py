@@ -12,10 +12,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.text import Text
 
 from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
@@ -24,6 +23,7 @@ from musicllm.data.pipeline import prepare
 from musicllm.data.rows import RowStore
 from musicllm.errors import InputError
 from musicllm.evals.report.corpus_page import write_corpus_page
+from musicllm.evals.report.page import Command
 from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
 from musicllm.serve.showing import show_row, visible
@@ -41,9 +41,15 @@ def run(job: Job) -> list[tuple[str, object]]:
         InputError: the split that is to be shown has no rows.
     """
     if "corpus" in job.inputs and not _reads_corpus(job):
-        return _look(job, Corpus.open(job.input("corpus").path))
+        given = job.config.inputs["corpus"]
+        line = f"python -m musicllm recipe=<a recipe that trains> inputs.corpus={given}"
+        corpus = Corpus.open(job.input("corpus").path)
+        return _look(job, corpus, given, Command("Train on it", line))
+    name = job.config.data.name
+    line = f"python -m musicllm recipe=<a recipe that prepares> data={name}"
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
-        return _look(job, _sample(job, Path(folder)))
+        corpus = _sample(job, Path(folder))
+        return _look(job, corpus, f"{name}: a sample", Command("Prepare all of it", line))
 
 
 def _reads_corpus(job: Job) -> bool:
@@ -62,7 +68,7 @@ def _sample(job: Job, folder: Path) -> Corpus:
     return Corpus(made, facts | named(config))
 
 
-def _look(job: Job, corpus: Corpus) -> list[tuple[str, object]]:
+def _look(job: Job, corpus: Corpus, title: str, command: Command) -> list[tuple[str, object]]:
     settings, facts = job.config.inspect, corpus.facts
     store = corpus.rows(settings.split)
     if not len(store):
@@ -75,10 +81,9 @@ def _look(job: Job, corpus: Corpus) -> list[tuple[str, object]]:
     _show_drops(corpus, settings.num_drops)
     with job.writing() as (folder, recorded):
         shown = list(_rows(job, corpus, store))
-        text = "\n".join(row.plain for row in shown)
-        artifacts.write_text(folder / "samples.txt", text)
+        artifacts.write_text(folder / "samples.txt", "\n".join(shown))
         for page in (folder / "report.html", job.folder / "report.html"):
-            write_corpus_page(page, facts, f"{job.config.data.name}: a sample")
+            write_corpus_page(page, facts, title, [command])
         recorded["num_samples"] = len(shown)
     return [
         ("rows shown", f"{len(shown)} of {len(store):,} ({settings.split})"),
@@ -87,23 +92,23 @@ def _look(job: Job, corpus: Corpus) -> list[tuple[str, object]]:
     ]
 
 
-def _rows(job: Job, corpus: Corpus, store: RowStore) -> Iterator[Text]:
-    """Print some rows, drawn by the seed, and yield them as they go into a file."""
-    settings = job.config.inspect
+def _rows(job: Job, corpus: Corpus, store: RowStore) -> Iterator[str]:
+    """Print some rows, drawn by the seed, and yield them as text."""
+    settings, facts = job.config.inspect, corpus.facts
     tokenizer = load_tokenizer(corpus.tokenizer_path)
-    count = min(settings.num_samples, len(store))
     in_colour = console.out.is_terminal
     said = "are green" if in_colour else "stand between [[ and ]]"
     console.say(f"\nSupervised tokens {said}.")
+    count = min(settings.num_samples, len(store))
     for index in sorted(random.Random(job.config.seed).sample(range(len(store)), count)):
         row = store.row(index)
-        full = len(row.input_ids) / corpus.facts["max_length"]
-        console.heading(f"\n{settings.split} row {index:,} of {len(store):,}, {full:.0%} full")
-        given = {"num_bars": settings.num_bars}
-        plain = show_row(row, tokenizer, corpus.facts["sources"], marks=True, **given)
-        drawn = show_row(row, tokenizer, corpus.facts["sources"], marks=False, **given)
-        console.out.print(drawn if in_colour else plain)
-        yield plain
+        full = len(row.input_ids) / facts["max_length"]
+        head = f"{settings.split} row {index:,} of {len(store):,}, {full:.0%} full"
+        console.heading(f"\n{head}")
+        view = partial(show_row, row, tokenizer, facts["sources"], num_bars=settings.num_bars)
+        marked = view(marks=True)
+        console.out.print(view(marks=False) if in_colour else marked)
+        yield f"{head}\n{marked.plain}"
 
 
 def _show_sources(facts: Mapping[str, Any]) -> None:
@@ -141,7 +146,7 @@ def _show_drops(corpus: Corpus, num_examples: int) -> None:
         texts = [visible(f"{drop['place']}: {drop['detail']}") for drop in some]
         rows.append((visible(source), f"{count:,}", reason, "\n".join(texts)))
     if rows:
-        console.table("\nDropped", ("source", "records", "because it ...", "for example"), rows)
+        console.table("\nDropped", ("source", "records", "reason", "for example"), rows)
 
 
 def _examples(

@@ -25,7 +25,7 @@ TRAIN = {
     "tokens": 8_000,
     "supervised_tokens": 6_000,
     "packing_efficiency": 0.9766,
-    "lengths": {"edges": [32, 64, 128, 256, 512], "counts": [0, 50, 40, 0, 0, 0]},
+    "lengths": {"edges": [0, 32, 64, 128, 256], "counts": [0, 50, 40, 0]},
 }
 TEST = {**TRAIN, "documents": 5, "by_source": {"books": 5}, "tokens": 400}
 
@@ -97,7 +97,7 @@ def test_page_tells_what_was_read_dropped_mended_and_kept(tmp_path: Path) -> Non
     assert rows["kept: train"] == ["60", "30", "90"]
     assert rows["mended: stood on one line"] == ["3", "0", "3"]
     assert rows["kept as it is: bars that do not fit"] == ["0", "4", "4"]
-    assert bars_of(page, "Dropped because a record ...") == {
+    assert bars_of(page, "Why records were dropped") == {
         "is too long": ("8 (53.3%)", 100.0),
         "is a duplicate": ("7 (46.7%)", 87.5),
     }
@@ -158,13 +158,18 @@ def test_histograms_mark_the_length_of_a_row(tmp_path: Path) -> None:
     assert "90 documents, 89 tokens each on average." in page
 
 
-def test_documents_longer_than_every_border_are_drawn(tmp_path: Path) -> None:
+def test_only_bins_that_hold_documents_are_drawn(tmp_path: Path) -> None:
+    page = page_of(tmp_path, FACTS)
+    picture = page.partition("Documents of train")[2].partition("</svg>")[0]
+    assert re.findall(r">([\d,]+)</text>", picture)[:3] == ["32", "64", "128"]
+
+
+def test_documents_that_were_cut_are_told(tmp_path: Path) -> None:
     facts = copy.deepcopy(FACTS)
-    facts["splits"]["train"]["lengths"] = {"edges": [8, 16], "counts": [0, 0, 3]}
     facts["splits"]["train"]["cut"] = 2
-    page = page_of(tmp_path, facts)
-    assert page.count("<svg viewBox=") == 2
-    assert "90 documents, 89 tokens each on average. 2 of them lost tokens." in page
+    assert "90 documents, 89 tokens each on average. 2 of them lost tokens." in page_of(
+        tmp_path, facts
+    )
 
 
 def test_a_histogram_is_taller_where_there_are_more() -> None:

@@ -55,8 +55,10 @@ def test_what_was_shown_is_kept_and_the_sample_is_not(tmp_path: Path, book: Path
 
     artifacts.read(folder / "artifact", "inspection").verify()
     samples = (folder / "artifact" / "samples.txt").read_text()
-    assert samples.count("── document 1 of ") == 3
-    assert "14 records read from one source" in (folder / "report.html").read_text()
+    assert samples.count("── document 1 of ") == samples.count("train row ") == 3
+    page = (folder / "report.html").read_text()
+    assert "14 records read from one source" in page
+    assert "recipe=&lt;a recipe that prepares&gt; data=abc_folder" in page
     assert not list(folder.glob(".sample-*"))
 
 
@@ -99,7 +101,9 @@ def test_a_prepared_corpus_is_looked_into(
     said = capsys.readouterr().out
     assert said.count("train row ") == 2
     assert "<s>Human: Write a reel in D. </s> Assistant: [[X:1\n" in said
-    assert "30 records read from 2 sources" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "30 records read from 2 sources" in page
+    assert f"inputs.corpus={corpus.path}" in page
 
 
 def test_conversations_are_made_from_the_tunes_of_a_corpus(

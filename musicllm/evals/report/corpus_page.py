@@ -90,7 +90,7 @@ def corpus_page(facts: Facts, title: str, commands: Sequence[Command] = ()) -> C
         tiles=_tiles(facts),
         sources=_sources(facts),
         counts=corpus_table(facts, ""),
-        drops=ranked("Dropped because a record ...", together(facts["dropped"])),
+        drops=ranked("Why records were dropped", together(facts["dropped"])),
         repairs=repair_table(facts),
         shares=share_bars(facts),
         share_table=share_table(facts),
@@ -147,23 +147,20 @@ def _sources(facts: Facts) -> Table:
 
 
 def _lengths(name: str, split: Facts, max_length: int) -> Lengths:
-    borders, counts = _bins(split["lengths"]["edges"], split["lengths"]["counts"])
-    picture = Markup(length_histogram(borders, counts, max_length, name))
+    edges, counts = _without_empty_ends(split["lengths"]["edges"], split["lengths"]["counts"])
+    picture = Markup(length_histogram(edges, counts, max_length, name))
     mean = split["tokens"] / split["documents"] if split["documents"] else 0
     words = f"{shown(split['documents'])} documents, {mean:,.0f} tokens each on average."
     cut = f" {shown(split['cut'])} of them lost tokens." if split.get("cut") else ""
     return Lengths(name, picture, words + cut)
 
 
-def _bins(edges: Sequence[int], counts: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the borders and counts of the bins from the first to the last that holds something.
-
-    The first bin starts at 0; the last one is open, and drawn up to twice its start.
-    """
-    borders = [0, *edges, 2 * edges[-1]]
+def _without_empty_ends(
+    edges: Sequence[int], counts: Sequence[int]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the bins from the first to the last that holds something."""
     filled = [place for place, count in enumerate(counts) if count]
-    first, last = filled[0], filled[-1]
-    return borders[first : last + 2], counts[first : last + 1]
+    return edges[filled[0] : filled[-1] + 2], counts[filled[0] : filled[-1] + 1]
 
 
 def _contamination(facts: Facts) -> Table | None:

@@ -9,13 +9,12 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import matplotlib
 from markupsafe import escape
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 LossCurve = Sequence[tuple[int, float]]
 """Points (optimizer step, loss in nats per supervised token)."""
@@ -38,7 +37,6 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.size": 0,
-    "xtick.minor.size": 0,
     "ytick.major.size": 0,
     "axes.spines.top": False,
     "axes.spines.left": False,
@@ -84,8 +82,8 @@ def length_histogram(
     """Draw how many documents have how many tokens, with a line where a row is full.
 
     Args:
-        edges: borders of the bins in tokens, rising, one more than bins; where they are not evenly
-            spaced the axis is logarithmic.
+        edges: borders of the bins in tokens, rising, one more than bins. The axis is logarithmic,
+            since bins are the wider the longer the documents.
         counts: documents in each bin.
         max_length: tokens in a row.
         name: of the split; describes the picture to a screen reader and makes its ids unique.
@@ -94,20 +92,20 @@ def length_histogram(
         An `<svg>` element, as `loss_curves`.
     """
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.4, 2.8), layout="constrained")
+        figure = Figure(figsize=(5.4, 3), layout="constrained")
         axes = figure.subplots()
         axes.grid(axis="y", color=GRID, linewidth=0.8)
-        if len({after - before for before, after in pairwise(edges)}) > 1:
-            axes.set_xscale("log")
-            edges = [max(edge, 1) for edge in edges]
-        axes.stairs(counts, edges, fill=True, color=TRAIN)
+        axes.set_xscale("log")
+        borders = [max(edge, 1) for edge in edges]
+        axes.stairs(counts, borders, fill=True, color=TRAIN)
         label = f"a row: {max_length:,}"
         axes.axvline(max_length, color=VALIDATION, linewidth=1.5, linestyle="--", label=label)
-        axes.legend(frameon=False, loc="best")
+        figure.legend(frameon=False, loc="outside upper right")
         axes.set_xlabel("tokens in a document")
         axes.set_ylabel("documents")
+        axes.set_xticks(borders[:: math.ceil(len(borders) / 8)])
         axes.xaxis.set_major_formatter(_count)
-        axes.xaxis.set_minor_formatter("")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(_count)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         return _inline(figure, f"Documents of {name} by their number of tokens")
