@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from musicllm.errors import InputError, NotAvailableError
+from musicllm.evals.question_files import _chosen
+from musicllm.evals.questions import load_questions, read_solved
+from musicllm.evals.theory import make_quiz
+
+HEADER = "question,choice0,choice1,choice2,choice3,answer\n"
+THEORY: dict[str, Any] = {
+    "stem": "Which key has one sharp?",
+    "options": {"A": "C", "B": "G", "C": "F", "D": "D"},
+    "answer": "B",
+    "subject": "knowledge",
+    "abc_score": "X:1\nK:G\nGABc|\n",
+}
+
+
+def mmlu(folder: Path, split: str, text: str, subject: str = "virology") -> Path:
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    file = folder / split / f"{subject}_{split}.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_mmlu_with_and_without_a_header_is_the_same(tmp_path: Path) -> None:
+    named, bare = tmp_path / "named", tmp_path / "bare"
+    mmlu(named, "test", HEADER + '"What, now?",a,b,c,d,2\nNext?,1,2,3,4,0\n')
+    mmlu(bare, "test", '"What, now?",a,b,c,d,C\nNext?,1,2,3,4,A\n')
+
+    solved = list(read_solved("mmlu", named))
+
+    assert solved == list(read_solved("mmlu", bare))
+    assert [each.question.id for each in solved] == ["virology/test/0", "virology/test/1"]
+    assert solved[0].question.stem == "What, now?"
+    assert solved[0].question.options == ("a", "b", "c", "d")
+    assert [(each.answer, each.subject) for each in solved] == [
+        ("C", "virology"),
+        ("A", "virology"),
+    ]
+
+
+def test_splits_are_named_by_folders_and_files(tmp_path: Path) -> None:
+    mmlu(tmp_path, "test", HEADER + "Q?,a,b,c,d,0\n", "high_school_test_taking")
+    mmlu(tmp_path, "dev", HEADER + "Q?,a,b,c,d,0\n")
+    mmlu(tmp_path, "other_layout", "Q?,a,b,c,d,A\n")
+    (tmp_path / "lone-validation.jsonl").write_text(json.dumps(THEORY))
+
+    found = [(each.split, each.question.id) for each in read_solved("mmlu", tmp_path)]
+    alone = next(read_solved("mtb", tmp_path / "lone-validation.jsonl"))
+
+    assert found[0] == ("dev", "virology/dev/0")
+    assert [split for split, _ in found] == ["dev", "test"]
+    assert alone.split == "validation"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_musictheorybench_comes_in_several_files(tmp_path: Path, suffix: str) -> None:
+    file, rows = tmp_path / f"test{suffix}", [THEORY, THEORY | {"abc_score": ""}]
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        lines = json.dumps(rows) if suffix == ".json" else "\n\n".join(map(json.dumps, rows))
+        file.write_text(lines, encoding="utf-8")
+
+    first, second = read_solved("mtb", tmp_path)
+
+    assert first.question.options == ("C", "G", "F", "D")
+    assert first.question.abc == THEORY["abc_score"]
+    assert second.question.abc is None
+    assert (first.answer, first.subject, first.split) == ("B", "knowledge", "test")
+    assert first.question.id != second.question.id
+
+
+def test_the_hubs_mmlu_has_a_list_of_choices(tmp_path: Path) -> None:
+    row = {"question": "Q?", "subject": "virology", "choices": [*"abcd"], "answer": 3}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "test-00000-of-00001.parquet")
+
+    (solved,) = read_solved("mmlu", tmp_path)
+
+    assert (solved.question.options, solved.answer) == (("a", "b", "c", "d"), "D")
+    assert (solved.subject, solved.split) == ("virology", "test")
+
+
+def test_the_hubs_training_files_and_single_subjects_are_not_fetched() -> None:
+    names = [
+        "README.md",
+        "all/auxiliary_train-0.parquet",
+        "all/test-0.parquet",
+        "virology/t.parquet",
+    ]
+
+    assert _chosen(names) == ["all/test-0.parquet"]
+    assert _chosen(["test.jsonl", "train.jsonl"]) == ["test.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER + "Q?,a,b,c,d,5\n", ":2 has the answer '5'; expected is A to D, or 0 to 3"),
+        (HEADER + "Q?,a,b,c,d,0\nQ?,a,b\n", ":3 has the fields question, choice0, choice1; exp"),
+        ("Q?,a,b,c,A\n", ":1 has 5 columns without names; expected are stem, options"),
+    ],
+)
+def test_a_bad_row_of_a_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = mmlu(tmp_path, "test", text)
+
+    with pytest.raises(InputError) as error:
+        list(read_solved("mmlu", tmp_path))
+
+    assert str(error.value).startswith(f"{file}{message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"stem": 1', "cannot be read: Expecting ',' delimiter"),
+        ("[1]", "has 1 columns without names; expected are"),
+        ("3", "has no fields without names; expected are"),
+        (
+            json.dumps(THEORY | {"options": {"A": "a"}}),
+            "has the fields stem, options, answer, subj",
+        ),
+        (
+            json.dumps(THEORY | {"options": {"A": 1, "B": "b", "C": "c", "D": "d"}}),
+            "has the options (1, 'b', 'c', 'd'); expected are four texts",
+        ),
+    ],
+)
+def test_a_bad_row_of_json_lines_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "test.jsonl").write_text(text)
+
+    with pytest.raises(InputError) as error:
+        list(read_solved("mtb", tmp_path))
+
+    assert str(tmp_path / "test.jsonl") in str(error.value)
+    assert message in str(error.value)
+
+
+def test_json_that_is_no_list_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test.json").write_text("{}")
+
+    with pytest.raises(InputError, match=r"test\.json is no list of questions but a dict"):
+        list(read_solved("mtb", tmp_path))
+
+
+def test_a_folder_without_questions_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no questions; expected files \.csv, \.json"):
+        list(read_solved("mtb", tmp_path))
+
+
+def test_the_theory_quiz_asks_what_it_shows_too(tmp_path: Path) -> None:
+    questions = load_questions("theory", "theory", None, tmp_path, 4, 2, seed=5)
+    asked, shown = make_quiz(4, 5, 2)
+
+    assert [each.stem for each in questions] == [each.stem for each in [*asked, *shown]]
+    assert [each.abc or "" for each in questions] == [each.abc_score for each in [*asked, *shown]]
+    assert len({each.id for each in questions}) == 6
+
+
+def test_what_asks_nothing_has_no_questions(tmp_path: Path) -> None:
+    assert load_questions("perplexity", "perplexity", None, tmp_path) == []
+
+
+def test_a_folder_that_is_there_stands_for_the_hub(tmp_path: Path) -> None:
+    mmlu(tmp_path / "cais--mmlu", "test", HEADER + "Q?,a,b,c,d,0\n")
+
+    (question,) = load_questions("mmlu", "multiple_choice", "cais/mmlu", tmp_path / "cais--mmlu")
+
+    assert (question.benchmark, question.id) == ("mmlu", "virology/test/0")
+
+
+def test_without_network_the_error_says_what_to_place_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub as hub
+
+    def refuse(self: object, name: str, timeout: float) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(hub.HfApi, "dataset_info", refuse)
+    folder = tmp_path / "mmlu"
+
+    with pytest.raises(NotAvailableError) as error:
+        load_questions("mmlu", "multiple_choice", "cais/mmlu", folder)
+
+    assert "benchmark.mmlu.location=cais/mmlu is no path on this machine" in str(error.value)
+    assert "no route to host; place its question files (.csv, .json" in str(error.value)
+    assert f"in {folder}, or set benchmark.mmlu.location=<folder>" in str(error.value)
+
+
+def test_multiple_choice_needs_a_location(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"benchmark\.mmlu\.location=null, but multiple_choice"):
+        load_questions("mmlu", "multiple_choice", None, tmp_path)
