@@ -173,6 +173,13 @@ def test_text_that_is_no_tune_is_a_drop() -> None:
     assert drop.detail.startswith("line 1: ")
 
 
+def test_a_tune_on_a_single_line_is_unfolded() -> None:
+    folded = {**RECORD, "text": PLAIN.replace("\n", " ").strip()}
+    for task in ("form_to_tune", "harmonize", "identify_style"):
+        (record,) = made(task, record=folded)
+        assert "\nK:Ador\n" in "\n".join(contents(record))
+
+
 def test_several_samples_take_different_families_and_languages() -> None:
     tasks = ("metadata_to_tune", "continuation", "motif_to_tune")
 

@@ -9,6 +9,7 @@ from musicllm.music.analysis import (
     chord_tones,
     chords,
     harmonize,
+    placed_chords,
     with_chords,
     without_chords,
 )
@@ -70,6 +71,7 @@ def test_symbols_are_written_before_what_belongs_to_the_note() -> None:
         'X:1\nL:1/8\nM:4/4\nK:C\n|: "C"(3CDE "F"{c}F2 "G"!trill!(G2 A>"Em"B) '
         '| [K:G] "Am"[CE]4 "D7""^up"G4 :|\n'
     )
+    assert placed_chords(parse(written)) == placed
     assert chords(parse(written)) == ("C", "F", "G", "Em", "Am", "D7")
     assert without_chords(written) == text
 

@@ -14,6 +14,7 @@ from musicllm.music.analysis import (
     find_motif,
     form,
     harmonize,
+    placed_chords,
     terms,
     with_chords,
     without_chords,
@@ -25,19 +26,24 @@ MIN_COVER = 0.6
 MIN_OWN_CHORDS = 0.25
 """Least chord symbols a bar of a tune that brings its own, if it is to count as harmonised."""
 
+_HEADER = re.compile(r".*?^K:[^\n]*", re.MULTILINE | re.DOTALL)
 _RHYTHM_LINE = re.compile(r"^R:.*\n", re.MULTILINE)
 
 
 class Subject:
     """A tune. Everything is worked out when it is first asked for.
 
+    Attributes:
+        score: what the text means.
+        text: the tune, one field a line.
+
     Raises:
         AbcError: the text is no valid tune.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
         self.score: Score = parse(text)
+        self.text = self.score.source
         self._read_again: dict[str, Subject] = {}
 
     def read_again(self, text: str) -> Subject:
@@ -49,8 +55,9 @@ class Subject:
     @cached_property
     def header(self) -> str:
         """The lines up to `K:`."""
-        head, _, _ = self.text.partition("\nK:")
-        return f"{head}\nK:{self.text[len(head) + 3 :].partition(chr(10))[0]}"
+        found = _HEADER.match(self.text)
+        assert found is not None, "a tune that parses has a K: line"
+        return found[0]
 
     @cached_property
     def form(self) -> str:
@@ -76,8 +83,8 @@ class Subject:
     def harmonised(self) -> str | None:
         """The tune with chord symbols: its own, else computed ones; None when neither will do.
 
-        Computed ones are checked in the text that was written: without them it is the melody, and
-        they cover at least `MIN_COVER` of its time.
+        Computed ones are checked in the text that was written: without them it is the melody, they
+        stand where they were meant to, and they cover at least `MIN_COVER` of its time.
         """
         own = chords(self.score)
         if own:
@@ -86,7 +93,9 @@ class Subject:
         text = with_chords(self.text, placed)
         if not placed or without_chords(text) != self.text:
             return None
-        return text if chord_cover(self.read_again(text).score) >= MIN_COVER else None
+        written = self.read_again(text).score
+        fits = placed_chords(written) == placed and chord_cover(written) >= MIN_COVER
+        return text if fits else None
 
     def opening(self, num_bars: int) -> str | None:
         """Return the text up to the end of a bar; None when a section ends before or there."""

@@ -5,6 +5,7 @@ from musicllm.music.analysis.chords import (
     chord_cover,
     chord_tones,
     chords,
+    placed_chords,
     with_chords,
     without_chords,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "melodic_fingerprint",
     "motif",
     "pitch_class_durations",
+    "placed_chords",
     "similarity",
     "terms",
     "terms_of",

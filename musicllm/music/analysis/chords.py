@@ -28,7 +28,7 @@ QUALITIES: Mapping[str, tuple[int, ...]] = {
 """What follows the root in a symbol -> semitones above the root."""
 
 _SYMBOL = re.compile(r"([A-G])([#b]?)(.*?)(?:/[A-G][#b]?)?")
-_FIELD_LINE = re.compile(r"[A-Za-z]:|%")
+_FIELD_LINE = re.compile(r"[A-Za-z+]:(?![|:])|%")
 _NOTES = frozenset("^_=ABCDEFGabcdefgzxZX")
 _PREFIXES = frozenset('({"!+.~HIJKLMNOPQRSTUVWhijklmnopqrstuvw')
 """First characters of what belongs to the note behind it."""
@@ -49,9 +49,19 @@ class PlacedChord:
     symbol: str
 
 
-def chords(score: Score) -> tuple[str, ...]:
+def placed_chords(score: Score) -> tuple[PlacedChord, ...]:
     """Return the chord symbols in order, all voices, as they are written (repeats once)."""
-    return tuple(note.chord_symbol for bar in score.bars for note in bar.notes if note.chord_symbol)
+    return tuple(
+        PlacedChord(i, j, note.chord_symbol)
+        for i, bar in enumerate(score.bars)
+        for j, note in enumerate(bar.notes)
+        if note.chord_symbol
+    )
+
+
+def chords(score: Score) -> tuple[str, ...]:
+    """Return the names of `placed_chords`."""
+    return tuple(chord.symbol for chord in placed_chords(score))
 
 
 @lru_cache(maxsize=1024)
