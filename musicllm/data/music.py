@@ -57,6 +57,11 @@ def describe(score: Score) -> Description:
     return Description(score.key.name, score.metre_text, rhythm or "none named")
 
 
+def is_bare_tune(record: Record) -> bool:
+    """Say whether a record is one tune and nothing else."""
+    return "text" in record and _is_bare(record["text"], find_tunes(record["text"]))
+
+
 def examine(record: Record, policy: MusicPolicy) -> Examined | Drop:
     """Check the tunes of a record; mend, normalise, drop or count them as the policy says.
 
