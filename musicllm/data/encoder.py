@@ -17,6 +17,7 @@ would never come up again while the answer is yet to be written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -94,7 +95,7 @@ class Encoder:
         self._begin = [] if begin is None else [begin]
         self._eos_id, self._eos = end, lexicon.named_tokens["eos_token"]
         special = () if self._is_reference else lexicon.special_tokens
-        self._forbidden = (*special, START, STOP)
+        self._forbidden = re.compile("|".join(map(re.escape, (*special, START, STOP))))
 
     @classmethod
     def load(cls, folder: Path, rows: RowSettings) -> Encoder:
@@ -202,9 +203,8 @@ class Encoder:
             source, target = record["published"]
             return [(source, False), (target, True)]
         for message in record["messages"]:
-            for token in self._forbidden:
-                if token in message["content"]:
-                    return _drop(record, "spells out a special token", token)
+            if found := self._forbidden.search(message["content"]):
+                return _drop(record, "spells out a special token", found[0])
         try:
             return self._parts(record["messages"])
         except UnfitError as error:

@@ -131,14 +131,11 @@ class _GenerationBlock(Extension):
 
     tags = {"generation"}  # noqa: RUF012 - Jinja declares it like this
 
-    def parse(self, parser: Parser) -> nodes.Node:
+    def parse(self, parser: Parser) -> list[nodes.Node]:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        call = self.call_method("_marked")
-        return nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-    def _marked(self, caller: Any) -> str:
-        return f"{START}{caller()}{STOP}"
+        start, stop = (nodes.Output([nodes.TemplateData(mark)]) for mark in (START, STOP))
+        return [start.set_lineno(line), *body, stop.set_lineno(line)]
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
