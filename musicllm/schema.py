@@ -131,7 +131,6 @@ class BenchConfig:
     num_documents: int  # texts that are prepared
     num_slow_documents: int | None  # of them for a contestant that is far slower; null: all
     vocab_size: int | None  # tokens of the tokenizer that is trained for it
-    num_memory_documents: int | None  # texts whose peak memory is compared with ten times as many
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections import Counter
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from musicllm import artifacts
-from musicllm.data.build import build
 from musicllm.data.corpus import Corpus
-from musicllm.data.ledger import Ledger
+from musicllm.data.engines import LocalEngine
+from musicllm.data.pipeline import prepare
 from musicllm.data.records import Record
+from musicllm.data.settings import MusicPolicy, Preparation, RowSettings, SourceSpec
 from musicllm.data.vocabulary import train_tokenizer
 
 TEMPLATE = (
@@ -46,26 +48,41 @@ def make_corpus(
         folder: becomes the artifact.
         content: `text` for tunes, `messages` for requests answered with tunes.
     """
-    records = [_record(number, content) for number in range(num_tunes)]
-    tenth = num_tunes // 10
-    splits = {
-        "train": records[2 * tenth :],
-        "validation": records[tenth : 2 * tenth],
-        "test": records[:tenth],
-    }
     tokenizer = train_tokenizer(map(make_tune, range(num_tunes)), vocab_size, TEMPLATE)
-    ledger = Ledger(Counter(record["source"] for record in records))
-    settings: dict[str, Any] = {"row_former": row_former, "max_length": max_length}
-    identity = artifacts.fingerprint([content, num_tunes, vocab_size, settings])
-    with artifacts.writing(folder, "corpus", identity, {}) as (temporary, facts):
-        facts.update(build(temporary, splits, tokenizer, ledger, **settings))
+    records = [_record(number, content) for number in range(num_tunes)]
+    work = folder.with_name(f"{folder.name}.work")
+    settings = [content, num_tunes, vocab_size, row_former, max_length]
+    with artifacts.writing(folder, "corpus", artifacts.fingerprint(settings), {}) as (new, facts):
+        preparation = Preparation(
+            sources=write_sources(work, records),
+            rows=RowSettings(row_former, max_length),  # type: ignore[arg-type]
+            music=MusicPolicy(check=False),
+            validation_fraction=0.1,
+            test_fraction=0.1,
+        )
+        facts.update(prepare(preparation, tokenizer, LocalEngine(1), work, new))
+    shutil.rmtree(work)
     return Corpus.open(folder)
+
+
+def write_sources(folder: Path, records: Sequence[Record]) -> tuple[SourceSpec, ...]:
+    """Write a file of records for each of their sources."""
+    folder.mkdir(parents=True, exist_ok=True)
+    by_source: dict[str, list[Record]] = {}
+    for record in records:
+        by_source.setdefault(record["source"], []).append(record)
+    for name, some in by_source.items():
+        lines = "".join(json.dumps(record) + "\n" for record in some)
+        (folder / f"{name}.jsonl").write_text(lines)
+    return tuple(
+        SourceSpec(name, "files", str(folder / f"{name}.jsonl"), "record") for name in by_source
+    )
 
 
 def _record(number: int, content: str) -> Record:
     record = {"id": f"made/{number}", "source": "made" if number % 2 else "other"}
     if content == "text":
-        return {**record, "text": make_tune(number), "fingerprint_group": f"made/{number}"}
+        return {**record, "text": make_tune(number)}
     messages = [
         {"role": "user", "content": "Write a reel in D."},
         {"role": "assistant", "content": make_tune(number).strip()},

@@ -71,6 +71,9 @@ def mix(config: Config) -> Iterator[Problem]:
     spec = config.data.mix
     if config.task not in PREPARING or spec.by != "kind":
         return
+    if not config.data.music.check:
+        rule = "tells tunes from words, which needs data.music.check=true"
+        yield Problem("data.mix.by", "kind", rule)
     for group in ("weights", "epochs", "max_documents"):
         for name in getattr(spec, group):
             if name not in ("scores", "knowledge"):

@@ -55,7 +55,6 @@ RANGES = {
     "bench.num_documents": (1, 1 << 40),
     "bench.num_slow_documents": (1, 1 << 40),
     "bench.vocab_size": (260, 1 << 20),
-    "bench.num_memory_documents": (1, 1 << 40),
     "model.attention_dropout": (0, 0.9),
     "adapter.r": (1, 4096),
     "adapter.alpha": (1e-6, 1e6),

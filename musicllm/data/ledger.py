@@ -85,7 +85,7 @@ class Ledger:
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Ledger:

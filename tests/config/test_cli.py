@@ -39,7 +39,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_typo_in_the_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["recipe=quikstart"], capsys)
     assert code == 2
-    assert "recipe=quikstart is not a recipe; there are chat, " in text
+    assert "recipe=quikstart is not a recipe; there are bench/memory, " in text
     assert text.endswith("did you mean quickstart?\n")
 
 

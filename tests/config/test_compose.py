@@ -21,7 +21,8 @@ def test_recipes_and_options_are_found_recursively() -> None:
     assert len(RECIPES) == len(files) > 20
     assert "quickstart/sft" in RECIPES
     every = [path for path in config.root().rglob("*.yaml") if path.name != "config.yaml"]
-    assert len(OPTIONS) == len(every) - len([p for p in every if "recipe" in p.parts])
+    elsewhere = {"recipe", *config.BUILDING_BLOCKS}
+    assert len(OPTIONS) == len([path for path in every if not elsewhere & set(path.parts)])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -47,12 +48,19 @@ def test_every_option_composes(group: str, option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for g in config.groups() for p in (config.root() / g).glob("*")]
+    "path",
+    [p for g in (*config.groups(), *config.BUILDING_BLOCKS) for p in (config.root() / g).glob("*")],
 )
 def test_every_key_of_an_option_is_commented(path: Path) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():
-        if re.match(r"\w+:", line) and not line.startswith(("defaults:", "jinja:")):
+        if re.match(r"\w+:", line) and not re.match(r"(defaults|jinja|music|duplicates|instructions|mix):( >-)?$", line):
             assert " # " in line, f"{path.name}: {line}"
+
+
+def test_every_source_is_part_of_a_corpus() -> None:
+    corpora = [config.load(["recipe=quickstart/prepare", f"data={name}"])[0].data
+               for name in config.options("data")]  # fmt: skip
+    assert {name for data in corpora for name in data.sources} == set(config.options("source"))
 
 
 def test_pipelines_name_recipes() -> None:

@@ -28,8 +28,8 @@ DRAWN = "drawn.npy"
 TOKENS_PER_SHARD = 1 << 24
 """Of full rows: about 64 MiB of token ids."""
 
-EDGES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 1 << 14, 1 << 15, 1 << 16)
-"""Borders of the bins in which documents are counted by their length in tokens."""
+EDGES = (0, *(1 << power for power in range(1, 21)))
+"""Borders of the bins in which documents are counted by tokens; the last holds longer ones, too."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def form(
         made = FORMERS[rows.former](store.lengths[drawn], rows.max_length)
         made.save(folder)
         np.save(folder / DRAWN, drawn)
-        counts = np.histogram(store.lengths, bins=[0, *EDGES, np.iinfo(np.int64).max])[0]
+        counts = np.histogram(np.minimum(store.lengths, EDGES[-1]), bins=EDGES)[0]
         lengths = {"edges": list(EDGES), "counts": counts.tolist()}
         return {"rows": made.num_rows, "lengths": lengths, "mix": report}
 

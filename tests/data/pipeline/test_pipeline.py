@@ -1,0 +1,243 @@
+"""A preparation from files to rows: what stays, what goes, and that nothing else decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicllm.data.engines import LocalEngine
+from musicllm.data.pipeline import prepare
+from musicllm.data.pipeline.work import once
+from musicllm.data.records import SPLITS, Record
+from musicllm.data.rows import RowStore
+from musicllm.data.settings import (
+    DuplicatePolicy,
+    InstructionSettings,
+    MixSettings,
+    MusicPolicy,
+    NewTokenizer,
+    Preparation,
+    Question,
+    RowSettings,
+)
+from musicllm.errors import StageError
+from tests.helpers import TEMPLATE, make_tune, write_sources
+
+PROSE = "The drone of a bagpipe sounds the tonic and the fifth below the melody it carries."
+WORDS = "a fugue answers its subject in the dominant while a canon repeats it at any interval"
+
+
+def tunes(num: int, source: str = "tunes") -> list[Record]:
+    return [{"id": str(i), "source": source, "text": make_tune(i)} for i in range(num)]
+
+
+def preparation(folder: Path, records: Sequence[Record], **changes: Any) -> Preparation:
+    start = Preparation(
+        sources=write_sources(folder, records),
+        rows=RowSettings("pack", 256),
+        validation_fraction=0.1,
+        test_fraction=0.1,
+        seed=7,
+    )
+    return replace(start, **changes)
+
+
+class Corpus:
+    """What a preparation filled, read back."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder, self.facts = folder, facts
+
+    def records(self, split: str) -> list[Record]:
+        files = sorted((self.folder / "records" / split).glob("*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+    def drops(self) -> list[tuple[str, str]]:
+        lines = (self.folder / "rejected.jsonl").read_text().splitlines()
+        return [(drop["reason"], drop["detail"]) for drop in map(json.loads, lines)]
+
+    def digest(self) -> dict[str, str]:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+
+
+def prepared(
+    folder: Path, told: Preparation, engine: Any = None, *, work: str = "work", to: str = "corpus"
+) -> Corpus:
+    target = folder / to
+    target.mkdir()
+    tokenizer = NewTokenizer(300, TEMPLATE)
+    facts = prepare(told, tokenizer, engine or LocalEngine(1), folder / work, target)
+    return Corpus(target, facts)
+
+
+def test_every_record_read_is_kept_or_listed_with_its_reason(tmp_path: Path) -> None:
+    good = tunes(20)
+    broken: list[Record] = [
+        {"id": "again", "source": "tunes", "text": good[3]["text"] + "\n"},
+        {"id": "short", "source": "tunes", "text": "X:1\nL:1/8\nM:4/4\nK:D\nDEFG ABcd |]\n"},
+        {"id": "prose", "source": "prose", "text": PROSE},
+        {"id": "odd", "source": "prose", "words": PROSE},
+    ]
+    corpus = prepared(tmp_path, preparation(tmp_path, [*good, *broken]))
+    facts = corpus.facts
+    assert facts["read"] == {"tunes": 22, "prose": 2}
+    assert facts["dropped"] == {
+        "tunes": {"is too short": 1, "is a duplicate": 1},
+        "prose": {"has other fields": 1},
+    }
+    kept = [record for split in SPLITS for record in corpus.records(split)]
+    assert len(kept) == 21 == sum(facts["splits"][split]["documents"] for split in SPLITS)
+    assert len(corpus.drops()) == 3
+    assert ("is a duplicate", "of tunes/tunes.jsonl:4") in corpus.drops()
+    assert facts["kinds"] == {"knowledge": 1, "scores": 21}
+    assert facts["music"]["keys"] == {"D": 21}
+    assert facts["formats"] == {"tunes": "record", "prose": "record"}
+
+
+def test_the_rows_hold_the_records_of_their_split(tmp_path: Path) -> None:
+    corpus = prepared(tmp_path, preparation(tmp_path, tunes(30)))
+    for split in SPLITS:
+        store, facts = RowStore(corpus.folder / "rows" / split), corpus.facts["splits"][split]
+        assert len(store) == facts["rows"]
+        assert facts["tokens"] == store.num_tokens.sum() == sum(facts["tokens_by_source"].values())
+        assert facts["supervised_tokens"] == store.num_supervised.sum()
+        assert sum(facts["lengths"]["counts"]) == facts["documents"] == len(corpus.records(split))
+        assert len(facts["lengths"]["edges"]) == len(facts["lengths"]["counts"]) + 1
+    assert corpus.facts["splits"]["test"]["documents"] == 3
+
+
+class Stopping:
+    """An engine that is interrupted after some items, and counts what it is asked for."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], description: str, unit: str = ""
+    ) -> Iterator[Any]:
+        for item in items:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield function(item)
+
+
+@pytest.mark.parametrize("most", range(1, 9))
+def test_an_interrupted_preparation_continues_to_the_same_bytes(tmp_path: Path, most: int) -> None:
+    records = [*tunes(20), *tunes(12, "more")]
+    told = preparation(tmp_path, records, transpose_semitones=(0, 2))
+    whole = prepared(tmp_path, told, to="whole", work="other")
+    with pytest.raises(KeyboardInterrupt):
+        prepared(tmp_path, told, Stopping(most), to="first")
+    assert prepared(tmp_path, told).digest() == whole.digest()
+
+
+def test_finished_work_is_not_done_again(tmp_path: Path) -> None:
+    calls: list[Path] = []
+
+    def make(folder: Path) -> dict[str, Any]:
+        calls.append(folder)
+        (folder / "file").write_text("x")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return {"n": 1}
+
+    with pytest.raises(KeyboardInterrupt):
+        once(tmp_path / "item", make)
+    assert list(tmp_path.iterdir()) == []
+    assert once(tmp_path / "item", make) == once(tmp_path / "item", make) == {"n": 1}
+    assert len(calls) == 2
+
+
+def test_two_processes_give_the_bytes_of_one(tmp_path: Path) -> None:
+    told = preparation(tmp_path, [*tunes(20), *tunes(9, "more")])
+    one = prepared(tmp_path, told, LocalEngine(1), to="one", work="a")
+    two = prepared(tmp_path, told, LocalEngine(2), to="two", work="b")
+    assert one.digest() == two.digest()
+    assert one.facts == two.facts
+
+
+def test_versions_of_a_melody_are_dropped_or_kept_in_one_split(tmp_path: Path) -> None:
+    from musicllm.music.transform import transpose
+
+    records = tunes(20)
+    records += [
+        {"id": "up", "source": "tunes", "text": transpose(records[i]["text"], 3)} for i in range(5)
+    ]
+    policy = DuplicatePolicy(melodic_similarity=0.6)
+    corpus = prepared(tmp_path, preparation(tmp_path, records, duplicates=policy))
+    assert corpus.facts["dropped"] == {"tunes": {"is a version of another tune": 5}}
+    assert all(detail.startswith("of tunes/tunes.jsonl:") for _, detail in corpus.drops())
+
+
+def test_benchmark_questions_are_left_out_and_named(tmp_path: Path) -> None:
+    question = Question("quiz", "fugue/1", WORDS.capitalize() + "?", ("yes", "no"))
+    records = [*tunes(10), {"id": "x", "source": "prose", "text": f"{PROSE} Quiz: {WORDS} ... yes"}]
+    corpus = prepared(tmp_path, preparation(tmp_path, records, questions=(question,)))
+    assert corpus.facts["dropped"]["prose"] == {"holds a benchmark question": 1}
+    assert corpus.facts["contamination"]["removed"] == 1
+    [match] = map(json.loads, (corpus.folder / "contamination.jsonl").read_text().splitlines())
+    assert (match["id"], match["benchmark"], match["question"]) == (
+        "prose/prose.jsonl:1", "quiz", "fugue/1"
+    )  # fmt: skip
+
+
+def test_only_training_tunes_are_transposed(tmp_path: Path) -> None:
+    told = preparation(tmp_path, tunes(20), transpose_semitones=(0, 2, -2))
+    corpus = prepared(tmp_path, told)
+    assert len(corpus.records("train")) == 3 * 16
+    assert len(corpus.records("validation")) == len(corpus.records("test")) == 2
+
+
+def test_tunes_become_conversations_in_the_same_splits(tmp_path: Path) -> None:
+    instructions = InstructionSettings(("metadata_to_tune", "name_key"))
+    corpus = prepared(tmp_path, preparation(tmp_path, tunes(20), instructions=instructions))
+    assert [len(corpus.records(split)) for split in SPLITS] == [16, 2, 2]
+    assert all("messages" in record for record in corpus.records("train"))
+    assert sum(corpus.facts["music"]["families"].values()) == 20
+    train = corpus.facts["splits"]["train"]
+    assert 0 < train["supervised_tokens"] < train["tokens"]
+
+
+def test_the_mix_draws_shares_from_the_training_split(tmp_path: Path) -> None:
+    records = [*tunes(30), *tunes(60, "more")]
+    mix = MixSettings(weights={"tunes": 2.0, "more": 1.0})
+    changes: dict[str, Any] = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    duplicates = DuplicatePolicy(exact=False)
+    told = preparation(tmp_path, records, mix=mix, duplicates=duplicates, **changes)
+    facts = prepared(tmp_path, told).facts
+    assert [(part["part"], part["available_documents"], part["documents"]) for part in facts["mix"]] == [
+        ("tunes", 30, 30), ("more", 60, 15)
+    ]  # fmt: skip
+    assert sum(part["tokens"] for part in facts["mix"]) == facts["splits"]["train"]["tokens"]
+
+
+def test_too_many_faults_stop_before_a_corpus_is_written(tmp_path: Path) -> None:
+    records = [*tunes(8), {"id": "x", "source": "tunes", "text": "X:1\nL:1/8\nK:D\nDEFG |]\n"}] * 2
+    told = preparation(tmp_path, records, max_reject_fraction=0.05, music=MusicPolicy())
+    with pytest.raises(StageError, match=r"2 of 18 records \(11.1%\) were dropped"):
+        prepared(tmp_path, told)
+    assert list((tmp_path / "corpus").iterdir()) == []
+
+
+def test_conversations_are_not_cut_by_chunk(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    record: Record = {"id": "x", "source": "chat", "messages": messages}
+    told = preparation(tmp_path, [record, *tunes(8)], rows=RowSettings("chunk", 256))
+    with pytest.raises(StageError, match=r"row_former=chunk would cut .* 1 of the records"):
+        prepared(tmp_path, told)
+
+
+def test_nothing_left_for_training_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no record is left for training"):
+        prepared(tmp_path, preparation(tmp_path, tunes(2), test_fraction=1.0))
