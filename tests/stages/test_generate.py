@@ -11,6 +11,7 @@ import pytest
 from musicllm import artifacts, runner
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
+from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError, ConfigError
 from musicllm.evals.report.runs import read_lines
 from musicllm.model import base
@@ -77,18 +78,18 @@ def test_prompts_are_taken_in_turn_in_the_chat_form(
     texts: list[str] = []
 
     def answer(
-        model: object, tokenizer: object, prompts: Sequence[str], settings: SamplingSettings,
-        **_: object,
+        model: object, encoder: Encoder, prompts: Sequence[Sequence[int]],
+        settings: SamplingSettings, **_: object,
     ) -> list[Completion]:  # fmt: skip
-        texts.extend(prompts)
+        texts.extend(map(encoder.decode, prompts))
         assert settings.max_new_tokens == 24
         return [Completion(make_tune(number), 9, True) for number in range(len(prompts))]
 
     monkeypatch.setattr(generate, "sample", answer)
     artifact = run("generation.num_tunes=3", "generation.prompts=[one, two]")
     assert [line["prompt"] for line in lines_of(artifact)] == ["one", "two", "one"]
-    assert all(text.endswith("Assistant: ") for text in texts)
-    assert "Human: one </s> " in texts[0]
+    # between the two blanks stands </s>, which decoding leaves out
+    assert texts == [f"Human: {word}  Assistant: " for word in ("one", "two", "one")]
     assert artifact.facts["metrics"]["bars_fitting"] == 1.0
     assert (artifact.path / "003.abc").is_file()
 
