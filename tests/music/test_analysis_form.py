@@ -29,6 +29,7 @@ def read(body: str, metre: str = "4/4") -> Score:
         ("z8 | z8 | z8 | C8 | z8 |", "C8", 1),
         ("G2 | C8 | D8 | E6 |", "C8 | D8", 1),
         ("(C2{d}E2) G4 | C2E2 G4 |", "C2E2 G4", 2),
+        ('"C"C2E2 "G7"G4 | C2E2 G4 |', "C2E2 G4", 2),
     ],
 )
 def test_motif(body: str, wanted: str, times: int) -> None:

@@ -28,6 +28,7 @@ QUALITIES: Mapping[str, tuple[int, ...]] = {
 """What follows the root in a symbol -> semitones above the root."""
 
 _SYMBOL = re.compile(r"([A-G])([#b]?)(.*?)(?:/[A-G][#b]?)?")
+_QUOTED = re.compile(r'"[^"]*"')
 _FIELD_LINE = re.compile(r"[A-Za-z+]:(?![|:])|%")
 _NOTES = frozenset("^_=ABCDEFGabcdefgzxZX")
 _PREFIXES = frozenset('({"!+.~HIJKLMNOPQRSTUVWhijklmnopqrstuvw')
@@ -118,11 +119,13 @@ def without_chords(text: str) -> str:
     if '"' not in text:
         return text
     return "".join(
-        re.sub(r'"[^"]*"', lambda found: "" if chord_symbol(found[0]) else found[0], line)
-        if in_music
-        else line
-        for line, _, in_music in music_lines(text)
+        without_symbols(line) if in_music else line for line, _, in_music in music_lines(text)
     )
+
+
+def without_symbols(music: str) -> str:
+    """Remove the chord symbols of a line or a bar of music."""
+    return _QUOTED.sub(lambda found: "" if chord_symbol(found[0]) else found[0], music)
 
 
 def music_lines(text: str) -> Iterator[tuple[str, int, bool]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from musicllm.music.abc import AbcError, Score, canonical_bar, parse
+from musicllm.music.analysis.chords import without_symbols
 from musicllm.music.analysis.sections import sounds
 
 
@@ -14,7 +15,7 @@ class Motif:
     """A pattern of whole bars in the first voice.
 
     Attributes:
-        text: its bars in canonical form, joined by ` | `.
+        text: its bars in canonical form without chord symbols, joined by ` | `.
         times: how often it stands in the tune; overlapping ones count too.
     """
 
@@ -46,7 +47,8 @@ def find_motif(score: Score) -> Motif:
             count = counts[tuple(numbers[i : i + length])]
             if count > 1 and count * length > best_cover:
                 best, times, best_cover = tuple(range(i, i + length)), count, count * length
-    return Motif(" | ".join(canonical_bar(bars[i].text) for i in best), times)
+    texts = (without_symbols(canonical_bar(bars[i].text)) for i in best)
+    return Motif(" | ".join(texts), times)
 
 
 def motif(score: Score) -> str:
