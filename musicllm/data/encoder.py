@@ -92,13 +92,14 @@ class Encoder:
         if rows is not None and self._is_reference:
             reference.check(rows.max_length)
         begin = lexicon.id_of("bos_token")
-        self._begin = [] if begin is None else [begin]
+        self._begin = [] if begin is None or self._is_reference else [begin]
+        self._end = [] if self._is_reference else [end]
         self._eos_id, self._eos = end, lexicon.named_tokens["eos_token"]
         special = () if self._is_reference else lexicon.special_tokens
         self._forbidden = re.compile("|".join(map(re.escape, (*special, START, STOP))))
 
     @classmethod
-    def load(cls, folder: Path, rows: RowSettings) -> Encoder:
+    def load(cls, folder: Path, rows: RowSettings | None = None) -> Encoder:
         """Read a tokenizer that transformers saved; once in a process.
 
         Raises:
@@ -121,9 +122,8 @@ class Encoder:
         """
         parts = self._template.parts(_PROBE * 2)
         ids = self._joined(parts)
-        begin = [] if self._is_reference else self._begin
-        if begin and (ids[:1] != begin or ids[1:2] == begin):
-            count = "two" if ids[:1] == begin else "no"
+        if self._begin and (ids[:1] != self._begin or ids[1:2] == self._begin):
+            count = "two" if ids[:1] == self._begin else "no"
             bos = self._lexicon.named_tokens["bos_token"]
             raise InputError(f"template.jinja: a conversation starts with {count} {bos}, not one")
         if not any(is_answer for _, is_answer in parts):
@@ -177,7 +177,7 @@ class Encoder:
             content: the text.
             is_whole: whether it ends; otherwise it is the beginning of one.
         """
-        end = [self._eos_id] if is_whole else []
+        end = self._end if is_whole else []
         return [*self._begin, *next(self._lexicon.encode([content])), *end]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -228,12 +228,11 @@ class Encoder:
             before = text
 
     def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
-        is_text = "text" in record
-        if self._is_reference and not is_text:
+        if "text" in record:
+            return TokenDocument([([*self._begin, *stretches[0][0], *self._end], True)])
+        if self._is_reference:
             is_ended = reference.target(record).strip().endswith(self._eos)
             return reference.cut(stretches, None if is_ended else self._eos_id)
-        if is_text and not self._is_reference:
-            return TokenDocument([([*self._begin, *stretches[0][0], self._eos_id], True)])
         return TokenDocument(stretches)
 
     def _joined(self, parts: Sequence[Part]) -> list[int]:
@@ -281,5 +280,5 @@ def _drop(record: Record, reason: str, detail: str) -> Drop:
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, rows: RowSettings) -> Encoder:
+def _load(folder: Path, rows: RowSettings | None) -> Encoder:
     return Encoder(Lexicon.read(folder), rows)

@@ -133,6 +133,7 @@ def test_texts_have_no_special_tokens_but_their_own(
     assert made.documents.lengths.tolist() == [len(ids) for ids in expected]
     assert (~made.documents.supervised).sum() == 3
     assert made.num_cut == 0
+    assert encoder.text(texts[0]) == expected[0]
 
 
 def test_prompt_is_the_published_source(
