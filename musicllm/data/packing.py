@@ -81,7 +81,7 @@ def pack(lengths: Ints, max_length: int) -> RowPlan:
 
     Every piece goes into the row with the least space that still holds it; of several such rows,
     into the one that got its space last. Cost: P log P, and at most L^2 / 2 steps of numpy over
-    rows of equal space.
+    rows of equal space; about 60 bytes of memory a piece.
 
     Args:
         lengths: int64 [n], tokens of every document.

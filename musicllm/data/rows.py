@@ -25,6 +25,7 @@ from musicllm.errors import ArtifactError
 
 INDEX = "index.npz"
 MOST_SOURCES = 1 << 15
+"""int16 counts no further."""
 SCHEMA = pa.schema(
     {
         "input_ids": pa.list_(pa.int32()),
