@@ -43,11 +43,6 @@ class Ledger:
             self.faults[drop.reason] += 1
             self.examples.setdefault(drop.reason, f"{drop.place}: {drop.detail}")
 
-    def leave_out(self, source: str, reason: str, count: int) -> None:
-        """Count records that are left out for no fault of theirs."""
-        if count:
-            self.dropped[source][reason] += count
-
     def add(self, other: Ledger) -> None:
         """Add the numbers of a later part."""
         self.num_read.update(other.num_read)

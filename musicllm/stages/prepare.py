@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,19 @@ def questions(config: Config) -> tuple[Question, ...]:
     """Return what the configured benchmarks ask, which training must not see."""
     if not config.data.decontaminate:
         return ()
-    return tuple(
-        question
+    found = [
+        load_questions(
+            benchmark.name,
+            benchmark.kind,
+            benchmark.location,
+            corpora.downloads(config, benchmark.location or benchmark.name),
+            benchmark.num_questions,
+            benchmark.num_fewshot,
+            config.seed,
+        )
         for benchmark in config.benchmark.values()
-        for question in load_questions(benchmark.name, benchmark.kind, benchmark.location)
-    )
+    ]
+    return tuple(chain.from_iterable(found))
 
 
 def named(config: Config) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def once(folder: Path, make: Callable[[Path], Facts]) -> Facts:
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
     try:
-        facts = make(temporary)
-        artifacts.write_json(temporary / FACTS, facts)
+        artifacts.write_json(temporary / FACTS, make(temporary))
+        facts = facts_of(temporary)  # as a later call will find them
         if not folder.exists():
             temporary.rename(folder)
     finally:

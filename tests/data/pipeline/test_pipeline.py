@@ -132,7 +132,7 @@ class Stopping:
             yield function(item)
 
 
-@pytest.mark.parametrize("most", range(1, 9))
+@pytest.mark.parametrize("most", range(1, 7))
 def test_an_interrupted_preparation_continues_to_the_same_bytes(tmp_path: Path, most: int) -> None:
     records = [*tunes(20), *tunes(12, "more")]
     told = preparation(tmp_path, records, transpose_semitones=(0, 2))
@@ -216,9 +216,8 @@ def test_the_mix_draws_shares_from_the_training_split(tmp_path: Path) -> None:
     duplicates = DuplicatePolicy(exact=False)
     told = preparation(tmp_path, records, mix=mix, duplicates=duplicates, **changes)
     facts = prepared(tmp_path, told).facts
-    assert [(part["part"], part["available_documents"], part["documents"]) for part in facts["mix"]] == [
-        ("tunes", 30, 30), ("more", 60, 15)
-    ]  # fmt: skip
+    taken = {part["part"]: (part["available_documents"], part["documents"]) for part in facts["mix"]}
+    assert taken == {"tunes": (30, 30), "more": (60, 15)}
     assert sum(part["tokens"] for part in facts["mix"]) == facts["splits"]["train"]["tokens"]
 
 
