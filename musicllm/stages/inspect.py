@@ -63,8 +63,7 @@ def _sample(job: Job, folder: Path) -> Corpus:
     wanted = replace(wanted, max_reject_fraction=1.0)
     made = folder / "corpus"
     made.mkdir()
-    with make_engine("local") as engine:
-        facts = prepare(wanted, corpora.tokenizer(job), engine, folder / "work", made)
+    facts = prepare(wanted, corpora.tokenizer(job), make_engine("local"), folder / "work", made)
     return Corpus(made, facts | named(config))
 
 
