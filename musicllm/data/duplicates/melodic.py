@@ -19,7 +19,7 @@ from musicllm.data.ngrams import mix
 MAX_TUNES_PER_HASH = 200
 """A figure that more tunes have is common property and makes no pair."""
 
-_COUNTED_PER_BLOCK = 4_194_304
+_COUNTED_PER_BLOCK = 1_048_576
 _PAIRS_PER_BLOCK = 16_384
 _PAIR_BITS, _HASH_BITS = np.uint64(16), np.uint64(48)
 
@@ -43,9 +43,9 @@ def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: 
     """Return the pairs of records whose fingerprints contain each other.
 
     Similarity is the number of shared hashes over that of the smaller fingerprint. A pair comes up
-    when it shares enough of the hashes that at most `MAX_TUNES_PER_HASH` records have. Costs: 50
+    when it shares enough of the hashes that at most `MAX_TUNES_PER_HASH` records have. Costs: 40
     bytes for each hash, and sorting them; at most half of `MAX_TUNES_PER_HASH` pairs for each
-    hash of each record are counted, 4 million at a time.
+    hash of each record are counted, a million at a time.
 
     Args:
         melodies: of all records.
@@ -54,8 +54,10 @@ def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: 
     """
     values = np.fromfile(melodies.values, np.uint64)
     sizes = np.diff(melodies.offsets)
+    assert len(values) == melodies.offsets[-1], f"{melodies.values} is not what offsets say"
     found = []
-    for keys, num_shared in _counted(*_holders(values, np.repeat(chosen, sizes), sizes)):
+    asked = np.repeat(chosen, sizes)
+    for keys, num_shared in _counted(*_holders(values, asked, melodies.offsets)):
         enough = num_shared > more_than * _smaller(keys, sizes)
         candidates = keys[enough]
         for start in range(0, len(candidates), _PAIRS_PER_BLOCK):
@@ -66,23 +68,22 @@ def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: 
 
 
 def _holders(
-    values: npt.NDArray[np.uint64], asked: npt.NDArray[np.bool_], sizes: Places
+    values: npt.NDArray[np.uint64], asked: npt.NDArray[np.bool_], offsets: Places
 ) -> tuple[npt.NDArray[np.uint32], Places, Places]:
-    """Return the records by hash, and each one's own place and the first one's of its hash.
+    """Return the records hash by hash, and two places in them for each hash of each record.
 
-    Places are in the order of records; hashes that one record or too many have are left out.
+    These are that of the record itself, and that of the first one with this hash; they come in the
+    order of records. Hashes that one record or too many have are left out.
     """
-    records = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)[asked]
-    values = values[asked]
     order = np.argsort(values, kind="stable")
-    borders = runs(values[order])
-    held = np.diff(borders)
+    order = order[asked[order]]
+    held = np.diff(runs(values[order]))
     telling = (held > 1) & (held <= MAX_TUNES_PER_HASH)
-    run, places = stretches(borders[:-1][telling], held[telling])
-    firsts = borders[:-1][telling][run]
-    holders = records[order]
-    by_record = np.argsort(holders[places], kind="stable")
-    return holders, places[by_record], firsts[by_record]
+    order, held = order[np.repeat(telling, held)], held[telling]
+    holders = (np.searchsorted(offsets, order, side="right") - 1).astype(np.uint32)
+    firsts = np.repeat(np.cumsum(held) - held, held)
+    places = np.argsort(holders, kind="stable")
+    return holders, places, firsts[places]
 
 
 def _counted(

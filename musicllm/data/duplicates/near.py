@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from musicllm.data.duplicates.pairs import Keys, Pairs, joined, keys_of, places_of, runs, stretches
 from musicllm.data.duplicates.signatures import NUM_HASHES
-from musicllm.data.ngrams import mix
 
 FOUND = 0.999
 """Probability that a pair at the wanted similarity shares a band."""
@@ -26,7 +25,7 @@ COMPARED_PER_BAND = 8
 
 _BANDS_PER_PASS = 4
 _ROWS_PER_READ = 8_192
-_PAIRS_PER_BLOCK = 65_536
+_PAIRS_PER_BLOCK = 16_384
 _ROW_BYTES = 4 * NUM_HASHES
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -35,7 +34,7 @@ def near_pairs(path: Path, chosen: npt.NDArray[np.int64], at_least: float) -> Pa
     """Return the pairs of records whose signatures agree.
 
     Costs, for n records: reading the file once for every four bands, a sort of 8 n bytes for every
-    band (25 bands at 0.8); memory 60 n bytes and 8 bytes for every pair that is compared.
+    band (25 bands at 0.8); memory 80 n bytes and 24 bytes for every pair that is compared.
 
     Args:
         path: signatures, raw uint32 [records, NUM_HASHES].
@@ -47,9 +46,10 @@ def near_pairs(path: Path, chosen: npt.NDArray[np.int64], at_least: float) -> Pa
     candidates = np.zeros(0, np.uint64)
     for first in range(0, len(bands), _BANDS_PER_PASS):
         some = bands[first : first + _BANDS_PER_PASS]
-        hashed = _band_hashes(path, some, num_columns)[:, chosen]
-        found = [candidates, *(_sharing(band, chosen) for band in hashed)]
-        candidates = np.unique(np.concatenate(found))
+        hashed = _band_hashes(path, some, num_columns)
+        found = [candidates, *(_sharing(band[chosen], chosen) for band in hashed)]
+        candidates = np.sort(np.concatenate(found))
+        candidates = candidates[runs(candidates)[:-1]]
     return joined(list(_verified(path, candidates, at_least)))
 
 
@@ -76,7 +76,7 @@ def _band_hashes(path: Path, bands: range, num_columns: int) -> npt.NDArray[np.u
             for target, band in zip(hashes, bands, strict=True):
                 part = target[start : start + _ROWS_PER_READ]
                 for column in columns[band * num_columns : (band + 1) * num_columns]:
-                    part[:] = mix(part * _FACTOR + column)
+                    part[:] = part * _FACTOR + column
     return hashes
 
 
