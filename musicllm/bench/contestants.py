@@ -26,7 +26,10 @@ from musicllm.data.settings import (
 )
 from musicllm.music.abc import AbcError, check, parse
 
-QUIET = {"TOKENIZERS_PARALLELISM": "true", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+ONE_THREAD_PER_PROCESS = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
 
 
 def bare_tokenizers(jsonl: Path, tokenizer: Path) -> float:
@@ -35,7 +38,7 @@ def bare_tokenizers(jsonl: Path, tokenizer: Path) -> float:
     That is one call of `encode_batch_fast` (no character offsets) with the texts in memory, on all
     cores. Reading the file does not count, and nothing is done with the tokens.
     """
-    os.environ.update(QUIET)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
     core = vocabulary.fast(tokenizer).backend_tokenizer
     texts = read_jsonl(jsonl)
     started = time.perf_counter()
@@ -51,7 +54,7 @@ def slow_loop(jsonl: Path, tokenizer: Path, num_processes: int | None) -> float:
     sample, in this process or in several, and the result is saved. Nothing is packed or checked.
     The file is read by `datasets` before the clock starts.
     """
-    os.environ.update(QUIET)
+    os.environ.update(ONE_THREAD_PER_PROCESS)
     import datasets
 
     slow = vocabulary.slow(tokenizer)
@@ -85,7 +88,6 @@ def ours(
         questions: file of questions for decontamination; with it go checked tunes, and exact,
             near and melodic duplicates. None has none of these.
     """
-    os.environ.update(QUIET)
     loaded = vocabulary.fast(tokenizer)
     plan = preparation(jsonl, questions)
     with tempfile.TemporaryDirectory(dir=jsonl.parent) as folder:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy", "sentencepiece")
 """Packages whose versions bear on the figures."""
@@ -17,6 +16,8 @@ PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy
 
 def describe_machine() -> dict[str, Any]:
     """Return processor, cores that this process may use, memory, devices and versions."""
+    import torch
+
     return {
         "processor": _processor(),
         "cores": len(psutil.Process().cpu_affinity() or range(os.cpu_count() or 1)),

@@ -13,6 +13,7 @@ import ast
 import json
 import random
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,7 @@ NUM_QUESTIONS = 14_414
 def documents(num_documents: int, seed: int) -> Iterator[str]:
     """Yield texts; a smaller number yields the first ones of a larger one."""
     draw = random.Random(seed)
-    prose = list(paragraphs())
+    prose = paragraphs()
     tunes = [tune.text for tune in printed_tunes()]
     draw.shuffle(tunes)
     for number in range(num_documents):
@@ -86,21 +87,18 @@ def printed_tunes() -> Iterator[Tune]:
             yield from (tune for tune in read_book(file) if isinstance(tune, Tune))
 
 
-def paragraphs() -> Iterator[str]:
-    """Yield the longer paragraphs of all docstrings, each once, in a fixed order."""
-    seen = set()
-    for package in PROSE:
-        for file in sorted(_folder(package).rglob("*.py")):
-            for paragraph in _paragraphs(file.read_text(encoding="utf-8", errors="replace")):
-                if len(paragraph) >= SHORTEST_PARAGRAPH_CHARS and paragraph not in seen:
-                    seen.add(paragraph)
-                    yield paragraph
+@cache
+def paragraphs() -> tuple[str, ...]:
+    """Return the longer paragraphs of all docstrings, each once, in a fixed order."""
+    files = (file for package in PROSE for file in sorted(_folder(package).rglob("*.py")))
+    found = (each for file in files if "tests" not in file.parts for each in _paragraphs(file))
+    return tuple(dict.fromkeys(each for each in found if len(each) >= SHORTEST_PARAGRAPH_CHARS))
 
 
-def _paragraphs(source: str) -> Iterator[str]:
+def _paragraphs(file: Path) -> Iterator[str]:
     try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except SyntaxError:  # a template, or a file for another version of Python
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    except (SyntaxError, UnicodeDecodeError):  # a template, or meant for another Python
         return
     for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -113,7 +111,7 @@ def _compose(prose: Sequence[str], draw: random.Random) -> str:
     chosen = [draw.choice(prose)]
     while sum(map(len, chosen)) < length:
         chosen.append(draw.choice(prose))
-    return "\n\n".join(chosen)
+    return "\n\n".join(chosen).strip()
 
 
 def _folder(package: str) -> Path:

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from musicllm import artifacts, console
-from musicllm.bench import BENCHES
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
+from musicllm.bench.registry import BENCHES
 from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job

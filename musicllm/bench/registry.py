@@ -1,0 +1,14 @@
+"""The benches there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from musicllm.bench import memory, prepare
+from musicllm.bench.findings import BenchSettings, Findings
+
+BENCHES: dict[str, Callable[[BenchSettings], Findings]] = {
+    "prepare": prepare.run,
+    "memory": memory.run,
+}
+"""`bench.name` -> what measures it."""

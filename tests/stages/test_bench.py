@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from musicllm import cli
+from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.measuring import Timing
+from musicllm.bench.registry import BENCHES
+
+WORDS = ["recipe=bench/prepare", "bench.num_rounds=2", "engine.num_workers=1"]
+
+
+def found(settings: BenchSettings) -> Findings:
+    assert settings.work.is_dir()
+    assert settings.num_rounds == 2
+    assert settings.engine().num_workers == 1  # type: ignore[attr-defined]
+    timings = {"ours": Timing((2.0, 4.0), 30, "tokens")}
+    return Findings({"vs_it": 0.75}, {"vs_it": "at least 0.7"}, timings, {"documents": 1200})
+
+
+def test_figures_are_printed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(BENCHES, "prepare", found)
+    assert cli.main([*WORDS, f"paths.runs={tmp_path}"]) == 0
+    (folder,) = (each for each in (tmp_path / "bench" / "prepare").iterdir() if each.is_dir())
+    content = json.loads((folder / "bench.json").read_text())
+    assert {"ratios", "medians", "spread", "machine", "command", "date"} <= set(content)
+    assert content["ratios"] == {"vs_it": 0.75}
+    assert content["medians"] == {"ours": 10.0}
+    assert content["command"].startswith("python -m musicllm")
+    assert (folder / "artifact" / "bench.json").read_bytes() == (folder / "bench.json").read_bytes()
+    assert not (folder / "work").exists()
+    said = capsys.readouterr().out
+    assert "at least 0.7" in said
+    assert "10 tokens/s" in said
+
+
+def test_an_unknown_bench_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*WORDS, "bench.name=swim", f"paths.runs={tmp_path}"]) == 2
+    assert "bench.name=swim is no bench; there are prepare, memory" in capsys.readouterr().err
+
+
+def test_a_vocabulary_needs_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*WORDS, "bench.vocab_size=null", f"paths.runs={tmp_path}"]) == 2
+    assert "bench.vocab_size=null" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_real_bench_runs_on_a_few_texts(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece", reason="the slow tokenizer: pip install musicllm[bench]")
+    few = ["bench.num_documents=300", "bench.num_slow_documents=50", "bench.vocab_size=2000"]
+    words = ["recipe=bench/prepare", "bench.num_rounds=1", *few, f"paths.runs={tmp_path}"]
+    assert cli.main(words) == 0
+    (file,) = (tmp_path / "bench" / "prepare").glob("*/bench.json")
+    assert set(json.loads(file.read_text())["ratios"]) == {
+        "vs_tokenizers_plain", "vs_tokenizers_full", "vs_slow_loop", "vs_slow_loop_all_cores",
+        "abc_checks_per_s_per_core",
+    }  # fmt: skip
