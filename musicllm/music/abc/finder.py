@@ -18,7 +18,7 @@ MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
 """What stands for the end of a line or a text."""
 _LINE = re.compile(
     rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*+)"
-    rf"(\s*(?:{MARK}\s*)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
+    rf"(\s*+(?:{MARK}\s*+)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
 )
 _COLON = r"[ \t]?[:：][ \t]*"
 _VALUES = {
@@ -37,10 +37,10 @@ _FOLDED_KEY = re.compile(
 )
 _TITLED = re.compile(r"[ \t]*[A-Z]:")
 _BODY_FIELD = re.compile(r"[ \t]*(?:[IKLMNPRTUVWmrsw+][ \t]?[:：](?![|:])|Q:[ \t]*[0-9\"C]|%)")
-_ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]]*\]|&#?\w+;')
+_ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]|]*\]|&#?\w{1,8};')
 _WORD = re.compile(r'[h-tw](?![A-Ga-gxzuv.~^_=({\["])|[^\x00-\x7f]{2,}')
 _MUSIC = re.compile(r'[A-Ga-gzxZ|"\\]')
-_LAST_BAR_LINE = re.compile(r"\|[\]:|]*(?!.*\|)")
+_BAR_LINE = re.compile(r"\|[\]:]*")
 _CLOSERS = "\"'`\u201d\u2019).,;? \t"
 _NEXT_TUNE = re.compile(rf"(?<=\s)X{_COLON}[0-9]")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)["”](?=\s*(?:[,;:.)}\]]|\Z|\n))')
@@ -91,29 +91,31 @@ def find_tunes(text: str) -> list[Found]:
 
 
 def _find(text: str) -> Iterator[Found]:
-    floor = 0
+    floor, closing = 0, -1
     while begin := _START.search(text, floor):
         start = begin.start()
         quoted = start > 0 and text[start - 1] in '"“'
-        closing = _CLOSING_QUOTE.search(text, start) if quoted else None
-        limit = closing.start() if closing else len(text)
+        if quoted and closing < start:
+            quote = _CLOSING_QUOTE.search(text, start)
+            closing = quote.start() if quote else len(text)
+        limit = closing if quoted else len(text)
         header = _read_header(text, start, limit)
         stop = _read_music(text, header, limit) if header.is_plausible() else 0
         if stop:
             if "X" not in header.values:
                 start = _title_before(text, start, floor)
             yield Found(start, stop, quoted)
-        floor = max(stop, begin.end())
+        floor = max(stop or header.stop, begin.end())
 
 
 def _title_before(text: str, start: int, floor: int) -> int:
-    """Return where a header without `X:` really starts: at a title among the fields above it."""
+    """Return where a header without `X:` starts: at a title or type among the fields above."""
     place = first = start
     while place > floor and text[place - 1] == "\n":
         place = max(text.rfind("\n", floor, place - 1) + 1, floor)
         if not _TITLED.match(text, place):
             break
-        if text.startswith("T:", place):
+        if text.startswith(("T:", "R:"), place):
             first = place
     return first
 
@@ -122,7 +124,7 @@ def _read_header(text: str, start: int, limit: int) -> _Header:
     header = _Header(start)
     while found := _next_field(text, header, limit):
         letter = found[1] or "%"
-        if "K" in header.values and letter not in _SHORT_FIELDS:
+        if ("K" in header.values and letter not in "LMQ") or (letter == "X" and header.values):
             break
         line = _LINE.match(text, found.end(), limit)
         assert line is not None, "a line ends at the end of the text at the latest"
@@ -166,8 +168,9 @@ def _over_gap(text: str, header: _Header, limit: int) -> int:
 
 
 def _read_music(text: str, header: _Header, limit: int) -> int:
-    """Return where the music behind a header ends; 0 when there is none."""
-    place, stop, is_music, is_behind_gap = header.stop, 0, False, False
+    """Return where the music behind a header ends; 0 when there is none, and the header goes on."""
+    start = place = header.stop
+    stop, is_music, is_behind_gap = 0, False, False
     while place < limit:
         line = _LINE.match(text, place, limit)
         assert line is not None, "a line ends at the end of the text at the latest"
@@ -186,9 +189,10 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
             break
         is_behind_gap = not content.strip()
         place = line.end()
-    if not is_music or ("X" not in header.values and "|" not in text[header.stop : stop]):
+    header.stop = min(place, limit)
+    if not is_music or ("X" not in header.values and "|" not in text[start:stop]):
         return 0
-    return _without_closers(text, header.stop, stop)
+    return _without_closers(text, start, stop)
 
 
 def _without_closers(text: str, start: int, stop: int) -> int:
@@ -210,7 +214,7 @@ def _music_chars(line: str) -> int:
     num_words = len(_WORD.findall(_ASIDE.sub("", line.partition("%")[0])))
     if num_words == 0:
         return len(line)
-    last = _LAST_BAR_LINE.search(line)
+    last = _BAR_LINE.match(line, max(line.rfind("|"), 0))
     end = last.end() if last else 0
     num_within = len(_WORD.findall(_ASIDE.sub("", line[:end])))
     if 2 * num_within > line.count("|"):

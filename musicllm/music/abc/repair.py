@@ -25,7 +25,7 @@ from musicllm.music.abc.keys import parse_key
 from musicllm.music.abc.limits import AbcError
 from musicllm.music.abc.source import parse_metre, parse_unit_length, unfold
 
-_MARKS = re.compile(rf"\s*(?:{MARK}\s*)+")
+_MARKS = re.compile(rf"(?<!\s)\s*+(?:{MARK}\s*+)+")
 _ESCAPED = re.compile(r"(?:\\r)?\\n")
 _ENTITY = re.compile(r"&(?:gt|lt|amp|quot|apos|nbsp|#\d{2,4}|#x[0-9a-fA-F]{2,4});")
 _TEXT_LINE = re.compile(r"[ \t]*[TCOANZSBDFGHWRwr][ \t]?[:：](?![|:])")
