@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
 from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
+from musicllm.data.pipeline.columns import DROPS
 from musicllm.data.rows import RowStore
-from musicllm.errors import InputError
+from musicllm.errors import InputError, StageError
 from musicllm.evals.report.corpus_page import write_corpus_page
 from musicllm.evals.report.page import Command
 from musicllm.job import Job
@@ -61,9 +62,13 @@ def _sample(job: Job, folder: Path) -> Corpus:
     config = job.config
     wanted = corpora.preparation(job, questions(config), config.inspect.num_records)
     wanted = replace(wanted, max_reject_fraction=1.0)
-    made = folder / "corpus"
+    made, work = folder / "corpus", folder / "work"
     made.mkdir()
-    facts = prepare(wanted, corpora.tokenizer(job), make_engine("local"), folder / "work", made)
+    try:
+        facts = prepare(wanted, corpora.tokenizer(job), make_engine("local"), work, made)
+    except StageError:  # nothing is left: the more a person wants to know why
+        _show_drops(sorted(work.rglob(DROPS)), config.inspect.num_drops)
+        raise
     return Corpus(made, facts | named(config))
 
 
@@ -77,7 +82,7 @@ def _look(job: Job, corpus: Corpus, title: str, command: Command) -> list[tuple[
             "read more with inspect.num_records"
         )
     _show_sources(facts)
-    _show_drops(corpus, settings.num_drops)
+    _show_drops([corpus.path / "rejected.jsonl"], settings.num_drops)
     with job.writing() as (folder, recorded):
         shown = list(_rows(job, corpus, store))
         artifacts.write_text(folder / "samples.txt", "\n".join(shown))
@@ -131,38 +136,20 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {what}" for what, count in counts.items())
 
 
-def _show_drops(corpus: Corpus, num_examples: int) -> None:
+def _show_drops(files: Sequence[Path], num_examples: int) -> None:
     """Print how many records were left out for which reason, with the first of each."""
-    dropped = {
-        (source, reason): count
-        for source, reasons in corpus.facts["dropped"].items()
-        for reason, count in reasons.items()
-    }
-    examples = _examples(corpus.path / "rejected.jsonl", dropped, num_examples)
-    rows = []
-    for (source, reason), count in dropped.items():
-        some = examples[source, reason]
-        texts = [visible(f"{drop['place']}: {drop['detail']}") for drop in some]
-        rows.append((visible(source), f"{count:,}", reason, "\n".join(texts)))
+    counts: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in files:
+        with path.open(encoding="utf-8") as file:
+            for drop in map(json.loads, file):
+                which = drop["source"], drop["reason"]
+                counts[which] += 1
+                if counts[which] <= num_examples:
+                    examples[which].append(f"{drop['place']}: {drop['detail']}")
+    rows = [
+        (visible(source), f"{count:,}", reason, visible("\n".join(examples[source, reason])))
+        for (source, reason), count in counts.most_common()
+    ]
     if rows:
         console.table("\nDropped", ("source", "records", "reason", "for example"), rows)
-
-
-def _examples(
-    path: Path, dropped: Mapping[tuple[str, str], int], most: int
-) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Return the first drops of every source and reason; reads no further than it must."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {which: [] for which in dropped}
-    missing = Counter({which: min(most, count) for which, count in dropped.items()})
-    if not missing.total():
-        return found
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            drop = json.loads(line)
-            which = drop["source"], drop["reason"]
-            if missing[which]:
-                found[which].append(drop)
-                missing[which] -= 1
-                if not missing.total():
-                    break
-    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from musicllm import artifacts, config, runner
-from musicllm.errors import InputError
+from musicllm.errors import InputError, StageError
 from tests.helpers import make_corpus, make_tune
 
 TRAINED = ["data.tokenizer=train", "data.vocab_size=300", "data.max_length=256"]
@@ -90,6 +90,19 @@ def test_a_look_does_not_stop_because_of_faults(
 ) -> None:
     inspect(tmp_path, *of_book(book, "data.max_reject_fraction=0.0"))
     assert "Dropped" in capsys.readouterr().out
+
+
+def test_when_nothing_is_left_the_drops_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    bad = "X:9\nM:4/4\n[red]\x1b[31m\nK:D\n" + "DEFG ABcd | " * 8 + "\n"
+    (tmp_path / "mine" / "book.abc").write_text(bad)
+    with pytest.raises(StageError, match="no record is left for training"):
+        inspect(tmp_path, *of_book(tmp_path / "mine"))
+    said = capsys.readouterr().out
+    assert re.search(r'abc_folder +1 +does not parse +\S+: line 3: "\[red\]<U\+001B>', said)
+    assert "\x1b" not in said
 
 
 def test_a_prepared_corpus_is_looked_into(
