@@ -41,6 +41,9 @@ def rows(config: Config) -> Iterator[Problem]:
             yield Problem("data.max_length", spec.max_length, rule, f"use {most} or less")
     if config.task not in PREPARING:
         return
+    if spec.compat == "reference" and spec.max_length < 2048:
+        rule = "is shorter than the 2048 tokens of data.compat=reference"
+        yield Problem("data.max_length", spec.max_length, rule, "use 2048")
     if spec.instructions.tasks and spec.row_former == "chunk":
         rule = "would cut conversations in pieces"
         yield Problem("data.row_former", "chunk", rule, "use pack or single")

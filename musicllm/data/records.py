@@ -9,8 +9,7 @@ Record = dict[str, Any]
 """One document: `id` (unique in a corpus), `source`, and `text` or `messages`.
 
 `messages` is a list of `{"role": "system" | "user" | "assistant", "content": str}`. Records of
-instruction families also have `task` and `conditions`; records of prepared corpora may have
-`fingerprint_group` (documents of one group never meet in two splits).
+instruction families also have `task` and `conditions`.
 """
 
 SPLITS = ("train", "validation", "test")

@@ -6,7 +6,9 @@ Reads text with patterns; whether the tune is any good is measured in `generatio
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from musicllm.errors import InputError
 from musicllm.music import abc
@@ -48,6 +50,12 @@ def find_tune(text: str) -> str:
     """Return the first tune in a text: from its `X:` to the next blank line; empty without one."""
     found = _TUNE.search(text)
     return _BLANK_LINE.split(abc.unfold(found.group()))[0] if found else ""
+
+
+def asks_for_tune(record: Mapping[str, Any]) -> bool:
+    """Say whether a record is one request that is answered with a tune."""
+    messages = record.get("messages", [])
+    return len(messages) == 2 and bool(find_tune(messages[1]["content"]))
 
 
 def asked(prompt: str) -> Asked:

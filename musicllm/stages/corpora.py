@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.corpus import Corpus
+from musicllm.data.instructions import find_problems
 from musicllm.data.settings import (
     DuplicatePolicy,
     InstructionSettings,
@@ -18,7 +19,8 @@ from musicllm.data.settings import (
     RowSettings,
     SourceSpec,
 )
-from musicllm.errors import InputError
+from musicllm.data.templates import without_bos
+from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer
@@ -34,6 +36,9 @@ def preparation(
         job: with `inputs.corpus` where a source reads a prepared corpus.
         questions: of benchmarks, which the corpus must not hold.
         max_records: read at most so many of each source.
+
+    Raises:
+        ConfigError: there is no such family of instructions, or it does not fit its settings.
     """
     data = job.config.data
     chosen = data.instructions
@@ -44,6 +49,8 @@ def preparation(
         phrasings=None if chosen.phrasings is None else Path(chosen.phrasings).expanduser(),
         max_turns=chosen.max_turns,
     )
+    if chosen.tasks and (problems := find_problems(instructions)):
+        raise ConfigError(problems)
     return Preparation(
         sources=tuple(
             _source(job, name, source, max_records) for name, source in data.sources.items()
@@ -102,6 +109,7 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
         InputError: the model has no tokenizer.
     """
     data, model, template = job.config.data, job.config.model, job.config.template
+    is_reference = data.compat == "reference"  # as published, without a beginning of text
     if data.tokenizer == "train":
         assert data.vocab_size is not None, "checks refuse tokenizer=train without vocab_size"
         if template.jinja is None:
@@ -109,7 +117,8 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
                 f"template={template.name} keeps the tokenizer's own template, but a new tokenizer "
                 "(data.tokenizer=train) has none; use template=chatmusician"
             )
-        return NewTokenizer(data.vocab_size, template.jinja)
+        jinja = without_bos(template.jinja) if is_reference else template.jinja
+        return NewTokenizer(data.vocab_size, jinja)
     if data.tokenizer == "inherit":
         loaded = load_tokenizer(Corpus.open(job.input("corpus").path).tokenizer_path)
     elif model.location is None:
@@ -122,4 +131,6 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
         loaded = load_tokenizer(location, revision=model.revision)
     if template.jinja is not None:
         loaded.chat_template = template.jinja
+    if is_reference and loaded.chat_template:
+        loaded.chat_template = without_bos(loaded.chat_template)
     return loaded

@@ -11,7 +11,7 @@ from musicllm import console
 from musicllm.data.corpus import Corpus
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ConfigError, Problem
-from musicllm.evals.requests import find_tune
+from musicllm.evals.requests import asks_for_tune, find_tune
 from musicllm.job import Job
 from musicllm.serve.sampling import Completion, SamplingSettings, sample
 from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
@@ -43,7 +43,7 @@ def _prompts(job: Job) -> list[str]:
     given = generation.prompts
     if not given:
         corpus = Corpus.open(job.input("instructions").path)
-        records = list(corpus.records("test"))
+        records = [record for record in corpus.records("test") if asks_for_tune(record)]
         return draw_requests(records, generation.num_tunes, job.config.seed)
     if generation.num_tunes < len(given):
         rule = f"is less than the {len(given)} generation.prompts, so some would go unanswered"

@@ -19,6 +19,7 @@ from musicllm.evals import compression, generation, perplexity, theory
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.likelihood import DocumentScore, document_nll
 from musicllm.evals.partial import Partial
+from musicllm.evals.requests import asks_for_tune
 from musicllm.evals.results import Outcome
 from musicllm.job import Job
 from musicllm.schema import BenchmarkConfig
@@ -62,11 +63,11 @@ class Inputs:
             InputError: there are none in this split.
         """
         corpus = self._corpus("instructions")
-        records = [r for r in corpus.records(_split(benchmark)) if "messages" in r]
+        records = [record for record in corpus.records(_split(benchmark)) if asks_for_tune(record)]
         if not records:
             raise InputError(
-                f"{corpus.path} has no conversations in its {benchmark.split} split; benchmark "
-                f"{benchmark.name} needs them: write inputs.instructions=<an instruction corpus>"
+                f"{corpus.path} has no requests for tunes in its {benchmark.split} split; "
+                f"benchmark {benchmark.name} needs them: write inputs.instructions=<an instruction corpus>"
             )
         wanted = len(records) if benchmark.num_questions is None else benchmark.num_questions
         if wanted > len(records):

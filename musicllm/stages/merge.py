@@ -10,6 +10,7 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import base, packaged
 from musicllm.model.merge import merge
+from musicllm.stages.models import remember_ends
 
 CHECK_TEXT = """X:1
 T:The Merge
@@ -35,6 +36,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         report = merge(
             base_path, adapter.path, folder, dtype=dtype, check_ids=check_ids, revision=revision
         )
+        remember_ends(folder)
         facts.update(dataclasses.asdict(report), base=base_path, dtype=dtype)
     return [
         ("base", base_path),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import base, packaged
@@ -51,3 +52,12 @@ def load_model(job: Job, role: str = "model") -> tuple[PreTrainedModel, PreTrain
     dtype = "float32" if device == "cpu" else stored
     model = base.load(path, dtype=dtype, attention="sdpa", trust_remote_code=trusted)
     return model.to(device), base.load_tokenizer(path)
+
+
+def remember_ends(folder: Path) -> None:
+    """Let other tools stop where our chat template ends an answer, which may not end the text."""
+    ends = Encoder(base.load_tokenizer(folder)).end_ids
+    settings = GenerationConfig.from_pretrained(folder)
+    if len(ends) > 1:
+        settings.eos_token_id = ends
+        settings.save_pretrained(folder)

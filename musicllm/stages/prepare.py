@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
     _show_sources(facts)
     _show_mix(facts)
+    _note_unused(config.data.instructions.tasks, facts["music"]["families"])
     return _summary(facts, job.folder / "report.html")
 
 
@@ -108,6 +109,12 @@ def _show_mix(facts: Mapping[str, Any]) -> None:
     console.table("mix of the training split", ("part", "asked", "there", "taken", "tokens"), rows)
 
 
+def _note_unused(tasks: Sequence[str], families: Mapping[str, int]) -> None:
+    for task in tasks:
+        if task not in families and (task != "dialogue" or len(tasks) == 1):
+            console.note(f"data.instructions.tasks: {task} was not used, since it fits no tune")
+
+
 def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
     splits = facts["splits"]
     train = splits["train"]
@@ -125,8 +132,10 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
     if families:
         rows.append(("conversations", ", ".join(f"{n:,} {name}" for name, n in families.items())))
     if facts["contamination"]["questions"]:
-        asked = f"{facts['contamination']['questions']:,} questions"
+        asked = f"one of {facts['contamination']['questions']:,} questions"
         rows.append(("benchmarks", f"{facts['contamination']['removed']:,} records hold {asked}"))
+    if train["without_rows"]:
+        rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:
         rows.append(("cut (data.compat)", f"{train['cut']:,} samples"))
     return [*rows, ("look at it", page)]

@@ -25,6 +25,7 @@ from musicllm.job import Job, public
 from musicllm.model import adapters, base, packaged
 from musicllm.model.size import count
 from musicllm.schema import Config
+from musicllm.stages.models import remember_ends
 from musicllm.stages.settings import adapter_spec, model_spec, training_plan
 from musicllm.train import strategies
 from musicllm.train.fit import TrainingRun
@@ -41,6 +42,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
     machine = _machine(config)
+    _refuse_longer_rows(corpus, config)
     model = _model(job, corpus, machine.precision)
     rows = corpus.rows("train")
     plan = training_plan(config, corpus.facts)
@@ -184,6 +186,15 @@ def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None)
         )
 
 
+def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
+    length, most = corpus.facts["max_length"], config.model.max_position_embeddings
+    if length > most:
+        raise ArtifactError(
+            f"the corpus {corpus.path} has rows of {length} tokens, but {config.model.name} has "
+            f"{most} positions; prepare it again with data.max_length={most}"
+        )
+
+
 def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
     """Fingerprint what a tokenizer does to a text, without the state that calls leave in it."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -196,6 +207,8 @@ def _save(model: Any, config: Config, corpus: Corpus, folder: Path) -> None:
     else:
         adapters.save_adapter(model, folder)
     shutil.copytree(corpus.tokenizer_path, folder, dirs_exist_ok=True)
+    if config.adapter.kind == "full":
+        remember_ends(folder)
 
 
 def _facts(result: FitResult, corpus: Corpus) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musicllm.data.instructions import TASKS, wordings
-from musicllm.evals.requests import Asked, asked, find_tune
+from musicllm.evals.requests import Asked, asked, asks_for_tune, find_tune
 from musicllm.music.abc import parse_key
 
 TUNE = "X:1\nL:1/8\nM:6/8\nK:D\nABc def|"
@@ -92,3 +92,17 @@ def test_tune_is_found_up_to_the_blank_line() -> None:
     assert find_tune(f"Here it is:\n{TUNE}\nGAB|\n\nEnjoy!\nX:2") == f"{TUNE}\nGAB|"
     assert find_tune("X:1 L:1/8 M:2/4 K:G G2BG | A2 |") == "X:1\nL:1/8\nM:2/4\nK:G\nG2BG | A2 |"
     assert find_tune("I cannot. MAX:1") == ""
+
+
+def test_requests_for_tunes_are_told_from_questions_and_dialogues() -> None:
+    def record(*contents: str) -> dict[str, object]:
+        roles = ("user", "assistant") * 2
+        return {
+            "messages": [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
+        }
+
+    tune = "X:1\nL:1/8\nM:4/4\nK:D\nDEFG ABcd |]"
+    assert asks_for_tune(record("Write a reel.", tune))
+    assert not asks_for_tune(record(f"Which key?\n{tune}", "D major."))
+    assert not asks_for_tune(record("Which key?", "D.", "Write a reel.", tune))
+    assert not asks_for_tune({"text": tune})

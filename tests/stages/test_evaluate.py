@@ -137,7 +137,7 @@ def test_documents_are_texts_and_prompts_are_conversations(
     tunes, requests = inputs["corpus"], inputs["instructions"]
     with pytest.raises(InputError, match="has conversations, not texts, in its test split"):
         run(f"inputs.corpus={requests}", "benchmark=[perplexity]")
-    with pytest.raises(InputError, match="has no conversations in its test split"):
+    with pytest.raises(InputError, match="has no requests for tunes in its test split"):
         run(f"inputs.instructions={tunes}", "benchmark=[generation]")
 
 

@@ -37,10 +37,15 @@ def job_of(tmp_path: Path, recipe: str, *overrides: str) -> Job:
 
 
 def prepared(tmp_path: Path, books: Path, *overrides: str) -> tuple[Corpus, dict[str, object]]:
-    words = [f"data.location={books}", "data.vocab_size=300", "data.max_length=256"]
-    job = job_of(tmp_path, "quickstart/prepare", *words, *overrides)
+    job = job_of(tmp_path, "quickstart/prepare", *own_books(books), *overrides)
     rows = prepare.run(job)
     return Corpus.open(job.artifact_path, verify=True), dict(rows)
+
+
+def own_books(books: Path) -> list[str]:
+    source = "data.sources.music21_books"
+    return [f"{source}.reader=files", f"{source}.location={books}",
+            "data.vocab_size=300", "data.max_length=256"]  # fmt: skip
 
 
 def conversations(tmp_path: Path, corpus: Corpus, *overrides: str) -> Corpus:
@@ -58,27 +63,29 @@ def test_books_become_a_corpus(tmp_path: Path, books: Path) -> None:
         make_tune(i, num_bars=12) for i in range(NUM_TUNES)
     )
     assert len({record["id"] for record in records}) == NUM_TUNES
-    assert corpus.facts["read"] == {"first": 13, "second": 14}
+    assert corpus.facts["read"] == {"music21_books": 27}
     assert corpus.facts["dropped"] == {
-        "first": {"is a duplicate": 1},
-        "second": {"does not parse": 1, "is a near-duplicate": 1},
-    }
+        "music21_books": {
+            "does not parse": 1, "is a duplicate": 1, "is a version of another tune": 1
+        },
+    }  # fmt: skip
     assert (summary["records read"], summary["dropped"]) == ("27", "3")
+    assert "music21_books" in Path(str(summary["look at it"])).read_text()
 
 
-def test_every_split_has_its_share_and_no_group_is_in_two(tmp_path: Path, books: Path) -> None:
-    settings = ["data.near_duplicate_similarity=1.0", "data.test_fraction=0.2"]
+def test_every_split_has_its_share_and_versions_of_a_tune_share_one(
+    tmp_path: Path, books: Path
+) -> None:
+    settings = ["data.duplicates.melodic_similarity=1.0", "data.test_fraction=0.2"]
     corpus, _ = prepared(tmp_path, books, *settings)
 
-    groups = {split: {r["fingerprint_group"] for r in corpus.records(split)} for split in SPLITS}
     sizes = {split: corpus.facts["splits"][split]["documents"] for split in SPLITS}
     assert sum(sizes.values()) == 25
     assert sizes["test"] in (5, 6)
     assert sizes["validation"] in (2, 3)
-    assert not groups["train"] & groups["test"]
-    assert not groups["train"] & groups["validation"]
-    assert not groups["validation"] & groups["test"]
-    assert sum(map(len, groups.values())) == NUM_TUNES
+    versions = {make_tune(5, num_bars=12), transpose(make_tune(5, num_bars=12), 2)}
+    together = [versions & {record["text"] for record in corpus.records(s)} for s in SPLITS]
+    assert sorted(map(len, together)) == [0, 0, 2]
 
 
 def test_rows_hold_the_records_token_by_token(tmp_path: Path, books: Path) -> None:
@@ -97,7 +104,7 @@ def test_what_was_dropped_is_on_file_with_its_place(tmp_path: Path, books: Path)
 
     drops = [json.loads(line) for line in (corpus.path / "rejected.jsonl").read_text().splitlines()]
     fault = next(drop for drop in drops if drop["is_fault"])
-    assert fault["place"].startswith("second/tunes.abc:")
+    assert fault["place"].startswith("music21_books/second/tunes.abc:")
     assert fault["detail"].startswith("line 4, column 11: voice overlays")
 
 
@@ -130,7 +137,7 @@ def test_too_many_faults_stop_before_a_corpus_is_written(tmp_path: Path, books: 
     assert lines[0] == (
         "10 of 36 records (27.8%) were dropped; data.max_reject_fraction=0.1 allows 10.0%:"
     )
-    assert lines[1].startswith("  10 x does not parse: first/bad.abc:1: ")
+    assert lines[1].startswith("  10 x does not parse: music21_books/first/bad.abc:1: ")
     assert not list((tmp_path / "runs").rglob("manifest.json"))
 
 
@@ -158,20 +165,17 @@ def test_a_family_that_no_tune_fits_is_named(
     tmp_path: Path, books: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tunes, _ = prepared(tmp_path, books)
-    conversations(tmp_path, tunes, "data.tasks=[chords_to_tune,motif_to_tune]")
+    conversations(tmp_path, tunes, "data.instructions.tasks=[motif_to_tune,name_key]")
 
-    assert (
-        "data.tasks: chords_to_tune was not used, since it fits no tune" in capsys.readouterr().err
-    )
+    said = "data.instructions.tasks: motif_to_tune was not used, since it fits no tune"
+    assert said in capsys.readouterr().err
 
 
 def test_an_unknown_family_is_an_error(tmp_path: Path, books: Path) -> None:
     tunes, _ = prepared(tmp_path, books)
 
-    with pytest.raises(
-        ConfigError, match=r"data\.tasks=motif is no instruction family; there are "
-    ):
-        conversations(tmp_path, tunes, "data.tasks=[motif]")
+    with pytest.raises(ConfigError, match=r"tasks=motif is no instruction family; did you mean"):
+        conversations(tmp_path, tunes, "data.instructions.tasks=[motif]")
 
 
 def test_the_tokenizer_of_a_model_can_be_used(tmp_path: Path, books: Path) -> None:
@@ -188,10 +192,27 @@ def test_a_model_without_tokenizer_is_an_error(tmp_path: Path, books: Path) -> N
         prepared(tmp_path, books, "data.tokenizer=model", "model=tiny")
 
 
-def test_a_source_that_cannot_be_read_yet_is_an_error(tmp_path: Path) -> None:
-    job = job_of(tmp_path, "prepare_pretrain")
+def test_benchmarks_are_kept_out(tmp_path: Path, books: Path) -> None:
+    (tmp_path / "quiz").mkdir()
+    words = "which of these dances of Ireland has nine quavers in every bar of its written music"
+    (tmp_path / "quiz" / "test.csv").write_text(f"{words},reel,slip jig,polka,hornpipe,B\n")
+    (books / "first" / "notes.txt").write_text(f"Quiz: {words}, asked the old fiddler.\n")
+    quiz = ["benchmark=[mmlu]", f"benchmark.mmlu.location={tmp_path / 'quiz'}"]
+    corpus, summary = prepared(tmp_path, books, *quiz)
 
-    with pytest.raises(
-        NotAvailableError, match=r"data\.source=hub cannot be prepared by this version"
-    ):
+    assert corpus.facts["dropped"]["music21_books"]["holds a benchmark question"] == 1
+    assert summary["benchmarks"] == "1 records hold one of 1 questions"
+
+
+def test_a_data_set_that_is_not_here_says_what_to_place_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cache = f"paths.cache={tmp_path / 'cache'}"
+    job = job_of(tmp_path, "prepare_pretrain", cache, "data.tokenizer=train", "data.vocab_size=300")
+    with pytest.raises(NotAvailableError) as caught:
         prepare.run(job)
+    text = str(caught.value)
+    assert "m-a-p/MusicPile" in text
+    assert str(tmp_path / "cache" / "datasets" / "m-a-p" / "MusicPile") in text
+    assert "data.sources.musicpile.location=" in text

@@ -1,11 +1,13 @@
 """Phase five: the files take their places in the corpus, and its facts are added up.
 
-Files are moved, not copied. The facts are what reports and training read; see `facts`.
+The work folder stays whole, so that this phase, too, can be interrupted. The facts are what reports
+and training read.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,8 +39,8 @@ def finish(
 ) -> Facts:
     """Fill the corpus's folder from the work folder, and return the corpus's facts."""
     for split in SPLITS:
-        _move_rows(work / "rows" / split, folder / "rows" / split)
-        _move_records(work / "encoded", encoded, split, folder / "records" / split)
+        _place_rows(work / "rows" / split, folder / "rows" / split)
+        _place_records(work / "encoded", encoded, split, folder / "records" / split)
     shutil.copytree(work / "tokenizer", folder / "tokenizer", ignore=shutil.ignore_patterns(FACTS))
     drops = [
         *(part / DROPS for part in reading.folders),
@@ -76,21 +78,29 @@ def finish(
     }
 
 
-def _move_rows(shards: Path, folder: Path) -> None:
+def _place_rows(shards: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for shard in sorted(shards.glob("[0-9]*")):
         for file in shard.iterdir():
             if file.name != FACTS:
-                file.rename(folder / file.name)
+                _place(file, folder / file.name)
     rows.finish(folder)
 
 
-def _move_records(tokens: Path, encoded: Sequence[Facts], split: str, folder: Path) -> None:
+def _place_records(tokens: Path, encoded: Sequence[Facts], split: str, folder: Path) -> None:
     """Give the records of a split's stretches their places, numbered in order."""
     folder.mkdir(parents=True)
     with_split = (each["folder"] for each in encoded if split in each["splits"])
     for number, stretch in enumerate(with_split):
-        (tokens / stretch / split / RECORDS).rename(folder / f"{number:05d}.jsonl")
+        _place(tokens / stretch / split / RECORDS, folder / f"{number:05d}.jsonl")
+
+
+def _place(file: Path, place: Path) -> None:
+    """Give a file a second name, which costs nothing, or copy it where that is not possible."""
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def _join(files: Sequence[Path], path: Path) -> None:

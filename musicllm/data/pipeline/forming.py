@@ -25,6 +25,7 @@ from musicllm.data.settings import Preparation
 from musicllm.data.store import TokenStore
 
 DRAWN = "drawn.npy"
+INDEX = "index"
 TOKENS_PER_SHARD = 1 << 24
 """Of full rows: about 64 MiB of token ids."""
 
@@ -58,7 +59,7 @@ class ShardWriter:
         plan = RowPlan.load(self.plan)
         first = number * self.rows_per_shard
         part = plan.part(first, min(first + self.rows_per_shard, plan.num_rows))
-        store = TokenStore(self.tokens, self.blocks)
+        store = TokenStore(self.tokens, self.blocks, self.plan / INDEX)
         drawn = np.load(self.plan / DRAWN, mmap_mode="r")
         return vars(write_shard(folder, number, store.read(part, drawn)))
 
@@ -84,13 +85,14 @@ def form(
         work: the work folder.
 
     Returns:
-        `rows`, `tokens`, `supervised_tokens`, `tokens_by_source`, `lengths`, `mix`.
+        `rows`, `tokens`, `supervised_tokens`, `tokens_by_source`, `lengths`, `mix`, and
+        `without_rows`, documents of a token, which have nothing to predict.
     """
     tokens, names = work / "encoded", tuple(f"{block}/{BLOCK}" for block in blocks)
     plan = work / "plans" / split
 
     def planned(folder: Path) -> Facts:
-        store = TokenStore(tokens, names)
+        store = TokenStore(tokens, names, folder / INDEX)
         drawn, report = _draw(
             split, store, [tokens / block for block in blocks], sources, preparation
         )
@@ -100,7 +102,12 @@ def form(
         np.save(folder / DRAWN, drawn)
         counts = np.histogram(np.minimum(store.lengths, EDGES[-1]), bins=EDGES)[0]
         lengths = {"edges": list(EDGES), "counts": counts.tolist()}
-        return {"rows": made.num_rows, "lengths": lengths, "mix": report}
+        return {
+            "rows": made.num_rows,
+            "without_rows": int((store.lengths[drawn] < 2).sum()),
+            "lengths": lengths,
+            "mix": report,
+        }
 
     facts = once(plan, planned)
     rows_per_shard = max(1, TOKENS_PER_SHARD // preparation.rows.max_length)
