@@ -15,6 +15,7 @@ FLOORS = [
     {"music", "config", "job", "command"},
     {"data", "model"},
     {"train", "evals", "serve"},
+    {"bench"},
     {"stages", "checks", "runner", "guide"},
     {"cli", "sweep", "__main__"},
 ]

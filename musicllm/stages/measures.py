@@ -67,7 +67,8 @@ class Inputs:
         if not records:
             raise InputError(
                 f"{corpus.path} has no requests for tunes in its {benchmark.split} split; "
-                f"benchmark {benchmark.name} needs them: write inputs.instructions=<an instruction corpus>"
+                f"benchmark {benchmark.name} needs them: write "
+                f"inputs.instructions=<an instruction corpus>"
             )
         wanted = len(records) if benchmark.num_questions is None else benchmark.num_questions
         if wanted > len(records):
