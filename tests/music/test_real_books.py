@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from musicllm.music.abc import AbcError, Score, Tune, canonical, check, parse, read_book
+from musicllm.music.abc import (
+    AbcError,
+    Score,
+    Tune,
+    canonical,
+    check,
+    find_tunes,
+    parse,
+    read_book,
+    repair,
+)
 from musicllm.music.analysis import form, key_fit, melodic_fingerprint, motif
 from musicllm.music.transform import transpose
 
@@ -90,3 +100,16 @@ def test_analysis_of_every_tune(sample: list[Score]) -> None:
     assert sum(key_fit(score) for score in sample) / len(sample) > 0.98
     assert sum(form(score) == "AABB" for score in sample) > 0.4 * len(sample)
     assert all(motif(score) for score in sample)
+
+
+def test_tunes_are_found_amid_prose(sample: list[Score]) -> None:
+    for number, score in enumerate(sample):
+        tune = score.source.replace("\n", ("\n", "\r\n", "</s>\n")[number % 3])
+        text = f"Sure! In Key: A, a tune:\n{tune}\n\nIts form is |:A:|:B:|, I think."
+        assert [text[found.start : found.stop] for found in find_tunes(text)] == [tune]
+
+
+def test_repairs_leave_the_sound(sample: list[Score]) -> None:
+    for score in sample:
+        mended, _ = repair(score.source, complete=True)
+        assert sound(parse(mended)) == sound(score)

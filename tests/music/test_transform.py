@@ -37,6 +37,16 @@ def test_zero_is_the_canonical_form() -> None:
         ("A8 |]", 2, "HP", "Bmix", "B8 |]"),
         ("D8 |]", 2, "Ddor ^c", "Edor ^d", "E8 |]"),
         ("C8 | [K:G] F8 |]", 2, "C", "D", "D8 | [K:A]G8 |]"),
+        # G# leads to A as E# leads to F#; F# and F stay D# and D
+        ("A^GAe f^f=f2 |]", -3, "Am", "F#m", "F^EFc d^d=d2 |]"),
+        # the leading note of Dm is C#, that of Gm F#; B natural becomes E natural
+        ("D^CDE =B_BA2 |]", 5, "Dm", "Gm", "G^FGA =e_ed2 |]"),
+        # E dorian has F# and C#; six flats more, its E flat is a B double flat
+        ("ef ^c_e =e2 |]", 6, "Edor", "Bbdor", "bc' =g__b _b2 |]"),
+        ("Bd _B2 ^A2 |]", -1, "Emix", "Ebmix", "Bd __B2 =A2 |]"),
+        # C is C flat in G flat major, so C sharp is two semitones higher: F double sharp in C
+        ("[CEG]2 [^C_E]2 |]", 6, "Gb", "C", "[FAc]2 [^^F=A]2 |]"),
+        ("[K:G]F2 [K:Dm]B2 ^c2 | F4 |]", 3, "C", "Eb", "[K:Bb]A2 [K:Fm]d2 =e2 | A4 |]"),
     ],
 )
 def test_moves(body: str, semitones: int, key: str, name: str, music: str | None) -> None:
@@ -50,6 +60,12 @@ def test_moves(body: str, semitones: int, key: str, name: str, music: str | None
 def test_chord_symbols_move() -> None:
     _, music = move('"C"C4 "Am7/G"c2 "F#dim"A2 |]', 1)
     assert music == '"Db"D4 "Bbm7/Ab"d2 "Gdim"B2 |]'
+
+
+def test_only_roots_and_basses_of_chord_symbols_move() -> None:
+    _, music = move('"F#m7b5"A2 "Bb/D"d2 "E7#9"e2 "Gsus4"g2 |]', 2, "D")
+    assert music == '"G#m7b5"B2 "C/E"e2 "F#7#9"f2 "Asus4"a2 |]'
+    assert move('"Cm"c4 "G7/B"B4 |]', 1, "Cm") == ("C#m", '"C#m"c4 "G#7/B#"B4 |]')
 
 
 @pytest.mark.parametrize("mode", ["", "m", "dor", "phr", "lyd", "mix", "loc"])

@@ -1,12 +1,14 @@
-"""ABC notation: reading books and tunes, checking bars, and the one normal form for training."""
+"""ABC notation: finding and reading tunes, checking bars, the one normal form for training."""
 
 from musicllm.music.abc.book import read_book
 from musicllm.music.abc.canonical import canonical, canonical_bar
 from musicllm.music.abc.checks import BarReport, Fault, check
+from musicllm.music.abc.finder import Found, find_tunes
 from musicllm.music.abc.keys import Key, parse_key, standard_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits
 from musicllm.music.abc.model import Bar, Note, Rejection, Score, Tune
 from musicllm.music.abc.parser import parse
+from musicllm.music.abc.repair import repair
 from musicllm.music.abc.source import unfold
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "Bar",
     "BarReport",
     "Fault",
+    "Found",
     "Key",
     "Limits",
     "Note",
@@ -24,9 +27,11 @@ __all__ = [
     "canonical",
     "canonical_bar",
     "check",
+    "find_tunes",
     "parse",
     "parse_key",
     "read_book",
+    "repair",
     "standard_key",
     "unfold",
 ]
