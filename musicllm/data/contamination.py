@@ -36,8 +36,10 @@ WORDS_PER_ANCHOR = (5, 3)
 """A short question is looked up by so many words of its longest string, as many as it has."""
 
 LETTERS_OF_LONG_WORD = 4
-MIN_LONG_WORDS = 5
-"""In a run of 13 words that counts, and different ones in a short question that is looked for."""
+MIN_LONG_IN_RUN = 5
+"""Of 13 words that count."""
+MIN_LONG_IN_QUESTION = 4
+"""Different ones in a short question that is looked for."""
 
 MAX_QUESTIONS_PER_RUN = 10
 """A run that more questions have is how a benchmark asks, and tells none of them."""
@@ -181,7 +183,7 @@ def _wording(question: Question) -> _Wording:
     num_long = np.cumsum([0, *is_long])
     hashes = whole.hashes(WORDS_PER_RUN)
     in_run = num_long[WORDS_PER_RUN:] - num_long[:-WORDS_PER_RUN]
-    telling = hashes[in_run >= MIN_LONG_WORDS]
+    telling = hashes[in_run >= MIN_LONG_IN_RUN]
     anchor = max(parts, key=len)
     size = next((n for n in WORDS_PER_ANCHOR if n <= len(anchor)), None)
     if len(parts[0]) >= WORDS_PER_RUN or size is None or not _is_telling(text):
@@ -199,7 +201,7 @@ def _flat(hashes: Sequence[Hashes]) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 def _is_telling(text: bytes) -> bool:
     words = {word for word in text.decode().split() if word.isalpha()}
-    return sum(len(word) >= LETTERS_OF_LONG_WORD for word in words) >= MIN_LONG_WORDS
+    return sum(len(word) >= LETTERS_OF_LONG_WORD for word in words) >= MIN_LONG_IN_QUESTION
 
 
 def _tune_of(question: Question) -> frozenset[int]:
