@@ -73,8 +73,17 @@ def test_what_has_no_single_reading_stays(field: str) -> None:
         parse(text)
 
 
+def test_a_tune_without_key_stays() -> None:
+    assert repair("X:1\nM:4/4\nDEFG", complete=True) == ("X:1\nM:4/4\nDEFG", ())
+
+
 def test_an_excerpt_needs_no_final_bar_line() -> None:
     assert repair(TUNE.removesuffix(" |]"))[1] == ()
+
+
+def test_the_final_bar_line_stands_behind_the_music() -> None:
+    open_end = TUNE.removesuffix(" |]")
+    assert repair(f"{open_end}%end\nw:la la", True)[0] == f"{TUNE} %end\nw:la la"
 
 
 @pytest.mark.parametrize("end", ["|", "||", ":|", ":|2", "| %end", "|\nw:la la", "|]*", "|:"])

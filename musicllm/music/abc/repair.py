@@ -43,10 +43,9 @@ _TYPOGRAPHY = str.maketrans(
         "：": ":",
         "｜": "|",
         "¦": "|",
-        "½": "/2",
-        "¼": "/4",
     }
 )
+_ENDED = re.compile(r"(?:\||::)[]:0-9!*\\)\s]*\Z")
 _ACCIDENTAL = re.compile(r"([♯♭♮])(?=[A-Ga-g])")
 _ACCIDENTALS = {"♯": "^", "♭": "_", "♮": "="}
 
@@ -61,14 +60,12 @@ def repair(text: str, complete: bool = False) -> tuple[str, tuple[str, ...]]:
         complete: the tune is not an excerpt; only then must a bar line end it.
     """
     names = []
-    for name, mend in _REPAIRS.items():
+    repairs = {**_REPAIRS, "missing final bar line": _close} if complete else _REPAIRS
+    for name, mend in repairs.items():
         mended = mend(text)
         if mended != text:
             names.append(name)
             text = mended
-    if complete and not _ends_with_bar_line(text):
-        names.append("missing final bar line")
-        text = f"{text} |]"
     return text, tuple(names)
 
 
@@ -149,15 +146,20 @@ def _is_readable(letter: str, value: str) -> bool:
 
 
 def _number(text: str) -> str:
-    return text if text.lstrip("%").startswith("X:") else f"X:1\n{text}"
+    return text if text.startswith("X:") else f"X:1\n{text}"
 
 
-def _ends_with_bar_line(text: str) -> bool:
-    for line in reversed(text.split("\n")):
-        content = line.partition("%")[0].rstrip()
-        if content and not _FIELD.match(content):
-            return content.rstrip("]:!\\*0123456789)").endswith("|") or content.endswith(":")
-    return True
+def _close(text: str) -> str:
+    """End the last line of music, before a comment and lyrics, unless something ends it."""
+    head, key, body = text.partition("\nK:")
+    lines = body.split("\n")
+    for number in range(len(lines) - 1, 0, -1):
+        music, percent, comment = lines[number].partition("%")
+        if music.strip() and not _FIELD.match(music):
+            if not _ENDED.search(music):
+                lines[number] = f"{music.rstrip()} |]{percent and ' %'}{comment}"
+            break
+    return head + key + "\n".join(lines)
 
 
 _READERS: dict[str, Callable[[str], object]] = {

@@ -6,13 +6,12 @@ It takes music that the parser accepted and trusts it.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import NamedTuple
 
-from musicllm.music.abc.keys import letter_at, parse_key, place_of
+from musicllm.music.abc.keys import parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.abc.rhythm import shortest_length
 from musicllm.music.abc.source import Line, parse_metre, parse_unit_length
+from musicllm.music.abc.spelling import Phrase, Spelling, join, joint, spell, written
 from musicllm.music.abc.tokens import (
     CHORD,
     NOTE,
@@ -20,11 +19,9 @@ from musicllm.music.abc.tokens import (
     SPACED_TOKEN,
     BarLine,
     bare_chord,
-    chord_symbol,
     read_bar_line,
 )
 
-_MAX_REMEMBERED = 50_000
 _WRAP_CHARS = 2_000
 _DECORATION = re.compile(r"[.~H-Wh-w]|!.+!|\+.+\+")
 
@@ -94,7 +91,7 @@ class Writer:
 
     def content(self, text: str) -> None:
         """Write music without bar lines."""
-        phrase = None if self.keeps_more else _join(text)
+        phrase = None if self.keeps_more else join(text)
         if phrase is not None:
             self._phrase(phrase)
             return
@@ -114,7 +111,7 @@ class Writer:
         self._put(f"[V:{name}] ")
         self.glue = True
 
-    def _phrase(self, phrase: _Phrase) -> None:
+    def _phrase(self, phrase: Phrase) -> None:
         """Write notes, and what belongs to them, as one word."""
         if self.tied:
             self._resolve_tie(phrase.first.sign, phrase.first.head)
@@ -124,11 +121,11 @@ class Writer:
         self.blank = phrase.blank_behind
 
     def _token(self, token: str) -> None:
-        note = _spell(token)
+        note = spell(token)
         if note is not None:
             self._note(note)
-        elif joint := _joint(token):
-            self._word(*joint)
+        elif word := joint(token):
+            self._word(*word)
         elif token[0] == "[":
             self._bracket(token)
         elif token[0] in "ZX":
@@ -138,13 +135,13 @@ class Writer:
         else:
             self._ornament(token)
 
-    def _note(self, note: _Spelling) -> None:
+    def _note(self, note: Spelling) -> None:
         if self.tied:
             self._resolve_tie(note.sign, note.head)
         self._word(note.text)
         self._remember_note(note)
 
-    def _remember_note(self, note: _Spelling) -> None:
+    def _remember_note(self, note: Spelling) -> None:
         if note.head != "z":
             self.last_note = (len(self.out) - 1, note.sign, note.head)
             if note.tie and not self.keep_slurs:
@@ -171,7 +168,7 @@ class Writer:
         assert chord is not None, f"{token} passed the parser"
         self.tied.pop(self.voice, None)
         self.last_note = None
-        notes = (_written(*note).text for note in NOTE.findall(bare_chord(chord[1])))
+        notes = (written(*note).text for note in NOTE.findall(bare_chord(chord[1])))
         self._word(f"[{''.join(notes)}]{shortest_length(chord[2])}{chord[3]}")
 
     def _ornament(self, token: str) -> None:
@@ -230,82 +227,3 @@ class Writer:
     def _put(self, text: str) -> None:
         self.out.append(text)
         self.line_chars += len(text)
-
-
-class _Spelling(NamedTuple):
-    """A note in its shortest spelling."""
-
-    text: str
-    sign: str
-    head: str
-    tie: str
-
-
-@lru_cache(_MAX_REMEMBERED)
-def _spell(token: str) -> _Spelling | None:
-    """Return how a token is written when it is a note or a rest."""
-    note = NOTE.fullmatch(token)
-    return _written(*note.groups()) if note else None
-
-
-class _Phrase(NamedTuple):
-    """Notes with what belongs to them, written; it starts and ends with these notes."""
-
-    text: str
-    first: _Spelling
-    last: _Spelling
-    blank_before: bool
-    blank_behind: bool
-
-
-@lru_cache(_MAX_REMEMBERED)
-def _join(text: str) -> _Phrase | None:
-    """Write music that has no chords, fields, rests of whole bars, or ties but at its end.
-
-    Remembered, since tunes repeat themselves; None for other music.
-    """
-    words: list[str] = []
-    notes: list[_Spelling] = []
-    blank, blank_before, glue = False, False, True
-    for space, token in SPACED_TOKEN.findall(text):
-        blank = blank or bool(space)
-        note = _spell(token)
-        joint = (note.text, False, False) if note else _joint(token)
-        if joint is None:
-            if token[0] in "[ZX-":
-                return None
-            continue
-        if note:
-            if notes and notes[-1].tie:
-                return None
-            notes.append(note)
-        if not words:
-            blank_before = blank and not joint[2]
-        elif blank and not glue and not joint[2]:
-            words.append(" ")
-        words.append(joint[0])
-        blank, glue = False, joint[1]
-    if glue:
-        return None
-    return _Phrase("".join(words), notes[0], notes[-1], blank_before, blank or text[-1].isspace())
-
-
-def _joint(token: str) -> tuple[str, bool, bool] | None:
-    """Return how a chord symbol, tuplet or broken rhythm is written, and if it forbids blanks.
-
-    They are forbidden behind it, and before it.
-    """
-    first = token[0]
-    if first == '"':
-        symbol = chord_symbol(token)
-        return (f'"{symbol}"', True, False) if symbol else None
-    if first in "<>":
-        return token, True, True
-    if first == "(" and len(token) > 1:
-        return token.rstrip(":"), True, False
-    return None
-
-
-def _written(sign: str, letter: str, marks: str, length: str, tie: str) -> _Spelling:
-    head = "z" if letter in "zx" else letter_at(place_of(letter, marks))
-    return _Spelling(f"{sign}{head}{shortest_length(length)}{tie}", sign, head, tie)
