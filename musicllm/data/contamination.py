@@ -71,7 +71,7 @@ class Match:
 class ContaminationIndex:
     """All that is known of some questions, to be asked about every record.
 
-    It can be pickled; building it takes about a second for the 14,042 questions of MMLU, and 20 MB.
+    For the 14,042 test questions of MMLU, building it takes 2 s and 140 MB; pickled it has 30 MB.
 
     Attributes:
         not_covered: questions that say too little to be looked for.
@@ -137,10 +137,11 @@ class ContaminationIndex:
     def _hits(self, hashes: Hashes) -> list[int]:
         """Return the places of the hashes that some question has."""
         places = _passing(self._filter, hashes)
-        passed = hashes[places]
-        nearest = np.searchsorted(self._hashes, passed)
-        known = self._hashes.take(nearest, mode="clip") == passed if len(self._hashes) else nearest
-        found: list[int] = places[np.flatnonzero(known)].tolist()
+        if not len(places):
+            return []
+        nearest = np.searchsorted(self._hashes, hashes[places])
+        known = self._hashes.take(nearest, mode="clip") == hashes[places]
+        found: list[int] = places[known].tolist()
         return found
 
     def _owners_of(self, value: np.uint64) -> list[int]:
