@@ -109,7 +109,7 @@ def _unmarked(question: str, answer: str) -> list[tuple[str, str]]:
     before = before.removeprefix("</s>").strip()
     turns = [("user", before)] if before else []
     for mark, content in zip(rest[::2], rest[1::2], strict=True):
-        turns.append(("user" if mark == "Human" else "assistant", content.strip()))
+        turns.append(("user" if mark == "Human" else "assistant", _without_end(content).strip()))
     return turns
 
 

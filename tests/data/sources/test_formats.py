@@ -80,6 +80,7 @@ def test_history_and_system_prompt_come_first() -> None:
         ("Human: Q", "with more </s> ", "Assistant: A </s> ", ["Q\nwith more", "A"]),
         ("Human: Q </s> Assistant: ", "", "A</s>", ["Q", "A"]),
         ("Human: Q </s> Assistant:", "", "A", ["Q", "A"]),
+        ("Human: Q", "", "</s> Assistant: A </s>", ["Q", "A"]),
         ("Q", "", "A </s>", ["Q", "A"]),
         ("", "", "Human: Q </s> Assistant: A </s>", ["Q", "A"]),
         (
