@@ -18,6 +18,7 @@ would never come up again while the answer is yet to be written.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -92,8 +93,8 @@ class Encoder:
         if rows is not None and self._is_reference:
             reference.check(rows.max_length)
         begin = lexicon.id_of("bos_token")
-        self._begin = [] if begin is None or self._is_reference else [begin]
-        self._end = [] if self._is_reference else [end]
+        self._begin = array("i", [] if begin is None or self._is_reference else [begin])
+        self._end = array("i", [] if self._is_reference else [end])
         self._eos_id, self._eos = end, lexicon.named_tokens["eos_token"]
         special = () if self._is_reference else lexicon.special_tokens
         self._forbidden = re.compile("|".join(map(re.escape, (*special, START, STOP))))
@@ -122,8 +123,9 @@ class Encoder:
         """
         parts = self._template.parts(_PROBE * 2)
         ids = self._joined(parts)
-        if self._begin and (ids[:1] != self._begin or ids[1:2] == self._begin):
-            count = "two" if ids[:1] == self._begin else "no"
+        begin = self._begin.tolist()
+        if begin and (ids[:1] != begin or ids[1:2] == begin):
+            count = "two" if ids[:1] == begin else "no"
             bos = self._lexicon.named_tokens["bos_token"]
             raise InputError(f"template.jinja: a conversation starts with {count} {bos}, not one")
         if not any(is_answer for _, is_answer in parts):
@@ -177,7 +179,7 @@ class Encoder:
             content: the text.
             is_whole: whether it ends; otherwise it is the beginning of one.
         """
-        end = self._end if is_whole else []
+        end = self._end if is_whole else array("i")
         return [*self._begin, *next(self._lexicon.encode([content])), *end]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -229,7 +231,7 @@ class Encoder:
 
     def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
         if "text" in record:
-            return TokenDocument([([*self._begin, *stretches[0][0], *self._end], True)])
+            return TokenDocument([(self._begin + stretches[0][0] + self._end, True)])
         if self._is_reference:
             is_ended = reference.target(record).strip().endswith(self._eos)
             return reference.cut(stretches, None if is_ended else self._eos_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
+from musicllm.data.words import Ids, WordEncoder, plain
 from musicllm.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,10 +102,13 @@ class Lexicon:
         token = self.named_tokens.get(name)
         return None if token is None else self.core.token_to_id(token)
 
-    def encode(self, texts: Sequence[str]) -> Iterator[list[int]]:
+    def encode(self, texts: Sequence[str]) -> Iterator[Ids]:
         """Yield the tokens of texts; special tokens that they spell out, but no further ones."""
-        encodings = self.core.encode_batch_fast(texts, add_special_tokens=False)
-        return (encoding.ids for encoding in encodings)
+        yield from self._words.encode(texts) if self._words else plain(self.core, texts)
+
+    @cached_property
+    def _words(self) -> WordEncoder | None:
+        return WordEncoder.of(self.core)
 
 
 def _names_token(name: str, value: object) -> bool:

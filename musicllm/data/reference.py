@@ -8,6 +8,7 @@ are encoded as they are. Source: the repository ChatMusician, model/train/data_p
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from musicllm.data.records import Record
@@ -66,9 +67,9 @@ def cut(stretches: Sequence[Stretch], end_id: int | None) -> TokenDocument:
         end_id: token to append; None when the answer is written with its end.
     """
     source = stretches[0][0]
-    target = stretches[1][0] if len(stretches) > 1 else []
+    target = stretches[1][0] if len(stretches) > 1 else array("i")
     kept_source = source[:MAX_SOURCE]
     kept_target = target[: MAX_TOTAL - MARGIN - len(kept_source)]
     is_cut = len(kept_source) + len(kept_target) < len(source) + len(target)
-    end = [] if end_id is None or len(stretches) == 1 else [end_id]
-    return TokenDocument([(kept_source, False), ([*kept_target, *end], True)], is_cut)
+    end = array("i", [] if end_id is None or len(stretches) == 1 else [end_id])
+    return TokenDocument([(kept_source, False), (kept_target + end, True)], is_cut)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from musicllm.data.documents import Documents
+from musicllm.data.words import Ids
 
-Stretch = tuple[list[int], bool]
+Stretch = tuple[Ids, bool]
 """Tokens, and whether they are supervised."""
 
 
@@ -43,7 +44,7 @@ class TokenDocument(NamedTuple):
 class GrowingDocuments:
     """Documents that are added one by one; no work is done token by token."""
 
-    _ids: array[int] = field(default_factory=lambda: array("i"))
+    _ids: Ids = field(default_factory=lambda: array("i"))
     _lengths: list[int] = field(default_factory=list)
     _runs: list[int] = field(default_factory=list)
     _counts: list[bool] = field(default_factory=list)
@@ -51,7 +52,7 @@ class GrowingDocuments:
     def add(self, document: TokenDocument) -> None:
         """Append a document of at least one token."""
         for ids, counts in document.stretches:
-            self._ids.fromlist(ids)
+            self._ids.extend(ids)
             self._runs.append(len(ids))
             self._counts.append(counts)
         self._lengths.append(document.num_tokens)
@@ -61,4 +62,4 @@ class GrowingDocuments:
         offsets = np.cumsum([0, *self._lengths], dtype=np.int64)
         supervised = np.repeat(np.array(self._counts, np.bool_), self._runs)
         supervised[offsets[:-1]] = False
-        return Documents(np.array(self._ids, np.int32), supervised, offsets)
+        return Documents(np.frombuffer(self._ids, np.int32), supervised, offsets)
