@@ -1,13 +1,13 @@
 """Encodes a text word by word, and remembers the tokens of every word.
 
 Tokenizers cut a text before they encode it, and nearly all of them cut it at a blank between two
-words; SentencePiece's does not, but its vocabulary has no token that reaches over such a blank. So
-the tokens of a text are those of its words, one after another, and a word that came before need
-not be encoded again. `WordEncoder.of` refuses a tokenizer for which that is not so, and of what
-it encodes, a part is encoded as a whole, too, and compared.
+words and at the start of a line; SentencePiece's does not, but its vocabulary has no token that
+reaches over such a place. So the tokens of a text are those of its words, one after another, and a
+word that came before need not be encoded again. `WordEncoder.of` refuses a tokenizer for which
+that is not so, and of what it encodes, a part is encoded as a whole, too, and compared.
 
-Words here are what stands between single blanks: they keep their punctuation and line ends. A
-blank beside other white space, or at an end of the text, belongs to its word.
+Words here are what stands between single blanks and line feeds: they keep their punctuation and
+the line feeds behind them. White space beside other white space belongs to a word.
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ Ids: TypeAlias = "array[int]"
 """Token ids, of C's type `int` (32 bits)."""
 
 MAX_WORDS = 1 << 18
-"""Remembered at most, about 40 MB; then all are forgotten."""
+"""Remembered since the last clearing, and as many from before it: about 100 MB together."""
 
-MAX_REMEMBERED_CHARS = 64
+MAX_REMEMBERED_CHARS = 48
 """Longer words hardly come again. A paragraph of Chinese is one word here."""
 
 TEXTS_PER_COMPARISON = 1024
 
-_INNER = "\0"
-"""Stands for a blank that belongs to a word."""
+_BLANK, _FEED = "\0", "\1"
+"""Stand for a blank and a line feed inside a word."""
+_LINE, _TEXT = "\2", "\3"
+"""Stand before a word that begins a line, and before one that begins the text."""
+
 _OTHER_SPACE = re.compile(r"[^\S \n]")
-_BESIDE_SPACE = re.compile(r" (?=\s)|(?<=\s) ")
-_PLAIN_SPACE = {"Prepend", "Replace"}
+_BLANK_BESIDE_SPACE = re.compile(r" (?=\s)|(?<=\s) |\A | \Z")
+_FEED_BESIDE_SPACE = re.compile(r"\n(?=\s)|(?<=\s)\n")
+_PLAIN_STEPS = {"Prepend", "Replace"}
 _META = "\u2581"
 _SAMPLES = (
     "a", "Word", "ends.", "it's", "'s", "42", "3rd", "|:", "(3abc", "^F,", "“q”", "é", "ß3",
-    "中文", "A2|\nB", "x\n\ny", "\tz", "-", "...", "a_b", "</", "🎵", "İ",
+    "中文", "x\n\n", "\tz", "-", "...", "a_b", "</", "🎵", "İ",
 )  # fmt: skip
 """Words of all kinds, whose tokens in pairs are compared with those that they have alone."""
 
@@ -54,15 +58,16 @@ class WordEncoder:
 
         Args:
             core: without truncation and padding.
-            before_word: what a word needs before it to be encoded as in the middle of a text.
+            before_word: what a word needs before it to be encoded as in the middle of a line.
         """
         self._core = core
         self._before = before_word
         self._words: dict[str, bytes] = {}
-        self._firsts: dict[str, Ids] = {}
+        self._older: dict[str, bytes] = {}
         self._num_texts = 0
+        self._line_feed = next(plain(core, ["\n"]))
         added = sorted({token.content for token in core.get_added_tokens_decoder().values()})
-        self._special = re.compile("|".join(map(re.escape, [*added, _INNER])))
+        self._special = re.compile("|".join(map(re.escape, [*added, _BLANK, _FEED, _LINE, _TEXT])))
 
     @classmethod
     def of(cls, core: Tokenizer) -> WordEncoder | None:
@@ -72,15 +77,12 @@ class WordEncoder:
         if model["type"] != "BPE" or model["dropout"]:
             return None
         steps = [] if normalizer is None else normalizer.get("normalizers", [normalizer])
-        if not {step["type"] for step in steps} <= _PLAIN_SPACE:
+        if not {step["type"] for step in steps} <= _PLAIN_STEPS:
             return None
-        if settings["pre_tokenizer"] is None and _reaches_over_blanks(model["vocab"]):
+        if settings["pre_tokenizer"] is None and _reaches_over_borders(model["vocab"]):
             return None
-        for before in (" ", ""):
-            made = cls(core, before)
-            if made._agrees():
-                return made
-        return None
+        made = (cls(core, before) for before in (" ", ""))
+        return next((encoder for encoder in made if encoder._agrees()), None)
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Return the tokens of texts: those of `core`, without tokens that it would add.
@@ -97,43 +99,51 @@ class WordEncoder:
     def _encode(self, text: str) -> Ids:
         if not text or self._special.search(text):
             return next(plain(self._core, [text]))
-        first, *words = _split(text)
-        head = self._first(first)
+        words = _split(text)
         try:
-            head.frombytes(b"".join(map(self._words.__getitem__, words)))
+            return array("i", b"".join(map(self._words.__getitem__, words)))
         except KeyError:
             known = self._learned(words)
-            head.frombytes(b"".join(map(known.__getitem__, words)))
-        return head
-
-    def _first(self, word: str) -> Ids:
-        """Return the tokens of a word that begins a text; it has no blank before it."""
-        if word in self._firsts:
-            return self._firsts[word][:]
-        ids = next(plain(self._core, [word.replace(_INNER, " ")]))
-        if len(word) <= MAX_REMEMBERED_CHARS:
-            self._firsts[word] = ids[:]
-        return ids
+            return array("i", b"".join(map(known.__getitem__, words)))
 
     def _learned(self, words: Sequence[str]) -> dict[str, bytes]:
         """Return the tokens of words, and remember those that may come again."""
         if len(self._words) > MAX_WORDS:
-            self._words.clear()
-            self._firsts.clear()
-        known = {word: self._words[word] for word in words if word in self._words}
-        new = list(dict.fromkeys(word for word in words if word not in known))
-        texts = [self._before + word.replace(_INNER, " ") for word in new]
-        for word, ids in zip(new, plain(self._core, texts), strict=True):
-            known[word] = ids.tobytes()
+            self._words, self._older = {}, self._words
+        known: dict[str, bytes] = {}
+        new: list[str] = []
+        for word in words:
+            ids = self._words.get(word) or self._older.get(word)
+            if ids is None:
+                new.append(word)
+            else:
+                known[word] = self._words[word] = ids
+        new = list(dict.fromkeys(new))
+        for word, ids in zip(new, self._alone(new), strict=True):
+            known[word] = ids
             if len(word) <= MAX_REMEMBERED_CHARS:
-                self._words[word] = known[word]
+                self._words[word] = ids
         return known
+
+    def _alone(self, words: Sequence[str]) -> Iterator[bytes]:
+        """Yield the tokens of words as they are in a text, each encoded on its own."""
+        texts = [self._in_place(word) for word in words]
+        skipped = len(self._line_feed)
+        for word, ids in zip(words, plain(self._core, texts), strict=True):
+            yield (ids[skipped:] if word[0] == _LINE else ids).tobytes()
+
+    def _in_place(self, word: str) -> str:
+        text = word.replace(_BLANK, " ").replace(_FEED, "\n")
+        if word[0] == _LINE:
+            return f"\n{text[1:]}"
+        return text[1:] if word[0] == _TEXT else self._before + text
 
     def _agrees(self) -> bool:
         """Say whether words in pairs have the tokens that they have alone."""
-        texts = [f"{left} {right}" for left, right in product(_SAMPLES, repeat=2)]
-        texts += [f"{left}{space}{right}" for left in _SAMPLES for right in _SAMPLES[:12]
-                  for space in ("  ", "\n ", " \n", " x ", "\t ")]  # fmt: skip
+        spaces = (" ", "\n", "  ", "\n ", " \n", "\n\n", " x ", "\t ", "\n|")
+        texts = [
+            f"{left}{space}{right}" for left, space, right in product(_SAMPLES, spaces, _SAMPLES)
+        ]
         return all(map(operator.eq, map(self._encode, texts), plain(self._core, texts)))
 
 
@@ -144,17 +154,19 @@ def plain(core: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
 
 
 def _split(text: str) -> list[str]:
-    """Cut a text at the single blanks between its words."""
-    if _OTHER_SPACE.search(text):
-        text = _BESIDE_SPACE.sub(_INNER, text)
+    """Cut a text at single blanks between words, and before words that begin a line."""
+    if _OTHER_SPACE.search(text) or text[0] == " " or text[-1] == " ":
+        text = _FEED_BESIDE_SPACE.sub(_FEED, _BLANK_BESIDE_SPACE.sub(_BLANK, text))
     else:  # the same, many times faster
-        text = text.replace("  ", _INNER * 2).replace(f"{_INNER} ", _INNER * 2)
-        text = text.replace("\n ", f"\n{_INNER}").replace(" \n", f"{_INNER}\n")
-    if text[0] == " " or text[-1] == " ":
-        text = re.sub(r"\A | \Z", _INNER, text)
-    return text.split(" ")
+        text = text.replace("  ", _BLANK * 2).replace(f"{_BLANK} ", _BLANK * 2)
+        text = text.replace("\n ", f"\n{_BLANK}").replace(" \n", f"{_BLANK}\n")
+    text = text.replace("\n\n", _FEED * 2).replace(f"{_FEED}\n", _FEED * 2)
+    text = text.replace(f"\n{_BLANK}", _FEED + _BLANK).replace(f"{_BLANK}\n", _BLANK + _FEED)
+    return (_TEXT + text.replace("\n", f"\n {_LINE}")).split(" ")
 
 
-def _reaches_over_blanks(vocabulary: Iterable[str]) -> bool:
-    """Say whether a token holds a blank behind something else."""
-    return any(_META in token.lstrip(_META) for token in vocabulary)
+def _reaches_over_borders(vocabulary: Iterable[str]) -> bool:
+    """Say whether a token holds a blank behind something else, or something behind a line feed."""
+    return any(
+        _META in token.lstrip(_META) or token.rstrip("\n").count("\n") for token in vocabulary
+    )

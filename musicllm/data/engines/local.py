@@ -113,8 +113,9 @@ def _workers(
     try:
         for _ in range(num_workers):
             ours, theirs = _CONTEXT.Pipe()
-            workers[ours] = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
-            workers[ours].start()
+            worker = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
+            worker.start()
+            workers[ours] = worker
             theirs.close()
         yield workers
     finally:
