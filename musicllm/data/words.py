@@ -13,13 +13,14 @@ the line feeds behind them. White space beside other white space belongs to a wo
 from __future__ import annotations
 
 import json
-import operator
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 Ids: TypeAlias = "array[int]"
@@ -38,16 +39,47 @@ _BLANK, _FEED = "\0", "\1"
 _LINE, _TEXT = "\2", "\3"
 """Stand before a word that begins a line, and before one that begins the text."""
 
+_ODD = re.compile(f"[\\s{_BLANK}{_FEED}{_LINE}{_TEXT}]")
 _OTHER_SPACE = re.compile(r"[^\S \n]")
 _BLANK_BESIDE_SPACE = re.compile(r" (?=\s)|(?<=\s) |\A | \Z")
 _FEED_BESIDE_SPACE = re.compile(r"\n(?=\s)|(?<=\s)\n")
 _PLAIN_STEPS = {"Prepend", "Replace"}
-_META = "\u2581"
+_META, _BYTE_BLANK = "\u2581", "\u0120"
+"""How SentencePiece and byte-level vocabularies write a blank."""
 _SAMPLES = (
     "a", "Word", "ends.", "it's", "'s", "42", "3rd", "|:", "(3abc", "^F,", "“q”", "é", "ß3",
     "中文", "x\n\n", "\tz", "-", "...", "a_b", "</", "🎵", "İ",
 )  # fmt: skip
 """Words of all kinds, whose tokens in pairs are compared with those that they have alone."""
+
+
+class Words(dict[str, bytes]):
+    """Words and their tokens, in two generations; notes the words that it is asked for in vain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._older: dict[str, bytes] = {}
+        self.unknown: dict[str, None] = {}
+        self.num_unknown = 0
+
+    def __missing__(self, word: str) -> bytes:
+        """Look among the older words; an unknown one has no tokens for now."""
+        ids = self._older.get(word)
+        if ids is None:
+            self.unknown[word] = None
+            self.num_unknown += 1
+            return b""
+        self[word] = ids
+        return ids
+
+    def settle(self, new: Iterable[str]) -> None:
+        """Forget new words that hardly come again; begin a generation if it is time."""
+        for word in new:
+            if len(word) > MAX_REMEMBERED_CHARS:
+                del self[word]
+        if len(self) > MAX_WORDS:
+            self._older = dict(self)
+            self.clear()
 
 
 class WordEncoder:
@@ -62,10 +94,10 @@ class WordEncoder:
         """
         self._core = core
         self._before = before_word
-        self._words: dict[str, bytes] = {}
-        self._older: dict[str, bytes] = {}
+        self._words = Words()
         self._num_texts = 0
         self._line_feed = next(plain(core, ["\n"]))
+        self._begins_word = _with_blank(core)
         added = sorted({token.content for token in core.get_added_tokens_decoder().values()})
         self._special = re.compile("|".join(map(re.escape, [*added, _BLANK, _FEED, _LINE, _TEXT])))
 
@@ -89,41 +121,39 @@ class WordEncoder:
 
         Cost: linear in the text; a text that spells out a special token is encoded as a whole.
         """
-        made = [self._encode(text) for text in texts]
+        made = self._encode(texts)
         first = -self._num_texts % TEXTS_PER_COMPARISON
         for text, ids in islice(zip(texts, made, strict=True), first, None, TEXTS_PER_COMPARISON):
             assert ids == next(plain(self._core, [text])), f"words change the tokens of {text!r}"
         self._num_texts += len(texts)
         return made
 
-    def _encode(self, text: str) -> Ids:
-        if not text or self._special.search(text):
-            return next(plain(self._core, [text]))
-        words = _split(text)
-        try:
-            return array("i", b"".join(map(self._words.__getitem__, words)))
-        except KeyError:
-            known = self._learned(words)
-            return array("i", b"".join(map(known.__getitem__, words)))
+    def _encode(self, texts: Sequence[str]) -> list[Ids]:
+        cut = {i: _split(t) for i, t in enumerate(texts) if t and not self._special.search(t)}
+        whole = [i for i in range(len(texts)) if i not in cut]
+        made = dict(zip(whole, plain(self._core, [texts[i] for i in whole]), strict=True))
+        unfinished = []
+        for i, words in cut.items():
+            num_unknown = self._words.num_unknown
+            made[i] = self._joined(words)
+            if self._words.num_unknown > num_unknown:
+                unfinished.append(i)
+        new = self._learn()
+        made |= {i: self._joined(cut[i]) for i in unfinished}
+        self._words.settle(new)
+        return [made[i] for i in range(len(texts))]
 
-    def _learned(self, words: Sequence[str]) -> dict[str, bytes]:
-        """Return the tokens of words, and remember those that may come again."""
-        if len(self._words) > MAX_WORDS:
-            self._words, self._older = {}, self._words
-        known: dict[str, bytes] = {}
-        new: list[str] = []
-        for word in words:
-            ids = self._words.get(word) or self._older.get(word)
-            if ids is None:
-                new.append(word)
-            else:
-                known[word] = self._words[word] = ids
-        new = list(dict.fromkeys(new))
-        for word, ids in zip(new, self._alone(new), strict=True):
-            known[word] = ids
-            if len(word) <= MAX_REMEMBERED_CHARS:
-                self._words[word] = ids
-        return known
+    def _joined(self, words: Sequence[str]) -> Ids:
+        return array("i", b"".join(map(self._words.__getitem__, words)))
+
+    def _learn(self) -> list[str]:
+        """Encode the words that were not known, and return them."""
+        new, self._words.unknown = list(self._words.unknown), {}
+        odd = [word for word in new if _ODD.search(word)]
+        usual = [word for word in new if not _ODD.search(word)]
+        self._words.update(zip(odd, self._alone(odd), strict=True))
+        self._words.update(zip(usual, self._together(usual), strict=True))
+        return new
 
     def _alone(self, words: Sequence[str]) -> Iterator[bytes]:
         """Yield the tokens of words as they are in a text, each encoded on its own."""
@@ -131,6 +161,18 @@ class WordEncoder:
         skipped = len(self._line_feed)
         for word, ids in zip(words, plain(self._core, texts), strict=True):
             yield (ids[skipped:] if word[0] == _LINE else ids).tobytes()
+
+    def _together(self, words: Sequence[str]) -> list[bytes]:
+        """Return the tokens of words without white space, encoded as one text.
+
+        A token that begins with a blank begins a word, and nothing else does.
+        """
+        ids = np.array(next(plain(self._core, [self._before + " ".join(words)])), np.int32)
+        starts = np.flatnonzero(self._begins_word[ids])
+        if len(starts) != len(words) or starts[:1].any():
+            return list(self._alone(words))
+        raw, borders = ids.tobytes(), (4 * np.append(starts, len(ids))).tolist()
+        return [raw[start:stop] for start, stop in pairwise(borders)]
 
     def _in_place(self, word: str) -> str:
         text = word.replace(_BLANK, " ").replace(_FEED, "\n")
@@ -140,17 +182,24 @@ class WordEncoder:
 
     def _agrees(self) -> bool:
         """Say whether words in pairs have the tokens that they have alone."""
-        spaces = (" ", "\n", "  ", "\n ", " \n", "\n\n", " x ", "\t ", "\n|")
-        texts = [
-            f"{left}{space}{right}" for left, space, right in product(_SAMPLES, spaces, _SAMPLES)
-        ]
-        return all(map(operator.eq, map(self._encode, texts), plain(self._core, texts)))
+        spaces = (" ", "\n", "  ", "\n ", " \n", "\n\n", "\n\n\n", " x ", "\t ", "\n\t  ", "\n|")
+        texts = list(map("".join, product(_SAMPLES, spaces, _SAMPLES)))
+        return self._encode(texts) == list(plain(self._core, texts))
 
 
 def plain(core: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
     """Yield the tokens of whole texts."""
     for encoding in core.encode_batch_fast(texts, add_special_tokens=False):
         yield array("i", encoding.ids)
+
+
+def _with_blank(core: Tokenizer) -> npt.NDArray[np.bool_]:
+    """Return for every token whether it begins with a blank: bool [vocabulary]."""
+    is_bytes = "ByteLevel" in str(json.loads(core.to_str())["pre_tokenizer"])
+    blank = _BYTE_BLANK if is_bytes else _META
+    begins = np.zeros(core.get_vocab_size(), np.bool_)
+    begins[[number for token, number in core.get_vocab().items() if token.startswith(blank)]] = True
+    return begins
 
 
 def _split(text: str) -> list[str]:
