@@ -43,7 +43,7 @@ def test_a_run_leaves_what_the_design_promises(tmp_path: Path, prepare: list[str
     assert outcome.folder == folder
     assert outcome.metrics == {"tokens": 3}
     assert (folder / "artifact" / "rows").read_text() == "1 2 3"
-    assert "near_duplicate_similarity" in (folder / "config.yaml").read_text()
+    assert "melodic_similarity" in (folder / "config.yaml").read_text()
     assert json.loads((folder / "summary.json").read_text())["rows"] == [["tokens", "3"]]
     provenance = artifacts.read(folder / "artifact").provenance
     assert provenance["recipe"] == "quickstart/prepare"
@@ -125,7 +125,8 @@ def test_a_change_in_the_user_s_own_files_makes_another_run(
     book = tmp_path / "books" / "mine.abc"
     book.parent.mkdir()
     book.write_text("X:1")
-    words = [f"data.location={book.parent}"]
+    source = "data.sources.music21_books"
+    words = [f"{source}.reader=files", f"{source}.location={book.parent}"]
     runner.run(load(tmp_path, *words), "quickstart/prepare")
     assert runner.run(load(tmp_path, *words), "quickstart/prepare").up_to_date
     book.write_text("X:1 and more")

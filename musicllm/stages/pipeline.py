@@ -18,14 +18,45 @@ from musicllm import config as configuration
 from musicllm import console, runner
 from musicllm.checks import check
 from musicllm.command import Command
-from musicllm.errors import StageError
+from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.schema import Config
 
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a step that SIGINT or SIGTERM stopped, after it saved or before it had begun."""
 
+SOURCES = "data.sources."
 OWN = ("recipe", "stage", "task", "name", "steps")
 """Words that are meant for the pipeline itself."""
+
+
+def fitting(step: str, command: Command) -> list[str]:
+    """Return the words of a pipeline's command that are meant for one of its steps.
+
+    Those are all but the pipeline's own, and the settings of sources that the step's data has.
+    """
+    words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
+    plain = [word for word in words if source_of(word) is None]
+    data = configuration.load([f"recipe={step}", *plain], command.folders)[0].data
+    return [word for word in words if source_of(word) in (None, *data.sources)]
+
+
+def source_of(word: str) -> str | None:
+    """Return the name in `data.sources.<name>...`, or None."""
+    return word.split(".")[2] if word.startswith(SOURCES) and word.count(".") > 2 else None
+
+
+def refuse_unused(config: Config, command: Command) -> None:
+    """Refuse settings of a source that no step reads.
+
+    Raises:
+        ConfigError: there are such settings.
+    """
+    used = {word for step in config.steps for word in fitting(step, command)}
+    unused = [word for word in command.overrides if source_of(word) and word not in used]
+    if unused:
+        rule = "is a setting of a source that no step of this pipeline reads"
+        pairs = (word.split("=", 1) for word in unused)
+        raise ConfigError([Problem(key, value, rule) for key, value in pairs])
 
 
 def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[str]:
@@ -36,8 +67,7 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
         command: the pipeline's command, whose other words are passed on.
         made: run folders of the steps before, by recipe; inputs are bound to them.
     """
-    passed = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
-    words = [f"recipe={step}", *passed]
+    words = [f"recipe={step}", *fitting(step, command)]
     config, _ = configuration.load(words, command.folders)
     bound = {
         role: made[name]
@@ -52,8 +82,10 @@ def run(config: Config, recipe: str, command: Command) -> None:
     """Run every step that is not up to date; the first failure stops the pipeline.
 
     Raises:
+        ConfigError: a setting fits no step.
         StageError: a step failed, naming the command that continues.
     """
+    refuse_unused(config, command)
     started = time.monotonic()
     made: dict[str, Path] = {}
     rows = []

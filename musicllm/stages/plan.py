@@ -16,6 +16,7 @@ from musicllm.command import Command
 from musicllm.errors import ArtifactError
 from musicllm.schema import Config
 from musicllm.stages import STAGES
+from musicllm.stages.pipeline import fitting, refuse_unused
 from musicllm.stages.settings import adapter_spec, model_spec, total, training_plan
 
 Rows = list[tuple[str, object]]
@@ -27,9 +28,10 @@ def show(config: Config, recipe: str, command: Command) -> None:
         _show_one(config, recipe)
         return
     console.heading(f"{recipe}: {config.description}")
+    refuse_unused(config, command)
     for step in config.steps:
-        words = [word for word in command.overrides if not word.startswith("recipe=")]
-        settings, _ = configuration.load([f"recipe={step}", *words], command.folders)
+        words = [f"recipe={step}", *fitting(step, command)]
+        settings, _ = configuration.load(words, command.folders)
         check(settings)
         console.say()
         _show_one(settings, step)

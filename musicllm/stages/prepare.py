@@ -47,6 +47,7 @@ def questions(config: Config) -> tuple[Question, ...]:
     """Return what the configured benchmarks ask, which training must not see."""
     if not config.data.decontaminate:
         return ()
+    once = {(spec.kind, spec.location): spec for spec in reversed(config.benchmark.values())}
     found = [
         load_questions(
             benchmark.name,
@@ -57,7 +58,7 @@ def questions(config: Config) -> tuple[Question, ...]:
             benchmark.num_fewshot,
             config.seed,
         )
-        for benchmark in config.benchmark.values()
+        for benchmark in once.values()
     ]
     return tuple(chain.from_iterable(found))
 
@@ -132,8 +133,10 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
     if families:
         rows.append(("conversations", ", ".join(f"{n:,} {name}" for name, n in families.items())))
     if facts["contamination"]["questions"]:
-        asked = f"one of {facts['contamination']['questions']:,} questions"
-        rows.append(("benchmarks", f"{facts['contamination']['removed']:,} records hold {asked}"))
+        found = facts["contamination"]
+        said = f"{found['removed']:,} records hold one of {found['questions']:,} questions"
+        short = f"; {found['not_covered']:,} are too short to look for"
+        rows.append(("benchmarks", said + (short if found["not_covered"] else "")))
     if train["without_rows"]:
         rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:

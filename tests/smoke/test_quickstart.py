@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from musicllm import cli, config
+from musicllm.command import parse
+from musicllm.stages import pipeline
 from tests.helpers import make_tune
 
 STEPS = config.load(["recipe=quickstart"])[0].steps
@@ -42,14 +44,17 @@ def words(tmp_path: Path) -> list[str]:
     (book / "reels.abc").write_text(
         "\n".join(tunes) + "\nX:99\nT:broken\nL:1/8\nM:4/4\nK:D\nDE[F\n"
     )
-    return [f"data.location={tmp_path / 'books'}", f"paths.runs={tmp_path / 'runs'}", *SMALL]
+    source = "data.sources.music21_books"
+    own = [f"{source}.reader=files", f"{source}.location={tmp_path / 'books'}"]
+    return [*own, f"paths.runs={tmp_path / 'runs'}", *SMALL]
 
 
 def test_every_step_runs_and_the_pipeline_is_up_to_date_afterwards(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for step in STEPS:
-        assert cli.main([f"recipe={step}", *words]) == 0, capsys.readouterr().err
+        fitting = pipeline.fitting(step, parse(words))
+        assert cli.main([f"recipe={step}", *fitting]) == 0, capsys.readouterr().err
     text = capsys.readouterr().out
     assert "does not parse" in text  # the broken tune is counted
     assert "largest difference after merging" in text

@@ -113,9 +113,9 @@ def _workers(
     try:
         for _ in range(num_workers):
             ours, theirs = _CONTEXT.Pipe()
-            worker = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
-            worker.start()
-            workers[ours] = worker
+            started = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
+            started.start()
+            workers[ours] = started
             theirs.close()
         yield workers
     finally:

@@ -67,6 +67,7 @@ def finish(
         | {"families": dict(_sum(encoded, None, "families"))},
         "contamination": {
             "questions": len(preparation.questions),
+            "not_covered": max((part["not_covered"] for part in reading.facts), default=0),
             "removed": len(matches),
             "examples": matches[:NUM_EXAMPLES],
         },

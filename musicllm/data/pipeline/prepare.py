@@ -89,7 +89,7 @@ def _encode(preparation: Preparation, reading: Reading, engine: Engine, work: Pa
     encoder = StretchEncoder(
         work / "encoded", work / "decided", work / "tokenizer", reading.sources, preparation
     )
-    return list(engine.map(encoder, list(stretches(reading)), "tokenizing", "stretch"))
+    return list(engine.map(encoder, list(stretches(reading)), "tokenizing"))
 
 
 def _save_tokenizer(

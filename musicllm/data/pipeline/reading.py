@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from musicllm.data.music import Examined, describe, examine
 from musicllm.data.pipeline.columns import DROPS, RecordWriter
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import KINDS, SPLITS, Drop, Record, texts_of
-from musicllm.data.settings import Preparation
+from musicllm.data.settings import Preparation, Question
 from musicllm.data.sources import Part, read_part
 from musicllm.data.split import id_hash
 from musicllm.music.analysis.melody import melodic_fingerprint
@@ -113,6 +113,7 @@ class PartReader:
             "tables": counts.tables,
             "by_source": counts.by_source,
             "matches": counts.matches,
+            "not_covered": len(self._index.not_covered) if self._index else 0,
         }
 
     def _look(self, found: Record | Drop, ledger: Ledger, counts: Counts) -> Looked | Drop:
@@ -159,4 +160,10 @@ class PartReader:
     @cached_property
     def _index(self) -> ContaminationIndex | None:
         questions = self.preparation.questions
-        return ContaminationIndex(questions) if questions else None
+        return _index_of(questions) if questions else None
+
+
+@lru_cache(maxsize=1)
+def _index_of(questions: tuple[Question, ...]) -> ContaminationIndex:
+    """Return the index of questions; a process that reads several parts makes it once."""
+    return ContaminationIndex(questions)
