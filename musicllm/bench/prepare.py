@@ -26,6 +26,9 @@ GOALS = {
     "abc_checks_per_s_per_core": "at least 2,000",
 }
 
+TRAINING_TEXTS = 5_000
+"""Texts from which the vocabulary is learned."""
+
 COMPARED_TEXTS = 200
 """Texts on which the slow tokenizer must give the tokens of the fast one."""
 
@@ -101,7 +104,7 @@ class _Files:
         texts.write_jsonl(self.slow_texts, num_slow, settings.seed)
         texts.write_questions(self.questions, settings.seed)
         lines = texts.read_jsonl(self.texts)
-        vocabulary.train(lines, vocab_size, self.tokenizer)
+        vocabulary.train(lines[:TRAINING_TEXTS], vocab_size, self.tokenizer)
         vocabulary.compare(self.tokenizer, lines[:COMPARED_TEXTS])
         lengths = vocabulary.lengths(self.tokenizer, lines)
         return {

@@ -68,15 +68,18 @@ class Ledger:
             raise StageError("no record was read; look at data.sources and inputs")
         if num_faults <= max_reject_fraction * num_read:
             return
-        lines = [
+        raise StageError(
+            f"{num_faults:,} of {num_read:,} records ({num_faults / num_read:.1%}) were dropped; "
+            f"data.max_reject_fraction={max_reject_fraction} allows {max_reject_fraction:.1%}:\n"
+            + self.reasons()
+        )
+
+    def reasons(self) -> str:
+        """Return the most frequent faults with an example each, a line for each."""
+        return "\n".join(
             f"  {count:,} x {reason}: {self.examples[reason]}"
             for reason, count in self.faults.most_common(5)
-        ]
-        head = (
-            f"{num_faults:,} of {num_read:,} records ({num_faults / num_read:.1%}) were dropped; "
-            f"data.max_reject_fraction={max_reject_fraction} allows {max_reject_fraction:.1%}:"
         )
-        raise StageError("\n".join([head, *lines]))
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON."""

@@ -74,7 +74,11 @@ def prepare(
         blocks = [f"{each['folder']}/{split}" for each in encoded if split in each["splits"]]
         formed[split] = form(split, blocks, reading.sources, preparation, engine, work)
     if not formed["train"]["rows"]:
-        raise StageError("no record is left for training; lower data.test_fraction or read more")
+        kept = ", ".join(f"{formed[split]['rows']:,} rows for {split}" for split in SPLITS)
+        raise StageError(
+            f"no record is left for training ({ledger.num_read.total():,} read, {kept}); lower "
+            f"data.test_fraction, read more, or look at what was dropped:\n{ledger.reasons()}"
+        )
     return finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
 
 
