@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -32,6 +33,8 @@ MEDIAN_CHARS, SIGMA = 1_400, 1.0
 """Of the log-normal lengths of documents; the mean is exp(SIGMA^2 / 2) = 1.65 times the median."""
 
 SHORTEST_PARAGRAPH_CHARS = 80
+
+SPECIAL = re.compile("</?s>|<unk>")
 
 NUM_QUESTIONS = 14_414
 """MMLU's 14,042 and MusicTheoryBench's 372."""
@@ -92,10 +95,14 @@ def printed_tunes() -> Iterator[Tune]:
 
 @cache
 def paragraphs() -> tuple[str, ...]:
-    """Return the longer paragraphs of all docstrings, each once, in a fixed order."""
+    """Return the longer paragraphs of all docstrings, each once, in a fixed order.
+
+    Those that spell out a special token are left out, which slow tokenizers treat in other ways.
+    """
     files = (file for package in PROSE for file in sorted(_folder(package).rglob("*.py")))
     found = (each for file in files if "tests" not in file.parts for each in _paragraphs(file))
-    return tuple(dict.fromkeys(each for each in found if len(each) >= SHORTEST_PARAGRAPH_CHARS))
+    long = (each for each in found if len(each) >= SHORTEST_PARAGRAPH_CHARS)
+    return tuple(dict.fromkeys(each for each in long if not SPECIAL.search(each)))
 
 
 def _paragraphs(file: Path) -> Iterator[str]:
