@@ -20,7 +20,6 @@ from itertools import islice, pairwise, product
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 Ids: TypeAlias = "array[int]"
@@ -39,13 +38,12 @@ _BLANK, _FEED = "\0", "\1"
 _LINE, _TEXT = "\2", "\3"
 """Stand before a word that begins a line, and before one that begins the text."""
 
-_ODD = re.compile(f"[\\s{_BLANK}{_FEED}{_LINE}{_TEXT}]")
 _OTHER_SPACE = re.compile(r"[^\S \n]")
 _BLANK_BESIDE_SPACE = re.compile(r" (?=\s)|(?<=\s) |\A | \Z")
 _FEED_BESIDE_SPACE = re.compile(r"\n(?=\s)|(?<=\s)\n")
 _PLAIN_STEPS = {"Prepend", "Replace"}
-_META, _BYTE_BLANK = "\u2581", "\u0120"
-"""How SentencePiece and byte-level vocabularies write a blank."""
+_META = "\u2581"
+"""How SentencePiece writes a blank."""
 _SAMPLES = (
     "a", "Word", "ends.", "it's", "'s", "42", "3rd", "|:", "(3abc", "^F,", "“q”", "é", "ß3",
     "中文", "x\n\n", "\tz", "-", "...", "a_b", "</", "🎵", "İ",
@@ -85,19 +83,21 @@ class Words(dict[str, bytes]):
 class WordEncoder:
     """The words of one tokenizer, with their tokens."""
 
-    def __init__(self, core: Tokenizer, before_word: str) -> None:
+    def __init__(self, core: Tokenizer, border: str, before_word: str) -> None:
         """Begin without words; see `of`.
 
         Args:
             core: without truncation and padding.
+            border: a special token.
             before_word: what a word needs before it to be encoded as in the middle of a line.
         """
         self._core = core
         self._before = before_word
         self._words = Words()
         self._num_texts = 0
-        self._line_feed = next(plain(core, ["\n"]))
-        self._begins_word = _with_blank(core)
+        self._border = border
+        self._border_id = core.token_to_id(border)
+        self._num_line_feed = len(next(plain(core, [f"{border}\n"]))) - 1
         added = sorted({token.content for token in core.get_added_tokens_decoder().values()})
         self._special = re.compile("|".join(map(re.escape, [*added, _BLANK, _FEED, _LINE, _TEXT])))
 
@@ -113,7 +113,12 @@ class WordEncoder:
             return None
         if settings["pre_tokenizer"] is None and _reaches_over_borders(model["vocab"]):
             return None
-        made = (cls(core, before) for before in (" ", ""))
+        special = [
+            token.content for token in core.get_added_tokens_decoder().values() if token.special
+        ]
+        if not special:
+            return None
+        made = (cls(core, special[0], before) for before in (" ", ""))
         return next((encoder for encoder in made if encoder._agrees()), None)
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
@@ -149,36 +154,31 @@ class WordEncoder:
     def _learn(self) -> list[str]:
         """Encode the words that were not known, and return them."""
         new, self._words.unknown = list(self._words.unknown), {}
-        odd = [word for word in new if _ODD.search(word)]
-        usual = [word for word in new if not _ODD.search(word)]
-        self._words.update(zip(odd, self._alone(odd), strict=True))
-        self._words.update(zip(usual, self._together(usual), strict=True))
+        first = [word for word in new if word[0] == _TEXT]
+        inner = [word for word in new if word[0] != _TEXT]
+        texts = (word[1:].replace(_BLANK, " ").replace(_FEED, "\n") for word in first)
+        heads = (ids.tobytes() for ids in plain(self._core, list(texts)))
+        self._words.update(zip(first, heads, strict=True))
+        self._words.update(zip(inner, self._alone(inner), strict=True))
         return new
 
     def _alone(self, words: Sequence[str]) -> Iterator[bytes]:
-        """Yield the tokens of words as they are in a text, each encoded on its own."""
-        texts = [self._in_place(word) for word in words]
-        skipped = len(self._line_feed)
-        for word, ids in zip(words, plain(self._core, texts), strict=True):
-            yield (ids[skipped:] if word[0] == _LINE else ids).tobytes()
+        """Yield the tokens of words as they are inside a text.
 
-    def _together(self, words: Sequence[str]) -> list[bytes]:
-        """Return the tokens of words without white space, encoded as one text.
-
-        A token that begins with a blank begins a word, and nothing else does.
+        They are encoded as one text, with special tokens between them, at which tokenizers cut.
         """
-        ids = np.array(next(plain(self._core, [self._before + " ".join(words)])), np.int32)
-        starts = np.flatnonzero(self._begins_word[ids])
-        if len(starts) != len(words) or starts[:1].any():
-            return list(self._alone(words))
-        raw, borders = ids.tobytes(), (4 * np.append(starts, len(ids))).tolist()
-        return [raw[start:stop] for start, stop in pairwise(borders)]
+        text = self._border.join(["", *map(self._in_place, words), ""])
+        ids = np.array(next(plain(self._core, [text])), np.int32)
+        borders = np.flatnonzero(ids == self._border_id)
+        assert len(borders) == len(words) + 1, "a special token is one token"
+        raw, stops = ids.tobytes(), (4 * borders).tolist()
+        for word, (start, stop) in zip(words, pairwise(stops), strict=True):
+            skipped = self._num_line_feed if word[0] == _LINE else 0
+            yield raw[start + 4 + 4 * skipped : stop]
 
     def _in_place(self, word: str) -> str:
         text = word.replace(_BLANK, " ").replace(_FEED, "\n")
-        if word[0] == _LINE:
-            return f"\n{text[1:]}"
-        return text[1:] if word[0] == _TEXT else self._before + text
+        return f"\n{text[1:]}" if word[0] == _LINE else self._before + text
 
     def _agrees(self) -> bool:
         """Say whether words in pairs have the tokens that they have alone."""
@@ -191,15 +191,6 @@ def plain(core: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
     """Yield the tokens of whole texts."""
     for encoding in core.encode_batch_fast(texts, add_special_tokens=False):
         yield array("i", encoding.ids)
-
-
-def _with_blank(core: Tokenizer) -> npt.NDArray[np.bool_]:
-    """Return for every token whether it begins with a blank: bool [vocabulary]."""
-    is_bytes = "ByteLevel" in str(json.loads(core.to_str())["pre_tokenizer"])
-    blank = _BYTE_BLANK if is_bytes else _META
-    begins = np.zeros(core.get_vocab_size(), np.bool_)
-    begins[[number for token, number in core.get_vocab().items() if token.startswith(blank)]] = True
-    return begins
 
 
 def _split(text: str) -> list[str]:
