@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 Ids: TypeAlias = "array[int]"
 """Token ids, of C's type `int` (32 bits)."""
 
-MAX_WORDS = 1 << 16
-"""Remembered since the last clearing, and as many from before it: about 25 MB together."""
+MAX_WORDS = 1 << 17
+"""Remembered since the last clearing, and as many from before it: about 50 MB together."""
 
 MAX_REMEMBERED_CHARS = 48
 """Longer words hardly come again. A paragraph of Chinese is one word here."""
