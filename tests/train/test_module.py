@@ -10,9 +10,11 @@ from torch import nn
 
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
+from musicllm.model import adapters, base
 from musicllm.train.fit import TrainingRun
-from musicllm.train.module import CausalLMModule
+from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.plan import Plan
+from tests.models import LORA, TINY
 
 
 class Ranks:
@@ -104,3 +106,11 @@ def test_the_norm_is_that_of_the_whole_gradient_before_clipping() -> None:
     module.configure_gradient_clipping(optimizer, None)
     assert float(module.grad_norm) == pytest.approx(5.0)
     assert layer.weight.grad.tolist() == [[3.0, 4.0]]
+
+
+def test_the_head_of_a_half_precision_base_with_trained_embeddings_is_checked() -> None:
+    model = base.build(TINY, seed=1).to(torch.bfloat16)
+    spec = dataclasses.replace(LORA, train_embeddings=True)
+    adapted = adapters.attach(model, spec, seed=1)
+    assert {weight.dtype for weight in adapted.parameters()} == {torch.bfloat16, torch.float32}
+    check_head(adapted)
