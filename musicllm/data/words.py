@@ -156,8 +156,7 @@ class WordEncoder:
         new, self._words.unknown = list(self._words.unknown), {}
         first = [word for word in new if word[0] == _TEXT]
         inner = [word for word in new if word[0] != _TEXT]
-        texts = (word[1:].replace(_BLANK, " ").replace(_FEED, "\n") for word in first)
-        heads = (ids.tobytes() for ids in plain(self._core, list(texts)))
+        heads = (ids.tobytes() for ids in plain(self._core, [_spelled(word[1:]) for word in first]))
         self._words.update(zip(first, heads, strict=True))
         self._words.update(zip(inner, self._alone(inner), strict=True))
         return new
@@ -177,8 +176,8 @@ class WordEncoder:
             yield raw[start + 4 + 4 * skipped : stop]
 
     def _in_place(self, word: str) -> str:
-        text = word.replace(_BLANK, " ").replace(_FEED, "\n")
-        return f"\n{text[1:]}" if word[0] == _LINE else self._before + text
+        is_first = word[0] == _LINE
+        return f"\n{_spelled(word[1:])}" if is_first else self._before + _spelled(word)
 
     def _agrees(self) -> bool:
         """Say whether words in pairs have the tokens that they have alone."""
@@ -203,6 +202,11 @@ def _split(text: str) -> list[str]:
     text = text.replace("\n\n", _FEED * 2).replace(f"{_FEED}\n", _FEED * 2)
     text = text.replace(f"\n{_BLANK}", _FEED + _BLANK).replace(f"{_BLANK}\n", _BLANK + _FEED)
     return (_TEXT + text.replace("\n", f"\n {_LINE}")).split(" ")
+
+
+def _spelled(word: str) -> str:
+    """Return a word with its blanks and line feeds."""
+    return word.replace(_BLANK, " ").replace(_FEED, "\n")
 
 
 def _reaches_over_borders(vocabulary: Iterable[str]) -> bool:

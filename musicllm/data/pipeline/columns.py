@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -58,12 +57,7 @@ class RecordWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the files and write the columns."""
         self._stack.close()
         columns = {name: np.array(values, DTYPES[name]) for name, values in self._columns.items()}
@@ -122,10 +116,11 @@ def load_column(folders: Sequence[Path], name: str) -> npt.NDArray[Any]:
     return np.concatenate([np.zeros(0, DTYPES[name]), *pieces])
 
 
-def num_batches(folder: Path) -> int:
-    """Return the number of batches of a part."""
+def load_ids(folder: Path) -> pa.ChunkedArray:
+    """Return the ids of a part's records, and read nothing else of them."""
+    options = pa.ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index("id")])
     with pa.OSFile(str(folder / RECORDS), "rb") as file:
-        return int(pa.ipc.open_file(file).num_record_batches)
+        return pa.ipc.open_file(file, options=options).read_all().column("id")
 
 
 def batches(folder: Path, first: int, stop: int) -> Iterator[pa.RecordBatch]:

@@ -6,7 +6,6 @@ The one phase in one process. It holds some columns of 8 bytes a record; signatu
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from musicllm.data.duplicates import REASONS, Decision, Melodies, Signatures, decide
 from musicllm.data.ledger import DropFile, Ledger
-from musicllm.data.pipeline.columns import DROPS, MELODY, MINHASH, RECORDS, load_column
+from musicllm.data.pipeline.columns import DROPS, MELODY, MINHASH, load_column, load_ids
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import Drop
 from musicllm.data.settings import Preparation
@@ -140,17 +139,12 @@ def _drops(reading: Reading, decision: Decision) -> Iterator[Drop]:
 
 
 def _ids(reading: Reading, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
-    """Return the ids of some records, reading each part's once."""
-    import pyarrow as pa
-
+    """Return the ids of some records, whose numbers ascend, reading each part's once."""
     offsets = reading.offsets()
-    by_part: defaultdict[int, list[int]] = defaultdict(list)
-    for index in wanted.tolist():
-        by_part[int(np.searchsorted(offsets, index, side="right")) - 1].append(index)
     names: dict[int, str] = {}
-    for part, indices in by_part.items():
-        options = pa.ipc.IpcReadOptions(included_fields=[0])
-        with pa.OSFile(str(reading.folders[part] / RECORDS), "rb") as file:
-            ids = pa.ipc.open_file(file, options=options).read_all().column("id")
-        names |= {index: ids[index - int(offsets[part])].as_py() for index in indices}
+    for folder, first, stop in zip(reading.folders, offsets, offsets[1:], strict=False):
+        indices = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, stop)].tolist()
+        if indices:
+            ids = load_ids(folder)
+            names |= {index: ids[index - int(first)].as_py() for index in indices}
     return names

@@ -152,10 +152,14 @@ class PartReader:
         writer.write(records, columns, signatures, np.fromiter(chain(*melodies), np.uint64))
 
     def _melodic_hashes(self, examined: Examined) -> frozenset[int]:
-        asked = self.preparation.duplicates.melodic_similarity is not None
-        if not (asked or any(question.abc for question in self.preparation.questions)):
+        if not self._compares_tunes:
             return frozenset()
         return frozenset().union(*map(melodic_fingerprint, examined.scores))
+
+    @cached_property
+    def _compares_tunes(self) -> bool:
+        asked = self.preparation.duplicates.melodic_similarity is not None
+        return asked or any(question.abc for question in self.preparation.questions)
 
     @cached_property
     def _index(self) -> ContaminationIndex | None:
