@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from musicllm import console
 from musicllm.errors import MusicLLMError
 
 Item = TypeVar("Item")
@@ -51,6 +52,16 @@ class Engine(Protocol):
             StageError: a worker process was lost and is not replaced.
         """
         ...
+
+
+def counted(
+    results: Iterable[Result], num_items: int, description: str, unit: str
+) -> Iterator[Result]:
+    """Yield results as they come, and show how many of them there are."""
+    with console.progress(description, num_items, unit) as advance:
+        for result in results:
+            advance()
+            yield result
 
 
 @dataclass(frozen=True)

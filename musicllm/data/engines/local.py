@@ -18,8 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from musicllm import console
-from musicllm.data.engines.base import WORKER_ENVIRONMENT, Item, Result, attempt, outcome
+from musicllm.data.engines.base import WORKER_ENVIRONMENT, Item, Result, attempt, counted, outcome
 from musicllm.errors import StageError
 
 PRELOADED = ["musicllm.data.pipeline"]
@@ -50,14 +49,11 @@ class LocalEngine:
             StageError: a worker died, say because memory ran out.
         """
         num_workers = min(self.num_workers, len(items))
-        with console.progress(description, len(items), unit) as advance:
-            if num_workers <= 1:
-                results: Iterator[Result] = map(function, items)
-            else:
-                results = _in_order(function, items, num_workers, description)
-            for result in results:
-                advance()
-                yield result
+        if num_workers <= 1:
+            results: Iterator[Result] = map(function, items)
+        else:
+            results = _in_order(function, items, num_workers, description)
+        yield from counted(results, len(items), description, unit)
 
 
 def _num_cores() -> int:

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from musicllm import console
-from musicllm.data.engines.base import Item, Result, attempt, outcome
+from musicllm.data.engines.base import Item, Result, attempt, counted, outcome
 from musicllm.errors import NotAvailableError, StageError
 
 OBJECT_STORE_BYTES = 128 << 20
@@ -48,15 +47,12 @@ class RayEngine:
         Raises:
             StageError: no cluster answers at the address, or the cluster was lost.
         """
-        with console.progress(description, len(items), unit) as advance:
-            if len(items) <= 1:
-                results: Iterator[Result] = map(function, items)
-            else:
-                self._connect()
-                results = map(outcome, self._answers(function, items, description))
-            for result in results:
-                advance()
-                yield result
+        if len(items) <= 1:
+            results: Iterator[Result] = map(function, items)
+        else:
+            self._connect()
+            results = map(outcome, self._answers(function, items, description))
+        yield from counted(results, len(items), description, unit)
 
     def _connect(self) -> None:
         """Start or join the cluster, once in this process."""
