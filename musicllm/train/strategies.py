@@ -1,18 +1,74 @@
 """Precision and strategy: how numbers are stored, and how training is spread over devices.
 
-Both are Lightning's; this module turns plain values into them.
+Both are Lightning's; this module turns plain values into them. DeepSpeed's own part is `zero`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from musicllm.errors import NotAvailableError
+from musicllm import ranks
+from musicllm.train.capabilities import probe
+from musicllm.train.zero import LossScale, ZeroSpec, ZeroStrategy, engine_config
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Setting -> Lightning's name. The mixed ones keep trained weights in float32 under autocast."""
+
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """How training is spread.
+
+    Attributes:
+        kind: single, ddp or deepspeed.
+        zero: what DeepSpeed spreads; None for other kinds.
+    """
+
+    kind: str
+    zero: ZeroSpec | None = None
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether every device has a process of its own, even if there is only one device."""
+        return self.kind != "single"
+
+
+def trainer_options(
+    spec: StrategySpec, *, accelerator: str, precision: str, rows_per_device: int, clip: float
+) -> dict[str, Any]:
+    """Return what Lightning's Trainer is told about precision and strategy.
+
+    Args:
+        spec: the strategy.
+        accelerator: cpu or gpu.
+        precision: Lightning's name.
+        rows_per_device: rows of a micro-batch.
+        clip: L2 norm of the gradient; 0 is off.
+    """
+    from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+
+    plugins = [TorchElasticEnvironment()] if ranks.launched() else []
+    if spec.zero is None:
+        made = _ddp(accelerator) if spec.kind == "ddp" else "auto"
+        return {"strategy": made, "precision": precision, "plugins": plugins}
+    config = engine_config(
+        spec.zero,
+        rows_per_device=rows_per_device,
+        gradient_clip=clip,
+        on_gpu=accelerator == "gpu",
+    )
+    scale = LossScale() if precision == "16-mixed" else None
+    return {"strategy": ZeroStrategy(spec.zero, config, scale), "plugins": plugins}
+
+
+def module_autocast(spec: StrategySpec, precision: str) -> torch.dtype | None:
+    """Return the type in which the module must multiply, where Lightning's precision does not."""
+    return AUTOCAST.get(precision) if spec.zero is not None else None
 
 
 def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None) -> str:
@@ -26,35 +82,16 @@ def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None)
     """
     if name != "auto":
         return PRECISIONS[name]
-    if _supports_bf16(accelerator) if supports_bf16 is None else supports_bf16:
+    if probe(accelerator).bf16 if supports_bf16 is None else supports_bf16:
         return PRECISIONS["bf16"]
     return PRECISIONS["fp16" if accelerator == "gpu" else "fp32"]
 
 
-def _supports_bf16(accelerator: str) -> bool:
-    if accelerator == "gpu":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def strategy(kind: str) -> Any:
-    """Return Lightning's strategy.
-
-    Args:
-        kind: single or ddp.
-
-    Raises:
-        NotAvailableError: deepspeed.
-    """
-    if kind == "deepspeed":
-        raise NotAvailableError(
-            "strategy.kind=deepspeed plans, but training under DeepSpeed is not in this version of "
-            "musicllm; write strategy=ddp, or strategy=single for one device"
-        )
-    if kind == "single":
-        return "auto"
-    assert kind == "ddp", f"strategy {kind!r} passed the checks"
+def _ddp(accelerator: str) -> Any:
     from lightning.pytorch.strategies import DDPStrategy
 
-    return DDPStrategy()
+    return DDPStrategy(
+        process_group_backend="gloo" if accelerator == "cpu" else "nccl",
+        broadcast_buffers=False,  # rotary tables, the same everywhere
+        gradient_as_bucket_view=True,
+    )

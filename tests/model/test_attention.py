@@ -6,36 +6,14 @@ import pytest
 import torch
 
 from musicllm.model import adapters, attention, base
+from tests.packed_rows import alone, forward, gradient, make_documents, pack
 
 LENGTHS = [5, 1, 9, 5]
 
 
-def pack(documents):
-    lengths = torch.tensor([len(document) for document in documents])
-    return {
-        "input_ids": torch.cat(documents)[None],
-        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
-        "cu_seq_lens": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).int(),
-    }
-
-
-def forward(model, batch, **kwargs):
-    return model(
-        input_ids=batch["input_ids"],
-        position_ids=batch["position_ids"],
-        **attention.packed(batch["cu_seq_lens"]),
-        **kwargs,
-    ).logits[0]
-
-
 @pytest.fixture
 def documents():
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randint(64, (length,), generator=generator) for length in LENGTHS]
-
-
-def alone(model, documents):
-    return torch.cat([model(input_ids=document[None]).logits[0] for document in documents])
+    return make_documents(LENGTHS)
 
 
 @pytest.mark.parametrize("use_cache", [False, True])
@@ -69,12 +47,6 @@ def test_packed_logits_under_peft_in_train_mode(model, lora, documents):
     torch.testing.assert_close(
         forward(adapted, pack(documents)), alone(adapted, documents), atol=1e-5, rtol=0
     )
-
-
-def gradient(model, logits):
-    model.zero_grad()
-    logits.square().sum().backward()
-    return model.model.layers[0].self_attn.k_proj.weight.grad.clone()
 
 
 def test_gradients_are_those_of_each_document_alone_also_when_recomputed(model, documents):
