@@ -37,6 +37,7 @@ WATCHING = (
     "training.log_every_steps",
     "training.checkpoint_every_steps",
     "training.keep_last_checkpoints",
+    "training.keep_best_checkpoints",
 )
 """Settings inside a stage's groups that do not change its result."""
 
@@ -59,7 +60,7 @@ STAGES: dict[str, Stage] = {
         ("model", "adapter", "optimizer", "schedule", "training", "hardware.precision", "seed"),
         ("corpus",),
     ),
-    "merge": Stage("adapter into base -> model", "model", (), ("adapter",)),
+    "merge": Stage("adapter into base -> model", "model", ("merge",), ("adapter",), version=2),
     "evaluate": Stage(
         "model -> benchmark results", "evaluation", ("model", "benchmark", "generation", "seed")
     ),

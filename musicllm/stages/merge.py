@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from musicllm import console
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError
+from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.job import Job
 from musicllm.model import base, packaged
-from musicllm.model.merge import merge
+from musicllm.model.merge import MergeReport, merge
 from musicllm.stages.models import remember_ends
 
 CHECK_TEXT = """X:1
@@ -23,29 +24,67 @@ K:D
 
 
 def run(job: Job) -> list[tuple[str, object]]:
-    """Merge `inputs.adapter` into `inputs.model`, or into the base that it was trained on.
-
-    The merged weights have the type of the base's own.
-    """
-    adapter = job.input("adapter")
+    """Merge `inputs.adapter` into `inputs.model`, or into the base that it was trained on."""
+    adapter, settings = job.input("adapter"), job.config.merge
     base_path, revision = _base_of(job, adapter)
-    dtype = str(base.load_config(base_path, revision=revision).dtype).removeprefix("torch.")
+    quantized = _was_quantized(job, adapter)
     tokenizer = base.load_tokenizer(adapter.path)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
     with job.writing() as (folder, facts):
         report = merge(
-            base_path, adapter.path, folder, dtype=dtype, check_ids=check_ids, revision=revision
+            base_path,
+            adapter.path,
+            folder,
+            dtype=settings.dtype,
+            max_shard_gb=settings.max_shard_gb,
+            check_ids=check_ids,
+            dequantize=settings.quantized_base == "dequantize",
+            revision=revision,
         )
         remember_ends(folder)
-        facts.update(dataclasses.asdict(report), base=base_path, dtype=dtype)
+        facts.update(dataclasses.asdict(report), base=base_path)
+        if quantized:
+            facts["quantized_base"] = settings.quantized_base
     return [
         ("base", base_path),
-        ("dtype", dtype),
+        *([("base in 4 bits", settings.quantized_base)] if quantized else []),
+        *_rows_of(report),
+    ]
+
+
+def _rows_of(report: MergeReport) -> list[tuple[str, object]]:
+    """Return what was written, and how far it is from what it was made from, for people."""
+    files = "1 file" if report.num_shards == 1 else f"{report.num_shards} files"
+    return [
+        ("dtype", report.dtype),
+        ("parameters", f"{report.num_parameters:,}"),
+        ("weights", f"{report.num_bytes / 1e9:.2f} GB in {files}"),
         ("largest change by the adapter", f"{report.max_abs_effect:.3g} in a logit"),
         ("largest difference after merging", f"{report.max_abs_difference:.3g} in a logit"),
         ("allowed", f"{report.tolerance:.3g}"),
         ("same most likely token", f"{report.same_top_token:.1%} of {report.num_positions}"),
     ]
+
+
+def _was_quantized(job: Job, adapter: Artifact) -> bool:
+    """Tell whether the adapter was trained over a base in 4 bits, and what that means here.
+
+    Raises:
+        ConfigError: 4 bits are asked for, but the adapter has never seen them.
+    """
+    asked = job.config.merge.quantized_base
+    trained = adapter.provenance.get("config", {}).get("adapter", {})
+    quantized: bool = trained.get("quantization") == "nf4"
+    if trained and not quantized and asked == "dequantize":
+        rule = f"does not fit {adapter.path}, which was trained over a base in full precision"
+        raise ConfigError([Problem("merge.quantized_base", asked, rule, "write full_precision")])
+    if quantized and asked == "full_precision":
+        console.note(
+            "the adapter was trained over a base in 4 bits and goes into one in full precision, "
+            "so what comes out is not exactly what was trained; merge.quantized_base=dequantize "
+            "merges into the base that the adapter saw"
+        )
+    return quantized
 
 
 def _base_of(job: Job, adapter: Artifact) -> tuple[str, str | None]:

@@ -26,8 +26,9 @@ def train(spec, adapter, tokenizer, folders):
     model.save_pretrained(folders[0])
     adapted = adapters.attach(model, adapter, seed=1)
     generator = torch.Generator().manual_seed(2)
-    for tensor in adapters.trainable_state(adapted).values():
-        tensor.add_(0.1 * torch.randn(tensor.shape, generator=generator))
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
     adapters.save_adapter(adapted, folders[1])
     tokenizer.save_pretrained(folders[1])
     with torch.no_grad():
@@ -45,7 +46,9 @@ def test_merged_folder_gives_the_logits_of_base_and_adapter(
     )
     spec = dataclasses.replace(tiny, tie_word_embeddings=tied)
     expected = train(spec, adapter, tokenizer, folders)
-    report = merge(folders[0], folders[1], folders[2], dtype="float32", check_ids=IDS)
+    report = merge(
+        folders[0], folders[1], folders[2], dtype="float32", max_shard_gb=1, check_ids=IDS
+    )
     with torch.no_grad():
         found = base.load(folders[2], dtype="float32")(input_ids=torch.tensor([IDS])).logits[0]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
@@ -57,7 +60,9 @@ def test_merged_folder_gives_the_logits_of_base_and_adapter(
 def test_merged_folder_is_plain_and_complete(tiny, lora, tokenizer, folders):
     tokenizer.chat_template = "{{ messages[0]['content'] }}"
     train(tiny, lora, tokenizer, folders)
-    report = merge(folders[0], folders[1], folders[2], dtype="bfloat16", check_ids=IDS)
+    report = merge(
+        folders[0], folders[1], folders[2], dtype="bfloat16", max_shard_gb=1, check_ids=IDS
+    )
     config = base.load_config(folders[2])
     assert config.dtype == torch.bfloat16
     assert 1e-4 < report.max_abs_difference < report.tolerance
@@ -72,19 +77,19 @@ def test_merged_folder_is_plain_and_complete(tiny, lora, tokenizer, folders):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_merge_that_changes_logits_is_refused(tiny, lora, tokenizer, folders, monkeypatch, dtype):
     train(tiny, lora, tokenizer, folders)
-    monkeypatch.setattr("peft.tuners.lora.LoraModel.merge_and_unload", lambda self: self.unload())
+    monkeypatch.setattr("peft.tuners.lora.Linear.merge", lambda self: None)
     with pytest.raises(StageError, match=r"differs from .*: logits by up to .*, where float32"):
-        merge(folders[0], folders[1], folders[2], dtype=dtype, check_ids=IDS)
+        merge(folders[0], folders[1], folders[2], dtype=dtype, max_shard_gb=1, check_ids=IDS)
 
 
 def test_a_rounding_too_coarse_is_refused(tiny, lora, tokenizer, folders, monkeypatch):
     train(tiny, lora, tokenizer, folders)
     monkeypatch.setitem(TOLERANCES, "bfloat16", 1e-6)
     with pytest.raises(StageError, match=r"logits by up to .*, where bfloat16 explains"):
-        merge(folders[0], folders[1], folders[2], dtype="bfloat16", check_ids=IDS)
+        merge(folders[0], folders[1], folders[2], dtype="bfloat16", max_shard_gb=1, check_ids=IDS)
 
 
 def test_a_folder_without_an_adapter(tokenizer, folders):
     tokenizer.save_pretrained(folders[1])
     with pytest.raises(InputError, match=r"is not an adapter: it has no adapter_config\.json"):
-        merge(folders[0], folders[1], folders[2], dtype="float32", check_ids=IDS)
+        merge(folders[0], folders[1], folders[2], dtype="float32", max_shard_gb=1, check_ids=IDS)

@@ -10,6 +10,7 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import adapters, base
+from musicllm.schema import MergeConfig
 from musicllm.stages import merge
 from tests.models import LORA, TINY, letter_tokenizer
 
@@ -21,8 +22,9 @@ def made(tmp_path):
     with artifacts.writing(folder, "model", "base", {}) as (target, _):
         base.build(TINY, seed=0).save_pretrained(target)
     model = adapters.attach(base.load(folder, dtype="float32"), LORA, seed=1)
-    for tensor in adapters.trainable_state(model).values():
-        tensor.add_(0.05)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data += 0.05
     provenance = {"inputs": {"model": {"path": str(folder)}}}
     with artifacts.writing(tmp_path / "sft", "adapter", "adapter", provenance) as (target, _):
         adapters.save_adapter(model, target)
@@ -30,9 +32,12 @@ def made(tmp_path):
     return {"base": artifacts.read(folder), "adapter": artifacts.read(tmp_path / "sft")}
 
 
-def job(tmp_path, monkeypatch, **inputs):
+def job(tmp_path, monkeypatch, quantized_base="full_precision", **inputs):
     monkeypatch.setattr(Job, "provenance", lambda _: {"made": "in a test"})
-    config = SimpleNamespace(paths=SimpleNamespace(cache=str(tmp_path / "cache")))
+    config = SimpleNamespace(
+        paths=SimpleNamespace(cache=str(tmp_path / "cache")),
+        merge=MergeConfig(dtype="auto", max_shard_gb=1, quantized_base=quantized_base),
+    )
     return Job(config, "quickstart/merge", tmp_path / "merge", "model", "print", inputs)
 
 

@@ -1,0 +1,100 @@
+"""Tensors in safetensors files, read one at a time.
+
+A file is mapped into memory for one tensor only, so that the pages of the others do not stay with
+the process. What the tensors mean is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from musicllm.errors import InputError
+from musicllm.model import base
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+class Checkpoint:
+    """Named tensors that lie in one or more files.
+
+    Attributes:
+        shapes: of all tensors by name; their order is that of the files.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        """Read the headers of all files.
+
+        Args:
+            files: the file that each tensor must be in, or `{"": file}` for all that one holds.
+
+        Raises:
+            InputError: a file is missing or damaged, or lacks a tensor; the text names them.
+        """
+        self.shapes: dict[str, list[int]] = {}
+        self._files: dict[str, Path] = {}
+        for path in dict.fromkeys(files.values()):
+            for name, shape in _header(path).items():
+                self.shapes[name] = shape
+                self._files[name] = path
+        for name, path in files.items():
+            if name and self._files.get(name) != path:
+                raise InputError(f"{path} has no tensor {name}, though the index says so")
+
+    @classmethod
+    def of_model(cls, folder: Path) -> Checkpoint:
+        """Open the weights of a model folder: one file, or shards with their index.
+
+        Raises:
+            InputError: as `Checkpoint`, or there are no weights.
+        """
+        if (folder / SINGLE).is_file():
+            return cls({"": folder / SINGLE})
+        if not (folder / INDEX).is_file():
+            raise InputError(f"{folder} has no weights: neither {SINGLE} nor {INDEX}")
+        try:
+            entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            return cls({name: folder / file for name, file in entries.items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{folder / INDEX} is not an index of shards: {error!r}") from None
+
+    def read(self, name: str) -> Tensor:
+        """Return a tensor that is mapped from its file, in the type that it has there."""
+        with safe_open(self._files[name], framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return the type of a tensor."""
+        return self.read(name).dtype
+
+
+def local_folder(path: str | Path, revision: str | None) -> Path:
+    """Return the folder of a model; one on the hub is downloaded, or found in the hub's cache.
+
+    Raises:
+        InputError: the folder lacks files.
+        NotAvailableError: the hub cannot be reached, or transformers has no class for the model.
+    """
+    base.load_config(path, revision=revision)
+    if Path(path).is_dir():
+        return Path(path)
+    wanted = ["*.json", "model*.safetensors"]
+    return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
+
+
+def _header(path: Path) -> dict[str, list[int]]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; without it the weights are not complete")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged: {error}; copy it again") from None

@@ -1,0 +1,189 @@
+"""The merge itself: one walk through base + adapter that compares, folds and writes.
+
+The model's own forward pass visits its layers on one text in three copies. Each adapted layer is
+read once; the first copy goes through it without the adapter, the second with it, and the third
+through what the two became. That layer is written, and forgotten. A second walk reads the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from musicllm import console
+from musicllm.errors import InputError, StageError
+from musicllm.model import base
+from musicllm.model.merge import parts
+from musicllm.model.merge.adapted import Adapted, adapt, as_float32, is_adapted, tied_names
+from musicllm.model.merge.checkpoint import Checkpoint, local_folder
+from musicllm.model.merge.report import TOLERANCES, Logits, MergeReport, compare, refuse_changes
+from musicllm.model.merge.shards import ShardWriter
+
+WAYS = ("alone", "expected", "merged")
+"""What the three copies of the text go through: the base, base + adapter, and the two in one."""
+
+
+def merge(
+    base_path: str | Path,
+    adapter_path: Path,
+    folder: Path,
+    *,
+    dtype: str,
+    max_shard_gb: float,
+    check_ids: Sequence[int],
+    dequantize: bool = False,
+    revision: str | None = None,
+) -> MergeReport:
+    """Write base + adapter as a plain model folder with tokenizer and chat template.
+
+    The arithmetic is float32, so that the check sees the rounding of weights and not that of
+    activations. Memory: one shard of what is written, the largest matrix four times in float32,
+    and for DoRA the square of its inputs too. The base is read once, the result written and read
+    once; time grows with the number of parameters and not with that of the layers in memory.
+
+    Args:
+        base_path: folder or hub id of the base.
+        adapter_path: PEFT folder with the tokenizer beside it.
+        folder: existing, empty folder to fill.
+        dtype: of the merged weights: float32, float16, bfloat16, or auto for the base's own.
+        max_shard_gb: size of a weight file, in 10^9 bytes.
+        check_ids: tokens of one text on which logits are compared.
+        dequantize: merge into the base as it is after quantization to nf4, which is what an adapter
+            of QLoRA was trained over, and not as it was before.
+        revision: of the base, when it is on the hub.
+
+    Raises:
+        InputError: adapter or base cannot be read, or do not fit each other.
+        NotAvailableError: the hub or bitsandbytes would be needed, and is not there.
+        StageError: the merged folder gives other logits than base and adapter.
+    """
+    if not (adapter_path / "adapter_config.json").is_file():
+        raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
+    tokenizer = base.load_tokenizer(adapter_path)
+    source = local_folder(base_path, revision)
+    weights = Checkpoint.of_model(source)
+    adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
+    _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
+    dtype = _own_dtype(adapted, source) if dtype == "auto" else dtype
+    writer = ShardWriter(folder, max_shard_gb * 1e9)
+    ids = torch.tensor([list(check_ids)])
+    alone, expected, merged = _fold(adapted, ids, partial(_store, writer, getattr(torch, dtype)))
+    _refuse_unvisited(adapted, writer.names)
+    writer.close()
+    _save_settings(adapted, source, tokenizer, folder, dtype)
+    logits = Logits(alone, expected, merged, _stored_logits(folder, ids))
+    written = {
+        "num_parameters": writer.num_parameters,
+        "num_bytes": writer.num_bytes,
+        "num_shards": len(writer.shards),
+    }
+    report = compare(logits, dtype, written)
+    refuse_changes(report, f"{base_path} + {adapter_path}")
+    return report
+
+
+def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -> Sequence[Tensor]:
+    """Walk through base + adapter, hand out merged tensors, and return the logits of `WAYS`."""
+
+    def run(name: str, part: nn.Module, forward: parts.Run, rows: Tensor, *rest: Any) -> Tensor:
+        parts.fill(part, name, adapted.read)
+        if is_adapted(part):
+            rows, merged = _three_ways(part, forward, rows, *rest)
+        else:
+            rows, merged = forward(rows, *rest), part
+        for leaf, tensor in merged.state_dict().items():
+            if f"{name}.{leaf}" not in adapted.tied:
+                store(f"{name}.{leaf}", tensor)
+        parts.empty(part)
+        advance(note=name)
+        return rows
+
+    total = parts.replace_forward(adapted.model, run)
+    with console.progress("merging", total, "matrix") as advance:
+        return parts.logits_of(adapted.model, ids.repeat(len(WAYS), 1)).unbind()
+
+
+def _three_ways(
+    part: Any, forward: parts.Run, rows: Tensor, *rest: Any
+) -> tuple[Tensor, nn.Module]:
+    """Return what the three copies become, and the plain layer that replaces an adapted one."""
+    alone, expected, merged = torch.split(rows, 1)
+    part.enable_adapters(False)
+    alone = forward(alone, *rest)
+    part.enable_adapters(True)
+    expected = forward(expected, *rest)
+    if isinstance(part, BaseTunerLayer):
+        part.merge()
+        plain = part.get_base_layer()
+    else:
+        plain = part.unload_and_optionally_merge_module(
+            merge=True, safe_merge=False, adapter_names=None
+        )
+    return torch.cat([alone, expected, plain(merged, *rest)]), plain
+
+
+def _store(writer: ShardWriter, dtype: torch.dtype, name: str, tensor: Tensor) -> None:
+    writer.add(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
+
+def _stored_logits(folder: Path, ids: Tensor) -> Tensor:
+    """Return the logits of the merged folder, [T, V], computed in float32."""
+    model = parts.lay_out(base.load_config(folder))
+    weights, tied = Checkpoint.of_model(folder), tied_names(model)
+    with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "matrix") as advance:
+        run = parts.passing_through(lambda n: as_float32(weights.read(tied.get(n, n))), advance)
+        parts.replace_forward(model, run)
+        return parts.logits_of(model, ids)[0]
+
+
+def _save_settings(
+    adapted: Adapted, source: Path, tokenizer: PreTrainedTokenizerBase, folder: Path, dtype: str
+) -> None:
+    """Write configuration, generation settings, tokenizer and chat template."""
+    model = adapted.plain
+    if (source / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source)
+    base.adopt_special_tokens(model, tokenizer)
+    model.config.dtype = getattr(torch, dtype)
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _own_dtype(adapted: Adapted, source: Path) -> str:
+    """Return the type that the base's embeddings are stored in."""
+    embeddings = adapted.plain.get_input_embeddings()
+    name = next(name for name, module in adapted.plain.named_modules() if module is embeddings)
+    dtype = str(adapted.base.dtype(f"{name}.weight")).removeprefix("torch.")
+    if dtype not in TOLERANCES:
+        raise InputError(
+            f"{source} stores its weights as {dtype}; name the type of the merged ones: "
+            f"merge.dtype={'|'.join(TOLERANCES)}"
+        )
+    return dtype
+
+
+def _refuse_tokens_without_embedding(
+    adapted: Adapted, tokenizer: PreTrainedTokenizerBase, adapter_path: Path
+) -> None:
+    if len(tokenizer) > adapted.plain.config.vocab_size:
+        raise InputError(
+            f"the tokenizer in {adapter_path} has {len(tokenizer)} tokens, but the embeddings have "
+            f"only {adapted.plain.config.vocab_size} rows: train them (adapter.train_embeddings)"
+        )
+
+
+def _refuse_unvisited(adapted: Adapted, written: set[str]) -> None:
+    left = adapted.plain.state_dict().keys() - adapted.tied.keys() - written
+    if left:
+        raise StageError(
+            f"{type(adapted.plain).__name__} made no use of {', '.join(sorted(left)[:5])}, so they "
+            f"could not be checked; this architecture cannot be merged here"
+        )
