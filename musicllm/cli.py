@@ -48,7 +48,9 @@ def _main(words: Sequence[str]) -> int:
     command = parse(words)
     _check_recipe(command)
     if command.hydra:
-        from musicllm import sweep
+        return _show(command)
+    if command.sweep:
+        from musicllm.sweep import main as sweep
 
         return sweep.main(command)
     config, recipe = configuration.load(command.overrides, command.folders)
@@ -64,6 +66,10 @@ def dispatch(config: Config, recipe: str, command: Command) -> int:
         from musicllm.stages import plan
 
         plan.show(config, recipe, command)
+    elif config.launcher.name == "slurm":
+        from musicllm.sweep import slurm
+
+        slurm.submit(config, recipe, command)
     elif config.task == "pipeline":
         from musicllm.stages import pipeline
 
@@ -72,6 +78,18 @@ def dispatch(config: Config, recipe: str, command: Command) -> int:
         from musicllm import runner
 
         runner.run(config, recipe)
+    return 0
+
+
+def _show(command: Command) -> int:
+    """Let Hydra show what it composes (`--cfg`, `--info`)."""
+    import hydra
+
+    search = [f"hydra.searchpath=[{','.join(f'file://{p.resolve()}' for p in command.folders)}]"]
+    words = configuration.opened(command.overrides)
+    sys.argv = [sys.argv[0], *(search if command.folders else []), *words]
+    folder = str(configuration.root().resolve())
+    hydra.main(version_base="1.3", config_path=folder, config_name="config")(lambda _: None)()
     return 0
 
 
@@ -87,6 +105,6 @@ def _check_recipe(command: Command) -> None:
     if recipe is None:
         rule = f"is missing; there are {', '.join(known)}"
         raise ConfigError([Problem("recipe", "???", rule, "begin with recipe=quickstart")])
-    for name in recipe.split(",") if command.hydra else [recipe]:
+    for name in recipe.split(",") if command.sweep else [recipe]:
         if name not in known:
             raise ConfigError([Problem("recipe", name, rule, configuration.nearest(name, known))])

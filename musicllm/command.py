@@ -8,17 +8,28 @@ from pathlib import Path
 
 from musicllm.errors import InputError
 
-HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
+SWEEP_FLAGS = ("-m", "--multirun")
+"""Words that ask for a job per combination of values."""
+
+HYDRA_FLAGS = ("-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
 """Words that hand the command over to Hydra's own main function."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """The words of the command line, sorted."""
+    """The words of the command line, sorted.
+
+    Attributes:
+        overrides: `group=option`, `group.key=value` and Hydra's flags.
+        folders: of the user, laid out as conf/.
+        hydra: one of Hydra's flags is among them.
+        sweep: a sweep was asked for.
+    """
 
     overrides: tuple[str, ...]
     folders: tuple[Path, ...]
-    hydra: bool
+    hydra: bool = False
+    sweep: bool = False
 
     def value(self, key: str) -> str | None:
         """Return the last value given for a key, or None."""
@@ -27,13 +38,14 @@ class Command:
 
 
 def parse(words: Sequence[str]) -> Command:
-    """Sort words into overrides, the user's folders and Hydra's flags.
+    """Sort words into overrides, the user's folders and flags.
 
     Raises:
         InputError: `--config-dir` without a folder.
     """
     overrides: list[str] = []
     folders: list[Path] = []
+    sweep = False
     rest = iter(words)
     for word in rest:
         name, _, value = word.partition("=")
@@ -42,7 +54,9 @@ def parse(words: Sequence[str]) -> Command:
             if not folder:
                 raise InputError("--config-dir needs a folder laid out as conf/")
             folders.append(Path(folder))
+        elif word in SWEEP_FLAGS:
+            sweep = True
         else:
             overrides.append(word)
     hydra = any(word.split("=")[0] in HYDRA_FLAGS for word in overrides)
-    return Command(tuple(overrides), tuple(folders), hydra)
+    return Command(tuple(overrides), tuple(folders), hydra, sweep)

@@ -90,7 +90,7 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
 
 OPEN = (
     "inputs.", "callbacks.extra.", "data.mix.weights.", "data.mix.epochs.",
-    "data.mix.max_documents.",
+    "data.mix.max_documents.", "launcher.options.",
 )  # fmt: skip
 """Groups whose keys are the user's own; the schema checks their values."""
 

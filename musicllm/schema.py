@@ -134,6 +134,15 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
+class MergeConfig:
+    """How an adapter goes into its base."""
+
+    dtype: str  # of the merged weights: float32, float16, bfloat16, or auto (the base's own)
+    max_shard_gb: float  # size of a weight file in 10^9 bytes; one such file is held in memory
+    quantized_base: str  # under an adapter trained over nf4: full_precision or dequantize
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A base model with its architecture numbers, so that planning needs no download."""
 
@@ -216,11 +225,13 @@ class TrainingConfig:
     max_steps: int | None  # optimizer steps; the smaller of the two limits holds
     gradient_clip: float  # L2 norm; 0 is off
     activation_checkpointing: bool  # recompute activations in the backward pass
+    compile: bool  # let torch.compile make kernels for the decoder's layers
     log_every_steps: int  # optimizer steps between two lines of metrics
     validate_every_steps: int  # optimizer steps between two validations
     num_validation_rows: int | None  # rows of the validation split used; null: all
     checkpoint_every_steps: int  # optimizer steps between two checkpoints
     keep_last_checkpoints: int  # older ones are deleted
+    keep_best_checkpoints: int  # those of the lowest validation losses stay, too
 
 
 @dataclass(frozen=True)
@@ -233,9 +244,13 @@ class HardwareConfig:
     num_nodes: int  # machines
     devices_per_node: int  # GPUs of one machine; 1 on a CPU
     memory_gb: float | None  # of one device; null: read from the device
+    host_memory_gb: float | None  # of one machine, for offload; null: read from the machine
+    peak_tflops: float | None  # dense matrix products in `precision`; null: measured (CPU) or unknown
+    expected_mfu: float | None  # share of peak_tflops that training reaches; null: unknown
     precision: str  # fp32, bf16, fp16 or auto (probed)
     supports_bf16: bool | None  # null: probed
     supports_flash_attention_2: bool | None  # null: probed
+    attention: str  # of training; auto, varlen_sdpa, flex, flash_attention_2 or varlen
     max_rows_per_device: int  # micro-batch limit; the largest that divides the batch is used
     num_threads: int | None  # of torch on the CPU; null: all cores
     num_data_workers: int  # processes that read rows; 0 reads in the trainer
@@ -303,6 +318,34 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True)
+class SweepConfig:
+    """Which jobs `-m` makes of the swept settings, and how they are compared."""
+
+    name: str  # grid (every combination) or optuna (a search; extra `optuna`)
+    metric: str  # of metrics.jsonl or of the artifact, such as val/loss
+    direction: str  # minimize or maximize the metric
+    num_trials: int | None  # jobs of a search in all
+
+
+@dataclass(frozen=True)
+class LauncherConfig:
+    """Where a run, or the jobs of a sweep, are started."""
+
+    name: str  # local (processes of this machine) or slurm (extra `slurm`)
+    num_parallel: int | None  # jobs of a sweep at a time; null: all
+    cluster: str | None  # slurm, or local to try the same way on this machine
+    partition: str | None  # of Slurm; null: its default
+    account: str | None  # of Slurm; null: the user's default
+    time_minutes: int | None  # limit of one run of a job
+    num_cpus_per_device: int | None  # processor cores
+    memory_gb: int | None  # of one machine; null: Slurm's default
+    signal_delay_s: int | None  # seconds before the limit that a training is told to save
+    num_requeues: int | None  # how often a job that reached its limit is queued again
+    srun_arguments: list[str]  # further ones
+    options: dict[str, str]  # further ones of sbatch, such as qos and constraint
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that a stage may ask."""
 
@@ -332,3 +375,6 @@ class Config:
     generation: GenerationConfig
     inspect: InspectConfig
     bench: BenchConfig
+    merge: MergeConfig
+    sweep: SweepConfig
+    launcher: LauncherConfig

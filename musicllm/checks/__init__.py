@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from musicllm.checks import data, safety, tasks, training, values
+from musicllm.checks import data, launch, safety, tasks, training, values
 from musicllm.errors import ConfigError, Problem
 from musicllm.schema import Config
 
@@ -19,7 +19,7 @@ RULES: tuple[Rule, ...] = (
     tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.benchmarks,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
     training.precision, training.strategy, training.adapter, training.lora, training.model,
-    training.optimizer, safety.targets, safety.secrets,
+    training.optimizer, launch.sweeps, launch.launchers, safety.targets, safety.secrets,
 )  # fmt: skip
 
 

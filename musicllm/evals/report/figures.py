@@ -73,7 +73,7 @@ def loss_curves(train: LossCurve, validation: LossCurve, name: str) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.legend(frameon=False, loc="upper right")
         _perplexity_axis(axes)
-        return _inline(figure, f"Loss of {name} over the optimizer steps")
+        return inline(figure, f"Loss of {name} over the optimizer steps")
 
 
 def length_histogram(
@@ -108,7 +108,7 @@ def length_histogram(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(_count)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        return _inline(figure, f"Documents of {name} by their number of tokens")
+        return inline(figure, f"Documents of {name} by their number of tokens")
 
 
 def _count(value: float, _: object) -> str:
@@ -132,7 +132,7 @@ def _perplexity_axis(axes: Any) -> None:
     right.set_ylabel("perplexity")
 
 
-def _inline(figure: Figure, description: str) -> str:
+def inline(figure: Figure, description: str) -> str:
     """Return the figure as an element that lives inside a page.
 
     Dropped: prologue (an element has none), the `<style>` (it would apply to the whole page),

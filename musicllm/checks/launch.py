@@ -1,0 +1,30 @@
+"""Rules on how a run or a sweep is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from musicllm.errors import Problem
+from musicllm.schema import Config
+
+
+def sweeps(config: Config) -> Iterator[Problem]:
+    """Yield a search without an end."""
+    if config.sweep.name == "optuna" and config.sweep.num_trials is None:
+        rule = "leaves the search without an end"
+        yield Problem("sweep.num_trials", "null", rule, "use sweep.num_trials=20")
+
+
+def launchers(config: Config) -> Iterator[Problem]:
+    """Yield what Slurm needs and does not have."""
+    launcher = config.launcher
+    if launcher.name != "slurm":
+        return
+    for key in ("cluster", "time_minutes", "signal_delay_s", "num_requeues"):
+        if getattr(launcher, key) is None:
+            rule = "must be set when launcher.name=slurm"
+            yield Problem(f"launcher.{key}", "null", rule, "write launcher=slurm")
+    nodes = config.hardware.num_nodes
+    if config.task == "pipeline" and nodes > 1:
+        rule = f"runs a pipeline as one job on one machine, but {config.hardware.name} has {nodes}"
+        yield Problem("launcher", "slurm", rule, "submit its steps one by one")

@@ -1,0 +1,206 @@
+"""Goes through the jobs of a sweep: draw, look whether it is up to date, start, wait, tell.
+
+The folder of a sweep follows from its words, so the same command continues it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from musicllm import artifacts, console
+from musicllm import config as configuration
+from musicllm.checks import check
+from musicllm.command import Command
+from musicllm.errors import ConfigError, MusicLLMError
+from musicllm.job import Job
+from musicllm.schema import Config
+from musicllm.sweep import comparison, space, trial
+from musicllm.sweep.local import Local
+from musicllm.sweep.search import Draw, Grid, Search
+from musicllm.sweep.slurm import Slurm
+from musicllm.sweep.space import Space
+from musicllm.sweep.trial import FAILED, UP_TO_DATE, Result, Trial
+from musicllm.train.interruption import Interruption
+
+OWN = ("name", "launcher", "sweep")
+"""Groups and settings that do not make another sweep."""
+
+
+class Run(Protocol):
+    """A job at work."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it works."""
+
+    def stop(self, number: int) -> None:
+        """Hand on the signal that stopped the sweep."""
+
+
+class Launcher(Protocol):
+    """Starts jobs.
+
+    Attributes:
+        interval_s: between two looks at what runs.
+        waits_when_stopped: its jobs end with the sweep, after they saved.
+    """
+
+    interval_s: float
+    waits_when_stopped: bool
+
+    def start(self, one: Trial, config: Config, recipe: str, /) -> Run:
+        """Start a job."""
+
+
+def main(command: Command) -> int:
+    """Run a sweep; return 0, or 1 when a job failed.
+
+    Raises:
+        ConfigError: the words of the sweep break a rule.
+        NotAvailableError: an extra is not installed.
+        SystemExit: a signal stopped the sweep.
+    """
+    found = space.parse(command.overrides)
+    config = _common(found, command.folders)
+    own = [word for word in command.overrides if word.split("=")[0].split(".")[0] not in OWN]
+    folder = (
+        Path(config.paths.runs) / "sweeps" / (config.name or artifacts.fingerprint(sorted(own)))
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    results = Sweep(found.without("name"), config, command.folders, folder).run()
+    return comparison.show(results, config.sweep, folder)
+
+
+def _common(found: Space, folders: Sequence[Path]) -> Config:
+    """Return the configuration of the first job, for what all jobs share.
+
+    Raises:
+        ConfigError: it does not compose, or breaks a rule that does not concern this job alone.
+    """
+    config, _ = configuration.load(found.words(found.corner()), folders)
+    try:
+        check(config)
+    except ConfigError as error:
+        shared = [one for one in error.problems if one.key.split(".")[0] in space.COMMON]
+        if shared or config.sweep.name == "optuna":
+            raise ConfigError(shared or error.problems) from None
+    return config
+
+
+class Sweep:
+    """The jobs of one sweep, those that ran and those at work."""
+
+    def __init__(self, found: Space, config: Config, folders: Sequence[Path], folder: Path) -> None:
+        """Choose the search and the launcher that the configuration names.
+
+        Args:
+            found: what is swept.
+            config: of any of its jobs.
+            folders: of the user, laid out as conf/.
+            folder: of the sweep.
+        """
+        self._space = found
+        self._folders = folders
+        self._folder = folder
+        self._metric = config.sweep.metric
+        self._search = _search(config, found, folder)
+        self._launcher = _launcher(config, folders)
+        self._num_parallel = config.launcher.num_parallel or self._search.num_jobs
+        self._running: dict[int, tuple[Trial, Job | None, Run]] = {}
+        self._results: list[Result] = []
+
+    def run(self) -> list[Result]:
+        """Run what is not up to date; return what came of every job, in the order of their ends."""
+        count = self._search.num_jobs
+        console.heading(f"sweep of {count} {'job' if count == 1 else 'jobs'} in {self._folder}")
+        interruption = Interruption()
+        interruption.listen()
+        try:
+            self._go_through(interruption)
+        finally:
+            interruption.ignore()
+        return self._results
+
+    def _go_through(self, interruption: Interruption) -> None:
+        while True:
+            if interruption.signal is not None:
+                self._stop(interruption)
+            while len(self._running) < self._num_parallel:
+                draw = self._search.ask()
+                if draw is None:
+                    break
+                self._begin(draw)
+            if not self._running:
+                return
+            self._look()
+            time.sleep(self._launcher.interval_s)
+
+    def _begin(self, draw: Draw) -> None:
+        """Start a job, unless it is up to date or cannot be composed."""
+        one = trial.make(draw.number, draw.values, self._space.words(draw.values), self._folder)
+        console.say()
+        console.heading(f"[{len(self._results) + len(self._running) + 1}] {one.title}")
+        try:
+            config, recipe = trial.load(one, self._folders)
+            job = trial.bind(config, recipe)
+        except MusicLLMError as error:
+            self._end(Result(one, FAILED, error=str(error)))
+            return
+        if trial.is_up_to_date(job):
+            self._end(trial.result(one, job, code=None))
+        else:
+            self._running[one.number] = one, job, self._launcher.start(one, config, recipe)
+
+    def _look(self) -> None:
+        for number, (one, job, run) in list(self._running.items()):
+            code = run.poll()
+            if code is not None:
+                del self._running[number]
+                self._end(trial.result(one, job, code=code))
+
+    def _end(self, result: Result) -> None:
+        self._results.append(result)
+        self._search.tell(result.trial.number, result.metrics.get(self._metric))
+        comparison.write_json(self._results, self._folder)
+        if result.state == FAILED:
+            console.err.print(f"failed: {result.error}", style="red", markup=False)
+        elif result.state == UP_TO_DATE:
+            console.say(f"up to date: {result.folder}")
+
+    def _stop(self, interruption: Interruption) -> None:
+        """End the sweep after its jobs saved.
+
+        Raises:
+            SystemExit: always.
+        """
+        console.note("the sweep was stopped; the same command continues")
+        if self._launcher.waits_when_stopped:
+            for _, _, run in self._running.values():
+                run.stop(interruption.signal or 0)
+            while any(run.poll() is None for _, _, run in self._running.values()):
+                time.sleep(self._launcher.interval_s)
+        raise SystemExit(interruption.exit_code)
+
+
+def _search(config: Config, found: Space, folder: Path) -> Search:
+    if config.sweep.name == "grid":
+        return Grid(found)
+    from musicllm.sweep.optuna_search import OptunaSearch
+
+    assert config.sweep.num_trials is not None, "checks.tasks asks for it"
+    return OptunaSearch(
+        found,
+        folder / "optuna.db",
+        num_trials=config.sweep.num_trials,
+        study=f"{config.sweep.direction} {config.sweep.metric}",
+        direction=config.sweep.direction,
+        seed=config.seed,
+    )
+
+
+def _launcher(config: Config, folders: Sequence[Path]) -> Launcher:
+    if config.launcher.name == "slurm":
+        return Slurm(folders=folders)
+    return Local(follow=config.launcher.num_parallel == 1, folders=folders)

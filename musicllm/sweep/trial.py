@@ -1,0 +1,175 @@
+"""One job of a sweep before it starts and after it ended: its words, its folder, its numbers.
+
+Starts nothing. Every stage can be swept; what it recorded is what it is compared by.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from musicllm import artifacts, runner
+from musicllm import config as configuration
+from musicllm.checks import check
+from musicllm.job import Job
+from musicllm.schema import Config
+from musicllm.stages import STAGES
+from musicllm.train import metrics
+from musicllm.train.interruption import REQUEUE_EXIT_CODE
+
+OUTPUT, ERRORS = "output.log", "errors.log"
+"""What a job printed, in its folder of the sweep."""
+
+TRACEBACK = "Traceback (most recent call last)"
+SHOWN_LINES = 12
+"""Of what a job that failed said last."""
+
+DONE, UP_TO_DATE, FAILED = "done", "up to date", "failed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A job that is to be run.
+
+    Attributes:
+        number: of its draw.
+        values: of the swept settings.
+        words: the whole command after `python -m musicllm`, but for the user's folders.
+        logs: folder of what it prints.
+    """
+
+    number: int
+    values: Mapping[str, object]
+    words: tuple[str, ...]
+    logs: Path
+
+    @property
+    def title(self) -> str:
+        """The swept settings, as they are written in a command."""
+        return " ".join(f"{key}={value}" for key, value in self.values.items()) or "one job"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a job.
+
+    Attributes:
+        trial: the job.
+        state: done, up to date or failed.
+        folder: the run folder, or None when it was not reached.
+        use: the command that goes on with its artifact; empty without one.
+        seconds: wall time of the stage, or None.
+        metrics: numbers by name: of a training what it logged last, else what its artifact says.
+        error: why it failed.
+    """
+
+    trial: Trial
+    state: str
+    folder: Path | None = None
+    use: str = ""
+    seconds: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+def make(number: int, values: Mapping[str, object], words: Sequence[str], sweep: Path) -> Trial:
+    """Return a job whose folder is named by what it sweeps, so that a later call finds it again."""
+    title = ",".join(f"{key}={value}" for key, value in values.items()) or "job"
+    plain = len(title) <= 120 and re.fullmatch(r"[\w.,=+-]+", title)
+    return Trial(number, values, tuple(words), sweep / (title if plain else _hashed(title)))
+
+
+def _hashed(title: str) -> str:
+    return re.sub(r"[^\w.,=+-]", "_", title)[:80] + "-" + artifacts.fingerprint(title)
+
+
+def load(trial: Trial, folders: Sequence[Path]) -> tuple[Config, str]:
+    """Compose and check the configuration of a job.
+
+    Raises:
+        ConfigError: it breaks a rule.
+    """
+    config, recipe = configuration.load(trial.words, folders)
+    check(config)
+    return config, recipe
+
+
+def bind(config: Config, recipe: str) -> Job | None:
+    """Bind a configuration to its run folder; None when it has none: a plan, a pipeline.
+
+    Raises:
+        ArtifactError: an input is missing.
+    """
+    if config.stage == "plan" or config.task == "pipeline":
+        return None
+    return runner.bind(config, recipe)
+
+
+def is_up_to_date(job: Job | None) -> bool:
+    """Return whether nothing has to be done."""
+    return job is not None and not STAGES[job.config.task].repeats and job.existing() is not None
+
+
+def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
+    """Return what came of a job.
+
+    Args:
+        trial: the job.
+        job: what it was bound to.
+        code: exit code of its process; None when none was started.
+    """
+    state = UP_TO_DATE if code is None else DONE
+    if job is None:
+        return Result(trial, FAILED, error=why(trial.logs, code)) if code else Result(trial, state)
+    folder, made = job.folder, job.existing()
+    if code or made is None:
+        return Result(trial, FAILED, folder, error=why(trial.logs, code or 0))
+    following = runner.NEXT.get(made.kind, "inputs.<role>={folder}")
+    use = following.format(folder=folder, hardware=job.config.hardware.name)
+    return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
+
+
+def why(logs: Path, code: int) -> str:
+    """Return why a process failed, from its exit code and what it printed to standard error."""
+    file = logs / ERRORS
+    said = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    if code in (REQUEUE_EXIT_CODE, 130) or code < 0:
+        return f"it was stopped (exit code {code}); the same command continues"
+    if not said:
+        return f"it ended with exit code {code} and without a word; its output is in {logs}"
+    lines = said.splitlines()
+    if TRACEBACK in said:
+        return f"{lines[-1]} (the traceback is in {file})"
+    return "\n".join(lines[-SHOWN_LINES:])
+
+
+def curve(folder: Path, name: str) -> list[tuple[int, float]]:
+    """Return the points (step, value) that a training logged."""
+    lines = metrics.read(folder / "metrics.jsonl")
+    return [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+
+
+def _metrics(folder: Path, facts: Mapping[str, object]) -> dict[str, float]:
+    logged: dict[str, object] = {}
+    for line in metrics.read(folder / "metrics.jsonl"):
+        logged |= {name: value for name, value in line.items() if name != "step"}
+    recorded = facts.get("metrics", {})
+    assert isinstance(recorded, Mapping), "artifacts record metrics by name"
+    found = logged or dict(recorded)
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def _seconds(folder: Path) -> float | None:
+    try:
+        seconds: float = json.loads((folder / "summary.json").read_text())["seconds"]
+    except FileNotFoundError:
+        return None
+    return seconds
