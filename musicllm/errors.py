@@ -55,6 +55,10 @@ class ConfigError(MusicLLMError):
         lines = [f"{head} in the configuration:", *(f"  {problem}" for problem in problems)]
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Problem]]]:
+        """Let a process hand it to another one."""
+        return type(self), (self.problems,)
+
 
 class InputError(MusicLLMError):
     """A file, record or tune that the user gave cannot be read; the text says where and why."""

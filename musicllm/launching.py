@@ -1,0 +1,159 @@
+"""Starts one process per device of this machine, and waits for all of them.
+
+The command itself stays the parent: it holds the run folder, passes signals on, and prints the
+summary; the processes that it starts are the ranks, with the environment that `torchrun` would
+give them. Under an external launcher (`torchrun`, `srun`, `deepspeed`) nothing here runs. Ranks
+die with their parent, however it dies.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+from musicllm import runtime
+from musicllm.errors import MusicLLMError, StageError
+from musicllm.job import Job
+
+Rows = Sequence[tuple[str, object]]
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+GRACE_S = 10.0
+"""How long the other ranks may take to end after one has failed; they may hang in each other."""
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """A process that was started, and what it says at its end."""
+
+    number: int
+    process: SpawnProcess
+    result: Connection
+
+
+def run(job: Job, num_ranks: int) -> Rows:
+    """Run a stage in several processes of this machine, and return what rank 0 returns.
+
+    Args:
+        job: its stage runs in every process.
+        num_ranks: processes; one for each device.
+
+    Raises:
+        MusicLLMError: the first that a rank raised.
+        StageError: a rank died without a word, of a signal or out of memory.
+        SystemExit: the ranks stopped for a signal, with their exit code.
+    """
+    ranks = _start(job, num_ranks)
+    before = {number: signal.signal(number, _pass_on(ranks)) for number in PASSED_ON}
+    try:
+        failed = _wait(ranks)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if failed is not None:
+        raise _reason(failed)
+    rows: Rows = ranks[0].result.recv()
+    return rows
+
+
+def _start(job: Job, num_ranks: int) -> list[_Rank]:
+    context = multiprocessing.get_context("spawn")
+    port = _free_port()
+    started = []
+    for number in range(num_ranks):
+        ours, theirs = context.Pipe(duplex=False)
+        place = {
+            "RANK": number,
+            "LOCAL_RANK": number,
+            "WORLD_SIZE": num_ranks,
+            "LOCAL_WORLD_SIZE": num_ranks,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
+        environment = {name: str(value) for name, value in place.items()}
+        process = context.Process(target=_run_rank, args=(job, environment, theirs))
+        process.start()
+        theirs.close()
+        started.append(_Rank(number, process, ours))
+    return started
+
+
+def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None:
+    """Be one rank; runs in a new process."""
+    os.setpgrp()  # Ctrl-C in a terminal reaches the parent, which passes it on once
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    os.environ.update(environment)
+    runtime.prepare(job.config.hardware.accelerator)
+    try:
+        result.send(importlib.import_module(f"musicllm.stages.{job.config.task}").run(job))
+    except MusicLLMError as error:
+        result.send(error)
+        raise SystemExit(1) from None
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a rank has a parent"
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _pass_on(ranks: Sequence[_Rank]):  # type: ignore[no-untyped-def]
+    def handler(number: int, _frame: FrameType | None) -> None:
+        for rank in ranks:
+            with suppress(ProcessLookupError):
+                os.kill(rank.process.pid or 0, number)
+
+    return handler
+
+
+def _wait(ranks: Sequence[_Rank]) -> _Rank | None:
+    """Wait for all; return the first that failed, after the others have ended, too."""
+    running = {rank.process.sentinel: rank for rank in ranks}
+    failed = None
+    deadline = float("inf")
+    while running:
+        left = None if failed is None else max(0.0, deadline - time.monotonic())
+        ended = wait(list(running), timeout=left)
+        for sentinel in ended:
+            rank = running.pop(int(sentinel))  # type: ignore[call-overload]
+            rank.process.join()
+            if rank.process.exitcode and failed is None:
+                failed, deadline = rank, time.monotonic() + GRACE_S
+        if not ended:
+            for rank in running.values():
+                rank.process.kill()
+    return failed
+
+
+def _reason(failed: _Rank) -> BaseException:
+    code = failed.process.exitcode
+    if failed.result.poll():
+        with suppress(EOFError):
+            said = failed.result.recv()
+            if isinstance(said, BaseException):
+                return said
+    if code is not None and code > 1:
+        return SystemExit(code)
+    how = f"was killed by signal {-code}" if code is not None and code < 0 else "failed"
+    advice = "; signal 9 is often the system's answer to too little memory" if code == -9 else ""
+    return StageError(f"rank {failed.number} {how}{advice}; what it said is above")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port

@@ -1,0 +1,136 @@
+"""What training has changed, gathered whole and by name, and put back.
+
+Weights and the optimizer's state of every trained parameter are taken out of whatever the
+strategy made of them, and given back in the shapes of the model. So a checkpoint knows nothing of
+ranks, ZeRO stages or micro-batches, and a run may continue under others.
+
+Every process must call these functions, since ZeRO has cut the tensors into pieces; only rank 0
+receives them. Cost: one message per tensor, and the trained weights with their moments in the
+memory of rank 0's machine, 12 bytes a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from musicllm import ranks
+from musicllm.errors import ArtifactError
+from musicllm.model.adapters import trained
+from musicllm.train.zero import ZeroStrategy
+
+OptimizerState = Mapping[str, Mapping[str, Tensor]]
+"""Tensors of the optimizer, by the name of the parameter and their own."""
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""AdamW's names of them; no other optimizer runs under ZeRO."""
+
+
+def gather_weights(trainer: Trainer, model: nn.Module) -> dict[str, Tensor]:
+    """Return the trained weights; on ranks other than 0, nothing."""
+    if not isinstance(trainer.strategy, ZeroStrategy):
+        return {n: w.detach() for n, w in trained(model).items()} if ranks.is_main() else {}
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    whole = ((name, safe_get_full_fp32_param(weight)) for name, weight in trained(model).items())
+    return _on_main(whole)
+
+
+def gather_optimizer(trainer: Trainer, model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Return the optimizer's state; on ranks other than 0, nothing."""
+    weights = trained(model)
+    if isinstance(trainer.strategy, ZeroStrategy):
+        return _gather_zero(trainer.strategy.model.optimizer, weights)
+    if not ranks.is_main():
+        return {}
+    names = {id(weight): name for name, weight in weights.items()}
+    state = trainer.optimizers[0].state
+    return {names[id(weight)]: dict(tensors) for weight, tensors in state.items()}
+
+
+def restore_optimizer(trainer: Trainer, model: nn.Module, state: OptimizerState) -> None:
+    """Put the optimizer's state back, before the first step.
+
+    Raises:
+        ArtifactError: it is of parameters that are not trained here.
+    """
+    weights = trained(model)
+    odd = sorted(state.keys() - weights.keys())
+    if odd:
+        raise ArtifactError(f"the saved optimizer state is of weights not trained here: {odd[:5]}")
+    if not state:  # no update was made yet
+        return
+    if isinstance(trainer.strategy, ZeroStrategy):
+        _restore_zero(trainer.strategy.model.optimizer, weights, state)
+    else:
+        _restore_plain(trainer.optimizers[0], weights, state)
+
+
+def _restore_plain(
+    optimizer: Optimizer, weights: Mapping[str, nn.Parameter], state: OptimizerState
+) -> None:
+    names = {id(weight): name for name, weight in weights.items()}
+    order = [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
+    numbered = {number: state[name] for number, name in enumerate(order) if name in state}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": numbered})
+
+
+def _gather_zero(zero: Any, weights: Mapping[str, nn.Parameter]) -> dict[str, dict[str, Tensor]]:
+    from deepspeed.utils import safe_get_full_optimizer_state
+
+    states = [zero.optimizer.state.get(piece) for piece in _pieces(zero)]
+    steps = [state["step"].cpu() for state in states if state]
+    if not steps:
+        return {}
+    _link(zero)
+    gathered = {}
+    for name, weight in weights.items():
+        moments = ((key, safe_get_full_optimizer_state(weight, key)) for key in MOMENTS)
+        gathered[name] = {"step": steps[0].clone(), **_on_main(moments)}
+    return gathered if ranks.is_main() else {}
+
+
+def _restore_zero(zero: Any, weights: Mapping[str, nn.Parameter], state: OptimizerState) -> None:
+    from deepspeed.utils import safe_set_full_optimizer_state
+
+    step = next(iter(state.values()))["step"]
+    for piece in _pieces(zero):
+        place = piece.device if zero.optimizer.defaults["fused"] else "cpu"
+        moments = {key: torch.zeros_like(piece) for key in MOMENTS}
+        zero.optimizer.state[piece] = {"step": step.to(place, copy=True), **moments}
+    _link(zero)
+    for name in weights.keys() & state.keys():
+        for key in MOMENTS:
+            value = state[name][key].to(weights[name].device)
+            safe_set_full_optimizer_state(weights[name], value, key)
+
+
+def _link(zero: Any) -> None:
+    """Let parameters find their moments, which stages 1 and 2 look at through views.
+
+    DeepSpeed does it once, after the update of the first group, when the others have none yet.
+    """
+    if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
+        zero._hp_optimizer_states_linked = False
+        zero._lazy_init_hp_params_optimizer_state()
+
+
+def _pieces(zero: Any) -> list[Tensor]:
+    """Return this rank's flat pieces of the trained weights, over which the optimizer runs."""
+    if hasattr(zero, "fp32_partitioned_groups_flat"):  # stage 3
+        return list(zero.fp32_partitioned_groups_flat)
+    return list(zero.single_partition_of_fp32_groups)
+
+
+def _on_main(tensors: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Take the tensors one after the other, and keep them, on the CPU, on rank 0."""
+    kept = {}
+    for name, tensor in tensors:
+        if ranks.is_main():
+            kept[name] = tensor.detach().to("cpu", copy=True)
+    return kept
