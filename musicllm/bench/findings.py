@@ -9,6 +9,7 @@ from typing import Any
 
 from musicllm.bench.measuring import Timing
 from musicllm.data.engines import Engine
+from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,10 @@ class BenchSettings:
         vocab_size: tokens of the tokenizer that is trained; None for benches without one.
         seed: of the texts.
         engine: makes the engine; picklable.
-        work: an empty folder for texts and tokenizers.
+        work: an empty folder for texts, tokenizers and weights.
+        model: the architecture that is measured, in benches of models.
+        adapter: likewise.
+        max_shard_gb: size of a file of weights that is written, in 10^9 bytes.
     """
 
     num_rounds: int
@@ -32,6 +36,9 @@ class BenchSettings:
     seed: int
     engine: Callable[[], Engine]
     work: Path
+    model: ModelSpec
+    adapter: AdapterSpec
+    max_shard_gb: float
 
 
 @dataclass(frozen=True)

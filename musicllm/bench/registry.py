@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from musicllm.bench import memory, prepare
+from musicllm.bench import memory, merge, prepare
 from musicllm.bench.findings import BenchSettings, Findings
 
 BENCHES: dict[str, Callable[[BenchSettings], Findings]] = {
     "prepare": prepare.run,
     "memory": memory.run,
+    "merge": merge.run,
 }
 """`bench.name` -> what measures it."""

@@ -73,7 +73,11 @@ STAGES: dict[str, Stage] = {
     "demo": Stage("a page to talk to", "demo", available=False),
     "serve": Stage("an API", "serve", available=False),
     "export": Stage("a model for other programs", "export", available=False),
-    "bench": Stage("ours and the baseline, side by side", "bench", ("bench", "engine", "seed")),
+    "bench": Stage(
+        "ours and the baseline, side by side",
+        "bench",
+        ("bench", "engine", "model", "adapter", "merge.max_shard_gb", "seed"),
+    ),
 }
 
 

@@ -18,6 +18,7 @@ from musicllm.bench.registry import BENCHES
 from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
+from musicllm.stages.settings import adapter_spec, model_spec
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -41,6 +42,9 @@ def run(job: Job) -> list[tuple[str, object]]:
         job.config.seed,
         partial(make_engine, engine.name, engine.num_workers, engine.address),
         work,
+        model_spec(job.config),
+        adapter_spec(job.config),
+        job.config.merge.max_shard_gb,
     )
     findings = BENCHES[config.name](settings)
     content = _content(findings)

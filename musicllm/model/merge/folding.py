@@ -106,7 +106,7 @@ def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -
         return rows
 
     total = parts.replace_forward(adapted.model, run)
-    with console.progress("merging", total, "matrix") as advance:
+    with console.progress("merging", total, "layer") as advance:
         return parts.logits_of(adapted.model, ids.repeat(len(WAYS), 1)).unbind()
 
 
@@ -137,7 +137,7 @@ def _stored_logits(folder: Path, ids: Tensor) -> Tensor:
     """Return the logits of the merged folder, [T, V], computed in float32."""
     model = parts.lay_out(base.load_config(folder))
     weights, tied = Checkpoint.of_model(folder), tied_names(model)
-    with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "matrix") as advance:
+    with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "layer") as advance:
         run = parts.passing_through(lambda n: as_float32(weights.read(tied.get(n, n))), advance)
         parts.replace_forward(model, run)
         return parts.logits_of(model, ids)[0]

@@ -1,0 +1,138 @@
+"""What a merge costs: peak memory and time, on a base of any size with random weights.
+
+The base has the shapes of `model`, the adapter is `adapter`; together with the merged model they
+need 5 bytes of disk for every parameter. The merge runs in a process of its own. Its peak is the
+most that the system has counted as resident, including what is mapped from files (Linux: VmHWM).
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from musicllm import console
+from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.measuring import Timing, apart
+from musicllm.bench.random_weights import write_adapter, write_base
+from musicllm.model.merge import MergeReport, merge
+
+NUM_TOKENS = 96
+"""Length of the text on which logits are compared, about that of the stage's tune."""
+
+INTERVAL_S = 0.02
+
+STATUS = Path("/proc/self/status")
+
+GOALS = {
+    "peak_memory_gb": "at most 3 + shard_gb",
+    "peak_anonymous_gb": "none; the part of it that is not mapped from files",
+    "shard_gb": "merge.max_shard_gb",
+    "seconds": "none",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one merge took.
+
+    Attributes:
+        seconds: with the check, without the start of Python.
+        peak: most resident memory in bytes, with what is mapped from files.
+        peak_anonymous: the same without it, seen every 20 ms.
+        shard: size of the largest file of weights in bytes.
+        report: what the merge found.
+    """
+
+    seconds: float
+    peak: int
+    peak_anonymous: int
+    shard: int
+    report: MergeReport
+
+
+def run(settings: BenchSettings) -> Findings:
+    """Merge `num_rounds` times; the highest peaks and the median of the seconds count.
+
+    Raises:
+        StageError: the merge changed logits, or its process died.
+    """
+    work, shard_gb = settings.work, settings.max_shard_gb
+    console.say("writing a base and an adapter of random numbers")
+    apart(partial(write_base, work / "base", settings.model, shard_gb))
+    apart(partial(write_adapter, work / "adapter", settings.model, settings.adapter))
+    draw = random.Random(settings.seed)
+    ids = draw.choices(range(settings.model.vocab_size), k=NUM_TOKENS)
+    costs = []
+    with console.progress("measuring", settings.num_rounds, "run") as advance:
+        for _ in range(settings.num_rounds):
+            costs.append(apart(partial(measured, work, shard_gb, ids)))
+            advance()
+    seconds = tuple(cost.seconds for cost in costs)
+    report = costs[0].report
+    return Findings(
+        {
+            "peak_memory_gb": max(cost.peak for cost in costs) / 1e9,
+            "peak_anonymous_gb": max(cost.peak_anonymous for cost in costs) / 1e9,
+            "shard_gb": costs[0].shard / 1e9,
+            "seconds": statistics.median(seconds),
+        },
+        GOALS,
+        {"merge": Timing(seconds, report.num_parameters, "parameters")},
+        {
+            "layers": settings.model.num_hidden_layers,
+            "parameters": report.num_parameters,
+            "bytes_of_merged_weights": report.num_bytes,
+            "bytes_of_adapter": (work / "adapter" / "adapter_model.safetensors").stat().st_size,
+            "shards": report.num_shards,
+            "max_abs_difference": report.max_abs_difference,
+            "max_abs_effect": report.max_abs_effect,
+        },
+    )
+
+
+def measured(work: Path, shard_gb: float, ids: list[int]) -> Cost:
+    """Merge once, in this process; its peak counts from the process's start."""
+    folder = work / "merged"
+    folder.mkdir(exist_ok=True)
+    anonymous: list[int] = [0]
+    with _watching("RssAnon", anonymous):
+        started = time.perf_counter()
+        report = merge(
+            work / "base", work / "adapter", folder,
+            dtype="auto", max_shard_gb=shard_gb, check_ids=ids,
+        )  # fmt: skip
+        seconds = time.perf_counter() - started
+    shard = max(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return Cost(seconds, _memory("VmHWM"), anonymous[0], shard, report)
+
+
+@contextmanager
+def _watching(key: str, highest: list[int]) -> Iterator[None]:
+    """Keep the highest value of one of the system's figures for this process."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(INTERVAL_S):
+            highest[0] = max(highest[0], _memory(key))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _memory(key: str) -> int:
+    """Return one of the system's figures for this process, in bytes."""
+    lines = STATUS.read_text(encoding="ascii").splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
+    return 1024 * int(kilobytes)

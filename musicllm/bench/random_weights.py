@@ -1,0 +1,85 @@
+"""A base and a LoRA adapter of random numbers, of any size, written without holding them.
+
+The folders are those of transformers and PEFT. Matrices of one shape have the same numbers, which
+are drawn once; they mean nothing, but their logits are finite and the adapter moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.utils.save_and_load import get_peft_model_state_dict
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from musicllm.model import base
+from musicllm.model.adapters import quiet_peft
+from musicllm.model.merge.parts import lay_out
+from musicllm.model.merge.shards import ShardWriter
+from musicllm.model.spec import AdapterSpec, ModelSpec
+
+
+def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
+    """Write a model folder without a tokenizer; holds one shard.
+
+    Args:
+        folder: is made.
+        spec: shapes, type and size of the random weights.
+        shard_gb: size of a weight file, in 10^9 bytes.
+    """
+    folder.mkdir(parents=True)
+    draw = _Draw(spec.initializer_range)
+    model = lay_out(base.architecture_of(spec))
+    model.config.dtype = spec.dtype
+    model.config.save_pretrained(folder)
+    writer = ShardWriter(folder, shard_gb * 1e9)
+    for name, tensor in model.state_dict().items():
+        if name not in model.all_tied_weights_keys:
+            writer.add(name, draw(tensor.shape).to(getattr(torch, spec.dtype), copy=True))
+    writer.close()
+
+
+def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
+    """Write a PEFT folder with a tokenizer; holds what it writes, in float32."""
+    folder.mkdir(parents=True)
+    draw = _Draw(spec.initializer_range)
+    ends = {"embed_tokens": adapter.train_embeddings, "lm_head": adapter.train_output_head}
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter.r,
+        lora_alpha=adapter.alpha,
+        target_modules=list(adapter.target_modules),
+        modules_to_save=[name for name, chosen in ends.items() if chosen] or None,
+        use_dora=adapter.use_dora,
+        ensure_weight_tying=spec.tie_word_embeddings and any(ends.values()),
+    )
+    model = lay_out(base.architecture_of(spec))
+    with quiet_peft(), torch.device("meta"):
+        layout = get_peft_model_state_dict(PeftModel(model, config), save_embedding_layers=False)
+    tensors = {name: draw(tensor.shape).clone() for name, tensor in layout.items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(folder)
+    words = Tokenizer(WordLevel({"a": 0, "</s>": 1}, unk_token="a"))
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>").save_pretrained(folder)
+
+
+class _Draw:
+    """Gives matrices of random numbers, and vectors of ones as norms start."""
+
+    def __init__(self, deviation: float) -> None:
+        self._deviation = deviation
+        self._drawn: dict[Sequence[int], Tensor] = {}
+
+    def __call__(self, shape: torch.Size) -> Tensor:
+        if len(shape) == 1:
+            return torch.ones(shape)
+        if shape not in self._drawn:
+            generator = torch.Generator().manual_seed(0)
+            self._drawn[shape] = torch.empty(shape).normal_(0, self._deviation, generator=generator)
+        return self._drawn[shape]
