@@ -20,9 +20,10 @@ from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.schema import Config
+from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
-STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
-"""Exit codes of a step that SIGINT or SIGTERM stopped, after it saved or before it had begun."""
+STOPPED = (REQUEUE_EXIT_CODE, 130, 143, *(-number for number in SIGNALS))
+"""Exit codes of a step that a signal stopped, after it saved or before it had begun."""
 
 SOURCES = "data.sources."
 OWN = ("recipe", "stage", "task", "name", "steps")
@@ -116,7 +117,7 @@ def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
     code = _wait([sys.executable, "-m", "musicllm", *words])
     if code in STOPPED:
         console.note(f"{recipe} was stopped; the same command continues")
-        raise SystemExit(128 - code if code < 0 else code)
+        raise SystemExit(130 if code in (130, -signal.SIGINT) else REQUEUE_EXIT_CODE)
     if code or not job.existing():
         again = " ".join(["python -m musicllm", *words])
         raise StageError(
@@ -129,10 +130,14 @@ def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
 def _wait(command: list[str]) -> int:
     """Run a process to its end and return its exit code; it may save before it obeys a signal."""
     with subprocess.Popen(command) as process:
-        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        previous = {
+            asked: signal.signal(asked, lambda number, _: process.send_signal(number))
+            for asked in (signal.SIGTERM, signal.SIGUSR1)
+        }
         try:
             return process.wait()
         except KeyboardInterrupt:  # a terminal sends it to the step, too
             return process.wait()
         finally:
-            signal.signal(signal.SIGTERM, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -1,0 +1,139 @@
+"""Where checkpoints lie and what they hold: finds the newest whole one, sets damaged ones aside.
+
+    checkpoints/step-00000120/weights.safetensors   only what is trained, never the frozen base
+                              state.safetensors     tensors of the optimizer's state
+                              state.json            its other values, and the loss scaler
+                              manifest.json         checksums, written last
+    checkpoints/damaged/step-00000110/              what was found broken at a start
+
+No random state is stored: dropout is seeded by step (`module`) and the order of rows is a function
+of the step, so the step is the position.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from musicllm import artifacts, console
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
+from musicllm.train.checkpoints import tree
+
+KIND = "checkpoint"
+WEIGHTS = "weights.safetensors"
+TENSORS = "state.safetensors"
+VALUES = "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk.
+
+    Attributes:
+        path: its folder.
+        step: finished optimizer steps.
+    """
+
+    path: Path
+    step: int
+
+    def weights(self) -> dict[str, Tensor]:
+        """Read the trained tensors, on the CPU."""
+        return _read(self.path / WEIGHTS)
+
+    def state(self) -> dict[str, Any]:
+        """Read the state that was saved beside the weights, its tensors on the CPU."""
+        values = json.loads((self.path / VALUES).read_text(encoding="utf-8"))
+        state: dict[str, Any] = tree.join(values, _read(self.path / TENSORS))
+        return state
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies in a run folder."""
+    return run / "checkpoints" / f"step-{step:08d}"
+
+
+def paths(run: Path) -> list[Path]:
+    """Return the folders of a run that are called as checkpoints are, the last step first."""
+    return sorted((run / "checkpoints").glob("step-*"), key=_step_of, reverse=True)
+
+
+def of_job(run: Path, identity: str) -> Iterator[Artifact]:
+    """Yield the checkpoints of a job by their manifests, the last step first; reads no tensor."""
+    for path in paths(run):
+        try:
+            found = artifacts.read(path, KIND)
+        except ArtifactError:  # named and moved when the run starts
+            continue
+        if found.fingerprint == identity:
+            yield found
+
+
+def newest(run: Path, identity: str) -> Checkpoint | None:
+    """Return the last checkpoint of this job that is whole, or None.
+
+    Damaged ones are named and moved to `checkpoints/damaged/`; those of other settings are named
+    and left alone. Cost: reads every byte of the one that is returned, for its checksums.
+
+    Args:
+        run: the run folder.
+        identity: of the job.
+    """
+    for path in paths(run):
+        try:
+            found = artifacts.read(path, KIND)
+            if found.fingerprint != identity:
+                console.note(
+                    f"skipping the checkpoint {path}: it was made with other settings or inputs"
+                )
+                continue
+            _verify(found)
+        except (ArtifactError, OSError) as fault:
+            aside = _set_aside(path)
+            console.note(f"the checkpoint {path} is damaged: {fault}; it lies in {aside} now")
+            continue
+        return Checkpoint(path, found.facts["step"])
+    return None
+
+
+def _verify(found: Artifact) -> None:
+    """Compare all files with the manifest, naming the first fault."""
+    step, sizes = found.facts.get("step"), found.facts.get("bytes")
+    if step != _step_of(found.path) or not isinstance(sizes, dict):
+        raise ArtifactError(
+            f"its {artifacts.MANIFEST} is that of step {step}, or of an old version"
+        )
+    for name, expected in found.files.items():
+        file = found.path / name
+        if not file.is_file():
+            raise ArtifactError(f"{name} is missing")
+        size, written = file.stat().st_size, sizes.get(name)
+        if size != written:
+            raise ArtifactError(f"{name} has {size} bytes, but {written} were written")
+        if artifacts.checksum(file) != expected:
+            raise ArtifactError(f"the bytes of {name} are not those that were written (SHA-256)")
+
+
+def _set_aside(path: Path) -> Path:
+    folder = path.parent / "damaged"
+    folder.mkdir(exist_ok=True)
+    names = (path.name if number == 1 else f"{path.name}.{number}" for number in range(1, 10_000))
+    aside = next(folder / name for name in names if not (folder / name).exists())
+    return path.rename(aside)
+
+
+def _step_of(path: Path) -> int:
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isdecimal() else -1
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read tensors into memory of their own, so that the file may be deleted under them."""
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
