@@ -5,18 +5,16 @@ Each is imported only when it is asked for.
 
 from __future__ import annotations
 
-import netrc
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from musicllm import console
 from musicllm.errors import NotAvailableError
-
-WANDB_HOST = "api.wandb.ai"
+from musicllm.train import wandb_run
+from musicllm.train.tunes import SampleTune
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class LoggerSpec:
         entity: user or team of wandb.
         mode: of wandb: online, offline or auto, which is offline where there is no key.
         tags: of wandb.
+        log_artifact: also give wandb what was trained.
     """
 
     kind: str
@@ -36,6 +35,7 @@ class LoggerSpec:
     entity: str | None
     mode: str | None
     tags: tuple[str, ...]
+    log_artifact: bool
 
 
 def build(
@@ -58,11 +58,55 @@ def build(
     Raises:
         NotAvailableError: a logger's package is not installed.
     """
-    return [_build(spec, folder, start_step, run_id, settings) for spec in specs]
+    return [
+        _build(spec, folder, start_step=start_step, run_id=run_id, settings=settings)
+        for spec in specs
+    ]
+
+
+def show_tunes(loggers: Iterable[Any], step: int, tunes: Sequence[SampleTune]) -> None:
+    """Show tunes where a logger can: in wandb, as a table. On rank 0 only."""
+    for logger in loggers:
+        if _is_wandb(logger):
+            wandb_run.show_tunes(logger, step, tunes)
+
+
+def log_artifact(
+    specs: Sequence[LoggerSpec],
+    folder: Path,
+    *,
+    num_steps: int,
+    run_id: str,
+    settings: Mapping[str, Any],
+    artifact: Path,
+    kind: str,
+) -> None:
+    """Give what was trained to the loggers that were asked to take it. On rank 0 only.
+
+    Args:
+        specs: of all loggers.
+        folder: the run folder.
+        num_steps: of the whole run.
+        run_id: as for `build`.
+        settings: as for `build`.
+        artifact: the folder of what was trained.
+        kind: of artifact: adapter or model.
+    """
+    for spec in specs:
+        if spec.log_artifact:
+            make = partial(
+                _build, spec, folder, start_step=num_steps, run_id=run_id, settings=settings
+            )
+            wandb_run.log_artifact(artifact, kind=kind, name=f"{kind}-{run_id}", reopen=make)
+
+
+def close() -> None:
+    """End what loggers keep open beyond a training, so that the next one begins anew."""
+    wandb_run.close()
 
 
 def _build(
-    spec: LoggerSpec, folder: Path, start_step: int, run_id: str, settings: Mapping[str, Any]
+    spec: LoggerSpec, folder: Path, *, start_step: int, run_id: str, settings: Mapping[str, Any]
 ) -> Any:
     if spec.kind == "csv":
         from lightning.pytorch.loggers import CSVLogger
@@ -75,35 +119,9 @@ def _build(
 
         return TensorBoardLogger(folder, name="tensorboard", version="")
     assert spec.kind == "wandb", f"logger {spec.kind!r} passed the checks"
-    return _wandb(spec, folder, run_id, settings)
+    return wandb_run.make(spec, folder, start_step=start_step, run_id=run_id, settings=settings)
 
 
-def _wandb(spec: LoggerSpec, folder: Path, run_id: str, settings: Mapping[str, Any]) -> Any:
-    if find_spec("wandb") is None:
-        raise NotAvailableError("logger wandb needs a package: pip install wandb")
-    from lightning.pytorch.loggers import WandbLogger
-
-    offline = spec.mode == "offline" or (spec.mode != "online" and not has_wandb_key())
-    if offline:
-        console.note(f"wandb is offline; to upload later: wandb sync {folder}/wandb/offline-run-*")
-    return WandbLogger(
-        project=spec.project,
-        entity=spec.entity,
-        tags=list(spec.tags),
-        save_dir=folder,
-        id=run_id,
-        resume=None if offline else "allow",
-        offline=offline,
-        config=dict(settings),
-        settings={"silent": offline},  # the note says it in one line
-    )
-
-
-def has_wandb_key() -> bool:
-    """Tell whether this user has a wandb key, without importing wandb or reading the key."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators(WANDB_HOST) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+def _is_wandb(logger: Any) -> bool:
+    """Tell wandb's logger by its class's name, so that wandb is imported only where it is used."""
+    return type(logger).__name__ == "WandbLogger"

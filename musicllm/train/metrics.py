@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts
 
 Line = dict[str, Any]
+
+NAME = "metrics.jsonl"
 
 
 def append(path: Path, step: int, values: Mapping[str, float]) -> None:
@@ -28,6 +30,13 @@ def append(path: Path, step: int, values: Mapping[str, float]) -> None:
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"step": step, **finite}) + "\n")
+
+
+def report(path: Path, step: int, values: Mapping[str, float], loggers: Iterable[Any]) -> None:
+    """Add a line, and tell Lightning's loggers the same; on rank 0 only."""
+    append(path, step, values)
+    for logger in loggers:
+        logger.log_metrics(dict(values), step=step)
 
 
 def read(path: Path) -> Iterator[Line]:

@@ -1,0 +1,164 @@
+"""Tunes that a model writes while it is trained: asked for, measured, drawn and played.
+
+This ties the rooms together that `train` may not know: what `train.samples` calls is made here.
+Prompts are what the corpus is made of: beginnings of texts, or user messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from musicllm.data.corpus import Corpus
+from musicllm.data.encoder import Encoder
+from musicllm.errors import InputError, RenderError
+from musicllm.evals import generation
+from musicllm.evals.copies import CopyIndex
+from musicllm.evals.generation import TuneRow
+from musicllm.evals.requests import asks_for_tune
+from musicllm.model import base
+from musicllm.music.render import render_tune
+from musicllm.music.render.png import svg_to_png
+from musicllm.schema import Config
+from musicllm.serve.sampling import Completion, SamplingSettings, sample
+from musicllm.serve.tunes import draw_requests
+from musicllm.train.samples import SampleReport, SampleWriter
+from musicllm.train.tunes import SampleTune
+
+BEGINNING = "X:1\n"
+"""How a tune begins, where nothing else is asked for."""
+
+MEASURED = (
+    "parse_share", "bars_fitting", "bars_fitting_strict", "key_fit", "metre_as_asked",
+    "key_as_asked", "finished", "bars_per_tune", "characters_per_tune",
+)  # fmt: skip
+"""Of what `evals.generation` measures; copies would need an index of the whole corpus."""
+
+
+class Prompt(NamedTuple):
+    """What a model is given.
+
+    Attributes:
+        text: as people read it.
+        ids: its tokens.
+        is_beginning: what is written goes on from it; otherwise it answers.
+    """
+
+    text: str
+    ids: list[int]
+    is_beginning: bool
+
+
+def sample_writer(config: Config, corpus: Corpus) -> SampleWriter:
+    """Return the function that lets a model write.
+
+    The same prompts and the same seed every time, so that what changes is the model.
+
+    Raises:
+        InputError: no prompts, or prompts without room for an answer.
+    """
+    encoder = Encoder(base.load_tokenizer(corpus.tokenizer_path))
+    prompts = _prompts(config, corpus, encoder)
+    settings = _settings(config, prompts, corpus.facts["max_length"])
+
+    def write(model: nn.Module, _step: int, folder: Path | None) -> SampleReport:
+        answers = sample(
+            model,
+            encoder,
+            [prompt.ids for prompt in prompts],
+            settings,
+            seed=config.seed,
+            batch_size=config.hardware.max_rows_per_device,
+        )
+        if folder is None:
+            return SampleReport({}, [])
+        return _report(prompts, answers, folder, config.seed)
+
+    return write
+
+
+def _prompts(config: Config, corpus: Corpus, encoder: Encoder) -> list[Prompt]:
+    given, count = config.callbacks.sample_prompts, config.callbacks.num_samples
+    if "messages" in next(corpus.records("train")):
+        chosen = given or _requests(corpus, count, config.seed)
+        turns = [[{"role": "user", "content": text}] for text in chosen]
+        made = [Prompt(t[0]["content"], encoder.prompt(t), False) for t in turns]
+    else:
+        texts = given or [BEGINNING]
+        made = [Prompt(text, encoder.text(text, is_whole=False), True) for text in texts]
+    return list(islice(cycle(made), count))
+
+
+def _requests(corpus: Corpus, count: int, seed: int) -> list[str]:
+    """Return messages that ask for a tune, which the model is not trained on."""
+    records = [record for record in corpus.records("validation") if asks_for_tune(record)]
+    if not records:
+        raise InputError(
+            f"nobody asks for a tune in the validation split of {corpus.path}; write "
+            f"callbacks.sample_prompts, or callbacks.samples_every_steps=null for no samples"
+        )
+    return draw_requests(records, min(count, len(records)), seed)
+
+
+def _settings(config: Config, prompts: Sequence[Prompt], max_length: int) -> SamplingSettings:
+    """Return how tokens are chosen; a text is never longer than those that the model has seen."""
+    longest = max(prompts, key=lambda prompt: len(prompt.ids))
+    room = max_length - len(longest.ids)
+    if room < 1:
+        raise InputError(
+            f"callbacks.sample_prompts: {longest.text[:60]!r} has {len(longest.ids)} tokens, and "
+            f"the rows of the corpus hold {max_length}; write a shorter one"
+        )
+    chosen = config.generation
+    return SamplingSettings(
+        temperature=chosen.temperature,
+        top_k=chosen.top_k,
+        top_p=chosen.top_p,
+        repetition_penalty=chosen.repetition_penalty,
+        max_new_tokens=min(chosen.max_new_tokens, room),
+    )
+
+
+def _report(
+    prompts: Sequence[Prompt], answers: Sequence[Completion], folder: Path, seed: int
+) -> SampleReport:
+    nothing = CopyIndex([])
+    rows, tunes = [], []
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), start=1):
+        text = prompt.text + answer.text if prompt.is_beginning else answer.text
+        row = generation.measure_tune(prompt.text, text, answer.finished, nothing)
+        rows.append(row)
+        score, sound = _render(row, folder, f"{number:03d}")
+        tunes.append(SampleTune(prompt.text, text, score, sound))
+    found: dict[str, Any] = generation.summarise(rows, seed)
+    known = {name: found[name] for name in MEASURED if found[name] is not None}
+    return SampleReport({f"music/{name}": value for name, value in known.items()}, tunes)
+
+
+def _render(row: TuneRow, folder: Path, stem: str) -> tuple[Path | None, Path | None]:
+    """Write a tune that parses as ABC, score and sound, and return the picture and the sound."""
+    if not row.parses:
+        return None, None
+    (folder / f"{stem}.abc").write_text(row.abc.strip() + "\n", encoding="utf-8")
+    try:
+        made = render_tune(row.abc, folder, stem)
+    except RenderError:
+        return None, None
+    return _picture(made.svg), made.mp3 or made.wav
+
+
+def _picture(svg: Path | None) -> Path | None:
+    """Return the score in pixels where it can be had, else as it is."""
+    if svg is None:
+        return None
+    try:
+        png = svg_to_png(svg.read_text(encoding="utf-8"))
+    except RenderError:
+        return svg
+    path = svg.with_suffix(".png")
+    path.write_bytes(png)
+    return path

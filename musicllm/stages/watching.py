@@ -1,0 +1,69 @@
+"""Turns `callbacks` and `logger` of the configuration into what a training run is watched by."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from musicllm.data.corpus import Corpus
+from musicllm.job import Job, public
+from musicllm.schema import Config
+from musicllm.stages.samples import sample_writer
+from musicllm.train import loggers
+from musicllm.train.incidents import IncidentPolicy
+from musicllm.train.loggers import LoggerSpec
+from musicllm.train.samples import SampleWriter
+from musicllm.train.settings import FitSettings
+
+
+def incident_policy(config: Config) -> IncidentPolicy:
+    """Return what is done about bad losses."""
+    watching = config.callbacks
+    return IncidentPolicy(
+        on_bad_loss=watching.on_bad_loss,
+        loss_spike_factor=watching.loss_spike_factor,
+        loss_spike_window=watching.loss_spike_window,
+        max_incidents=watching.max_incidents,
+    )
+
+
+def logger_specs(config: Config) -> tuple[LoggerSpec, ...]:
+    """Return where metrics go beside metrics.jsonl."""
+    return tuple(
+        LoggerSpec(
+            kind=one.kind,
+            project=one.project,
+            entity=one.entity,
+            mode=one.mode,
+            tags=tuple(one.tags),
+            log_artifact=one.log_artifact,
+        )
+        for one in config.logger.values()
+    )
+
+
+def shown(job: Job, corpus: Corpus) -> dict[str, Any]:
+    """Return what loggers show beside the metrics: settings, plan, and the corpus's facts.
+
+    plan.json must be there.
+    """
+    plan = json.loads((job.folder / "plan.json").read_text(encoding="utf-8"))
+    return public(job.config) | {"plan": plan, "corpus": dict(corpus.facts)}
+
+
+def samples(config: Config, corpus: Corpus) -> SampleWriter | None:
+    """Return what lets the model write during training, or None when that is off."""
+    return None if config.callbacks.samples_every_steps is None else sample_writer(config, corpus)
+
+
+def log_artifact(job: Job, settings: FitSettings) -> None:
+    """Give what was trained, which is complete, to the loggers that are to take it; rank 0 only."""
+    loggers.log_artifact(
+        settings.loggers,
+        job.folder,
+        num_steps=settings.schedule.num_steps,
+        run_id=job.fingerprint,
+        settings=settings.shown,
+        artifact=job.artifact_path,
+        kind=job.kind,
+    )

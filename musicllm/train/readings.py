@@ -1,0 +1,85 @@
+"""Numbers of a step on their way from the device, so that watching a run does not hold it up.
+
+Asking a GPU for a number waits until it has done all that was queued before. A reading starts the
+copy and goes on; who needs the number later waits for that copy alone, while the device works on.
+On a CPU everything is there at once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Reading:
+    """What was measured in one optimizer step.
+
+    Attributes:
+        step: finished optimizer steps.
+    """
+
+    def __init__(self, step: int, values: Tensor) -> None:
+        """Begin to read.
+
+        Args:
+            step: see the class.
+            values: float64 [3] on any device: mean loss in nats a supervised token and tokens, both
+                over all ranks, and the L2 norm of the gradient before clipping.
+        """
+        self.step = step
+        self._values = values
+        self._copied: torch.cuda.Event | None = None
+        if values.is_cuda:
+            self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._values.copy_(values, non_blocking=True)
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record(torch.cuda.current_stream(values.device))
+
+    @property
+    def loss(self) -> float:
+        """Mean negative log-likelihood of the step's supervised tokens, in nats."""
+        return self._value(0)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the step over all ranks."""
+        return int(self._value(1))
+
+    @property
+    def grad_norm(self) -> float:
+        """L2 norm of the gradient before clipping."""
+        return self._value(2)
+
+    def wait(self) -> None:
+        """Return when the device has done this step."""
+        if self._copied is not None:
+            self._copied.synchronize()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether reading costs no waiting that could hold up the device."""
+        return self._copied is None
+
+    def _value(self, index: int) -> float:
+        self.wait()
+        return float(self._values[index])
+
+
+class Readings:
+    """The last two readings of a run.
+
+    Attributes:
+        newest: of the last finished step.
+        settled: the newest that can be read without holding up the device: on a GPU the one before
+            `newest`, whose step was done long before.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.newest: Reading | None = None
+        self.settled: Reading | None = None
+
+    def add(self, reading: Reading) -> None:
+        """Take in the reading of the step that was just finished."""
+        self.settled = reading if reading.is_free else self.newest
+        self.newest = reading
