@@ -10,6 +10,7 @@ Axes: N tokens of a micro-batch, D documents in it. Rows are put end to end; the
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import TypedDict
 
@@ -30,14 +31,16 @@ class MicroBatch(TypedDict):
 
     `input_ids` int64 [1, N]; `position_ids` int64 [1, N], from 0 in every document; `labels`
     int64 [1, N], not shifted, -100 where not supervised; `cu_seq_lens` int32 [D + 1], where
-    documents begin and the last one ends; `num_supervised_in_step`, the denominator of the loss:
-    supervised tokens of the whole optimizer step, over all ranks and micro-batches.
+    documents begin and the last one ends; `document_sources` int64 [D], which source each comes
+    from; `num_supervised_in_step`, the denominator of the loss: supervised tokens of the whole
+    optimizer step, over all ranks and micro-batches.
     """
 
     input_ids: Tensor
     position_ids: Tensor
     labels: Tensor
     cu_seq_lens: Tensor
+    document_sources: Tensor
     num_supervised_in_step: int
 
 
@@ -59,6 +62,13 @@ def steps_per_epoch(num_rows: int, rows_per_step: int) -> int:
     return -(-num_rows // rows_per_step)
 
 
+def remaining_steps(
+    start_step: int, num_steps: int, left_out: Collection[int]
+) -> npt.NDArray[np.int64]:
+    """Return the optimizer steps from `start_step` on, without those that are left out."""
+    return np.setdiff1d(np.arange(start_step, num_steps), np.array(sorted(left_out), np.int64))
+
+
 class StepBatches(Dataset[MicroBatch]):
     """The micro-batches of one rank, from one optimizer step to another.
 
@@ -77,6 +87,7 @@ class StepBatches(Dataset[MicroBatch]):
         seed: int,
         num_steps: int,
         start_step: int = 0,
+        left_out: Collection[int] = (),
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -89,6 +100,7 @@ class StepBatches(Dataset[MicroBatch]):
             seed: of the order.
             num_steps: optimizer steps of the whole run, over as many epochs as they need.
             start_step: optimizer steps that are already finished.
+            left_out: steps, counted from the run's start, that are passed over.
             rank: which of the processes this is.
             world_size: number of processes.
         """
@@ -104,19 +116,20 @@ class StepBatches(Dataset[MicroBatch]):
         self.seed = seed
         self.start_step = start_step
         self.num_steps = num_steps
+        self._steps = remaining_steps(start_step, num_steps, left_out)
         self.rank = rank
         self.world_size = world_size
 
     def __len__(self) -> int:
         """Return the number of micro-batches that are left for this rank."""
-        return (self.num_steps - self.start_step) * self.accumulation
+        return len(self._steps) * self.accumulation
 
     def __getitem__(self, index: int) -> MicroBatch:
         """Return a micro-batch, counted from the first one of `start_step`."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         step, micro = divmod(index, self.accumulation)
-        step_rows = self.rows_of_step(self.start_step + step)
+        step_rows = self.rows_of_step(int(self._steps[step]))
         shares = np.array_split(step_rows, self.accumulation * self.world_size)
         rows = [self.store.row(int(row)) for row in shares[micro * self.world_size + self.rank]]
         denominator = int(self.store.num_supervised[step_rows].sum())
@@ -141,6 +154,9 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
         "position_ids": torch.from_numpy(positions)[None],
         "labels": torch.from_numpy(np.where(supervised, input_ids, IGNORED))[None],
         "cu_seq_lens": torch.from_numpy(np.concatenate([np.zeros(1, np.int32), ends])),
+        "document_sources": torch.from_numpy(
+            np.concatenate([row.source for row in rows]).astype(np.int64)
+        ),
         "num_supervised_in_step": num_supervised_in_step,
     }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
-from musicllm.data.words import Ids, WordEncoder, plain
+from musicllm.data.bytepairs import BytePairs, Ids, plain
 from musicllm.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ class Lexicon:
 
     def encode(self, texts: Sequence[str]) -> Iterator[Ids]:
         """Yield the tokens of texts; special tokens that they spell out, but no further ones."""
-        yield from self._words.encode(texts) if self._words else plain(self.core, texts)
+        yield from self._quick.encode(texts) if self._quick else plain(self.core, texts)
 
     @cached_property
-    def _words(self) -> WordEncoder | None:
-        return WordEncoder.of(self.core)
+    def _quick(self) -> BytePairs | None:
+        return BytePairs.of(self.core)
 
 
 def _names_token(name: str, value: object) -> bool:

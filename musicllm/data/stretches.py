@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musicllm.data.bytepairs import Ids
 from musicllm.data.documents import Documents
-from musicllm.data.words import Ids
 
 Stretch = tuple[Ids, bool]
 """Tokens, and whether they are supervised."""

@@ -8,9 +8,12 @@ same texts in the same order give the same tokenizer.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 """The special tokens; their ids are 0, 1 and 2."""
@@ -31,6 +34,8 @@ def train_tokenizer(
         vocab_size: tokens, at least 259. Fewer are made when the texts have too few pairs.
         chat_template: Jinja source that is stored with it.
     """
+    from transformers import PreTrainedTokenizerFast
+
     assert vocab_size >= SMALLEST, f"vocab_size={vocab_size} is less than {SMALLEST}"
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

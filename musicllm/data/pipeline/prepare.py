@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from musicllm import artifacts
 from musicllm.data.encoder import Encoder
@@ -25,6 +25,9 @@ from musicllm.data.settings import NewTokenizer, Preparation
 from musicllm.data.sources import find_parts
 from musicllm.data.vocabulary import train_tokenizer
 from musicllm.errors import StageError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def prepare(

@@ -139,8 +139,9 @@ class PartReader:
         texts = [texts_of(record) for record in records]
         melodies = [sorted(each.hashes) for each in kept]
         splits = [record.pop("split", None) for record in records]
+        exact = self.preparation.duplicates.exact
         columns: dict[str, Sequence[int]] = {
-            "exact": [exact_hash(text) for text in texts],
+            "exact": [exact_hash(text) for text in texts] if exact else [0] * len(texts),
             "key": id_hash([record["id"] for record in records]).tolist(),
             "source": [sources.setdefault(record["source"], len(sources)) for record in records],
             "kind": [int(bool(each.examined.scores)) for each in kept],
