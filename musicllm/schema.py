@@ -276,6 +276,7 @@ class LoggerConfig:
     entity: str | None  # wandb: team or user; null is the key's default
     mode: str | None  # wandb: online, offline or auto (offline without a key)
     tags: list[str]  # shown beside the run
+    log_artifact: bool  # wandb: also give it what was trained, as an artifact
 
 
 @dataclass(frozen=True)
@@ -283,8 +284,15 @@ class CallbacksConfig:
     """What watches a training run."""
 
     progress_bar: bool  # one bar with rate, loss and time left
-    throughput: bool  # log tokens per second
-    stop_on_nan: bool  # save the batch's row ids and stop when the loss is not finite
+    throughput: bool  # log speed, utilisation, waiting and memory (perf/*)
+    on_bad_loss: str  # stop, skip (that update), or roll_back (to the last checkpoint, without it)
+    loss_spike_factor: float | None  # a loss above so many times the usual is bad; null: only NaN
+    loss_spike_window: int  # logged losses whose median is the usual one
+    max_incidents: int  # bad losses in a run; more stop it whatever on_bad_loss says
+    max_skipped_steps: int  # steps in a row that fp16's loss scale may leave empty; more stop
+    samples_every_steps: int | None  # optimizer steps between tunes written as a test; null: none
+    num_samples: int  # tunes written then
+    sample_prompts: list[str]  # user messages or beginnings of texts, as the corpus is; []: made
     extra: dict[str, dict[str, Any]]  # further Lightning callbacks by name, each with a _target_
 
 

@@ -30,6 +30,8 @@ class Size:
         num_frozen: what stays as it is. LoRA leaves the whole base frozen, since PEFT trains
             copies of the embeddings and the head, so `num_trainable + num_frozen` can exceed
             `num_parameters`.
+        num_muon: of `num_trainable`, those that Muon updates if it is chosen: matrices that are
+            neither embeddings nor the head.
         parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 when tied); and
             adapter, which is LoRA's own.
     """
@@ -37,6 +39,7 @@ class Size:
     num_parameters: int
     num_trainable: int
     num_frozen: int
+    num_muon: int
     parts: Mapping[str, int]
 
     @property
@@ -66,25 +69,27 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
     whole = sum(parts.values())
     if adapter.kind != "lora":
         trained = whole if adapter.kind == "full" else 0
-        return Size(whole, trained, whole - trained, {**parts, "adapter": 0})
+        matrices = parts["attention"] + parts["mlp"] if trained else 0
+        return Size(whole, trained, whole - trained, matrices, {**parts, "adapter": 0})
     adapters.check_targets(model, adapter)
-    lora = sum(
-        _lora(module, adapter)
+    targets = [
+        module
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and name.split(".")[-1] in adapter.target_modules
-    )
+    ]
+    matrices = sum(_lora(module, adapter) for module in targets)
+    lora = matrices + sum(module.out_features for module in targets if adapter.use_dora)
     copies = sum(
         parameter.numel()
         for module in adapters.trained_whole(model, adapter)
         for parameter in module.parameters()
     )
-    return Size(whole, lora + copies, whole, {**parts, "adapter": lora})
+    return Size(whole, lora + copies, whole, matrices, {**parts, "adapter": lora})
 
 
 def _lora(layer: nn.Linear, adapter: AdapterSpec) -> int:
     assert adapter.r is not None, "LoRA without a rank passed the checks"
-    magnitudes = layer.out_features if adapter.use_dora else 0
-    return adapter.r * (layer.in_features + layer.out_features) + magnitudes
+    return adapter.r * (layer.in_features + layer.out_features)
 
 
 def _parts(model: PreTrainedModel) -> dict[str, int]:

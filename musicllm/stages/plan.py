@@ -7,6 +7,7 @@ numbers on the meta device. A prepared corpus, where there is one, gives its own
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musicllm import config as configuration
 from musicllm import console, runner
@@ -17,37 +18,57 @@ from musicllm.errors import ArtifactError
 from musicllm.schema import Config
 from musicllm.stages import STAGES
 from musicllm.stages.pipeline import fitting, refuse_unused
-from musicllm.stages.settings import adapter_spec, model_spec, total, training_plan
+from musicllm.stages.settings import total
+
+if TYPE_CHECKING:
+    from musicllm.train.run_plan import RunPlan
 
 Rows = list[tuple[str, object]]
 
 
 def show(config: Config, recipe: str, command: Command) -> None:
-    """Print the plan of a recipe; of a pipeline, that of every step."""
+    """Print the plan of a recipe; of a pipeline, that of every step.
+
+    Raises:
+        ConfigError: a training does not fit into the memory of its devices; raised at the end.
+    """
     if config.task != "pipeline":
-        _show_one(config, recipe)
+        _refuse(_show_one(config, recipe))
         return
     console.heading(f"{recipe}: {config.description}")
     refuse_unused(config, command)
+    plans = []
     for step in config.steps:
         words = [f"recipe={step}", *fitting(step, command)]
         settings, _ = configuration.load(words, command.folders)
         check(settings)
         console.say()
-        _show_one(settings, step)
+        plans.append(_show_one(settings, step))
+    for plan in plans:
+        _refuse(plan)
 
 
-def _show_one(config: Config, recipe: str) -> None:
+def _refuse(plan: RunPlan | None) -> None:
+    if plan is not None:
+        plan.refuse_memory()
+
+
+def _show_one(config: Config, recipe: str) -> RunPlan | None:
+    plan = _plan(config) if config.task == "train" else None
     console.heading(f"plan of {recipe}: {config.description}")
     rows: Rows = [("task", f"{config.task}: {STAGES[config.task].summary}")]
     if not STAGES[config.task].available:
         rows.append(("", "not in this version of musicllm: it plans, but does not run"))
     rows += [(f"reads {role}", _found(config, role)) for role in config.inputs]
-    rows += {"train": _training, "prepare": _preparation, "evaluate": _evaluation}.get(
-        config.task, _nothing
-    )(config)
+    rows += {"prepare": _preparation, "evaluate": _evaluation}.get(config.task, _nothing)(config)
+    rows += _training(config, plan) if plan else []
     rows.append(("settings from", config.source))
     console.table("", ("", ""), rows)
+    if plan:
+        console.table("\nmemory of one device at the peak of a step", ("", ""), plan.memory_rows())
+        console.table("\nwork and time", ("", ""), plan.time_rows())
+        console.table(f"\ndisk of {plan.runs}", ("", ""), plan.disk_rows())
+    return plan
 
 
 def _nothing(_: Config) -> Rows:
@@ -86,29 +107,30 @@ def _evaluation(config: Config) -> Rows:
     ]
 
 
-def _training(config: Config) -> Rows:
-    from musicllm.model.size import count
+def _plan(config: Config) -> RunPlan:
+    from musicllm.stages.planning import run_plan
 
     corpus = _input(config, "corpus")
-    plan = training_plan(config, corpus.facts if corpus else None)
-    size = count(model_spec(config), adapter_spec(config))
-    hardware = config.hardware
-    kind = "estimated from the corpus's published size" if plan.num_rows_estimated else "prepared"
+    return run_plan(config, corpus.facts if corpus else None)
+
+
+def _training(config: Config, plan: RunPlan) -> Rows:
+    steps, size, hardware = plan.steps, plan.size, config.hardware
+    kind = "estimated from the corpus's published size" if steps.num_rows_estimated else "prepared"
+    known = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
     return [
         ("model", f"{config.model.name}, {size.num_parameters:,} parameters"),
         ("adapter", f"{config.adapter.name}"),
         ("trainable parameters", f"{size.num_trainable:,}"),
         ("frozen parameters", f"{size.num_frozen:,}"),
-        ("checkpoint", f"{size.checkpoint_bytes / 1e9:.2f} GB (weights trained, optimizer)"),
         ("hardware", f"{hardware.name}: {hardware.num_nodes} x {hardware.devices_per_node} "
                      f"{hardware.device}, {hardware.precision}, strategy {config.strategy.name}"),
-        ("rows of the corpus", f"{_count(plan.num_rows)} ({kind})" if plan.num_rows else "unknown"),
-        ("global batch", f"{plan.rows_per_step} rows = {plan.num_devices} devices x "
-                         f"{plan.rows_per_device} rows x {plan.accumulation} accumulated"),
-        ("tokens per step", f"at most {plan.tokens_per_step:,}"),
-        ("steps", f"{plan.num_steps:,}"),
-        ("warm-up steps", f"{plan.warmup_steps:,}"),
-        ("tokens in all", f"at most {plan.num_tokens:,}"),
+        ("rows of the corpus", known),
+        ("global batch", f"{steps.rows_per_step} rows = {steps.num_devices} devices x "
+                         f"{steps.rows_per_device} rows x {steps.accumulation} accumulated"),
+        ("tokens per step", f"at most {steps.tokens_per_step:,}"),
+        ("steps", f"{steps.num_steps:,}"),
+        ("warm-up steps", f"{steps.warmup_steps:,}"),
         ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
                           f"{config.schedule.name})"),
     ]  # fmt: skip

@@ -91,7 +91,8 @@ def test_nothing_heavy_is_imported_before_a_stage_starts() -> None:
 
 @pytest.mark.parametrize("hardware", ["a800x16", "h100x1", "cpu"])
 def test_any_recipe_plans(hardware: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = said(["recipe=pretrain", f"hardware={hardware}", "stage=plan"], capsys)
+    words = ["recipe=pretrain", f"hardware={hardware}", "hardware.memory_gb=80", "stage=plan"]
+    code, text = said(words, capsys)
     assert code == 0
     assert "6,738,415,616 parameters" in text
     assert "422,051,840" in text  # LoRA r=64 on seven layers 159,907,840 + 2 x 131,072,000

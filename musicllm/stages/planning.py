@@ -1,0 +1,188 @@
+"""From the configuration to the plan of a training run: which numbers go into which formula."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from musicllm.errors import NotAvailableError
+from musicllm.model import size
+from musicllm.model.flops import train_flops_per_token
+from musicllm.model.spec import AdapterSpec
+from musicllm.schema import Config
+from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+from musicllm.train.capabilities import probe
+from musicllm.train.disk import disk
+from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
+from musicllm.train.memory import Memory, Spread, Workload, estimate
+from musicllm.train.memory.advice import Choice, nearest, overrides
+from musicllm.train.plan import Plan
+from musicllm.train.run_plan import Advice, RunPlan, fits
+
+COMPUTE = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
+    """Return what is known of a training run; `refuse()` it if it does not fit.
+
+    Args:
+        config: a checked configuration of a training.
+        corpus: facts of the prepared corpus; None estimates from published sizes.
+    """
+    steps = training_plan(config, corpus)
+    adapter, training, hardware = adapter_spec(config), config.training, config.hardware
+    counted = size.count(model_spec(config), adapter)
+    choice = _choice(config, steps)
+    on_gpu = hardware.accelerator == "gpu"
+    host_bytes = _host_bytes(config)
+    device_bytes = _device_bytes(config)
+    needs = partial(_memory, config, counted, _row_length(config, corpus))
+    runs = Path(config.paths.runs)
+
+    def find_advice() -> Advice | None:
+        devices = hardware.devices_per_node
+        share = steps.rows_per_step // steps.num_devices
+        found = nearest(
+            choice,
+            lambda other: fits(needs(other), device_bytes, host_bytes, devices),
+            micro_batches=[n for n in range(steps.rows_per_device, 0, -1) if share % n == 0],
+            on_gpu=on_gpu,
+            can_quantize=adapter.kind == "lora",
+        )
+        if found is None:
+            return None
+        return Advice(overrides(choice, found), needs(found).total)
+
+    return RunPlan(
+        steps=steps,
+        size=counted,
+        memory=needs(choice),
+        device_bytes=device_bytes,
+        host_bytes=host_bytes,
+        devices_per_node=hardware.devices_per_node,
+        duration=_duration(config, adapter, steps, corpus),
+        disk=disk(
+            counted,
+            adapter,
+            dtype=config.model.dtype,
+            optimizer=config.optimizer.name,
+            num_kept=training.keep_last_checkpoints + training.keep_best_checkpoints,
+            num_steps=steps.num_steps,
+            runs=runs,
+        ),
+        runs=runs,
+        find_advice=find_advice,
+    )
+
+
+def compute_dtype(config: Config) -> str:
+    """Return the type of matrix products; of a GPU that is not here, bfloat16 where it is asked."""
+    hardware = config.hardware
+    if hardware.precision != "auto":
+        return COMPUTE[hardware.precision]
+    able = hardware.supports_bf16
+    if able is None:
+        try:
+            able = probe(hardware.accelerator).bf16
+        except NotAvailableError:
+            able = True
+    return "bfloat16" if able else ("float16" if hardware.accelerator == "gpu" else "float32")
+
+
+def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice) -> Memory:
+    on_gpu = config.hardware.accelerator == "gpu"
+    adapter = dataclasses.replace(adapter_spec(config), quantization=choice.quantization)
+    work = Workload(
+        num_tokens=choice.rows_per_device * row_length,
+        checkpointing=choice.checkpointing,
+        compute_dtype=compute_dtype(config),
+        on_gpu=on_gpu,
+        attention=_attention(config),
+        optimizer=config.optimizer.name,
+        spread=choice.spread,
+    )
+    return estimate(model_spec(config), adapter, counted, work)
+
+
+def _attention(config: Config) -> str:
+    """Return the attention as far as memory depends on it."""
+    hardware = config.hardware
+    if hardware.attention != "auto":
+        return hardware.attention
+    plain = hardware.accelerator == "cpu" or hardware.supports_flash_attention_2 is False
+    return "varlen_sdpa" if plain else "varlen"
+
+
+def _choice(config: Config, steps: Plan) -> Choice:
+    strategy = config.strategy
+    return Choice(
+        rows_per_device=steps.rows_per_device,
+        checkpointing=config.training.activation_checkpointing,
+        spread=Spread(
+            kind=strategy.kind,
+            stage=strategy.zero_stage or 0,
+            offload_optimizer=strategy.offload_optimizer,
+            offload_parameters=strategy.offload_parameters,
+            num_devices=steps.num_devices,
+        ),
+        quantization=config.adapter.quantization,
+    )
+
+
+def _row_length(config: Config, corpus: Mapping[str, Any] | None) -> int:
+    length: int = config.data.max_length if corpus is None else corpus["max_length"]
+    return length
+
+
+def _device_bytes(config: Config) -> float | None:
+    """Return the profile's figure, or that of the device if it is here."""
+    hardware = config.hardware
+    if hardware.memory_gb is not None:
+        return 1e9 * hardware.memory_gb
+    try:
+        return 1e9 * probe(hardware.accelerator).memory_gb
+    except NotAvailableError:
+        return None
+
+
+def _host_bytes(config: Config) -> float | None:
+    """Return the profile's figure, or that of this machine if it has the devices."""
+    hardware = config.hardware
+    if hardware.host_memory_gb is not None:
+        return 1e9 * hardware.host_memory_gb
+    try:
+        probe(hardware.accelerator)
+    except NotAvailableError:
+        return None
+    return float(psutil.virtual_memory().total)
+
+
+def _duration(
+    config: Config, adapter: AdapterSpec, steps: Plan, corpus: Mapping[str, Any] | None
+) -> Duration:
+    hardware, length = config.hardware, _row_length(config, corpus)
+    text = text_of(None if corpus is None else corpus["splits"]["train"], length)
+    peak = None
+    if hardware.peak_tflops is not None:
+        peak = 1e12 * hardware.peak_tflops * steps.num_devices
+    elif hardware.accelerator == "cpu":
+        peak = measured_cpu_flops_per_s(compute_dtype(config), hardware.num_threads)
+    flops = train_flops_per_token(
+        model_spec(config),
+        adapter,
+        mean_context=text.mean_context,
+        supervised_share=text.supervised_share,
+    )
+    return Duration(
+        num_tokens=round(steps.num_tokens * text.fill),
+        supervised_share=text.supervised_share,
+        mean_context=text.mean_context,
+        flops_per_token=flops,
+        peak_flops_per_s=peak,
+        expected_mfu=hardware.expected_mfu,
+    )

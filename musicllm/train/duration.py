@@ -1,0 +1,116 @@
+"""How long a run takes: its FLOPs over what the machine does in a second.
+
+What the machine does is a profile's published matrix rate times the share of it that training
+reaches (MFU); on a CPU the rate is measured here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Duration:
+    """The work of a run and its time.
+
+    Attributes:
+        num_tokens: that the model sees.
+        supervised_share: of them, those whose loss counts.
+        mean_context: keys that a token attends to, on average.
+        flops_per_token: of `model.flops`.
+        peak_flops_per_s: of all devices together; None when it is not known.
+        expected_mfu: share of it that training reaches.
+        hours: expected; None when the peak is not known.
+    """
+
+    num_tokens: int
+    supervised_share: float
+    mean_context: float
+    flops_per_token: float
+    peak_flops_per_s: float | None
+    expected_mfu: float | None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Over all devices."""
+        if self.peak_flops_per_s is None or self.expected_mfu is None:
+            return None
+        return self.peak_flops_per_s * self.expected_mfu / self.flops_per_token
+
+    @property
+    def hours(self) -> float | None:
+        """Of training steps alone."""
+        rate = self.tokens_per_s
+        return None if rate is None else self.num_tokens / rate / 3600
+
+
+@dataclass(frozen=True)
+class Text:
+    """What rows look like, on average.
+
+    Attributes:
+        fill: tokens as a share of the room in the rows.
+        supervised_share: supervised tokens as a share of all.
+        mean_context: keys that a token attends to, itself included.
+    """
+
+    fill: float
+    supervised_share: float
+    mean_context: float
+
+
+def text_of(split: Mapping[str, Any] | None, max_length: int) -> Text:
+    """Describe the rows of a prepared split; without one, rows are full of one document each.
+
+    A token at place i of a document has i keys, so the mean is half of sum(n^2) / sum(n) over
+    document lengths n. The lengths are known by histogram, in powers of two.
+
+    Args:
+        split: facts of the split: rows, tokens, supervised_tokens and the histogram `lengths`.
+        max_length: tokens in a row.
+    """
+    if split is None or not split["tokens"]:
+        return Text(1.0, 1.0, (max_length + 1) / 2)
+    edges, counts = split["lengths"]["edges"], split["lengths"]["counts"]
+    middles = [min(max_length, (low + high) / 2) for low, high in pairwise(edges)]
+    pairs = list(zip(middles, counts, strict=True))
+    total = sum(length * count for length, count in pairs)
+    squares = sum(length * length * count for length, count in pairs)
+    tokens: int = split["tokens"]
+    return Text(
+        fill=min(1.0, tokens / (split["rows"] * max_length)),
+        supervised_share=split["supervised_tokens"] / tokens,
+        mean_context=(squares / total + 1) / 2,
+    )
+
+
+@cache
+def measured_cpu_flops_per_s(dtype: str, num_threads: int | None) -> float:
+    """Measure the rate of matrix products of this machine, in about half a second.
+
+    The best of several products of 1024 x 1024 matrices counts, so that other work on the machine
+    matters less.
+
+    Args:
+        dtype: float32, float16 or bfloat16.
+        num_threads: of torch; None leaves them.
+    """
+    size, threads = 1024, torch.get_num_threads()
+    torch.set_num_threads(num_threads or threads)
+    try:
+        matrix = torch.ones(size, size, dtype=getattr(torch, dtype))
+        best, started = 0.0, time.perf_counter()
+        while time.perf_counter() - started < 0.3 or not best:
+            begin = time.perf_counter()
+            matrix @ matrix
+            best = max(best, 2 * size**3 / (time.perf_counter() - begin))
+    finally:
+        torch.set_num_threads(threads)
+    return best

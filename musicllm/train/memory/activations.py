@@ -1,0 +1,199 @@
+"""What the forward pass keeps for the backward pass, in bytes.
+
+The accounting follows Korthikanti et al. (arXiv 2205.05198, section 4) and is written anew for
+what a Llama layer of transformers keeps under autocast, with LoRA from PEFT and flash-like
+attention. Weights, gradients and optimizer state are `states`'.
+
+Axes: N tokens of a micro-batch, D width, K width of keys, I width of the feed-forward block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from musicllm.model.layers import Layer, Linear, layers, trains_embeddings
+from musicllm.model.spec import AdapterSpec, ModelSpec
+
+FLOAT32 = 4
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """In which types a run computes, as sizes in bytes.
+
+    Attributes:
+        compute: of matrix products.
+        stream: of the residual stream.
+        frozen: of a frozen weight that is not in 4 bits.
+        recast: frozen weights are stored in another type than they are used in, so that every use
+            makes a copy.
+        dropout_mask: an element of a dropout mask: a float on a CPU, a byte on a GPU.
+        copies_attention: the output of attention is kept twice, as `varlen_sdpa` does: once per
+            document, and joined.
+    """
+
+    compute: int
+    stream: int
+    frozen: int
+    recast: bool
+    dropout_mask: int
+    copies_attention: bool
+
+
+def numerics(
+    spec: ModelSpec, adapter: AdapterSpec, *, compute_dtype: str, on_gpu: bool, attention: str
+) -> Numerics:
+    """Find the types that autocast and torch's promotion rules lead to.
+
+    In float32 everything is. Under autocast trained weights stay float32 and frozen ones are
+    stored in `spec.dtype`; the residual stream takes the type of the embeddings' output and of what
+    is added to it, the wider of the two.
+
+    Args:
+        spec: the architecture, and the type of its stored weights.
+        adapter: what is trained.
+        compute_dtype: float32, or float16 or bfloat16 of autocast.
+        on_gpu: rather than on a CPU.
+        attention: name of the attention, such as `varlen_sdpa`.
+    """
+    all_float32 = compute_dtype == "float32" or adapter.kind == "full"
+    stored = "float32" if all_float32 else spec.dtype
+    quantized = adapter.quantization is not None  # PEFT makes what is not quantized float32
+    recast = compute_dtype != stored and not quantized
+    wide = trains_embeddings(spec, adapter) or recast or quantized
+    return Numerics(
+        compute=BYTES[compute_dtype],
+        stream=FLOAT32 if wide else BYTES[stored],
+        frozen=FLOAT32 if quantized else BYTES[stored],
+        recast=recast and adapter.kind != "full",
+        dropout_mask=1 if on_gpu else FLOAT32,
+        copies_attention=attention == "varlen_sdpa",
+    )
+
+
+def kept(
+    spec: ModelSpec, adapter: AdapterSpec, types: Numerics, *, num_tokens: int, checkpointing: bool
+) -> int:
+    """Return the bytes that a forward pass keeps in the decoder, the last norm included.
+
+    Without checkpointing that is every layer; with it only the input of each, N x D numbers of
+    the residual stream. The angles of the rotary positions are kept once. Linear in N.
+
+    Args:
+        spec: the architecture.
+        adapter: what is trained.
+        types: of `numerics`.
+        num_tokens: N.
+        checkpointing: layers are computed again in the backward pass.
+    """
+    width = spec.hidden_size
+    last_norm = _norm(spec, types, trained=adapter.kind == "full")
+    angles = 2 * types.stream * (width // spec.num_attention_heads)
+    total = num_tokens * (last_norm + angles)
+    total += autocast_copies(adapter, types, layers(spec, adapter)) if not checkpointing else 0
+    for layer in layers(spec, adapter):
+        each = types.stream * width if checkpointing else of_layer(spec, adapter, types, layer)
+        total += num_tokens * each
+    return total
+
+
+def of_layer(spec: ModelSpec, adapter: AdapterSpec, types: Numerics, layer: Layer) -> int:
+    """Return the bytes a token leaves in one layer that is not checkpointed.
+
+    A norm keeps its input in float32 and one number (where gradients pass), D x 4 + 4. Attention
+    keeps queries, keys, values and its output, 2 (D + K) numbers of the compute type, and a float32
+    per head. SiLU and the product behind it keep three times I. A trained matrix keeps its input;
+    with LoRA, A keeps its own copy of the input, B keeps r numbers, and dropout a mask; DoRA keeps
+    both outputs that it scales. A frozen matrix keeps nothing.
+
+    Args:
+        spec: the architecture.
+        adapter: what is trained.
+        types: of `numerics`.
+        layer: of `musicllm.model.layers`.
+    """
+    q, k, v, o, gate, up, down = layer.linears.values()
+    total = 0
+    trained = adapter.kind == "full"
+    if layer.input_gradient:
+        total += _norm(spec, types, trained=trained)
+    if gate.input_gradient:
+        total += _norm(spec, types, trained=trained)
+    if q.output_gradient or k.output_gradient or v.output_gradient:
+        total += types.compute * (2 * q.num_outputs + 2 * k.num_outputs)
+        total += FLOAT32 * spec.num_attention_heads
+    if gate.output_gradient:
+        total += types.compute * 2 * gate.num_outputs  # into SiLU, and the other factor
+    if up.output_gradient:
+        total += types.compute * up.num_outputs
+    for shared in ((q, k, v), (gate, up)):
+        total += _inputs(shared, adapter, types)
+    if types.copies_attention or not o.trained:
+        total += _inputs((o,), adapter, types)
+    total += _inputs((down,), adapter, types)
+    for linear in layer.linears.values():
+        if linear.has_lora:
+            assert adapter.r is not None, "LoRA without a rank passed the checks"
+            total += types.compute * (adapter.r + 2 * linear.num_outputs * adapter.use_dora)
+    return total
+
+
+def of_gradients(spec: ModelSpec, adapter: AdapterSpec, types: Numerics) -> int:
+    """Return the bytes a token needs while the backward pass is in a layer, beyond what it keeps.
+
+    The widest place is the input of the last matrix, with I numbers: its gradient comes from the
+    frozen matrix and from LoRA, whose way leads through float32 (twice, with dropout). Beside it
+    lie gradients of the residual stream. Read from memory traces of training steps (docs/PLAN.md).
+    """
+    width, inner = spec.hidden_size, spec.intermediate_size
+    if adapter.kind == "full":
+        return 2 * types.compute * inner
+    in_float32 = types.compute == FLOAT32
+    through_lora = 2 if adapter.dropout and not in_float32 else 1
+    return (types.compute + through_lora * FLOAT32) * inner + (FLOAT32 + types.stream) * width
+
+
+def autocast_copies(adapter: AdapterSpec, types: Numerics, some: list[Layer]) -> int:
+    """Return the bytes of weights that autocast copies into the compute type for these layers.
+
+    Copies of trained weights live until the micro-batch ends, since autocast remembers them;
+    copies of frozen ones as long as the backward pass needs them.
+    """
+    matrices = [one for layer in some for one in layer.linears.values()]
+    numbers = sum(_copied(one, adapter, types) for one in matrices)
+    return types.compute * numbers
+
+
+def _copied(linear: Linear, adapter: AdapterSpec, types: Numerics) -> int:
+    numbers = 0
+    if types.compute != FLOAT32:
+        if linear.trained:
+            numbers += linear.size
+        if linear.has_lora:
+            assert adapter.r is not None, "LoRA without a rank passed the checks"
+            numbers += adapter.r * (linear.num_inputs + linear.num_outputs)
+    if types.recast and linear.input_gradient:
+        numbers += linear.size
+    return numbers
+
+
+def _norm(spec: ModelSpec, types: Numerics, *, trained: bool) -> int:
+    return FLOAT32 * (spec.hidden_size + 1) + trained * types.stream * spec.hidden_size
+
+
+def _inputs(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> int:
+    """Return the bytes that matrices with the same input keep of it, per token."""
+    copies = list(_copies(shared, adapter, types))
+    one_tensor = types.compute == FLOAT32 and not adapter.dropout
+    return max(copies, default=0) if one_tensor else sum(copies)
+
+
+def _copies(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> Iterator[int]:
+    for linear in shared:
+        if linear.trained:
+            yield types.compute * linear.num_inputs
+        if linear.has_lora:
+            mask = types.dropout_mask if adapter.dropout and linear.input_gradient else 0
+            yield (types.compute + mask) * linear.num_inputs

@@ -1,0 +1,173 @@
+"""The peak memory of a training step on one device, part by part, before anything is loaded.
+
+`activations` and `states` hold the formulas; this module adds what belongs to no single part and
+finds the moment of the peak. Nothing is measured here; docs/PLAN.md says how far off it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from musicllm.model.layers import Linear, head, layers
+from musicllm.model.size import Size
+from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.train.loss import LOGITS_AT_ONCE, TIMES_ON_GPU
+from musicllm.train.memory.activations import (
+    FLOAT32,
+    Numerics,
+    autocast_copies,
+    kept,
+    numerics,
+    of_gradients,
+    of_layer,
+)
+from musicllm.train.memory.states import Spread, states
+
+CUDA_CONTEXT = 800_000_000
+"""Bytes that the driver, cuBLAS and NCCL take on a GPU, which torch's allocator does not show."""
+
+PYTHON = 700_000_000
+"""Bytes of a process that has imported torch, transformers and Lightning, and holds no model."""
+
+FRAGMENTS = 0.05
+"""What torch's allocator on a GPU cannot reuse, as a share of what comes and goes."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What decides the memory of a step, beside the model.
+
+    Attributes:
+        num_tokens: of a micro-batch.
+        checkpointing: activations are computed again in the backward pass.
+        compute_dtype: float32, or float16 or bfloat16 of autocast.
+        on_gpu: rather than on a CPU.
+        attention: its name, such as `varlen_sdpa`.
+        optimizer: adamw or muon.
+        spread: over the devices.
+    """
+
+    num_tokens: int
+    checkpointing: bool
+    compute_dtype: str
+    on_gpu: bool
+    attention: str
+    optimizer: str
+    spread: Spread
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device at the peak of a step; `on_host` is in CPU memory, per device.
+
+    Attributes:
+        frozen_weights: of the base.
+        trained_weights: in float32.
+        gradients: of trained weights, in float32.
+        optimizer: its state, and DeepSpeed's own copy of the weights.
+        activations: what every layer keeps for the backward pass.
+        layer: what one layer needs beyond that while gradients go through it.
+        logits: what the loss needs. It is over when the layers' turn comes, so only the larger of
+            `layer` and `logits` counts.
+        communication: buckets, and weights that ZeRO-3 has gathered.
+        reserve: what is there before and beside all this: the CUDA context and the allocator's
+            fragments on a GPU, the process itself on a CPU.
+        on_host: see above.
+    """
+
+    frozen_weights: int
+    trained_weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    layer: int
+    logits: int
+    communication: int
+    reserve: int
+    on_host: int
+
+    @property
+    def allocated(self) -> int:
+        """Peak of all tensors, which is `torch.cuda.max_memory_allocated` on a GPU."""
+        states = self.frozen_weights + self.trained_weights + self.gradients + self.optimizer
+        return states + self.communication + self.activations + max(self.layer, self.logits)
+
+    @property
+    def total(self) -> int:
+        """What the device must have."""
+        return self.allocated + self.reserve
+
+
+def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) -> Memory:
+    """Return the memory that a step takes.
+
+    The peak is at the end of the forward pass, when everything is kept and the loss is computed, or
+    in the backward pass of a layer. Gradients count at full size throughout, since Lightning clears
+    those of the last step between the two passes. Under checkpointing autocast still remembers its
+    copies of all trained weights when the loss is computed.
+
+    Args:
+        spec: the architecture.
+        adapter: what is trained.
+        size: of the two.
+        work: what a step does.
+    """
+    types = numerics(
+        spec,
+        adapter,
+        compute_dtype=work.compute_dtype,
+        on_gpu=work.on_gpu,
+        attention=work.attention,
+    )
+    held = states(adapter, size, types, work.spread, optimizer=work.optimizer)
+    num_tokens = work.num_tokens
+    activations = kept(
+        spec, adapter, types, num_tokens=num_tokens, checkpointing=work.checkpointing
+    )
+    layer = num_tokens * of_gradients(spec, adapter, types)
+    logits = _logits(head(spec, adapter), types, work)
+    if work.checkpointing:
+        every = layers(spec, adapter)
+        layer += num_tokens * of_layer(spec, adapter, types, every[-1])
+        layer += autocast_copies(adapter, types, every[-1:])
+        logits += autocast_copies(adapter, replace(types, recast=False), every)
+    largest_matrix = spec.hidden_size * spec.intermediate_size
+    if adapter.quantization is not None:
+        layer += types.compute * largest_matrix  # unpacked
+    if adapter.use_dora:
+        layer += 3 * FLOAT32 * largest_matrix  # the sum of base and LoRA, for its norm
+    moving = activations + max(layer, logits)
+    return Memory(
+        frozen_weights=held.frozen_weights,
+        trained_weights=held.trained_weights,
+        gradients=held.gradients,
+        optimizer=held.optimizer,
+        activations=activations,
+        layer=layer,
+        logits=logits,
+        communication=held.communication,
+        reserve=CUDA_CONTEXT + round(FRAGMENTS * moving) if work.on_gpu else PYTHON,
+        on_host=held.on_host,
+    )
+
+
+def _logits(output: Linear, types: Numerics, work: Workload) -> int:
+    """Return the bytes of the loss when every token is supervised; see `train.loss` and `fused`.
+
+    Logits of one piece, their softmax in float32 and its gradient in the compute type come to 8
+    bytes a logit; 10 on a CPU, which copies half-precision logits before the softmax; 12 where
+    autograd keeps them (a head with LoRA, or gathered by ZeRO-3). Hidden states are picked, cast,
+    and get a gradient. The head's matrix is copied where it is not stored in the compute type, and
+    a trained one has its gradient summed in float32.
+    """
+    num_logits = LOGITS_AT_ONCE * (TIMES_ON_GPU if work.on_gpu else 1)
+    each = 8 if work.on_gpu or types.compute == FLOAT32 else 10
+    if output.has_lora or work.spread.stage == 3:
+        each = 12
+    logits = each * min(work.num_tokens * output.num_outputs, num_logits)
+    cast = types.compute if types.stream != types.compute else 0
+    states = work.num_tokens * output.num_inputs * (types.stream + cast + types.compute)
+    stored = FLOAT32 if output.trained else types.frozen
+    recast = types.recast or stored != types.compute
+    matrix = types.compute * recast + (FLOAT32 + types.compute) * output.trained
+    return logits + states + matrix * output.size

@@ -1,0 +1,199 @@
+"""Everything that is known of a training run before it starts, and whether it can be done.
+
+Steps, parameters, memory, time and disk come from the modules of these names; this one holds them
+together, writes them as tables and refuses what does not fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musicllm.errors import ConfigError, Problem
+from musicllm.model.size import Size
+from musicllm.train.disk import Disk
+from musicllm.train.duration import Duration
+from musicllm.train.memory import Memory
+from musicllm.train.plan import Plan
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Settings that fit: what to write, and the bytes that a device then needs."""
+
+    overrides: str
+    total: int
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run in numbers.
+
+    Attributes:
+        steps: batches and steps.
+        size: parameters.
+        memory: of one device at the peak of a step, in bytes.
+        device_bytes: what one device has; None when it is not known.
+        host_bytes: CPU memory of one machine; None when it is not known.
+        devices_per_node: of them share that memory.
+        duration: work and time.
+        disk: checkpoints and the result.
+        runs: the folder that they are written to.
+        find_advice: look for settings that fit; takes about a second.
+    """
+
+    steps: Plan
+    size: Size
+    memory: Memory
+    device_bytes: float | None
+    host_bytes: float | None
+    devices_per_node: int
+    duration: Duration
+    disk: Disk
+    runs: Path
+    find_advice: Callable[[], Advice | None] = dataclasses.field(repr=False)
+
+    def fits(self) -> bool:
+        """Tell whether devices and CPU memory are large enough, as far as they are known."""
+        return fits(self.memory, self.device_bytes, self.host_bytes, self.devices_per_node)
+
+    def refuse(self) -> None:
+        """Raise if the run cannot fit into memory or onto the disk.
+
+        Raises:
+            ConfigError: memory; with every part and the nearest settings that fit.
+            StageError: disk.
+        """
+        self.refuse_memory()
+        self.disk.refuse(self.runs)
+
+    def refuse_memory(self) -> None:
+        """Raise if the run cannot fit into memory; the disk may be that of another machine."""
+        if not self.fits():
+            raise ConfigError([self._problem()])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every number, as plan.json holds them; bytes, seconds and shares."""
+        return {
+            **dataclasses.asdict(self.steps),
+            "trainable_parameters": self.size.num_trainable,
+            "frozen_parameters": self.size.num_frozen,
+            "checkpoint_bytes": self.disk.checkpoint,
+            "memory_bytes": dataclasses.asdict(self.memory) | {"total": self.memory.total},
+            "device_bytes": self.device_bytes,
+            "host_bytes": self.host_bytes,
+            "duration": dataclasses.asdict(self.duration) | {"hours": self.duration.hours},
+            "disk_bytes": dataclasses.asdict(self.disk) | {"needed": self.disk.needed},
+        }
+
+    def memory_rows(self) -> Rows:
+        """Return the parts of the memory, in GB, and their sum against what there is."""
+        rows = [(name, _gb(size)) for name, size in parts(self.memory) if size]
+        rows.append(("all together", _against(self.memory.total, self.device_bytes)))
+        if self.memory.on_host:
+            needed = self.memory.on_host * self.devices_per_node
+            rows.append(("CPU memory of one machine", _against(needed, self.host_bytes)))
+        return rows
+
+    def time_rows(self) -> Rows:
+        """Return FLOPs, rate and hours."""
+        work = self.duration
+        rows = [
+            ("tokens", f"{work.num_tokens:,}, {work.supervised_share:.0%} of them supervised"),
+            ("FLOPs per token", f"{work.flops_per_token:.3g}"),
+        ]
+        if work.tokens_per_s is None or work.hours is None:
+            return [*rows, ("time", "unknown: hardware.peak_tflops or expected_mfu is null")]
+        assert work.peak_flops_per_s is not None, "a rate without a peak"
+        peak = f"{work.expected_mfu:.0%} of {work.peak_flops_per_s / 1e12:,.4g} TFLOP/s"
+        return [
+            *rows,
+            ("speed", f"{work.tokens_per_s:,.0f} tokens/s, at {peak}"),
+            ("time in steps", _hours(work.hours)),
+        ]
+
+    def disk_rows(self) -> Rows:
+        """Return the sizes of checkpoints and result against the free disk."""
+        disk = self.disk
+        return [
+            ("one checkpoint", f"{_gb(disk.checkpoint)} (weights trained, optimizer)"),
+            ("checkpoints at a time", f"{disk.num_checkpoints}, one of them being written"),
+            ("result", _gb(disk.artifact)),
+            ("all together", _against(disk.needed, disk.free)),
+        ]
+
+    def short_rows(self) -> Rows:
+        """Return one line for each of the tables."""
+        time = self.duration.hours
+        return [
+            ("memory per device", _against(self.memory.total, self.device_bytes)),
+            ("time in steps", "unknown" if time is None else _hours(time)),
+            ("disk", _against(self.disk.needed, self.disk.free)),
+        ]
+
+    def _problem(self) -> Problem:
+        too_large = self.device_bytes is not None and self.memory.total > self.device_bytes
+        key = "hardware.memory_gb" if too_large else "hardware.host_memory_gb"
+        have = self.device_bytes if too_large else self.host_bytes
+        assert have is not None, "only what is known can be too small"
+        need = self.memory.total if too_large else self.memory.on_host * self.devices_per_node
+        listed = parts(self.memory) if too_large else []
+        shown = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in listed if size >= 5e7)
+        rule = f"is less than the {need / 1e9:.1f} GB that this run needs"
+        advice = self.find_advice()
+        fix = (
+            f"use {advice.overrides}, with which it needs {_gb(advice.total)}"
+            if advice
+            else "use a smaller model, shorter rows, fewer trained weights or larger devices: no "
+            "micro-batch, checkpointing, ZeRO stage, offload or 4-bit base makes it fit"
+        )
+        return Problem(key, f"{have / 1e9:.1f}", f"{rule} ({shown})" if shown else rule, fix)
+
+
+def fits(
+    memory: Memory, device_bytes: float | None, host_bytes: float | None, devices_per_node: int
+) -> bool:
+    """Tell whether a step fits where sizes are known."""
+    on_device = device_bytes is None or memory.total <= device_bytes
+    on_host = host_bytes is None or memory.on_host * devices_per_node <= host_bytes
+    return on_device and on_host
+
+
+def parts(memory: Memory) -> list[tuple[str, int]]:
+    """Return the parts by name that add up to `memory.total`."""
+    moment = "loss" if memory.logits > memory.layer else "layer"
+    working = {
+        "loss": ("logits and their gradient (more than one layer needs)", memory.logits),
+        "layer": ("one layer in the backward pass (more than the loss needs)", memory.layer),
+    }
+    return [
+        ("frozen weights", memory.frozen_weights),
+        ("trained weights", memory.trained_weights),
+        ("gradients", memory.gradients),
+        ("optimizer", memory.optimizer),
+        ("activations kept", memory.activations),
+        working[moment],
+        ("messages and gathered weights", memory.communication),
+        ("context and reserve", memory.reserve),
+    ]
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.2f} GB"
+
+
+def _against(need: float, have: float | None) -> str:
+    return f"{need / 1e9:.2f} GB of " + ("unknown" if have is None else f"{have / 1e9:.1f} GB")
+
+
+def _hours(hours: float) -> str:
+    if hours < 1:
+        return f"about {max(1, round(60 * hours))} min"
+    return (
+        f"about {hours:.1f} h" if hours < 72 else f"about {hours:,.0f} h ({hours / 24:,.1f} days)"
+    )
