@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import musicllm
 from musicllm import config as configuration
-from musicllm import console
+from musicllm import console, ranks
 from musicllm.command import Command, parse
 from musicllm.errors import ConfigError, InputError, MusicLLMError, Problem
 from musicllm.schema import Config
@@ -25,6 +25,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log file shows a line when it is written
         sys.stdout.reconfigure(line_buffering=True)
     try:
+        if ranks.launched() and not ranks.is_main():
+            console.mute()
         return _main(words)
     except MusicLLMError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -43,6 +43,11 @@ PLAIN_INTERVAL_S = 15.0
 """Without a terminal a long step prints one line at most this often."""
 
 
+def mute() -> None:
+    """Print nothing any more but errors: another process of the same run speaks."""
+    out.quiet = True
+
+
 def say(line: str = "") -> None:
     """Print one line of the result."""
     out.print(escape(line))
@@ -55,7 +60,8 @@ def heading(line: str) -> None:
 
 def note(line: str) -> None:
     """Print something that the user should know but need not act on."""
-    err.print(escape(line), style="yellow")
+    if not out.quiet:
+        err.print(escape(line), style="yellow")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

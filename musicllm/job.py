@@ -98,7 +98,7 @@ class Job:
             "musicllm": musicllm.__version__,
             "commit": _commit(),
             "python": sys.version.split()[0],
-            "packages": _versions(),
+            "packages": installed_versions(),
             "argv": sys.argv,
         }
 
@@ -108,7 +108,16 @@ def public(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def _versions() -> dict[str, str]:
+def code_fingerprint() -> str:
+    """Fingerprint the source files of this package as they lie on the disk; takes some ms."""
+    root = Path(__file__).parent
+    return artifacts.fingerprint(
+        {str(file.relative_to(root)): file.read_text("utf-8") for file in root.rglob("*.py")}
+    )
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide what comes out."""
     installed = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
     return {name: installed[name] for name in VERSIONED if name in installed}
 

@@ -15,15 +15,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from typing import Any
 
-from musicllm import runtime
-from musicllm.errors import MusicLLMError, StageError
+from musicllm import console, ranks, runtime
+from musicllm.errors import MusicLLMError, NotAvailableError, StageError
 from musicllm.job import Job
 
 Rows = Sequence[tuple[str, object]]
@@ -51,20 +52,27 @@ def run(job: Job, num_ranks: int) -> Rows:
         num_ranks: processes; one for each device.
 
     Raises:
+        NotAvailableError: the hardware profile has several machines, and this is one.
         MusicLLMError: the first that a rank raised.
         StageError: a rank died without a word, of a signal or out of memory.
         SystemExit: the ranks stopped for a signal, with their exit code.
     """
-    ranks = _start(job, num_ranks)
-    before = {number: signal.signal(number, _pass_on(ranks)) for number in PASSED_ON}
+    if job.config.hardware.num_nodes > 1:
+        raise NotAvailableError(
+            f"hardware={job.config.hardware.name} has {job.config.hardware.num_nodes} machines, "
+            f"and this command starts processes on one; launch/README.md shows how torchrun, "
+            f"Slurm or DeepSpeed start it on all of them"
+        )
+    started = _start(job, num_ranks)
+    before = {number: signal.signal(number, _pass_on(started)) for number in PASSED_ON}
     try:
-        failed = _wait(ranks)
+        failed = _wait(started)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if failed is not None:
         raise _reason(failed)
-    rows: Rows = ranks[0].result.recv()
+    rows: Rows = started[0].result.recv()
     return rows
 
 
@@ -96,6 +104,8 @@ def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.update(environment)
     runtime.prepare(job.config.hardware.accelerator)
+    if not ranks.is_main():
+        console.mute()
     try:
         result.send(importlib.import_module(f"musicllm.stages.{job.config.task}").run(job))
     except MusicLLMError as error:
@@ -110,25 +120,25 @@ def _die_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _pass_on(ranks: Sequence[_Rank]):  # type: ignore[no-untyped-def]
+def _pass_on(started: Sequence[_Rank]) -> Callable[[int, FrameType | None], None]:
     def handler(number: int, _frame: FrameType | None) -> None:
-        for rank in ranks:
+        for rank in started:
             with suppress(ProcessLookupError):
                 os.kill(rank.process.pid or 0, number)
 
     return handler
 
 
-def _wait(ranks: Sequence[_Rank]) -> _Rank | None:
+def _wait(started: Sequence[_Rank]) -> _Rank | None:
     """Wait for all; return the first that failed, after the others have ended, too."""
-    running = {rank.process.sentinel: rank for rank in ranks}
+    running: dict[Any, _Rank] = {rank.process.sentinel: rank for rank in started}
     failed = None
     deadline = float("inf")
     while running:
         left = None if failed is None else max(0.0, deadline - time.monotonic())
         ended = wait(list(running), timeout=left)
         for sentinel in ended:
-            rank = running.pop(int(sentinel))  # type: ignore[call-overload]
+            rank = running.pop(sentinel)
             rank.process.join()
             if rank.process.exitcode and failed is None:
                 failed, deadline = rank, time.monotonic() + GRACE_S

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console, runtime
+from musicllm import artifacts, console, launching, ranks, runtime
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.schema import Config
 from musicllm.stages import STAGES, WATCHING, artifact_kind
@@ -157,12 +157,18 @@ def run(config: Config, recipe: str) -> Outcome:
             f"the stage {config.task} is not in this version of musicllm; "
             f"recipe={recipe} composes and plans (stage=plan)"
         )
+    if ranks.launched():
+        _refuse_other_ranks(config, recipe)
     job = bind(config, recipe)
     console.heading(f"{recipe}: {config.description}")
     existing = None if stage.repeats else job.existing()
     if existing is not None:
         console.say(f"up to date: {job.folder}")
         return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
+    runtime.prepare(config.hardware.accelerator)
+    if not ranks.is_main():  # rank 0 holds the folder, and makes the artifact
+        _work(job)
+        return Outcome(recipe, job.folder, False, 0.0)
     with _alone(job.folder):
         return _make(job)
 
@@ -170,18 +176,49 @@ def run(config: Config, recipe: str) -> Outcome:
 def _make(job: Job) -> Outcome:
     from omegaconf import OmegaConf
 
-    runtime.prepare(job.config.hardware.accelerator)
     artifacts.write_text(job.folder / "fingerprint", job.fingerprint + "\n")
     resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
     artifacts.write_text(job.folder / "config.yaml", resolved)
     started = time.monotonic()
-    rows: Rows = importlib.import_module(f"musicllm.stages.{job.config.task}").run(job)
+    rows = _work(job)
     seconds = time.monotonic() - started
     made = job.existing()
     assert made is not None, f"the stage {job.config.task} ended without its artifact"
     metrics = made.facts.get("metrics", {})
     _sum_up(job, rows, seconds)
     return Outcome(job.recipe, job.folder, False, seconds, metrics)
+
+
+def _work(job: Job) -> Rows:
+    """Run the stage, in as many processes as it takes."""
+    config = job.config
+    if STAGES[config.task].spreads and config.strategy.kind != "single" and not ranks.launched():
+        return launching.run(job, config.hardware.devices_per_node)
+    rows: Rows = importlib.import_module(f"musicllm.stages.{config.task}").run(job)
+    return rows
+
+
+def _refuse_other_ranks(config: Config, recipe: str) -> None:
+    """Refuse what a launcher started in another number than the hardware profile says.
+
+    Raises:
+        InputError: with the number that fits.
+    """
+    started, hardware = ranks.world_size(), config.hardware
+    if not STAGES[config.task].spreads:
+        if started > 1:
+            raise InputError(
+                f"recipe={recipe} runs in one process, but a launcher started {started}; "
+                f"write python -m musicllm recipe={recipe}"
+            )
+        return
+    devices = hardware.num_nodes * hardware.devices_per_node
+    if started != devices:
+        raise InputError(
+            f"a launcher started {started} processes, but hardware={hardware.name} has "
+            f"{hardware.num_nodes} x {hardware.devices_per_node} devices; start {devices}, or set "
+            f"hardware.num_nodes and hardware.devices_per_node"
+        )
 
 
 def _sum_up(job: Job, rows: Rows, seconds: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from musicllm.checks import data, launch, safety, tasks, training, values
+from musicllm.checks import data, launch, safety, tasks, training, values, watching
 from musicllm.errors import ConfigError, Problem
 from musicllm.schema import Config
 
@@ -18,8 +18,10 @@ Rule = Callable[[Config], Iterator[Problem]]
 RULES: tuple[Rule, ...] = (
     tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.benchmarks,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
-    training.precision, training.strategy, training.adapter, training.lora, training.model,
-    training.optimizer, launch.sweeps, launch.launchers, safety.targets, safety.secrets,
+    training.precision, training.strategy, training.zero3, training.adapter,
+    training.lora, training.model, training.optimizer, launch.sweeps, launch.launchers,
+    watching.bad_losses,
+    watching.prompts, watching.artifacts, safety.targets, safety.secrets,
 )  # fmt: skip
 
 

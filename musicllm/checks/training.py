@@ -51,15 +51,28 @@ def strategy(config: Config) -> Iterator[Problem]:
     if kind == "single" and devices > 1:
         rule = f"uses one device, but {hardware.name} has {devices}"
         yield Problem("strategy", config.strategy.name, rule, "use ddp, zero1, zero2 or zero3")
-    if kind == "deepspeed" and hardware.accelerator == "cpu":
-        rule = "needs GPUs in this version"
-        yield Problem("strategy", config.strategy.name, rule, "use strategy=single on a CPU")
     if (kind == "deepspeed") != (config.strategy.zero_stage is not None):
         rule = "goes with strategy.kind=deepspeed, and only with it"
         yield Problem("strategy.zero_stage", config.strategy.zero_stage, rule)
+    if config.strategy.offload_optimizer and kind != "deepspeed":
+        rule = "needs strategy.kind=deepspeed"
+        yield Problem("strategy.offload_optimizer", "true", rule, "use zero2 or zero3_offload")
     if config.strategy.offload_parameters and config.strategy.zero_stage != 3:
         rule = "needs strategy.zero_stage=3"
         yield Problem("strategy.offload_parameters", "true", rule)
+
+
+def zero3(config: Config) -> Iterator[Problem]:
+    """Yield what needs weights that are not cut into pieces."""
+    if config.task != "train" or config.strategy.zero_stage != 3:
+        return
+    if config.adapter.quantization is not None:
+        rule = "keeps matrices in a form that ZeRO 3 cannot cut into pieces"
+        yield Problem("adapter.quantization", config.adapter.quantization, rule, "use zero2")
+    if config.callbacks.samples_every_steps is not None:
+        rule = "needs whole weights on one device, which ZeRO 3 does not keep"
+        every = config.callbacks.samples_every_steps
+        yield Problem("callbacks.samples_every_steps", every, rule, "use zero2, or null")
 
 
 def adapter(config: Config) -> Iterator[Problem]:

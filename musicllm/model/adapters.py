@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -57,22 +58,19 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
     return adapted
 
 
-def trainable_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return the trained tensors by name, without copies; tied ones appear once."""
-    return {
-        name: parameter.detach()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return what is trained, by name; tied matrices appear once."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
+@torch.no_grad()
 def load_trainable_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy saved tensors into the model.
 
     Raises:
         ArtifactError: names or shapes differ from what this model trains.
     """
-    expected = trainable_state(model)
+    expected = trained(model)
     wrong = [
         *(f"{name} is missing" for name in sorted(expected.keys() - state.keys())),
         *(f"{name} is not trained here" for name in sorted(state.keys() - expected.keys())),

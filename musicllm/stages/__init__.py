@@ -20,6 +20,7 @@ class Stage:
         settings: keys of the configuration that decide the result; the fingerprint covers them.
         needs: roles of `inputs` without which it cannot run.
         available: it can run in this version; otherwise it only plans.
+        spreads: runs in one process per device, unless strategy=single.
         repeats: runs again though its artifact is complete, since it is there to be looked at.
         version: of what the stage makes; a new one makes old artifacts out of date.
     """
@@ -29,6 +30,7 @@ class Stage:
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     available: bool = True
+    spreads: bool = False
     repeats: bool = False
     version: int = 1
 
@@ -59,6 +61,7 @@ STAGES: dict[str, Stage] = {
         "adapter",
         ("model", "adapter", "optimizer", "schedule", "training", "hardware.precision", "seed"),
         ("corpus",),
+        spreads=True,
     ),
     "merge": Stage("adapter into base -> model", "model", ("merge",), ("adapter",), version=2),
     "evaluate": Stage(

@@ -18,27 +18,55 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from musicllm import artifacts
+from musicllm import artifacts, ranks
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
-from musicllm.job import Job, public
+from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.job import Job, code_fingerprint, installed_versions, public
 from musicllm.model import adapters, base, packaged
 from musicllm.model.size import count
 from musicllm.schema import Config
+from musicllm.stages import watching
 from musicllm.stages.models import remember_ends
 from musicllm.stages.settings import adapter_spec, model_spec, training_plan
-from musicllm.train import strategies
+from musicllm.train import group, loggers, strategies
 from musicllm.train.fit import TrainingRun
-from musicllm.train.loggers import LoggerSpec
+from musicllm.train.incidents import RollBack
 from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import Plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
+from musicllm.train.strategies import StrategySpec
+from musicllm.train.zero import ZeroSpec
 
 
 def run(job: Job) -> list[tuple[str, object]]:
-    """Train `inputs.model`, or the model of the configuration, on `inputs.corpus`."""
+    """Train `inputs.model`, or the model of the configuration, on `inputs.corpus`.
+
+    With several processes each runs this, and the first writes the artifact.
+    """
     disable_progress_bar()
+    group.start(job.config.hardware.accelerator)
+    group.agree(_agreement(job))
+    while True:
+        try:
+            rows = _train(job)
+        except RollBack:  # with a new model and optimizer, from the last checkpoint
+            continue
+        group.stop()
+        return rows
+
+
+def _agreement(job: Job) -> dict[str, str]:
+    """Return what must be the same in all processes, or they would train different things."""
+    return {
+        "the settings": artifacts.fingerprint(public(job.config)),
+        "the inputs": job.fingerprint,
+        "the code of musicllm": code_fingerprint(),
+        "the installed packages": artifacts.fingerprint(installed_versions()),
+    }
+
+
+def _train(job: Job) -> list[tuple[str, object]]:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
     machine = _machine(config)
@@ -49,31 +77,40 @@ def run(job: Job) -> list[tuple[str, object]]:
     size = count(model_spec(config), adapter_spec(config))
     parameters = {"trainable_parameters": size.num_trainable, "frozen_parameters": size.num_frozen}
     sizes = parameters | {"checkpoint_bytes": size.checkpoint_bytes}
-    artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan) | sizes)
-    result = TrainingRun(
+    if ranks.is_main():
+        artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan) | sizes)
+    settings = _settings(job, plan, corpus)
+    training = TrainingRun(
         model=model,
         train_rows=rows,
         validation_rows=corpus.rows("validation"),
         plan=plan,
-        settings=_settings(config, plan),
+        settings=settings,
         machine=machine,
         folder=job.folder,
         identity=job.fingerprint,
+        write_samples=watching.samples(config, corpus),
         callbacks=tuple(map(instantiate, config.callbacks.extra.values())),
-    ).fit()
-    with job.writing() as (folder, facts):
-        _save(model, config, corpus, folder)
-        facts.update(_facts(result, corpus))
+    )
+    try:
+        result = training.fit()
+        if ranks.is_main():
+            with job.writing() as (folder, facts):
+                _save(model, config, corpus, folder)
+                facts.update(_facts(result, corpus))
+            watching.log_artifact(job, settings)
+        group.barrier()
+    finally:
+        loggers.close()
     return _summary(config, machine, result)
 
 
 def _machine(config: Config) -> Machine:
-    hardware = config.hardware
-    devices = hardware.num_nodes * hardware.devices_per_node
-    if devices > 1:
-        raise NotAvailableError(
-            f"training on {devices} devices ({hardware.name}) is not in this version of musicllm; "
-            f"it plans (stage=plan), and one device trains, such as hardware=h100x1"
+    hardware, strategy = config.hardware, config.strategy
+    zero = None
+    if strategy.zero_stage is not None:
+        zero = ZeroSpec(
+            strategy.zero_stage, strategy.offload_optimizer, strategy.offload_parameters
         )
     return Machine(
         accelerator=hardware.accelerator,
@@ -82,26 +119,18 @@ def _machine(config: Config) -> Machine:
         precision=strategies.precision(
             hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
         ),
-        strategy=strategies.strategy(config.strategy.kind),
+        strategy=StrategySpec(strategy.kind, zero),
         num_threads=hardware.num_threads,
         num_data_workers=hardware.num_data_workers,
     )
 
 
-def _settings(config: Config, plan: Plan) -> FitSettings:
-    training, optimizer = config.training, config.optimizer
+def _settings(job: Job, plan: Plan, corpus: Corpus) -> FitSettings:
+    config = job.config
+    training, callbacks = config.training, config.callbacks
     return FitSettings(
         seed=config.seed,
-        optimizer=OptimizerSpec(
-            name=optimizer.name,
-            lr=optimizer.lr,
-            betas=(optimizer.betas[0], optimizer.betas[1]),
-            eps=optimizer.eps,
-            weight_decay=optimizer.weight_decay,
-            fused=optimizer.fused,
-            muon_lr=optimizer.muon_lr,
-            muon_momentum=optimizer.muon_momentum,
-        ),
+        optimizer=_optimizer(config),
         schedule=Schedule(
             name=config.schedule.name,
             num_steps=plan.num_steps,
@@ -114,14 +143,31 @@ def _settings(config: Config, plan: Plan) -> FitSettings:
         num_validation_rows=training.num_validation_rows,
         checkpoint_every_steps=training.checkpoint_every_steps,
         keep_last_checkpoints=training.keep_last_checkpoints,
-        progress_bar=config.callbacks.progress_bar,
-        throughput=config.callbacks.throughput,
-        stop_on_nan=config.callbacks.stop_on_nan,
-        loggers=tuple(
-            LoggerSpec(one.kind, one.project, one.entity, one.mode, tuple(one.tags))
-            for one in config.logger.values()
-        ),
-        shown=public(config),
+        keep_best_checkpoints=training.keep_best_checkpoints,
+        progress_bar=callbacks.progress_bar,
+        throughput=callbacks.throughput,
+        flops_per_token=None,
+        peak_flops_per_s=None,
+        incidents=watching.incident_policy(config),
+        max_skipped_steps=callbacks.max_skipped_steps,
+        samples_every_steps=callbacks.samples_every_steps,
+        source_names=tuple(corpus.facts["sources"]),
+        loggers=watching.logger_specs(config),
+        shown=watching.shown(job, corpus),
+    )
+
+
+def _optimizer(config: Config) -> OptimizerSpec:
+    optimizer = config.optimizer
+    return OptimizerSpec(
+        name=optimizer.name,
+        lr=optimizer.lr,
+        betas=(optimizer.betas[0], optimizer.betas[1]),
+        eps=optimizer.eps,
+        weight_decay=optimizer.weight_decay,
+        fused=optimizer.fused,
+        muon_lr=optimizer.muon_lr,
+        muon_momentum=optimizer.muon_momentum,
     )
 
 

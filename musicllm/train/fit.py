@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,14 +25,27 @@ from musicllm import console
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.model.adapters import load_trainable_state
-from musicllm.train import checkpoints, loggers, metrics, optimizers
-from musicllm.train.callbacks import METRICS, Metrics, Progress, StepClock, StopOnNaN, Totals
+from musicllm.train import (
+    checkpoints,
+    group,
+    loggers,
+    metrics,
+    optimizers,
+    state,
+    strategies,
+)
+from musicllm.train.callbacks import Metrics, Progress
 from musicllm.train.checkpoints import Checkpoint
+from musicllm.train.incidents import Incidents
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.plan import Plan
+from musicllm.train.records import left_out_steps
 from musicllm.train.resuming import Checkpoints
+from musicllm.train.samples import Samples, SampleWriter
+from musicllm.train.scaling import SkippedSteps
 from musicllm.train.settings import FitResult, FitSettings, Machine
+from musicllm.train.speed import StepClock, Totals
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class TrainingRun:
         machine: where it happens.
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
         identity: of the job; checkpoints of another one are not continued.
+        write_samples: lets the model write tunes; see `SampleWriter`.
         callbacks: the user's own, beside ours.
     """
 
@@ -60,6 +74,7 @@ class TrainingRun:
     machine: Machine
     folder: Path
     identity: str
+    write_samples: SampleWriter | None = None
     callbacks: tuple[Callback, ...] = ()
 
     def fit(self) -> FitResult:
@@ -69,12 +84,12 @@ class TrainingRun:
             StageError: a loss was not finite.
             NotAvailableError: the model's head does more than training follows, or a logger's
                 package is missing.
-            SystemExit: with 130 or 143, after a checkpoint, when SIGINT or SIGTERM came.
+            SystemExit: after a checkpoint, when a signal came; see `interruption` for the code.
         """
         if self.machine.num_threads is not None:
             torch.set_num_threads(self.machine.num_threads)
         check_head(self.model)
-        found = checkpoints.newest(self.folder, self.identity)
+        found = group.from_main(lambda: checkpoints.newest(self.folder, self.identity))
         start_step = 0
         if found is not None:
             start_step = found.step
@@ -86,26 +101,32 @@ class TrainingRun:
         return FitResult(
             num_steps=self.plan.num_steps,
             start_step=start_step,
-            train_loss=metrics.last(self.folder / METRICS, "train/loss"),
-            validation_loss=metrics.last(self.folder / METRICS, "val/loss"),
+            train_loss=metrics.last(self.folder / metrics.NAME, "train/loss"),
+            validation_loss=metrics.last(self.folder / metrics.NAME, "val/loss"),
             work=work,
         )
 
     def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
         trainer = self._trainer(start_step)
         if trainer.is_global_zero:
-            metrics.truncate(self.folder / METRICS, start_step)
+            metrics.truncate(self.folder / metrics.NAME, start_step)
             if found is not None:
                 console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
-        batches = self._batches(start_step, trainer.global_rank)
+        bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
+        left_out = frozenset(step - 1 for step in bad)
+        batches = self._batches(start_step, left_out, trainer.global_rank)
         loader = TimedLoader(batches, self.machine.num_data_workers)
         clock = StepClock()
+        skipped = SkippedSteps(most_in_a_row=self.settings.max_skipped_steps)
         watch = Metrics(
             self.folder,
             loader,
             clock,
+            skipped,
             every=self.settings.log_every_steps,
             throughput=self.settings.throughput,
+            flops_per_token=self.settings.flops_per_token,
+            peak_flops_per_s=self.settings.peak_flops_per_s,
         )
         saving = Checkpoints(
             self.folder,
@@ -114,29 +135,35 @@ class TrainingRun:
             clock,
             every=self.settings.checkpoint_every_steps,
             keep_last=self.settings.keep_last_checkpoints,
+            keep_best=self.settings.keep_best_checkpoints,
         )
         with self._progress(trainer, start_step) as progress:
             trainer.callbacks = [
+                skipped,
                 watch,
-                *self._stop_on_nan(batches),
+                self._incidents(batches),
                 *progress,
+                *self._samples(clock),
                 *self.callbacks,
                 saving,
             ]
             try:
                 trainer.fit(
-                    self._module(start_step), loader, self._validation_loader(trainer.global_rank)
+                    self._module(start_step, left_out),
+                    loader,
+                    self._validation_loader(trainer.global_rank),
                 )
             except SIGTERMException:  # between Lightning's start and ours, with exit code 0
                 console.note("stopped before the first step; the same command continues")
                 raise SystemExit(128 + signal.SIGTERM) from None
             finally:
                 saving.interruption.ignore()
+            state.settle(trainer, self.model)
         return watch.totals
 
-    def _module(self, start_step: int) -> CausalLMModule:
-        optimizer = self.settings.optimizer
-        if self.machine.precision == "16-mixed":
+    def _module(self, start_step: int, left_out: Collection[int]) -> CausalLMModule:
+        optimizer, machine = self.settings.optimizer, self.machine
+        if machine.precision == "16-mixed" and machine.strategy.zero is None:
             # a fused kernel would undo the loss scale itself, after the clipping
             optimizer = replace(optimizer, fused=False)
         return CausalLMModule(
@@ -145,10 +172,13 @@ class TrainingRun:
             self.settings.schedule,
             accumulation=self.plan.accumulation,
             start_step=start_step,
+            left_out=left_out,
             seed=self.settings.seed,
+            autocast=strategies.module_autocast(machine.strategy, machine.precision),
+            source_names=self.settings.source_names,
         )
 
-    def _batches(self, start_step: int, rank: int) -> StepBatches:
+    def _batches(self, start_step: int, left_out: Collection[int], rank: int) -> StepBatches:
         return StepBatches(
             self.train_rows,
             rows_per_step=self.plan.rows_per_step,
@@ -156,6 +186,7 @@ class TrainingRun:
             seed=self.settings.seed,
             num_steps=self.plan.num_steps,
             start_step=start_step,
+            left_out=left_out,
             rank=rank,
             world_size=self.plan.num_devices,
         )
@@ -184,8 +215,14 @@ class TrainingRun:
             accelerator=self.machine.accelerator,
             devices=self.machine.devices_per_node,
             num_nodes=self.machine.num_nodes,
-            strategy=self.machine.strategy,
-            precision=self.machine.precision,
+            **strategies.trainer_options(
+                self.machine.strategy,
+                accelerator=self.machine.accelerator,
+                precision=self.machine.precision,
+                rows_per_device=self.plan.rows_per_device,
+                clip=self.settings.gradient_clip,
+                folder=self.folder,
+            ),
             max_epochs=1,  # what is left of the run, however often it passes over the rows
             accumulate_grad_batches=self.plan.accumulation,
             gradient_clip_val=self.settings.gradient_clip or None,
@@ -208,8 +245,21 @@ class TrainingRun:
         with console.progress("training", self.plan.num_steps - start_step) as advance:
             yield [Progress(advance)]
 
-    def _stop_on_nan(self, batches: StepBatches) -> list[Callback]:
-        return [StopOnNaN(self.folder, batches.rows_of_step)] if self.settings.stop_on_nan else []
+    def _incidents(self, batches: StepBatches) -> Incidents:
+        return Incidents(
+            self.folder,
+            batches,
+            self.settings.incidents,
+            source_names=self.settings.source_names,
+            log_every_steps=self.settings.log_every_steps,
+            checkpoint_every_steps=self.settings.checkpoint_every_steps,
+        )
+
+    def _samples(self, clock: StepClock) -> list[Callback]:
+        every = self.settings.samples_every_steps
+        if every is None or self.write_samples is None:
+            return []
+        return [Samples(self.folder, self.write_samples, clock, every=every)]
 
 
 @contextmanager
@@ -222,6 +272,10 @@ def _quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
             warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
+            warnings.filterwarnings("ignore", ".*DeepSpeed handles gradient clipping.*")
+            warnings.filterwarnings(
+                "ignore", r".*torch\.distributed\.\w+` is deprecated.*", FutureWarning
+            )
             yield
     finally:
         logger.setLevel(level)

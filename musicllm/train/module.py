@@ -7,7 +7,7 @@ part that is left, as one epoch, so nothing of its loop has to be restored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from musicllm.data.batches import MicroBatch
+from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
 from musicllm.model.attention import packed
-from musicllm.train.loss import sum_nll, supervised_positions
+from musicllm.train import validation
+from musicllm.train.loss import sum_nll
+from musicllm.train.readings import Reading, Readings
 from musicllm.train.schedule import Schedule
+from musicllm.train.zero import ZeroStrategy
 
 
 class CausalLMModule(LightningModule):  # type: ignore[misc]
@@ -30,10 +33,13 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
     Attributes:
         model: a transformers or PEFT model; parameters that require gradients are trained.
         start_step: optimizer steps that were finished before this process.
+        left_out: steps, counted from 0, that are passed over.
         accumulation: micro-batches of an optimizer step on this rank.
-        step_loss: mean over the supervised tokens of the last finished step, in nats.
+        readings: what was measured in the last finished steps.
         grad_norm: L2 norm of the last step's gradient, before clipping.
+        source_names: by the numbers in `document_sources`; () when sources are not told apart.
         validation_loss: mean over the supervised tokens of the last validation, in nats.
+        validation_losses: the same of every source that has some, by its name.
     """
 
     def __init__(
@@ -44,7 +50,10 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         *,
         accumulation: int,
         start_step: int = 0,
+        left_out: Collection[int] = (),
         seed: int = 0,
+        autocast: torch.dtype | None = None,
+        source_names: tuple[str, ...] = (),
     ) -> None:
         """Wrap a model.
 
@@ -54,34 +63,48 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
             schedule: of the learning rate.
             accumulation: see the class.
             start_step: see the class.
+            left_out: see the class.
             seed: of dropout.
+            autocast: type of matrix products where Lightning's precision does not see to it.
+            source_names: see the class.
         """
         super().__init__()
         self.model = model
         self.schedule = schedule
         self.accumulation = accumulation
         self.start_step = start_step
-        self.step_loss = float("nan")
+        self.source_names = source_names
+        self.readings = Readings()
         self.grad_norm: Tensor | float = 0.0
         self.validation_loss = float("nan")
+        self.validation_losses: dict[str, float] = {}
         self._make_optimizer = make_optimizer
         self._seed = seed
+        self._autocast = autocast
+        self._steps = remaining_steps(start_step, schedule.num_steps, left_out)
         self._step_totals = torch.zeros(2, dtype=torch.double)
-        self._validation_totals = torch.zeros(2, dtype=torch.double)
+        self._validation_sums = torch.zeros(0)
 
     def finished_steps(self, micro_batches: int) -> int | None:
         """Return the steps finished after so many micro-batches, or None within a step."""
         steps, within = divmod(micro_batches, self.accumulation)
-        return None if within else self.start_step + steps
+        if within:
+            return None
+        return self.start_step if steps == 0 else int(self._steps[steps - 1]) + 1
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and its schedule, in Lightning's form."""
         optimizer = self._make_optimizer(self.model)
-        scheduler = LambdaLR(optimizer, self.schedule.lr_scale)
+        scheduler = LambdaLR(optimizer, self._lr_scale)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _lr_scale(self, updates: int) -> float:
+        """Return the factor of the next update, a function of the step whatever was before."""
+        steps = self._steps
+        return self.schedule.lr_scale(int(steps[min(updates, len(steps) - 1)]))
 
     def on_train_start(self) -> None:
         """Begin the first step, on the device of the model."""
@@ -95,17 +118,31 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         number.
         """
         self._seed_dropout(batch_idx)
-        nll = self._nll(batch) / max(1, batch["num_supervised_in_step"])
+        with self.mixed():
+            nll = self._nll(batch) / max(1, batch["num_supervised_in_step"])
         tokens = batch["input_ids"].numel()
         self._step_totals = self._step_totals + _pair(nll.detach(), tokens)
         num_shares = self.accumulation * int(self.trainer.world_size)
         return nll * num_shares
 
-    def finish_step(self) -> int:
-        """Set `step_loss`, return the step's tokens over all ranks, and begin the next step."""
-        self.step_loss, num_tokens = self._summed_over_ranks(self._step_totals)
+    def totals_of_step(self) -> Tensor:
+        """Return the loss of the step so far and its tokens, over all ranks.
+
+        Returns:
+            float64 [2] on the device of the model, which is not waited for.
+        """
+        totals: Tensor = self.trainer.strategy.reduce(self._step_totals, reduce_op="sum")
+        return totals
+
+    def finish_step(self, step: int) -> Reading:
+        """Take down what was measured in a finished step, and begin the next step."""
+        if isinstance(self.trainer.strategy, ZeroStrategy):
+            self.grad_norm = self.trainer.strategy.grad_norm()
+        norm = torch.as_tensor(self.grad_norm, dtype=torch.double, device=self.device)
+        reading = Reading(step, torch.cat([self.totals_of_step(), norm.reshape(1)]))
+        self.readings.add(reading)
         self._step_totals = torch.zeros_like(self._step_totals)
-        return int(num_tokens)
+        return reading
 
     def learning_rate(self, step: int) -> float:
         """Return the rate that a finished step used, of the first parameter group."""
@@ -118,50 +155,71 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         gradient_clip_val: float | None = None,
         **_algorithm: Any,
     ) -> None:
-        """Clip by the L2 norm of all gradients, and keep the norm."""
+        """Clip by the L2 norm of all gradients, and keep the norm; DeepSpeed does it by itself."""
+        if isinstance(self.trainer.strategy, ZeroStrategy):
+            return
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self.grad_norm = nn.utils.clip_grad_norm_(trained, gradient_clip_val or float("inf"))
 
+    def skip_step(self) -> None:
+        """Make the coming update an empty one; not under DeepSpeed or a loss scaler."""
+        self.model.zero_grad(set_to_none=True)
+
     def on_validation_epoch_start(self) -> None:
         """Begin a validation."""
-        self._validation_totals = torch.zeros(2, dtype=torch.double, device=self.device)
+        num_sources = len(self.source_names) or 1
+        self._validation_sums = torch.zeros(
+            num_sources, 2, dtype=torch.double, device=self.device
+        )
 
     def validation_step(self, batch: MicroBatch) -> None:
         """Add a micro-batch to the sums over the validation rows."""
-        _, targets = supervised_positions(batch["labels"], batch["position_ids"])
-        totals = _pair(self._nll(batch), len(targets))
-        self._validation_totals = self._validation_totals + totals
+        causal = _causal_model(self.model)
+        with self.mixed():
+            self._validation_sums = self._validation_sums + validation.sums_by_source(
+                self._hidden(batch),
+                causal.get_output_embeddings(),
+                batch,
+                vocab_size=causal.config.vocab_size,
+                num_sources=len(self._validation_sums),
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Divide: every supervised token weighs the same, whatever its batch or rank."""
-        nll, count = self._summed_over_ranks(self._validation_totals)
-        self.validation_loss = nll / max(1.0, count)
+        sums = self.trainer.strategy.reduce(self._validation_sums, reduce_op="sum").tolist()
+        self.validation_loss, self.validation_losses = validation.means(sums, self.source_names)
+
+    def mixed(self) -> torch.autocast:
+        """Return the context in which the model computes, where Lightning does not see to it."""
+        on = self._autocast is not None
+        return torch.autocast(self.device.type, self._autocast, enabled=on)
 
     def _nll(self, batch: MicroBatch) -> Tensor:
         causal = _causal_model(self.model)
-        hidden = causal.get_decoder()(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            use_cache=False,
-            **packed(batch["cu_seq_lens"]),
-        ).last_hidden_state
         return sum_nll(
-            hidden,
+            self._hidden(batch),
             causal.get_output_embeddings(),
             batch["labels"],
             batch["position_ids"],
             vocab_size=causal.config.vocab_size,
         )
 
+    def _hidden(self, batch: MicroBatch) -> Tensor:
+        decoder = _causal_model(self.model).get_decoder()
+        output = decoder(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            use_cache=False,
+            **packed(batch["cu_seq_lens"]),
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
     def _seed_dropout(self, batch_idx: int) -> None:
         """Make dropout a function of the position, so that no random state needs saving."""
         step, micro_batch = divmod(batch_idx, self.accumulation)
-        place = [self._seed, self.start_step + step, micro_batch, self.trainer.global_rank]
+        place = [self._seed, int(self._steps[step]), micro_batch, self.trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-
-    def _summed_over_ranks(self, totals: Tensor) -> list[float]:
-        summed: Tensor = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        return [float(value) for value in summed.tolist()]
 
 
 def check_head(model: nn.Module) -> None:

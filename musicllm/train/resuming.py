@@ -12,14 +12,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from musicllm import console
+from musicllm import console, ranks
 from musicllm.data.batches import MicroBatch
-from musicllm.model.adapters import trainable_state
-from musicllm.train import checkpoints
-from musicllm.train.callbacks import StepClock
-from musicllm.train.checkpoints import Checkpoint
+from musicllm.train import checkpoints, group
+from musicllm.train.checkpoints import Checkpoint, Writer
 from musicllm.train.interruption import Interruption
 from musicllm.train.module import CausalLMModule
+from musicllm.train.speed import StepClock
+from musicllm.train.state import gather_optimizer, gather_weights, restore_optimizer
 
 
 class Checkpoints(Callback):  # type: ignore[misc]
@@ -34,6 +34,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
         *,
         every: int,
         keep_last: int,
+        keep_best: int,
     ) -> None:
         """Watch a run.
 
@@ -44,21 +45,25 @@ class Checkpoints(Callback):  # type: ignore[misc]
             clock: paused while saving.
             every: steps between checkpoints; the last step always has one.
             keep_last: how many stay on disk.
+            keep_best: how many with the lowest validation losses stay, too.
         """
         self.interruption = Interruption()
         self._folder = folder
-        self._identity = identity
         self._restored = restored
         self._clock = clock
         self._every = every
-        self._keep_last = keep_last
+        self._score: float | None = None
+        self._writer = (
+            Writer(folder, identity, keep_last=keep_last, keep_best=keep_best)
+            if ranks.is_main()
+            else None
+        )
 
     def on_train_start(self, trainer: Trainer, module: CausalLMModule) -> None:
         """Put optimizer, schedule and loss scaler back, and begin to listen to signals."""
         if self._restored is not None:
             state = self._restored.state()
-            trainer.optimizers[0].load_state_dict(state["optimizer"])
-            trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["schedule"])
+            restore_optimizer(trainer, module.model, state["optimizer"])
             trainer.precision_plugin.load_state_dict(state["precision"])
         # validation falls on the same steps as in a run that never stopped
         done = module.start_step * module.accumulation
@@ -72,41 +77,53 @@ class Checkpoints(Callback):  # type: ignore[misc]
         step = module.finished_steps(batch_idx)
         if step is None or step == module.start_step:
             return
-        stop = self._stop_was_asked(trainer)
+        stop = self._stop_was_asked()
         if stop or step % self._every == 0:
             self._save(trainer, module, step)
+        self._score = None
         if stop:
             self._stop(trainer, module, step)
+
+    def on_validation_end(self, _trainer: Trainer, module: CausalLMModule) -> None:
+        """Remember how good the step is that may be saved next."""
+        self._score = module.validation_loss
 
     def on_train_end(self, trainer: Trainer, module: CausalLMModule) -> None:
         """Save the last step."""
         self._save(trainer, module, module.schedule.num_steps)
-        if self._stop_was_asked(trainer):
+        self._wait()
+        if self._stop_was_asked():
             self._stop(trainer, module, module.schedule.num_steps)
 
     def _save(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
         with self._clock.paused():
-            if trainer.is_global_zero:
-                state: dict[str, Any] = {
-                    "optimizer": trainer.optimizers[0].state_dict(),
-                    "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
-                    "precision": trainer.precision_plugin.state_dict(),
-                }
-                weights = trainable_state(module.model)
-                checkpoints.save(self._folder, step, self._identity, weights, state)
-                checkpoints.keep_last(self._folder, self._keep_last)
-            trainer.strategy.barrier()
+            weights = gather_weights(trainer, module.model)
+            state: dict[str, Any] = {
+                "optimizer": gather_optimizer(trainer, module.model),
+                "precision": trainer.precision_plugin.state_dict(),
+            }
+            if self._writer is not None:
+                self._writer.save(step, weights, state, self._score)
+            group.barrier()
 
-    def _stop_was_asked(self, trainer: Trainer) -> bool:
-        asked = self.interruption.signal is not None
-        if trainer.world_size == 1:
-            return asked
-        return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+    def on_exception(
+        self, _trainer: Trainer, _module: CausalLMModule, _exception: BaseException
+    ) -> None:
+        """Let the last save end before the process does."""
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._writer is not None:
+            self._writer.wait()
+
+    def _stop_was_asked(self) -> bool:
+        return group.any_of(self.interruption.signal is not None)
 
     def _stop(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
+        self._wait()
         if trainer.is_global_zero:
             console.note(
                 f"stopped after step {step} of {module.schedule.num_steps}, which is saved in "
                 f"{checkpoints.folder_of(self._folder, step)}; the same command continues there"
             )
-        raise SystemExit(128 + (self.interruption.signal or 0))
+        raise SystemExit(self.interruption.exit_code)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.train.callbacks import Totals
+from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.loggers import LoggerSpec
 from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.schedule import Schedule
+from musicllm.train.speed import Totals
+from musicllm.train.strategies import StrategySpec
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,15 @@ class FitSettings:
         num_validation_rows: rows of the validation split; None for all.
         checkpoint_every_steps: between checkpoints; the last step always has one.
         keep_last_checkpoints: how many stay on disk.
+        keep_best_checkpoints: how many with the lowest validation losses stay, too.
         progress_bar: show one.
         throughput: write `perf/*`.
-        stop_on_nan: stop when a loss is not finite.
+        flops_per_token: of training, for `perf/mfu`; None leaves it out.
+        peak_flops_per_s: of one device, for `perf/mfu`; None leaves it out.
+        incidents: what is done about bad losses.
+        max_skipped_steps: empty steps in a row that fp16's loss scale may cost.
+        samples_every_steps: between tunes that the model writes; None for none at all.
+        source_names: by the numbers in the rows; () when sources are not told apart.
         loggers: where metrics go beside metrics.jsonl.
         shown: settings that loggers display; no secrets.
     """
@@ -42,9 +50,15 @@ class FitSettings:
     num_validation_rows: int | None
     checkpoint_every_steps: int
     keep_last_checkpoints: int
+    keep_best_checkpoints: int
     progress_bar: bool
     throughput: bool
-    stop_on_nan: bool
+    flops_per_token: float | None
+    peak_flops_per_s: float | None
+    incidents: IncidentPolicy
+    max_skipped_steps: int
+    samples_every_steps: int | None
+    source_names: tuple[str, ...]
     loggers: tuple[LoggerSpec, ...]
     shown: Mapping[str, Any]
 
@@ -58,7 +72,7 @@ class Machine:
         num_nodes: machines.
         devices_per_node: devices of each.
         precision: Lightning's name; see `strategies.precision`.
-        strategy: Lightning's; see `strategies.strategy`.
+        strategy: how training is spread over the devices.
         num_threads: of torch on the CPU; None leaves torch's choice.
         num_data_workers: processes that read batches ahead.
     """
@@ -67,7 +81,7 @@ class Machine:
     num_nodes: int
     devices_per_node: int
     precision: str
-    strategy: Any
+    strategy: StrategySpec
     num_threads: int | None
     num_data_workers: int
 

@@ -71,6 +71,15 @@ def restore_optimizer(trainer: Trainer, model: nn.Module, state: OptimizerState)
         _restore_plain(trainer.optimizers[0], weights, state)
 
 
+def settle(trainer: Trainer, model: nn.Module) -> None:
+    """Give rank 0's model whole trained weights again, after the last step under ZeRO 3."""
+    if isinstance(trainer.strategy, ZeroStrategy) and trainer.strategy.spec.stage == 3:
+        whole = gather_weights(trainer, model)
+        weights = trained(model)
+        for name, tensor in whole.items():
+            weights[name].data = tensor
+
+
 def _restore_plain(
     optimizer: Optimizer, weights: Mapping[str, nn.Parameter], state: OptimizerState
 ) -> None:

@@ -6,6 +6,7 @@ Both are Lightning's; this module turns plain values into them. DeepSpeed's own 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,7 +40,13 @@ class StrategySpec:
 
 
 def trainer_options(
-    spec: StrategySpec, *, accelerator: str, precision: str, rows_per_device: int, clip: float
+    spec: StrategySpec,
+    *,
+    accelerator: str,
+    precision: str,
+    rows_per_device: int,
+    clip: float,
+    folder: Path,
 ) -> dict[str, Any]:
     """Return what Lightning's Trainer is told about precision and strategy.
 
@@ -49,13 +56,14 @@ def trainer_options(
         precision: Lightning's name.
         rows_per_device: rows of a micro-batch.
         clip: L2 norm of the gradient; 0 is off.
+        folder: the run folder, for `deepspeed.json`.
     """
     from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 
     plugins = [TorchElasticEnvironment()] if ranks.launched() else []
     if spec.zero is None:
-        made = _ddp(accelerator) if spec.kind == "ddp" else "auto"
-        return {"strategy": made, "precision": precision, "plugins": plugins}
+        plain = _ddp(accelerator) if spec.kind == "ddp" else "auto"
+        return {"strategy": plain, "precision": precision, "plugins": plugins}
     config = engine_config(
         spec.zero,
         rows_per_device=rows_per_device,
@@ -63,7 +71,8 @@ def trainer_options(
         on_gpu=accelerator == "gpu",
     )
     scale = LossScale() if precision == "16-mixed" else None
-    return {"strategy": ZeroStrategy(spec.zero, config, scale), "plugins": plugins}
+    made = ZeroStrategy(spec.zero, config, scale, folder / "deepspeed.json")
+    return {"strategy": made, "plugins": plugins}
 
 
 def module_autocast(spec: StrategySpec, precision: str) -> torch.dtype | None:

@@ -5,8 +5,8 @@ the types that it finds: frozen weights in the base's, trained ones in float32, 
 autocast by the module. That is the arithmetic of a single device, where DeepSpeed's own bf16 and
 fp16 modes would round adapters to 16 bits. Loss scaling for fp16 is kept here.
 
-On a CPU (gloo) it trains as on GPUs; Lightning and DeepSpeed ask for three small things there, which
-are marked below. Sources: ZeRO, arXiv 1910.02054; DeepSpeed 0.19, Lightning 2.6.
+On a CPU (gloo) it trains as on GPUs, for which Lightning and DeepSpeed have to be told three small
+things. Sources: ZeRO, arXiv 1910.02054; DeepSpeed 0.19, Lightning 2.6.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.seed import reset_seed
@@ -23,6 +24,8 @@ from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from musicllm import artifacts
 
 BUCKET_NUMBERS = 50_000_000
 """Numbers that are reduced or gathered in one message; a bucket is held while that happens."""
@@ -102,18 +105,22 @@ def engine_config(
 class ZeroStrategy(DeepSpeedStrategy):  # type: ignore[misc]
     """Lightning's DeepSpeed strategy, on CPUs, too."""
 
-    def __init__(self, spec: ZeroSpec, config: dict[str, Any], loss_scale: LossScale | None) -> None:
+    def __init__(
+        self, spec: ZeroSpec, config: dict[str, Any], loss_scale: LossScale | None, record: Path
+    ) -> None:
         """Spread training over the processes.
 
         Args:
             spec: what is spread.
             config: of `engine_config`.
             loss_scale: of fp16; None for other precisions.
+            record: file that shows the whole configuration, as the engine got it.
         """
         super().__init__(
             config=config, precision_plugin=OwnTypes(loss_scale), logging_level=logging.ERROR
         )
         self.spec = spec
+        self._record = record
 
     def setup_environment(self) -> None:
         """Set up, without asking for a GPU."""
@@ -135,6 +142,8 @@ class ZeroStrategy(DeepSpeedStrategy):  # type: ignore[misc]
         """Make the engine, with the rank as its device where devices have no index."""
         import deepspeed
 
+        if self.is_global_zero:
+            artifacts.write_json(self._record, self.config)
         engine, zero_optimizer, _, _ = deepspeed.initialize(
             args=argparse.Namespace(device_rank=self.local_rank),
             config=self.config,
