@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 import torch
+from peft import get_peft_model
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
 
-from musicllm import artifacts
+from musicllm import artifacts, config
 from musicllm.errors import ArtifactError
-from musicllm.model import base
-from musicllm.model.adapters import attach
+from musicllm.model import adapters, base
+from musicllm.model.adapters import attach, quiet_peft
 from musicllm.model.size import count
+from musicllm.stages.settings import adapter_spec, model_spec
 from musicllm.train import checkpoints, optimizers
 from musicllm.train.checkpoints import Writer, tree, writing
 from tests.models import LORA, TINY
@@ -254,6 +257,21 @@ def test_the_best_stay_too_over_restarts(tmp_path: Path) -> None:
     for step, score in scores.items():
         save(tmp_path, step, score=score, keep_last=1, keep_best=2)
     assert names(tmp_path) == ["step-00000005", "step-00000007", "step-00000008"]
+
+
+@pytest.mark.slow
+def test_the_size_of_llama_2_7b_is_what_the_plan_says() -> None:
+    """Shapes alone, as PEFT makes them on torch's meta device."""
+    settings = config.load(["recipe=pretrain"])[0]
+    spec, adapter = model_spec(settings), adapter_spec(settings)
+    with torch.device("meta"), quiet_peft():
+        plain = AutoModelForCausalLM.from_config(base.architecture_of(spec))
+        model = get_peft_model(plain, adapters._lora_config(plain, adapter))
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    lora = 32 * 64 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
+    assert sum(weight.numel() for weight in trained) == lora + 2 * 32_000 * 4096
+    num_bytes = sum(3 * 4 * weight.numel() + 4 for weight in trained)  # and one step each
+    assert num_bytes == pytest.approx(count(spec, adapter).checkpoint_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])

@@ -142,7 +142,8 @@ def _marker(on_gpu: bool) -> Callable[[], object]:
     """
     if not on_gpu:
         return lambda: None
-    return torch.cuda.current_stream().record_event().synchronize
+    event: torch.cuda.Event = torch.cuda.current_stream().record_event()
+    return event.synchronize
 
 
 def _is_number(score: float | None) -> bool:
