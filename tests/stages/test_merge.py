@@ -7,7 +7,7 @@ import torch
 
 from musicllm import artifacts
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError
+from musicllm.errors import ArtifactError, ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import adapters, base
 from musicllm.schema import MergeConfig
@@ -45,6 +45,7 @@ def test_adapter_is_merged_into_the_base_it_remembers(made, tmp_path, monkeypatc
     rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"])))
     assert rows["base"] == str(made["base"].path)
     assert rows["dtype"] == "float32"
+    assert rows["weights"] == "0.00 GB in 1 file"
     assert rows["same most likely token"].startswith("100.0% of ")
     artifact = artifacts.read(tmp_path / "merge" / "artifact", "model")
     artifact.verify()
@@ -79,3 +80,42 @@ def test_an_adapter_that_forgot_its_base(made, tmp_path, monkeypatch):
 def test_an_adapter_is_needed(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match=r"inputs\.adapter is not set"):
         merge.run(job(tmp_path, monkeypatch))
+
+
+def trained_over(made, quantization):
+    """Return the adapter, as if its base had been so."""
+    config = {"adapter": {"quantization": quantization}}
+    provenance = {**made["adapter"].provenance, "config": config}
+    return Artifact(made["adapter"].path, "adapter", "a", provenance=provenance)
+
+
+def test_a_base_in_four_bits_is_replaced_and_that_is_said(made, tmp_path, monkeypatch, capsys):
+    rows = dict(merge.run(job(tmp_path, monkeypatch, adapter=trained_over(made, "nf4"))))
+    assert rows["base in 4 bits"] == "full_precision"
+    assert "what comes out is not exactly what was trained" in capsys.readouterr().err
+    assert artifacts.read(tmp_path / "merge" / "artifact").facts["quantized_base"] == (
+        "full_precision"
+    )
+
+
+def test_a_base_in_four_bits_is_dequantized(made, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("bitsandbytes", reason="extra qlora")
+    asked = job(tmp_path, monkeypatch, "dequantize", adapter=trained_over(made, "nf4"))
+    assert dict(merge.run(asked))["base in 4 bits"] == "dequantize"
+    assert "not exactly" not in capsys.readouterr().err
+
+
+def test_four_bits_that_the_adapter_never_saw(made, tmp_path, monkeypatch):
+    asked = job(tmp_path, monkeypatch, "dequantize", adapter=trained_over(made, None))
+    with pytest.raises(
+        ConfigError, match="was trained over a base in full precision; write full_precision"
+    ):
+        merge.run(asked)
+
+
+def test_a_damaged_base_leaves_nothing_behind(made, tmp_path, monkeypatch):
+    weights = made["base"].path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+        merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"]))
+    assert not list((tmp_path / "merge").iterdir())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, PeftType
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from peft.utils.save_and_load import get_peft_model_state_dict
@@ -91,8 +91,9 @@ def adapt(
         InputError: a tensor is missing, has another shape, or has no place; the text names it.
     """
     settings = PeftConfig.from_pretrained(str(adapter_path))
-    if settings.peft_type != "LORA":
-        raise InputError(f"{adapter_path} is of kind {settings.peft_type}; only LoRA can be merged")
+    if settings.peft_type != PeftType.LORA:
+        kind = settings.peft_type.value
+        raise InputError(f"{adapter_path} is of kind {kind}; only LoRA can be merged")
     settings.inference_mode = True
     adapter = Checkpoint({"": adapter_path / "adapter_model.safetensors"})
     plain = _with_vocabulary_of(adapter, config)
