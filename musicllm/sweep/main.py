@@ -141,12 +141,13 @@ class Sweep:
         """Start a job, unless it is up to date or cannot be composed."""
         one = trial.make(draw.number, draw.values, self._space.words(draw.values), self._folder)
         console.say()
-        console.heading(f"[{len(self._results) + len(self._running) + 1}] {one.title}")
+        place = len(self._results) + len(self._running) + 1
+        console.heading(f"[{place}/{self._search.num_jobs}] {one.title}")
         try:
             config, recipe = trial.load(one, self._folders)
             job = trial.bind(config, recipe)
         except MusicLLMError as error:
-            self._end(Result(one, FAILED, error=str(error)))
+            self._end(trial.refused(one, str(error)))
             return
         if trial.is_up_to_date(job):
             self._end(trial.result(one, job, code=None))

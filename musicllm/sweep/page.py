@@ -54,6 +54,8 @@ def _swept(result: Result, metric: str) -> SweptJob:
 
 def _summary(ranked: Sequence[Result], first: Result | None, sweep: SweepConfig) -> str:
     if first is None:
+        if len(ranked) == 1:
+            return f"1 job, which did not measure {sweep.metric}."
         return f"{len(ranked)} jobs, none of which measured {sweep.metric}."
     word = "lowest" if sweep.direction == "minimize" else "highest"
     return f"The {word} {sweep.metric} came from {first.trial.title}."

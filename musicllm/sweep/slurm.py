@@ -26,8 +26,8 @@ INTERVAL_S = 2.0
 ACTIVE = ("PENDING", "RUNNING", "REQUEUED", "COMPLETING", "PREEMPTED", "SUSPENDED")
 """States of a Slurm job that will still end."""
 
-OWN_TASK = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
-"""What srun says of a task; a job with one task starts its processes by itself."""
+HIDDEN = ("SLURM_NTASKS",)
+"""By it Lightning would take a job with one task, which starts its processes itself, for srun's."""
 
 
 class Call:
@@ -69,7 +69,7 @@ class Call:
 
     def _environment(self) -> dict[str, str]:
         if not self._is_distributed:
-            return {name: value for name, value in os.environ.items() if name not in OWN_TASK}
+            return {name: value for name, value in os.environ.items() if name not in HIDDEN}
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False)

@@ -133,12 +133,22 @@ def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
     return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
 
 
+def refused(trial: Trial, reason: str) -> Result:
+    """Return what came of a job that could not be started; its folder holds the reason."""
+    trial.logs.mkdir(parents=True, exist_ok=True)
+    artifacts.write_text(trial.logs / ERRORS, reason + "\n")
+    return Result(trial, FAILED, error=reason)
+
+
 def why(logs: Path, code: int) -> str:
     """Return why a process failed, from its exit code and what it printed to standard error."""
     file = logs / ERRORS
     said = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
-    if code in (REQUEUE_EXIT_CODE, 130) or code < 0:
+    if code in (REQUEUE_EXIT_CODE, 130):
         return f"it was stopped (exit code {code}); the same command continues"
+    if code < 0:
+        advice = ", which is often the system's answer to too little memory" if code == -9 else ""
+        return f"it was killed by signal {-code}{advice}"
     if not said:
         return f"it ended with exit code {code} and without a word; its output is in {logs}"
     lines = said.splitlines()

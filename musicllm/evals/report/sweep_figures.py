@@ -15,13 +15,14 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from musicllm.evals.report.figures import GRID, STYLE, LossCurve, inline
 
 MAX_NAMED = 10
 """Jobs that the legend names; more are told apart by colour alone."""
 
-LOG_SPAN = 20
+LOG_SPAN = 10
 """Values whose largest is this many times the smallest stand on a logarithmic axis."""
 
 
@@ -52,23 +53,24 @@ def sweep_svg(jobs: Sequence[SweptJob], metric: str) -> Markup:
 
 def sweep_png(jobs: Sequence[SweptJob], metric: str, path: Path) -> None:
     """Write the picture as a file."""
-    with matplotlib.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+    plain = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#dddddd"}
+    with matplotlib.rc_context(plain):
         _draw(jobs, metric).savefig(path, dpi=150)
 
 
 def _draw(jobs: Sequence[SweptJob], metric: str) -> Figure:
     """Return a panel for every swept setting and, when a job trained, one for the curves."""
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
-    has_curves = any(job.train or job.validation for job in jobs)
-    num_panels = max(1, len(keys) + has_curves)
+    trained = [job for job in jobs if job.train or job.validation]
+    num_panels = max(1, len(keys) + bool(trained))
     figure = Figure(figsize=(7.5, 3.2 * num_panels), layout="constrained")
     panels = figure.subplots(num_panels, 1, squeeze=False)[:, 0]
     for axes, key in zip(panels, keys, strict=False):
         axes.grid(axis="y", linewidth=0.8)
         _setting(axes, key, jobs, metric)
-    if has_curves:
+    if trained:
         panels[-1].grid(axis="y", linewidth=0.8)
-        _curves(panels[-1], jobs)
+        _curves(panels[-1], trained)
     return figure
 
 
@@ -97,7 +99,7 @@ def _places(axes: Any, values: Sequence[str]) -> dict[str, float]:
         axes.set_xticks(range(len(values)), values)
         return {value: float(place) for place, value in enumerate(values)}
     low, high = min(numbers.values(), default=0), max(numbers.values(), default=0)
-    if low > 0 and high > LOG_SPAN * low:
+    if low > 0 and high >= LOG_SPAN * low:
         axes.set_xscale("log")
     elif len(values) <= MAX_NAMED:
         axes.set_xticks(sorted(numbers.values()), sorted(values, key=float))
@@ -118,6 +120,7 @@ def _curves(axes: Any, jobs: Sequence[SweptJob]) -> None:
                 *zip(*job.validation, strict=True), color=colour, marker="o", markersize=3,
                 label=job.title,
             )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss (nats per token)")
     if len(jobs) <= MAX_NAMED:
