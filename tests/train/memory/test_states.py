@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from musicllm.model.size import Size
+from musicllm.train.memory.activations import Numerics
+from musicllm.train.memory.states import NF4, Spread, frozen_bytes, optimizer_bytes, states
+from tests.train.memory.batch import LORA
+
+TYPES = Numerics(2, 4, 2, recast=False, dropout_mask=1, copies_attention=False)
+SIZE = Size(1000, 80, 1000, 60, {"attention": 400, "mlp": 500})
+BUCKETS = 2 * 4 * 50_000_000
+FROZEN, TRAINED, STATE = 2 * 1000, 4 * 80, 8 * 80
+
+
+def held(kind: str, stage: int = 0, *, optimizer: bool = False, parameters: bool = False):  # type: ignore[no-untyped-def]
+    spread = Spread(kind, stage, optimizer, parameters, 4)
+    return dataclasses.astuple(states(LORA, SIZE, TYPES, spread, optimizer="adamw"))
+
+
+@pytest.mark.parametrize("kind", ["single", "ddp"])
+def test_without_zero_every_device_holds_everything(kind: str) -> None:
+    assert held(kind) == (FROZEN, TRAINED, TRAINED, STATE, 0, 0)
+
+
+def test_zero_spreads_state_then_gradients_then_weights() -> None:
+    own_copy = TRAINED // 4
+    shared = STATE // 4 + own_copy
+    assert held("deepspeed", 1) == (FROZEN, TRAINED, TRAINED, shared, BUCKETS, 0)
+    assert held("deepspeed", 2) == (FROZEN, TRAINED, TRAINED // 4, shared, BUCKETS, 0)
+    gathered = FROZEN + TRAINED  # of so small a model, all
+    assert held("deepspeed", 3) == (
+        FROZEN // 4, TRAINED // 4, TRAINED // 4, shared, BUCKETS + gathered, 0,
+    )  # fmt: skip
+
+
+def test_offload_moves_bytes_to_cpu_memory() -> None:
+    state = (STATE + TRAINED) // 4
+    frozen, weights, gradients, optimizer, _, on_host = held("deepspeed", 2, optimizer=True)
+    assert (frozen, weights, gradients, optimizer) == (FROZEN, TRAINED, 0, 0)
+    assert on_host == state + TRAINED // 4
+    everything = held("deepspeed", 3, optimizer=True, parameters=True)
+    assert everything[:4] == (0, 0, 0, 0)
+    assert everything[5] == state + TRAINED // 4 + TRAINED // 4 + FROZEN // 4
+
+
+def test_zero_3_gathers_no_more_than_it_may() -> None:
+    large = Size(10**10, 0, 10**10, 0, {})
+    spread = Spread("deepspeed", 3, False, False, 4)
+    found = states(LORA, large, TYPES, spread, optimizer="adamw")
+    assert found.communication == BUCKETS + 2 * 1_050_000_000
+
+
+def test_muon_holds_one_number_for_a_matrix() -> None:
+    assert optimizer_bytes(SIZE, "adamw") == 8 * 80
+    assert optimizer_bytes(SIZE, "muon") == 4 * 60 + 8 * 20
+
+
+def test_only_the_matrices_of_the_layers_are_in_4_bits() -> None:
+    quantized = dataclasses.replace(LORA, quantization="nf4")
+    assert pytest.approx(0.51587, abs=1e-5) == NF4
+    in_float32 = dataclasses.replace(TYPES, frozen=4)
+    assert frozen_bytes(SIZE, quantized, in_float32) == round(NF4 * 900) + 4 * 100
