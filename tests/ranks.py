@@ -31,8 +31,9 @@ class Ranks:
                 "DS_ACCELERATOR": "cpu",
                 "OMP_NUM_THREADS": "1",
             }
-            process = context.Process(target=_serve, args=(place, theirs), daemon=True)
+            process = context.Process(target=_serve, args=(place, theirs))
             process.start()
+            theirs.close()
             self._ends.append(ours)
             self._processes.append(process)
 

@@ -272,6 +272,7 @@ def _quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
             warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
+            warnings.filterwarnings("ignore", ".*broadcast_buffers.*")
             warnings.filterwarnings("ignore", ".*DeepSpeed handles gradient clipping.*")
             warnings.filterwarnings(
                 "ignore", r".*torch\.distributed\.\w+` is deprecated.*", FutureWarning

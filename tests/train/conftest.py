@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from musicllm.model import base
 from musicllm.model.adapters import attach
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.train.fit import TrainingRun
+from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings, Machine
+from musicllm.train.strategies import StrategySpec
 from tests.rows import write_rows
 
 VOCABULARY = 32
@@ -111,54 +114,64 @@ def make_rows() -> Callable[..., RowStore]:
 @pytest.fixture
 def make_run(tmp_path: Path, store: RowStore, validation: RowStore) -> Callable[..., TrainingRun]:
     """Return a maker of runs of 10 steps, two micro-batches each; settings can be changed."""
+    return partial(training_run, tmp_path, store, validation)
 
-    def make(
-        adapter: AdapterSpec = FULL,
-        *,
-        folder: str = "run",
-        machine: dict[str, Any] | None = None,
-        max_steps: int = 10,
-        **changes: Any,
-    ) -> TrainingRun:
-        plan = make_plan(
-            rows_per_step=4,
-            max_rows_per_device=2,
-            num_devices=1,
-            max_length=24,
-            num_rows=len(store),
-            num_rows_estimated=False,
-            num_epochs=None,
-            max_steps=max_steps,
-            warmup_fraction=0.2,
-        )
-        settings = FitSettings(
-            seed=11,
-            optimizer=ADAMW,
-            schedule=Schedule("cosine", plan.num_steps, plan.warmup_steps, 0.1),
-            gradient_clip=1.0,
-            log_every_steps=1,
-            validate_every_steps=4,
-            num_validation_rows=None,
-            checkpoint_every_steps=3,
-            keep_last_checkpoints=2,
-            progress_bar=False,
-            throughput=True,
-            stop_on_nan=True,
-            loggers=(),
-            shown={},
-        )
-        run = tmp_path / folder
-        run.mkdir(exist_ok=True)
-        here = Machine("cpu", 1, 1, "32-true", "auto", 1, 0)
-        return TrainingRun(
-            model=tiny_model(adapter),
-            train_rows=store,
-            validation_rows=validation,
-            plan=plan,
-            settings=dataclasses.replace(settings, **changes),
-            machine=dataclasses.replace(here, **(machine or {})),
-            folder=run,
-            identity="0123456789ab",
-        )
 
-    return make
+def training_run(
+    place: Path,
+    store: RowStore,
+    validation: RowStore,
+    adapter: AdapterSpec = FULL,
+    *,
+    folder: str = "run",
+    model: nn.Module | None = None,
+    plan: dict[str, Any] | None = None,
+    machine: dict[str, Any] | None = None,
+    max_steps: int = 10,
+    **changes: Any,
+) -> TrainingRun:
+    numbers = {"rows_per_step": 4, "max_rows_per_device": 2, "num_devices": 1}
+    planned = make_plan(
+        **{**numbers, **(plan or {})},
+        max_length=24,
+        num_rows=len(store),
+        num_rows_estimated=False,
+        num_epochs=None,
+        max_steps=max_steps,
+        warmup_fraction=0.2,
+    )
+    settings = FitSettings(
+        seed=11,
+        optimizer=ADAMW,
+        schedule=Schedule("cosine", planned.num_steps, planned.warmup_steps, 0.1),
+        gradient_clip=1.0,
+        log_every_steps=1,
+        validate_every_steps=4,
+        num_validation_rows=None,
+        checkpoint_every_steps=3,
+        keep_last_checkpoints=2,
+        keep_best_checkpoints=0,
+        progress_bar=False,
+        throughput=True,
+        flops_per_token=None,
+        peak_flops_per_s=None,
+        incidents=IncidentPolicy("stop", None, 20, 3),
+        max_skipped_steps=10,
+        samples_every_steps=None,
+        source_names=(),
+        loggers=(),
+        shown={},
+    )
+    run = place / folder
+    run.mkdir(exist_ok=True)
+    here = Machine("cpu", 1, 1, "32-true", StrategySpec("single"), 1, 0)
+    return TrainingRun(
+        model=tiny_model(adapter) if model is None else model,
+        train_rows=store,
+        validation_rows=validation,
+        plan=planned,
+        settings=dataclasses.replace(settings, **changes),
+        machine=dataclasses.replace(here, **(machine or {})),
+        folder=run,
+        identity="0123456789ab",
+    )

@@ -1,0 +1,143 @@
+"""Trainings that ranks run together, and what is compared afterwards.
+
+Functions here are sent to other processes (`tests.ranks`), so they take and return plain values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from safetensors.torch import load_file
+from torch import Tensor
+
+from musicllm import ranks
+from musicllm.data.documents import Documents
+from musicllm.data.rows import RowStore
+from musicllm.train import checkpoints, group, metrics
+from musicllm.train.strategies import StrategySpec
+from musicllm.train.zero import ZeroSpec
+from tests.rows import write_rows
+from tests.train.conftest import FULL, LORA, VOCABULARY, random_rows, tiny_model, training_run
+
+IDENTITY = "0123456789ab"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a training is spread."""
+
+    kind: str
+    stage: int | None = None
+    offload: bool = False
+    world: int = 1
+    rows: int = 1
+    precision: str = "32-true"
+    adapter: str = "lora"
+    dropout: float = 0.0
+    workers: int = 0
+
+    def strategy(self) -> StrategySpec:
+        parameters = self.offload and self.stage == 3
+        zero = None if self.stage is None else ZeroSpec(self.stage, self.offload, parameters)
+        return StrategySpec(self.kind, zero)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it, on rank 0."""
+
+    losses: list[float]
+    norms: list[float]
+    validation: float | None
+    weights: dict[str, Tensor]
+
+
+class Lost(Exception):
+    """Ends a training as a crash would."""
+
+
+class Crash(Callback):
+    """Raises in the middle of a step's accumulation, or at its end."""
+
+    def __init__(self, micro_batches: int) -> None:
+        self._left = micro_batches
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise Lost
+
+
+def write_corpus(place: Path) -> None:
+    """Write rows whose numbers of supervised tokens differ wildly, and validation rows."""
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(3, 20, 40)
+    first = [1 if number % 3 else max(1, length - 1) for number, length in enumerate(lengths)]
+    supervised = [np.arange(n) >= start for n, start in zip(lengths, first, strict=True)]
+    ids = draw.integers(0, VOCABULARY, lengths.sum()).astype(np.int32)
+    documents = Documents(ids, np.concatenate(supervised), np.cumsum([0, *lengths]))
+    write_rows(place / "rows", documents, "pack", max_length=24)
+    random_rows(place / "validation", 9, 1)
+
+
+def train(place: Path, name: str, how: How, crash_after: int | None = None) -> Trained | None:
+    """Train on this rank; rank 0 returns what came of it, None after a crash."""
+    lora = dataclasses.replace(LORA, dropout=how.dropout, train_embeddings=True)
+    adapter = {"full": FULL, "lora": lora}[how.adapter]
+    rows, validation = RowStore(place / "rows"), RowStore(place / "validation")
+    run = training_run(
+        place,
+        rows,
+        validation,
+        folder=name,
+        model=tiny_model(adapter, attention_dropout=how.dropout),
+        plan={
+            "rows_per_step": 8,
+            "max_rows_per_device": how.rows,
+            "num_devices": how.world,
+        },
+        machine={
+            "devices_per_node": how.world,
+            "strategy": how.strategy(),
+            "precision": how.precision,
+            "num_data_workers": how.workers,
+        },
+    )
+    if crash_after is not None:
+        run = dataclasses.replace(run, callbacks=(Crash(crash_after),))
+    try:
+        result = run.fit()
+    except Lost:
+        return None
+    finally:
+        group.barrier()
+    if not ranks.is_main():
+        return None
+    return Trained(
+        losses=_logged(place / name, "train/loss"),
+        norms=_logged(place / name, "train/grad_norm"),
+        validation=result.validation_loss,
+        weights=weights_of(place / name),
+    )
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    found = checkpoints.newest(run, IDENTITY)
+    assert found is not None
+    return load_file(found.path / "weights.safetensors")
+
+
+def _logged(run: Path, name: str) -> list[float]:
+    return [line[name] for line in metrics.read(run / metrics.NAME) if name in line]
+
+
+def same(one: Trained, other: Trained) -> bool:
+    """Tell whether two trainings are one, bit by bit."""
+    weights = all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    return weights and (one.losses, one.validation) == (other.losses, other.validation)
