@@ -19,38 +19,44 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder, num_tokens, ids = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
-
 def last(model):
     with torch.no_grad():
         return model.eval()(input_ids=torch.tensor([ids])).logits[0, -1].tolist()
 
-plain = AutoModelForCausalLM.from_pretrained(f"{folder}/base", dtype=torch.float32)
-plain.resize_token_embeddings(num_tokens)
-adapted = last(PeftModel.from_pretrained(plain, f"{folder}/adapter"))
-merged = last(AutoModelForCausalLM.from_pretrained(f"{folder}/merged"))
-texts = [
-    AutoTokenizer.from_pretrained(f"{folder}/{name}").apply_chat_template(
-        [{"role": "user", "content": "abc"}], tokenize=False
-    )
-    for name in ("adapter", "merged")
-]
-print(json.dumps([adapted, merged, texts]))
+folders, ids = json.loads(sys.argv[1])
+found = []
+for folder, num_tokens in folders.items():
+    plain = AutoModelForCausalLM.from_pretrained(f"{folder}/base", dtype=torch.float32)
+    plain.resize_token_embeddings(num_tokens)
+    adapted = last(PeftModel.from_pretrained(plain, f"{folder}/adapter"))
+    merged = last(AutoModelForCausalLM.from_pretrained(f"{folder}/merged"))
+    texts = [
+        AutoTokenizer.from_pretrained(f"{folder}/{name}").apply_chat_template(
+            [{"role": "user", "content": "abc"}], tokenize=False
+        )
+        for name in ("adapter", "merged")
+    ]
+    found.append([adapted, merged, texts])
+print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize(("is_tied", "num_tokens"), [(True, 64), (False, 70)])
-def test_adapter_and_merged_folder_load_without_musicllm(
-    tiny, lora, tokenizer, tmp_path, is_tied, num_tokens
-):
-    spec = dataclasses.replace(tiny, tie_word_embeddings=is_tied)
-    expected = logits(train(tmp_path, spec, with_ends(lora), num_tokens=num_tokens))[-1].tolist()
-    tokenizer.chat_template = "<{{ messages[0]['content'] }}>"
-    tokenizer.save_pretrained(tmp_path / "adapter")
-    merged(tmp_path)
-    command = [sys.executable, "-c", PLAIN, str(tmp_path), str(num_tokens), json.dumps(IDS)]
+def test_adapters_and_merged_folders_load_without_musicllm(tiny, lora, tokenizer, tmp_path):
+    cases = {"tied": (True, 64), "resized": (False, 70)}
+    expected, folders = [], {}
+    for name, (is_tied, num_tokens) in cases.items():
+        folder = tmp_path / name
+        spec = dataclasses.replace(tiny, tie_word_embeddings=is_tied)
+        trained = train(folder, spec, with_ends(lora), num_tokens=num_tokens)
+        expected.append(logits(trained)[-1].tolist())
+        tokenizer.chat_template = "<{{ messages[0]['content'] }}>"
+        tokenizer.save_pretrained(folder / "adapter")
+        merged(folder)
+        folders[str(folder)] = num_tokens
+    command = [sys.executable, "-c", PLAIN, json.dumps([folders, IDS])]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    by_adapter, by_merged, texts = json.loads(done.stdout.splitlines()[-1])
-    assert by_adapter == pytest.approx(expected, abs=1e-4)
-    assert by_merged == pytest.approx(expected, abs=1e-4)
-    assert texts == ["<abc>", "<abc>"]
+    found = json.loads(done.stdout.splitlines()[-1])
+    for (by_adapter, by_merged, texts), wanted in zip(found, expected, strict=True):
+        assert by_adapter == pytest.approx(wanted, abs=1e-4)
+        assert by_merged == pytest.approx(wanted, abs=1e-4)
+        assert texts == ["<abc>", "<abc>"]
