@@ -48,24 +48,23 @@ class Call:
         """
         environment = self._environment()
         mode = "w" if environment.get("RANK", "0") == "0" else "a"
-        self._process = local.start(
+        process = self._process = local.start(
             self._words, self._logs, environment=environment, mode=mode, own_session=True
         )
-        signal.signal(signal.SIGTERM, lambda *_: self._save_and_stop())
-        if code := self._process.wait():
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        if code := process.wait():
             raise StageError(trial.why(self._logs, code))
 
     def checkpoint(self) -> Any:
         """Let the command save; return what submitit queues again."""
         from submitit.helpers import DelayedSubmission
 
-        self._save_and_stop()
-        return DelayedSubmission(Call(self._words, self._logs, is_distributed=self._is_distributed))
-
-    def _save_and_stop(self) -> None:
         assert self._process is not None, "signals come while the command runs"
         self._process.terminate()
-        self._process.wait()
+        # not `wait`: this is a signal's handler, and what it interrupted may be waiting already
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self._process = None  # cannot be carried
+        return DelayedSubmission(self)
 
     def _environment(self) -> dict[str, str]:
         if not self._is_distributed:

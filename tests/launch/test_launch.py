@@ -26,7 +26,7 @@ COMMANDS = [
     (path.name, found)
     for path in FILES
     for found in re.findall(r"\b(recipe=[^`\n#]+)", path.read_text())
-    if "${" not in found and "..." not in found
+    if not re.search(r"\$\{|\.\.\.|<", found)
 ]
 
 

@@ -70,14 +70,14 @@ def test_what_failed_or_was_left_behind_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_it_learns_which_direction_is_better(tmp_path: Path) -> None:
-    found = search(tmp_path, 40, "maximize")
+    found = search(tmp_path, 20, "maximize")
     values = []
     while (draw := found.ask()) is not None:
         lr = draw.values["lr"]
         assert isinstance(lr, float)
         values.append(lr)
         found.tell(draw.number, lr)
-    assert sum(values[-10:]) > 2 * sum(values[:10])
+    assert sum(values[-5:]) > 2 * sum(values[:5])
 
 
 def test_without_the_extra_it_says_how_to_get_it(

@@ -18,6 +18,9 @@ from musicllm.sweep import slurm
 
 submitit = pytest.importorskip("submitit")
 
+# a job that was submitted outlives the object that stood for it
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 TRY = ["launcher=slurm", "launcher.cluster=local"]
 
 
@@ -53,7 +56,6 @@ def test_a_failing_job_is_a_failed_job(
     assert "1 of 2 jobs failed" in text
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it runs on
 def test_a_single_run_is_submitted_and_found_again(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +82,10 @@ def test_before_the_limit_a_job_saves_and_is_queued_again(words: list[str], tmp_
         time.sleep(0.05)
     (task,) = psutil.Process(job._process.pid).children()
     task.send_signal(signal.SIGUSR2)  # as Slurm's warning does
+    deadline = time.monotonic() + 60
+    while not job.done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert job.exception() is None
     assert list(tmp_path.glob("runs/quickstart/prepare/*/saved"))
     assert list(tmp_path.glob("runs/quickstart/prepare/*/artifact/manifest.json"))
