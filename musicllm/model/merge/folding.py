@@ -45,8 +45,8 @@ def merge(
 
     The arithmetic is float32, so that the check sees the rounding of weights and not that of
     activations. Memory: one shard of what is written, the largest matrix four times in float32,
-    and for DoRA the square of its inputs too. The base is read once, the result written and read
-    once; time grows with the number of parameters and not with that of the layers in memory.
+    and for DoRA the square of its inputs too; time grows with the number of parameters. The base
+    is read once, the result is written once and read once.
 
     Args:
         base_path: folder or hub id of the base.
