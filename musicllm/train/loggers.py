@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from musicllm import ranks
 from musicllm.errors import NotAvailableError
 from musicllm.train import wandb_run
 from musicllm.train.tunes import SampleTune
@@ -46,7 +47,7 @@ def build(
     run_id: str,
     settings: Mapping[str, Any],
 ) -> list[Any]:
-    """Make Lightning's loggers.
+    """Make Lightning's loggers; ranks other than 0 log nothing and have none.
 
     Args:
         specs: what is wanted.
@@ -58,6 +59,8 @@ def build(
     Raises:
         NotAvailableError: a logger's package is not installed.
     """
+    if not ranks.is_main():
+        return []
     return [
         _build(spec, folder, start_step=start_step, run_id=run_id, settings=settings)
         for spec in specs

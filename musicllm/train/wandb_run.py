@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicllm import console, ranks
+from musicllm import console
 from musicllm.errors import NotAvailableError
 from musicllm.train import metrics
 from musicllm.train.tunes import SampleTune, read_tunes
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from musicllm.train.loggers import LoggerSpec
 
 HOST = "api.wandb.ai"
+STEP = "trainer/global_step"
+"""Lightning's name of the step, over which everything is drawn."""
 COLUMNS: list[str | int] = ["step", "prompt", "text", "score", "sound"]
 
 
@@ -37,22 +39,27 @@ def make(
     """
     if find_spec("wandb") is None:
         raise NotAvailableError("logger wandb needs a package: pip install wandb")
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
     offline = spec.mode == "offline" or (spec.mode != "online" and not has_key())
-    logger = WandbLogger(
+    if offline:
+        console.note(f"wandb is offline; to upload: wandb sync {folder}/wandb/latest-run")
+    wandb.setup(wandb.Settings(silent=offline))  # the note says it in one line
+    run = wandb.init(
         project=spec.project,
         entity=spec.entity,
-        tags=list(spec.tags),
-        save_dir=folder,
+        tags=spec.tags,
+        dir=folder,
         id=run_id,
         resume=None if offline else "allow",
-        offline=offline,
+        mode="offline" if offline else "online",
         config=dict(settings),
-        settings={"silent": offline},  # the note says it in one line
     )
-    if offline and ranks.is_main():
-        console.note(f"wandb is offline; to upload: wandb sync {folder}/wandb/latest-run")
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP)
+    logger = WandbLogger(experiment=run)
+    if offline:
         _tell_what_was(logger, folder, start_step)
     return logger
 

@@ -72,7 +72,9 @@ def test_collate_by_hand() -> None:
     assert batch["position_ids"].tolist() == [[0, 1, 0, 1, 2, 0, 1]]
     assert batch["labels"].tolist() == [[-100, 6, -100, 8, 9, -100, 4]]
     assert batch["cu_seq_lens"].tolist() == [0, 2, 5, 7]
+    assert batch["document_sources"].tolist() == [0, 0, 1]
     assert batch["num_supervised_in_step"] == 40
+    assert batch["document_sources"].dtype == torch.int64
     assert batch["input_ids"].dtype == batch["position_ids"].dtype == torch.int64
     assert batch["labels"].dtype == torch.int64
     assert batch["cu_seq_lens"].dtype == torch.int32

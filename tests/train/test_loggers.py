@@ -1,18 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+import wandb
+from torch import nn
 
 from musicllm.errors import NotAvailableError
-from musicllm.train import loggers
+from musicllm.music.render import abc_to_svg
+from musicllm.music.render.png import svg_to_png
+from musicllm.train import loggers, metrics, wandb_run
 from musicllm.train.fit import TrainingRun
 from musicllm.train.loggers import LoggerSpec
+from musicllm.train.samples import SampleReport
+from musicllm.train.tunes import SampleTune
+from tests.helpers import make_tune
+from tests.train.offline_wandb import Recording
 
-CSV = LoggerSpec("csv", None, None, None, ())
-WANDB = LoggerSpec("wandb", "tunes", None, "auto", ("quick",))
+MakeRun = Callable[..., TrainingRun]
+
+CSV = LoggerSpec("csv", None, None, None, (), False)
+TENSORBOARD = LoggerSpec("tensorboard", None, None, None, (), False)
+WANDB = LoggerSpec("wandb", "tunes", None, "auto", ("quick",), True)
+
+
+@pytest.fixture
+def without_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    yield
+    loggers.close()
 
 
 def build(spec: LoggerSpec, folder: Path) -> Any:
@@ -20,24 +43,112 @@ def build(spec: LoggerSpec, folder: Path) -> Any:
     return made
 
 
-def test_csv_has_the_metrics_of_every_start(make_run: Callable[..., TrainingRun]) -> None:
-    run = make_run(loggers=(CSV,), max_steps=2)
+def lines(run: TrainingRun) -> list[dict[str, Any]]:
+    return list(metrics.read(run.folder / metrics.NAME))
+
+
+def write_tune(_model: nn.Module, step: int, folder: Path | None) -> SampleReport:
+    assert folder is not None
+    tune = make_tune(step)
+    (folder / "001.png").write_bytes(svg_to_png(abc_to_svg(tune)))
+    soundfile.write(folder / "001.wav", np.zeros(800), 8000)
+    made = SampleTune("X:1", tune, folder / "001.png", folder / "001.wav")
+    return SampleReport(
+        {"music/parse_share": 1.0}, [made, SampleTune("X:1", "no tune", None, None)]
+    )
+
+
+def test_every_logger_has_the_names_of_metrics_jsonl(make_run: MakeRun) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="the extra tensorboard is not installed",
+    )
+    run = make_run(
+        loggers=(CSV, TENSORBOARD), max_steps=2, flops_per_token=1e6, peak_flops_per_s=1e12
+    )
     run.fit()
+    names = {name for line in lines(run) for name in line} - {"step"}
+    assert names == {
+        "train/loss", "train/perplexity", "train/grad_norm", "train/learning_rate",
+        "perf/tokens_per_s", "perf/supervised_tokens_per_s", "perf/mfu", "perf/step_time_s",
+        "perf/data_wait_s", "perf/memory_peak_gb", "val/loss", "val/perplexity",
+    }  # fmt: skip
     head, *rows = (run.folder / "csv" / "from-step-0" / "metrics.csv").read_text().splitlines()
-    assert "train/loss" in head
+    assert set(head.split(",")) == names | {"step"}
     assert len(rows) == 3, "two steps and a validation"
+    events = accumulator.EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == names
+    told = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    logged = [(line["step"], line["train/loss"]) for line in lines(run) if "train/loss" in line]
+    assert told == [(step, pytest.approx(loss, rel=1e-6)) for step, loss in logged]
+
+
+@pytest.mark.usefixtures("without_key")
+def test_an_offline_recording_holds_the_whole_run(make_run: MakeRun, tmp_path: Path) -> None:
+    shown = {"seed": 11, "plan": {"num_steps": 4}, "corpus": {"sources": ["music", "text"]}}
+
+    def part(max_steps: int) -> TrainingRun:
+        run = make_run(
+            loggers=(WANDB,), shown=shown, samples_every_steps=2, max_steps=max_steps,
+            checkpoint_every_steps=1,
+        )  # fmt: skip
+        object.__setattr__(run, "write_samples", write_tune)
+        return run
+
+    part(2).fit()
+    loggers.close()
+    run = part(4)
+    assert run.fit().start_step == 2
+    made = tmp_path / "artifact"
+    made.mkdir()
+    (made / "adapter_model.safetensors").write_bytes(b"weights")
+    loggers.log_artifact(
+        (CSV, WANDB), run.folder, num_steps=4, run_id=run.identity, settings=shown,
+        artifact=made, kind="adapter",
+    )  # fmt: skip
+    loggers.close()
+    wandb.teardown()  # its process has written everything when it is gone
+
+    first, _ = sorted((run.folder / "wandb").glob("offline-run-*"))
+    recording = Recording(run.folder / "wandb" / "latest-run")
+    assert Recording(first).run_id == recording.run_id == run.identity, "one run in wandb"
+    assert {name: recording.config[name] for name in shown} == shown
+    told = [line for line in recording.history if "samples/path" not in line]
+    assert [line.pop(wandb_run.STEP) for line in told] == [line["step"] for line in lines(run)]
+    assert told == [{k: v for k, v in line.items() if k != "step"} for line in lines(run)]
+    assert recording.artifacts[f"adapter-{run.identity}"] == ["adapter_model.safetensors"]
+
+    tables = [line["samples/path"] for line in recording.history if "samples/path" in line]
+    assert len(tables) == 2, "of steps 2 and 4"
+    folder = run.folder / "wandb" / "latest-run" / "files"
+    table = json.loads((folder / tables[1]).read_text())
+    assert table["columns"] == ["step", "prompt", "text", "score", "sound"]
+    first_row, second_row = table["data"]
+    assert first_row[:3] == [4, "X:1", make_tune(4)]
+    assert second_row == [4, "X:1", "no tune", None, None]
+    of_tables = [paths for name, paths in recording.artifacts.items() if "samples" in name]
+    for paths in of_tables:
+        assert {Path(path).suffix for path in paths} == {".json", ".png", ".wav"}
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
+    for module in (loggers, wandb_run):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
     with pytest.raises(
         NotAvailableError, match=r"^logger tensorboard needs a package: pip install"
     ):
-        build(LoggerSpec("tensorboard", None, None, None, ()), tmp_path)
+        build(TENSORBOARD, tmp_path)
     with pytest.raises(
         NotAvailableError, match=r"^logger wandb needs a package: pip install wandb"
     ):
         build(WANDB, tmp_path)
+
+
+def test_other_ranks_log_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RANK", "1")
+    made = loggers.build([CSV, WANDB], tmp_path, start_step=0, run_id="0123", settings={})
+    assert made == []
 
 
 def test_a_key_is_found_in_the_environment_or_netrc(
@@ -45,14 +156,14 @@ def test_a_key_is_found_in_the_environment_or_netrc(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert not loggers.has_wandb_key()
+    assert not wandb_run.has_key()
     monkeypatch.setenv("WANDB_API_KEY", "made-up")
-    assert loggers.has_wandb_key()
+    assert wandb_run.has_key()
     monkeypatch.delenv("WANDB_API_KEY")
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine api.wandb.ai login user password made-up\n")
     netrc.chmod(0o600)
-    assert loggers.has_wandb_key()
+    assert wandb_run.has_key()
 
 
 @pytest.mark.parametrize(
@@ -69,12 +180,20 @@ def test_wandb_is_offline_without_a_key_and_says_how_to_upload(
     offline: bool,
 ) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", lambda **given: seen.update(given))
+
+    def init(**given: Any) -> Any:
+        seen.update(given)
+        return SimpleNamespace(define_metric=lambda *_, **__: None)
+
+    monkeypatch.setattr("wandb.init", init)
+    monkeypatch.setattr("wandb.setup", lambda _: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_API_KEY", key)
-    build(LoggerSpec("wandb", "tunes", None, mode, ("quick",)), tmp_path)
-    assert seen["offline"] is offline
-    assert seen["project"] == "tunes"
-    assert seen["config"] == {"seed": 1}
-    command = f"wandb sync {tmp_path}/wandb/offline-run-*"
-    assert (command in capsys.readouterr().err) is offline
+    spec = LoggerSpec("wandb", "tunes", None, mode, ("quick",), False)
+    build(spec, tmp_path)
+    assert seen["mode"] == ("offline" if offline else "online")
+    assert seen["resume"] == (None if offline else "allow")
+    assert (seen["id"], seen["project"], seen["config"]) == ("0123", "tunes", {"seed": 1})
+    assert capsys.readouterr().err == (
+        f"wandb is offline; to upload: wandb sync {tmp_path}/wandb/latest-run\n" if offline else ""
+    )

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from musicllm.errors import StageError
+from musicllm.model.adapters import trained
+from musicllm.train import checkpoints, metrics
+from musicllm.train.fit import TrainingRun
+from musicllm.train.incidents import IncidentPolicy, Incidents, RollBack
+from musicllm.train.module import CausalLMModule
+from musicllm.train.records import leave_out, left_out_steps
+
+MakeRun = Callable[..., TrainingRun]
+
+
+def policy(on_bad_loss: str = "stop", **changes: Any) -> IncidentPolicy:
+    settings = {"loss_spike_factor": None, "loss_spike_window": 3, "max_incidents": 3}
+    return IncidentPolicy(on_bad_loss, **(settings | changes))
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, steps: Sequence[int], factor: float = math.nan) -> None:
+    """Multiply the losses of some steps, which are counted from 1."""
+    own = CausalLMModule.training_step
+
+    def training_step(module: CausalLMModule, batch: Any, batch_idx: int) -> Tensor:
+        loss = own(module, batch, batch_idx)
+        step, micro_batch = divmod(batch_idx, module.accumulation)
+        if int(module._steps[step]) + 1 not in steps or micro_batch < module.accumulation - 1:
+            return loss
+        module._step_totals = module._step_totals * torch.tensor([factor, 1.0])
+        return loss * factor
+
+    monkeypatch.setattr(CausalLMModule, "training_step", training_step)
+
+
+def lines(run: TrainingRun) -> list[dict[str, Any]]:
+    return [line for line in metrics.read(run.folder / metrics.NAME) if "train/loss" in line]
+
+
+def record(run: TrainingRun, step: int) -> dict[str, Any]:
+    path = run.folder / "incidents" / f"step-{step:08d}.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_what_counts_as_bad() -> None:
+    watching = policy(loss_spike_factor=2.0)
+    assert watching.fault(2.0, 1.0, [1.0, 1.1, 0.9]) is None
+    assert watching.fault(2.1, 1.0, [1.0, 1.1, 0.9]) == (
+        "is 2.1, more than callbacks.loss_spike_factor=2 times the usual 1"
+    )
+    assert watching.fault(2.1, 1.0, [9.0, 1.0, 1.1, 0.9]) is not None, "the last three count"
+    assert watching.fault(99.0, 1.0, [1.0, 1.0]) is None, "too few to know what is usual"
+    assert policy().fault(99.0, 1.0, [1.0] * 9) is None
+    assert policy().fault(math.nan, 1.0, []) == "is nan"
+    assert policy().fault(math.inf, 1.0, []) == "is inf"
+    assert policy().fault(1.25, math.nan, []) == "is 1.25, but the norm of its gradient is nan"
+
+
+def test_stop_names_the_rows_and_saves_nothing_of_the_step(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, [3])
+    run = make_run(
+        checkpoint_every_steps=1, incidents=policy("stop"), source_names=("music", "text")
+    )
+    with pytest.raises(StageError) as error:
+        run.fit()
+    path = run.folder / "incidents" / "step-00000003.json"
+    assert str(error.value) == (
+        f"the loss of step 3 is nan; its rows of the training split are listed in {path}; a "
+        f"lower optimizer.lr, a longer warm-up, or bf16 instead of fp16 usually helps, and "
+        f"callbacks.on_bad_loss=roll_back goes on without these rows"
+    )
+    written = record(run, 3)
+    rows = [int(row) for row in run._batches(0, (), 0).rows_of_step(2)]
+    store = run.train_rows
+    assert written["rows"] == [
+        {"row": row, "sources": ["music"], "num_supervised": int(store.num_supervised[row])}
+        for row in rows
+    ]
+    assert written["loss"] == "nan"
+    assert written["policy"] == "stop"
+    assert [line["step"] for line in written["metrics"]] == [1, 2, 3]
+    assert written["metrics"][-1]["train/loss"] is None
+    newest = checkpoints.newest(run.folder, run.identity)
+    assert newest is not None
+    assert newest.step == 2
+    assert left_out_steps(run.folder) == frozenset()
+
+
+def test_skip_leaves_weights_and_optimizer_as_they_were(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[int, list[Tensor]] = {}
+    own = CausalLMModule.finish_step
+
+    def finish_step(module: CausalLMModule, step: int) -> Any:
+        state = module.trainer.optimizers[0].state
+        numbers = [value for each in state.values() for value in each.values()]
+        weights = list(trained(module.model).values())
+        seen[step] = [torch.as_tensor(number).clone() for number in [*weights, *numbers]]
+        return own(module, step)
+
+    monkeypatch.setattr(CausalLMModule, "finish_step", finish_step)
+    spoil(monkeypatch, [3])
+    run = make_run(max_steps=4, incidents=policy("skip"))
+    run.fit()
+    assert all(map(torch.equal, seen[2], seen[3]))
+    assert not all(map(torch.equal, seen[3], seen[4]))
+    assert [line["train/loss"] is None for line in lines(run)] == [False, False, True, False]
+    path = run.folder / "incidents" / "step-00000003.json"
+    assert capsys.readouterr().err == (
+        f"the loss of step 3 is nan; it changes nothing; its rows are listed in {path}\n"
+    )
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_too(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = CausalLMModule.training_step
+
+    def training_step(module: CausalLMModule, batch: Any, batch_idx: int) -> Tensor:
+        loss = own(module, batch, batch_idx)
+        return loss * math.inf if batch_idx == 2 else loss  # the first half of step 2
+
+    monkeypatch.setattr(CausalLMModule, "training_step", training_step)
+    run = make_run(max_steps=3, incidents=policy("skip"))
+    run.fit()
+    assert record(run, 2)["what"].endswith("but the norm of its gradient is nan")
+    assert all(bool(weight.isfinite().all()) for weight in trained(run.model).values())
+
+
+def test_roll_back_asks_for_it_and_remembers_the_step(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, [5])
+    run = make_run(incidents=policy("roll_back"), validate_every_steps=100)
+    asked: list[int] = []
+    own = Incidents._act
+
+    def act(watch: Incidents, step: int, loss: float, fault: str) -> None:
+        try:
+            own(watch, step, loss, fault)
+        except RollBack as request:
+            asked.append(request.step)
+            raise
+
+    monkeypatch.setattr(Incidents, "_act", act)
+    with suppress(RollBack):
+        run.fit()
+    assert asked == [5]
+    assert left_out_steps(run.folder) == {5}
+    assert record(run, 5)["policy"] == "roll_back"
+
+
+def test_a_spike_is_measured_against_the_lines_of_earlier_starts_too(make_run: MakeRun) -> None:
+    run = make_run()
+    for step, loss in enumerate([9.0, 1.0, math.nan, 2.0, 3.0], start=1):
+        metrics.append(run.folder / metrics.NAME, step, {"train/loss": loss})
+    metrics.append(run.folder / metrics.NAME, 5, {"val/loss": 7.0})
+    watch = run._incidents(run._batches(0, (), 0))
+    watch._policy = policy()
+    watch.on_train_start(
+        None, CausalLMModule(run.model, None, run.settings.schedule, accumulation=1)
+    )  # type: ignore[arg-type]
+    assert watch._logged == [1.0, 2.0, 3.0]
+
+
+def test_a_spike_stops_the_run(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, [2, 6], factor=5.0)
+    run = make_run(incidents=policy("stop", loss_spike_factor=2.0))
+    with pytest.raises(StageError, match=r"^the loss of step 6 is 1\d\.\d+, more than callbacks"):
+        run.fit()
+    assert record(run, 6)["loss"] == pytest.approx(lines(run)[-1]["train/loss"])
+    assert not (run.folder / "incidents" / "step-00000002.json").exists(), "too early to know"
+
+
+def test_too_many_stop_the_run_whatever_the_policy(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, [2, 4, 5])
+    run = make_run(incidents=policy("skip", max_incidents=2))
+    with pytest.raises(StageError) as error:
+        run.fit()
+    assert str(error.value) == (
+        f"the loss of step 5 is nan; that is incident 3 of this run, and "
+        f"callbacks.max_incidents=2 are allowed; {run.folder / 'incidents'} lists the rows of "
+        f"each; a lower optimizer.lr, a longer warm-up, or bf16 instead of fp16 usually helps"
+    )
+
+
+def test_a_step_that_is_taken_again_is_one_incident(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, [2])
+    run = make_run(max_steps=3, incidents=policy("skip", max_incidents=1))
+    run.fit()
+    for path in (run.folder / "checkpoints").iterdir():
+        path.rename(run.folder / f"gone-{path.name}")
+    again = make_run(max_steps=3, incidents=policy("skip", max_incidents=1))
+    assert again.fit().start_step == 0
+
+
+def test_where_reading_costs_waiting_a_loss_is_judged_a_step_late_but_before_a_save(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicllm.train.readings.Reading.is_free", False)
+    spoil(monkeypatch, [4])
+    late = make_run(incidents=policy("stop"), checkpoint_every_steps=3)
+    with pytest.raises(StageError, match="the loss of step 4 is nan"):
+        late.fit()
+    assert [line["step"] for line in lines(late)] == [1, 2, 3, 4, 5]
+    in_time = make_run(incidents=policy("stop"), checkpoint_every_steps=4, folder="in-time")
+    with pytest.raises(StageError, match="the loss of step 4 is nan"):
+        in_time.fit()
+    assert checkpoints.newest(in_time.folder, in_time.identity) is None
+
+
+def test_steps_that_are_left_out_add_up(tmp_path: Path) -> None:
+    assert left_out_steps(tmp_path) == frozenset()
+    leave_out(tmp_path, 7)
+    leave_out(tmp_path, 3)
+    leave_out(tmp_path, 7)
+    assert json.loads((tmp_path / "left-out-steps.json").read_text()) == {"steps": [3, 7]}
+    assert left_out_steps(tmp_path) == {3, 7}
