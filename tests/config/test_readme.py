@@ -10,6 +10,7 @@ import pytest
 
 from musicllm import config
 from musicllm.checks import check
+from musicllm.sweep import space
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
@@ -21,19 +22,15 @@ COMMANDS = [
 ]
 
 
-def expand(word: str) -> str:
-    """Return one job of a sweep's word, and an example for a `<name>`."""
-    word = re.sub(r"<fingerprint>", "0123456789ab", word)
-    return word.split(",")[0] if "=[" not in word else word
-
-
 @pytest.mark.parametrize(("page", "words"), COMMANDS)
 def test_a_command_composes(page: str, words: str) -> None:
     if "<name>" in words or "--config-dir" in words:
         return
-    parts = [expand(word) for word in shlex.split(words) if not word.startswith("-")]
+    words = words.replace("<fingerprint>", "0123456789ab")
+    parts = [word for word in shlex.split(words) if not word.startswith("-")]
     if parts:
-        check(config.load(parts)[0])
+        swept = space.parse(parts)  # of a sweep, its first job
+        check(config.load(swept.words(swept.corner()))[0])
 
 
 def test_there_are_commands_and_the_first_two_are_the_makefile_s() -> None:

@@ -53,7 +53,11 @@ def sweep_svg(jobs: Sequence[SweptJob], metric: str) -> Markup:
 
 def sweep_png(jobs: Sequence[SweptJob], metric: str, path: Path) -> None:
     """Write the picture as a file."""
-    plain = {"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#dddddd"}
+    plain: dict[Any, Any] = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.color": "#dddddd",
+    }
     with matplotlib.rc_context(plain):
         _draw(jobs, metric).savefig(path, dpi=150)
 
