@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from musicllm import config as configuration
+from musicllm.errors import ConfigError, StageError
+from musicllm.schema import Config
+from musicllm.stages.planning import run_plan
+from musicllm.train.run_plan import RunPlan
+
+
+def configured(*words: str) -> Config:
+    config, _ = configuration.load(list(words), ())
+    return config
+
+
+def planned(*words: str) -> RunPlan:
+    return run_plan(configured(*words), None)
+
+
+def test_published_pretraining_fits_its_machine() -> None:
+    plan = planned("recipe=pretrain", "hardware=a800x16")
+    memory = plan.memory
+    assert memory.frozen_weights == 2 * 6_738_415_616
+    assert memory.trained_weights == 4 * 422_051_840
+    assert memory.gradients == 4 * 422_051_840 // 16
+    assert memory.optimizer == 12 * 422_051_840 // 16
+    inputs = 32 * 4 * 4096 * 8 * 2048  # of 32 layers, in float32, since the embeddings are trained
+    assert memory.activations == pytest.approx(inputs, rel=0.05)
+    assert 30e9 < memory.total < 40e9
+    plan.refuse_memory()
+    assert plan.disk.checkpoint == pytest.approx(12 * 422_051_840, rel=0.01)
+    assert plan.duration.num_tokens == 15_870 * 128 * 2048
+    assert plan.duration.hours == pytest.approx(22.6, abs=0.2)
+
+
+def test_published_fine_tuning_fits_8_v100() -> None:
+    plan = planned("recipe=sft", "hardware=v100x8")
+    assert 18e9 < plan.memory.total < 24e9
+    plan.refuse_memory()
+
+
+def test_too_small_a_device_is_refused_with_parts_and_what_fits() -> None:
+    plan = planned(
+        "recipe=sft", "hardware=h100x1", "hardware.memory_gb=26", "hardware.max_rows_per_device=8",
+        "training.activation_checkpointing=false",
+    )  # fmt: skip
+    with pytest.raises(ConfigError) as refused:
+        plan.refuse()
+    text = str(refused.value)
+    total = plan.memory.total / 1e9
+    assert f"hardware.memory_gb=26.0 is less than the {total:.1f} GB that this run needs" in text
+    assert "(frozen weights 13.5, trained weights 1.7, gradients 1.7, optimizer 3.4, " in text
+    fix = text.split("; use ")[1]
+    words, needs = fix.split(", with which it needs ")
+    assert words == "hardware.max_rows_per_device=2 training.activation_checkpointing=true"
+    again = planned("recipe=sft", "hardware=h100x1", "hardware.memory_gb=26", *words.split())
+    assert again.fits()
+    assert needs == f"{again.memory.total / 1e9:.2f} GB"
+
+
+def test_nothing_makes_7_billion_weights_fit_into_2_gb() -> None:
+    plan = planned("recipe=sft", "hardware=h100x1", "hardware.memory_gb=2")
+    with pytest.raises(ConfigError, match="use a smaller model, shorter rows, fewer trained"):
+        plan.refuse()
+
+
+def test_offload_needs_cpu_memory() -> None:
+    words = ["recipe=sft", "hardware=v100x8", "strategy=zero3_offload"]
+    plan = planned(*words, "hardware.host_memory_gb=10")
+    with pytest.raises(ConfigError, match=r"hardware\.host_memory_gb=10\.0 is less than the"):
+        plan.refuse()
+    planned(*words, "hardware.host_memory_gb=500").refuse_memory()
+
+
+def test_memory_that_is_not_known_refuses_nothing() -> None:
+    plan = planned("recipe=sft", "hardware=v100x8")
+    dataclasses.replace(plan, device_bytes=None, host_bytes=None).refuse_memory()
+
+
+def test_too_small_a_disk_is_refused() -> None:
+    plan = planned("recipe=sft", "hardware=v100x8")
+    small = dataclasses.replace(plan, disk=dataclasses.replace(plan.disk, free=10**9))
+    with pytest.raises(StageError, match=r"has 1\.0 GB free, and this run writes up to"):
+        small.refuse()
+
+
+def test_the_plan_holds_every_number(tmp_path: Path) -> None:
+    plan = planned("recipe=sft", "hardware=v100x8", f"paths.runs={tmp_path}")
+    numbers = json.loads(json.dumps(plan.as_dict()))
+    assert numbers["num_steps"] == 275_000
+    assert numbers["trainable_parameters"] == 422_051_840
+    assert numbers["memory_bytes"]["total"] == plan.memory.total
+    assert numbers["duration"]["hours"] == plan.duration.hours
+    assert numbers["disk_bytes"]["needed"] == plan.disk.needed
+
+
+def test_tables_show_parts_that_add_up() -> None:
+    plan = planned("recipe=sft", "hardware=v100x8")
+    rows = dict(plan.memory_rows())
+    total = rows.pop("all together")
+    assert sum(float(size.split()[0]) for size in rows.values()) == pytest.approx(
+        float(total.split()[0]), abs=0.04
+    )
+    assert total.endswith(" GB of 32.0 GB")
+    short = dict(plan.short_rows())
+    assert short["memory per device"] == total
+    assert short["time in steps"].startswith("about ")
+
+
+def test_a_cpu_measures_its_rate_and_one_without_figures_has_no_time() -> None:
+    words = ["recipe=quickstart/pretrain", "hardware=cpu", "training.max_steps=10"]
+    assert planned(*words).duration.hours is not None
+    unknown = planned("recipe=sft", "hardware=gpu1", "strategy=single")
+    assert dict(unknown.time_rows())["time"].startswith("unknown: hardware.peak_tflops")
