@@ -131,6 +131,8 @@ class BenchConfig:
     num_documents: int  # texts that are prepared
     num_slow_documents: int | None  # of them for a contestant that is far slower; null: all
     vocab_size: int | None  # tokens of the tokenizer that is trained for it
+    num_steps: int | None  # optimizer steps that are measured in a round, in benches of training
+    max_length: int | None  # tokens of a row, likewise
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from musicllm.bench.measuring import Timing
 from musicllm.data.engines import Engine
 from musicllm.model.spec import AdapterSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from musicllm.bench.train.task import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class BenchSettings:
         model: the architecture that is measured, in benches of models.
         adapter: likewise.
         max_shard_gb: size of a file of weights that is written, in 10^9 bytes.
+        training: how training is measured; None for benches without steps.
     """
 
     num_rounds: int
@@ -39,6 +43,7 @@ class BenchSettings:
     model: ModelSpec
     adapter: AdapterSpec
     max_shard_gb: float
+    training: TrainingSettings | None
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,10 @@ STAGES: dict[str, Stage] = {
     "bench": Stage(
         "ours and the baseline, side by side",
         "bench",
-        ("bench", "engine", "model", "adapter", "merge.max_shard_gb", "seed"),
+        (
+            "bench", "engine", "model", "adapter", "merge.max_shard_gb", "optimizer", "training",
+            "hardware", "strategy", "seed",
+        ),  # fmt: skip
     ),
 }
 

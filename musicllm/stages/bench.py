@@ -15,9 +15,12 @@ from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
 from musicllm.bench.registry import BENCHES
+from musicllm.bench.train.task import TrainingSettings
 from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
+from musicllm.schema import Config
+from musicllm.stages import train
 from musicllm.stages.settings import adapter_spec, model_spec
 
 
@@ -45,6 +48,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         model_spec(job.config),
         adapter_spec(job.config),
         job.config.merge.max_shard_gb,
+        _training(job.config),
     )
     findings = BENCHES[config.name](settings)
     content = _content(findings)
@@ -56,6 +60,26 @@ def run(job: Job) -> list[tuple[str, object]]:
     shutil.rmtree(work)
     _show(findings)
     return [*_facts(findings.facts), ("figures", copy)]
+
+
+def _training(config: Config) -> TrainingSettings | None:
+    """Return how training is measured; None for benches that do not say how many steps."""
+    bench, training = config.bench, config.training
+    if bench.num_steps is None or bench.max_length is None:
+        return None
+    return TrainingSettings(
+        machine=train._machine(config),
+        optimizer=train._optimizer(config),
+        attention=config.hardware.attention,
+        num_steps=bench.num_steps,
+        rows_per_step=training.rows_per_step,
+        max_rows_per_device=config.hardware.max_rows_per_device,
+        max_length=bench.max_length,
+        gradient_clip=training.gradient_clip,
+        log_every_steps=training.log_every_steps,
+        activation_checkpointing=training.activation_checkpointing,
+        compile=training.compile,
+    )
 
 
 def _content(findings: Findings) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Our contestant: a training run as `recipe=sft` makes one, with all that watches it."""
+
+from __future__ import annotations
+
+import shutil
+
+from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, StepTimes, Stopwatch
+from musicllm.bench.train.task import Task
+from musicllm.train.fit import TrainingRun
+from musicllm.train.incidents import IncidentPolicy
+from musicllm.train.schedule import Schedule
+from musicllm.train.settings import FitSettings
+
+NEVER = 1 << 40
+
+
+def ours(task: Task) -> Measured:
+    """Train by `TrainingRun`: metrics, watch for bad losses and the last checkpoint included."""
+    stopwatch = Stopwatch(task.device)
+    plan = task.plan(task.training.num_steps + WARM_UP_STEPS)
+    folder = task.work / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    TrainingRun(
+        model=task.build_packed(),
+        train_rows=task.rows("train"),
+        validation_rows=task.rows("validation"),
+        plan=plan,
+        settings=_settings(task, plan.num_steps),
+        machine=task.training.machine,
+        folder=folder,
+        identity="bench",
+        callbacks=(StepTimes(stopwatch, plan.accumulation),),
+    ).fit()
+    return stopwatch.measured()
+
+
+def _settings(task: Task, num_steps: int) -> FitSettings:
+    training = task.training
+    return FitSettings(
+        seed=task.seed,
+        optimizer=training.optimizer,
+        schedule=Schedule("constant", num_steps, 0, 1.0),
+        gradient_clip=training.gradient_clip,
+        log_every_steps=training.log_every_steps,
+        validate_every_steps=NEVER,
+        num_validation_rows=None,
+        checkpoint_every_steps=NEVER,
+        keep_last_checkpoints=1,
+        keep_best_checkpoints=0,
+        progress_bar=False,
+        throughput=True,
+        flops_per_token=None,
+        peak_flops_per_s=None,
+        incidents=IncidentPolicy("stop", None, 10, 0),
+        max_skipped_steps=100,
+        samples_every_steps=None,
+        source_names=(),
+        loggers=(),
+        shown={},
+    )

@@ -1,0 +1,167 @@
+"""Runs the contestants one after the other, round by round, and compares them.
+
+Each runs in a process of its own; every round begins with another one.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+
+from musicllm import console
+from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.measuring import Timing, apart
+from musicllm.bench.train.loops import bare, padded
+from musicllm.bench.train.ours import ours
+from musicllm.bench.train.stopwatch import Measured
+from musicllm.bench.train.task import Task
+from musicllm.bench.train.trainer import hf_trainer
+from musicllm.model.flops import train_flops_per_token
+
+GOALS = {
+    "overhead_vs_bare_loop": "at most 1.03, at steps of 100 ms and more",
+    "vs_padded_loop": "at least 2 on a CPU",
+    "vs_hf_trainer": "at least 1.2",
+    "mfu": "at least 0.45 on a GPU",
+}
+
+MATRIX_ROWS = {"cpu": 2048, "cuda": 8192}
+"""Of the square matrices whose product gives the device's rate."""
+
+
+def run(settings: BenchSettings) -> Findings:
+    """Measure; takes five to ten minutes on two cores.
+
+    Raises:
+        StageError: a contestant's process died.
+    """
+    assert settings.training is not None, "the stage gives the bench its training"
+    task = Task(
+        settings.model,
+        settings.adapter,
+        settings.training,
+        settings.num_documents,
+        settings.seed,
+        settings.work,
+    )
+    task.write_rows()
+    measured = interleave(task, settings.num_rounds)
+    peak = apart(partial(matrix_rate, task))
+    return Findings(
+        _ratios(task, measured, peak),
+        GOALS,
+        {name: _timing(rounds) for name, rounds in measured.items()},
+        _facts(task, measured, peak),
+    )
+
+
+def interleave(task: Task, num_rounds: int) -> dict[str, list[Measured]]:
+    """Run every contestant in every round; each round begins with another one."""
+    contestants: dict[str, Callable[[Task], Measured]] = {
+        "ours": ours,
+        "bare loop": bare,
+        "padded loop": padded,
+    }
+    if task.device.type == "cuda":
+        contestants["transformers.Trainer"] = hf_trainer
+    names = list(contestants)
+    measured: dict[str, list[Measured]] = {name: [] for name in names}
+    with console.progress("measuring", num_rounds * len(names), "run") as advance:
+        for number in range(num_rounds):
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                measured[name].append(apart(partial(contestants[name], task)))
+                advance(note=name)
+    return measured
+
+
+def overhead(ours: Sequence[Measured], theirs: Sequence[Measured]) -> float:
+    """Return our time for the same steps as a multiple of theirs.
+
+    Of every step the fastest round counts, since whatever else the machine does only adds to it.
+    """
+    return _fastest(ours) / _fastest(theirs)
+
+
+def _fastest(rounds: Sequence[Measured]) -> float:
+    num_steps = len(rounds[0].seconds)
+    return sum(min(each.seconds[step] for each in rounds) for step in range(num_steps))
+
+
+def flops_per_token(task: Task) -> float:
+    """Return what training needs per token of the conversations; see `train_flops_per_token`."""
+    documents = task.conversations()
+    lengths = documents.lengths.astype(float)
+    return train_flops_per_token(
+        task.model,
+        task.adapter,
+        mean_context=float((lengths * (lengths + 1) / 2).sum() / lengths.sum()),
+        supervised_share=float(documents.supervised.mean()),
+    )
+
+
+def matrix_rate(task: Task) -> float:
+    """Return the FLOPs a second of a large matrix product, the fastest of ten."""
+    rows, device = MATRIX_ROWS[task.device.type], task.device
+    if task.training.machine.num_threads is not None:
+        torch.set_num_threads(task.training.machine.num_threads)
+    matrix = torch.randn(rows, rows, device=device).to(task.compute_dtype)
+    best = math.inf
+    for _ in range(10):
+        began = time.perf_counter()
+        matrix @ matrix
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * rows**3 / best
+
+
+def _ratios(
+    task: Task, measured: Mapping[str, Sequence[Measured]], peak: float
+) -> dict[str, float]:
+    rate = {name: _timing(rounds).rate for name, rounds in measured.items()}
+    tokens_per_s = statistics.median(
+        each.num_tokens / sum(each.seconds) for each in measured["ours"]
+    )
+    ratios = {
+        "overhead_vs_bare_loop": overhead(measured["ours"], measured["bare loop"]),
+        "vs_padded_loop": rate["ours"] / rate["padded loop"],
+        "mfu": flops_per_token(task) * tokens_per_s / peak,
+    }
+    if "transformers.Trainer" in rate:
+        ratios["vs_hf_trainer"] = rate["ours"] / rate["transformers.Trainer"]
+    return ratios
+
+
+def _timing(rounds: Sequence[Measured]) -> Timing:
+    seconds = tuple(sum(each.seconds) for each in rounds)
+    return Timing(seconds, rounds[0].num_supervised, "supervised tokens")
+
+
+def _facts(
+    task: Task, measured: Mapping[str, Sequence[Measured]], peak: float
+) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "gflops_per_token": round(flops_per_token(task) / 1e9, 3),
+        "matrix_rate_tflops": round(peak / 1e12, 3),
+    }
+    for name, rounds in measured.items():
+        steps = [second for each in rounds for second in each.seconds]
+        facts[name] = {
+            "ms_a_step": round(1e3 * statistics.median(steps)),
+            "tokens_per_s": round(
+                statistics.median(each.num_tokens / sum(each.seconds) for each in rounds)
+            ),
+            "peak_mb": round(max(each.peak_bytes for each in rounds) / 1e6),
+            "first_step_s": round(statistics.median(each.first_step_s for each in rounds), 1),
+            **{
+                f"{part}_ms": round(1e3 * statistics.median(each.parts[part] for each in rounds), 1)
+                for part in rounds[0].parts
+            },
+        }
+    return facts

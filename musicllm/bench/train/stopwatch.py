@@ -1,0 +1,137 @@
+"""How long the parts of every step take, how many tokens they see, and how much memory.
+
+On a GPU work is awaited at the end of every part, or its time would be counted in a later one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+
+PARTS = ("data", "forward", "backward", "optimizer")
+
+WARM_UP_STEPS = 2
+"""First steps, which do not count: memory is asked for, kernels are chosen or compiled."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a contestant in one round; the first steps do not count.
+
+    Attributes:
+        seconds: of every step.
+        parts: mean seconds a step by name, of contestants that can be taken apart.
+        num_tokens: in these steps, without padding.
+        num_supervised: of these tokens.
+        peak_bytes: of the process on a CPU, of torch's allocator on a GPU.
+        first_step_s: from the start of the contestant to the end of its first step.
+    """
+
+    seconds: tuple[float, ...]
+    parts: Mapping[str, float]
+    num_tokens: float
+    num_supervised: float
+    peak_bytes: int
+    first_step_s: float
+
+
+class Stopwatch:
+    """Is told when a part has ended, and when a step has."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Start."""
+        self._device = device
+        self._began = time.perf_counter()
+        self._mark = self._began
+        self._current = dict.fromkeys(PARTS, 0.0)
+        self._tokens = [0.0, 0.0]
+        self._steps: list[tuple[dict[str, float], float, float]] = []
+        self._first_step_s = 0.0
+
+    def start(self) -> None:
+        """Begin the first step; what came before was setting up."""
+        self._mark = time.perf_counter()
+
+    def part(self, name: str) -> None:
+        """Count the time since the last part for this one."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self._current[name] += now - self._mark
+        self._mark = now
+
+    def saw(self, num_tokens: float, num_supervised: float) -> None:
+        """Count tokens for the current step."""
+        self._tokens = [self._tokens[0] + num_tokens, self._tokens[1] + num_supervised]
+
+    def end_step(self) -> None:
+        """Close the current step."""
+        if not self._steps:
+            self._first_step_s = time.perf_counter() - self._began
+        self._steps.append((self._current, *self._tokens))  # type: ignore[arg-type]
+        self._current, self._tokens = dict.fromkeys(PARTS, 0.0), [0.0, 0.0]
+
+    def measured(self) -> Measured:
+        """Return what was measured."""
+        steps = self._steps[WARM_UP_STEPS:]
+        assert steps, f"{len(self._steps)} steps are too few to leave out the first {WARM_UP_STEPS}"
+        return Measured(
+            seconds=tuple(sum(parts.values()) for parts, _, _ in steps),
+            parts={name: sum(parts[name] for parts, _, _ in steps) / len(steps) for name in PARTS},
+            num_tokens=sum(tokens for _, tokens, _ in steps),
+            num_supervised=sum(supervised for _, _, supervised in steps),
+            peak_bytes=peak_bytes(self._device),
+            first_step_s=self._first_step_s,
+        )
+
+
+class StepTimes(Callback):  # type: ignore[misc]
+    """Tells a stopwatch what Lightning does."""
+
+    def __init__(self, stopwatch: Stopwatch, accumulation: int) -> None:
+        """Watch a run of so many micro-batches a step."""
+        self._stopwatch = stopwatch
+        self._accumulation = accumulation
+
+    def on_train_start(self, *_: Any) -> None:
+        """Begin the first step."""
+        self._stopwatch.start()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """End the wait for data, and whatever Lightning does between batches."""
+        self._stopwatch.part("data")
+
+    def on_before_backward(self, *_: Any) -> None:
+        """End the forward pass."""
+        self._stopwatch.part("forward")
+
+    def on_after_backward(self, *_: Any) -> None:
+        """End the backward pass."""
+        self._stopwatch.part("backward")
+
+    def on_train_batch_end(
+        self, _trainer: Any, _module: Any, _outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End clipping, the update and the callbacks before this one."""
+        self._stopwatch.part("optimizer")
+        ends_step = (batch_idx + 1) % self._accumulation == 0
+        self._stopwatch.saw(
+            batch["input_ids"].numel(), batch["num_supervised_in_step"] if ends_step else 0
+        )
+        if ends_step:
+            self._stopwatch.end_step()
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory that this process has held so far."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

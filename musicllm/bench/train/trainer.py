@@ -1,0 +1,121 @@
+"""A contestant for GPUs: `transformers.Trainer` with PEFT and its best flags.
+
+Half precision, fused AdamW, activation checkpointing as ours, and padding-free batches
+(`DataCollatorWithFlattening`) where FlashAttention-2 keeps their documents apart; padded batches of
+similar lengths elsewhere. A batch holds as many tokens as ours.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from transformers import (
+    DataCollatorWithFlattening,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from musicllm.bench.train.loops import samples
+from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, Stopwatch
+from musicllm.bench.train.task import Task
+from musicllm.data.batches import IGNORED
+from musicllm.train.capabilities import probe
+
+
+def hf_trainer(task: Task) -> Measured:
+    """Train on as many conversations a step as fill our rows."""
+    stopwatch = Stopwatch(task.device)
+    training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
+    flat = task.device.type == "cuda" and "flash_attention_2" not in probe("gpu").lacking
+    model = task.build("flash_attention_2" if flat else "sdpa")
+    conversations = samples(task)
+    mean_length = sum(len(each["input_ids"]) for each in conversations) / len(conversations)
+    per_batch = max(1, round(plan.rows_per_device * training.max_length / mean_length))
+    needed = per_batch * plan.accumulation * plan.num_steps
+    made = _arguments(task, per_batch, plan.accumulation, plan.num_steps, by_length=not flat)
+    Trainer(
+        model=model,
+        args=made,
+        train_dataset=(conversations * math.ceil(needed / len(conversations)))[:needed],
+        data_collator=_Counting(stopwatch, flat=flat),
+        callbacks=[_StepEnds(stopwatch)],
+    ).train()
+    return stopwatch.measured()
+
+
+class _StepEnds(TrainerCallback):  # type: ignore[misc]
+    """Tells a stopwatch when a step ends; what is inside it cannot be told apart."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self._stopwatch = stopwatch
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self._stopwatch.start()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self._stopwatch.part("optimizer")
+        self._stopwatch.end_step()
+
+
+class _Counting:
+    """Makes batches, and counts their tokens; one is made ahead, so that counts run one ahead."""
+
+    def __init__(self, stopwatch: Stopwatch, *, flat: bool) -> None:
+        self._stopwatch = stopwatch
+        self._flatten = DataCollatorWithFlattening(return_flash_attn_kwargs=True) if flat else None
+
+    def __call__(self, chosen: list[dict[str, list[int]]]) -> dict[str, Any]:
+        labels = [label for each in chosen for label in each["labels"][1:]]
+        tokens = sum(len(each["input_ids"]) for each in chosen)
+        self._stopwatch.saw(tokens, sum(label != IGNORED for label in labels))
+        if self._flatten is not None:
+            flat: dict[str, Any] = self._flatten(chosen)
+            return flat
+        longest = max(len(each["input_ids"]) for each in chosen)
+        return {
+            name: torch.tensor([_filled(each[key], longest, value) for each in chosen])
+            for name, key, value in (("input_ids", "input_ids", 0), ("labels", "labels", IGNORED))
+        } | {
+            "attention_mask": torch.tensor(
+                [_filled([1] * len(each["input_ids"]), longest, 0) for each in chosen]
+            )
+        }
+
+
+def _filled(values: list[int], length: int, value: int) -> list[int]:
+    return values + [value] * (length - len(values))
+
+
+def _arguments(
+    task: Task, per_batch: int, accumulation: int, num_steps: int, *, by_length: bool
+) -> TrainingArguments:
+    training = task.training
+    spec = training.optimizer
+    return TrainingArguments(
+        output_dir=str(task.work / "trainer"),
+        max_steps=num_steps,
+        per_device_train_batch_size=per_batch,
+        gradient_accumulation_steps=accumulation,
+        gradient_checkpointing=training.activation_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=task.compute_dtype == torch.bfloat16,
+        fp16=task.compute_dtype == torch.float16,
+        optim="adamw_torch_fused",
+        learning_rate=spec.lr,
+        adam_beta1=spec.betas[0],
+        adam_beta2=spec.betas[1],
+        weight_decay=spec.weight_decay,
+        max_grad_norm=training.gradient_clip,
+        lr_scheduler_type="constant",
+        train_sampling_strategy="group_by_length" if by_length else "random",
+        remove_unused_columns=False,
+        use_cpu=task.device.type == "cpu",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        logging_strategy="no",
+        seed=task.seed,
+    )

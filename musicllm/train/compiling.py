@@ -1,0 +1,25 @@
+"""torch.compile where training can use it: one decoder layer at a time.
+
+All layers share their code, so the compiler works once for all of them, on symbolic lengths, as
+no two batches hold the same number of tokens. Attention over documents of different lengths steps
+out of the graph on a CPU (`model.attention.kernels.varlen_sdpa`); the norms, rotary positions and
+feed-forward blocks around it are fused. What this gains and costs is in docs/BENCHMARKS.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
+    """Compile the decoder layers of a model in place; the work is done in the first step.
+
+    Args:
+        model: a transformers or PEFT model.
+        backend: torch.compile's.
+    """
+    causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    for layer in causal.get_decoder().layers:
+        layer.compile(dynamic=True, backend=backend)
