@@ -5,6 +5,7 @@ Which rows make which batch is decided in `musicllm.data.batches`; nothing here 
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from musicllm.data.batches import MicroBatch, StepBatches, steps_per_epoch
 from musicllm.data.rows import RowStore
+from musicllm.train.interruption import SIGNALS
 
 VALIDATION_ORDER = 0
 """Seed of the validation rows: runs with other seeds are measured on the same ones."""
@@ -31,7 +33,9 @@ class TimedLoader:
             batches: read from the first to the last.
             num_workers: processes that read ahead; 0 reads in this one.
         """
-        self._loader = DataLoader(batches, batch_size=None, num_workers=num_workers)
+        self._loader = DataLoader(
+            batches, batch_size=None, num_workers=num_workers, worker_init_fn=_outlive_signals
+        )
         self.wait_s = 0.0
 
     def __len__(self) -> int:
@@ -50,6 +54,12 @@ class TimedLoader:
             finally:
                 self.wait_s += time.perf_counter() - started
             yield batch
+
+
+def _outlive_signals(_worker: int) -> None:
+    """Leave signals to the training: Slurm and terminals send them to all processes at once."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def validation_batches(

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exact")
     corpus = make_corpus(folder / "corpus", num_tunes=60, max_length=128)
     spec = model_spec(config.load(["recipe=pretrain", *SMALL])[0])
-    base.build(spec, seed=1).save_pretrained(folder / "base")
-    shutil.copytree(corpus.tokenizer_path, folder / "base", dirs_exist_ok=True)
+    for name, dropout in {"base": spec.attention_dropout, "calm": 0.0}.items():
+        model = base.build(replace(spec, attention_dropout=dropout), seed=1)
+        model.save_pretrained(folder / name)
+        shutil.copytree(corpus.tokenizer_path, folder / name, dirs_exist_ok=True)
     return folder
 
 
@@ -238,18 +241,16 @@ def test_a_signal_to_all_processes_saves_and_the_same_command_continues(
     assert stopped.weights() == straight.weights()
 
 
-def test_another_micro_batch_sees_the_same_rows_and_learns_the_same(
-    place: Path, undisturbed: Callable[[str, str], Training]
-) -> None:
-    """Attention dropout is drawn per micro-batch, so it is off here."""
-    calm = [*STRATEGIES["single"], *ADAPTERS["lora"], "model.attention_dropout=0.0"]
-    calm += ["adapter.dropout=0.0"]
-    straight = Training(place, "calm", *calm)
+def test_another_micro_batch_sees_the_same_rows_and_learns_the_same(place: Path) -> None:
+    """Dropout is drawn per micro-batch, so it is off here."""
+    calm = [*STRATEGIES["single"], *ADAPTERS["lora"], "adapter.dropout=0.0"]
+    calm += ["model.attention_dropout=0.0", f"model.location={place / 'calm'}"]
+    straight = Training(place, "straight-calm", *calm)
     straight.finish()
-    changed = Training(place, "changed", *calm)
+    changed = Training(place, "changed-calm", *calm)
     assert kill_within_a_step(changed, random.Random(1))
     done = changed.num_lines()
-    changed = Training(place, "changed", *calm, "hardware.max_rows_per_device=4")
+    changed = Training(place, "changed-calm", *calm, "hardware.max_rows_per_device=4")
     assert "continuing after step" in changed.finish()
     plan = json.loads((changed.folder / "plan.json").read_text())
     assert plan["rows_per_device"] == 4

@@ -15,6 +15,7 @@ import pytest
 from musicllm import cli, config
 from musicllm.command import parse
 from musicllm.stages import pipeline
+from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from tests.helpers import make_tune
 
 STEPS = config.load(["recipe=quickstart"])[0].steps
@@ -95,5 +96,5 @@ def test_a_killed_pipeline_continues_and_a_stopped_one_saves(
     assert "up to date: " in said  # the corpus
     second.terminate()
     rest, _ = second.communicate(timeout=60)
-    assert second.returncode == 143, said + rest
+    assert second.returncode == REQUEUE_EXIT_CODE, said + rest
     assert "the same command" in rest

@@ -15,13 +15,14 @@ import torch
 
 from musicllm.data.rows import RowStore
 from musicllm.errors import NotAvailableError, StageError
-from musicllm.model.adapters import trainable_state
+from musicllm.model.adapters import trained
 from musicllm.model.spec import AdapterSpec
 from musicllm.train import checkpoints, metrics
-from musicllm.train.callbacks import METRICS
 from musicllm.train.fit import TrainingRun
+from musicllm.train.interruption import SIGNALS
 from musicllm.train.module import CausalLMModule
 from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train.readings import Reading
 
 MakeRun = Callable[..., TrainingRun]
 
@@ -32,13 +33,13 @@ def lines(run: TrainingRun) -> list[dict[str, Any]]:
     """Return metrics.jsonl without speeds, which no two runs share."""
     return [
         {name: value for name, value in line.items() if not name.startswith("perf/")}
-        for line in metrics.read(run.folder / METRICS)
+        for line in metrics.read(run.folder / metrics.NAME)
     ]
 
 
 def assert_same(left: TrainingRun, right: TrainingRun) -> None:
     assert lines(left) == lines(right)
-    ours, theirs = trainable_state(left.model), trainable_state(right.model)
+    ours, theirs = trained(left.model), trained(right.model)
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         assert torch.equal(tensor, theirs[name]), name
@@ -48,12 +49,12 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], No
     """Do something when a step is finished, once."""
     finish, counted = CausalLMModule.finish_step, [0]
 
-    def finish_step(module: CausalLMModule) -> int:
+    def finish_step(module: CausalLMModule, finished: int) -> Reading:
         counted[0] += 1
         if module.start_step + counted[0] == step:
             monkeypatch.setattr(CausalLMModule, "finish_step", finish)
             action()
-        return finish(module)
+        return finish(module, finished)
 
     monkeypatch.setattr(CausalLMModule, "finish_step", finish_step)
 
@@ -82,7 +83,7 @@ def test_tokens_and_speeds_are_counted(make_run: MakeRun) -> None:
     rows = [int(row) for step in (0, 1) for row in run._batches(0, 0).rows_of_step(step)]
     assert work.num_tokens == run.train_rows.num_tokens[rows].sum()
     assert work.num_supervised == run.train_rows.num_supervised[rows].sum()
-    (line,) = [line for line in metrics.read(run.folder / METRICS) if "train/loss" in line]
+    (line,) = [line for line in metrics.read(run.folder / metrics.NAME) if "train/loss" in line]
     assert line["perf/tokens_per_s"] == pytest.approx(work.num_tokens / work.seconds)
     assert line["perf/step_time_s"] == pytest.approx(work.seconds / 2)
     assert 0 < line["perf/data_wait_s"] < line["perf/step_time_s"]
@@ -112,7 +113,9 @@ def test_a_crashed_run_continues_bit_by_bit(
     assert_same(straight, resumed)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+)
 def test_a_signal_saves_a_checkpoint_and_says_how_to_continue(
     make_run: MakeRun,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,7 +125,7 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_continue(
 ) -> None:
     straight = make_run(folder="straight")
     straight.fit()
-    before = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+    before = [signal.getsignal(one) for one in SIGNALS]
     crash_at(monkeypatch, 5, lambda: os.kill(os.getpid(), number))
     stopped = make_run()
     with pytest.raises(SystemExit) as stop:
@@ -133,17 +136,22 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_continue(
         f"stopped after step 5 of 10, which is saved in {folder}; "
         f"the same command continues there\n"
     )
-    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == before
+    assert [signal.getsignal(one) for one in SIGNALS] == before
     resumed = make_run()
     assert resumed.fit().start_step == 5
     assert_same(straight, resumed)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_kill_minus_nine_loses_nothing_but_time(make_run: MakeRun) -> None:
-    straight = make_run(folder="straight", checkpoint_every_steps=1)
+def test_kill_minus_nine_loses_nothing_but_time(make_run: MakeRun, lora: AdapterSpec) -> None:
+    words: dict[str, Any] = {
+        "adapter": dataclasses.replace(lora, train_embeddings=True),
+        "machine": {"num_data_workers": 1},
+        "checkpoint_every_steps": 1,
+    }
+    straight = make_run(folder="straight", **words)
     straight.fit()
-    killed = make_run(checkpoint_every_steps=1)
+    killed = make_run(**words)
     for num_lines in (3, 7, 10):
         child = multiprocessing.get_context("fork").Process(target=killed.fit)
         child.start()
@@ -153,7 +161,7 @@ def test_kill_minus_nine_loses_nothing_but_time(make_run: MakeRun) -> None:
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL
-    resumed = make_run(checkpoint_every_steps=1)
+    resumed = make_run(**words)
     assert resumed.fit().start_step > 0
     assert_same(straight, resumed)
 

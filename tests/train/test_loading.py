@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import time
 
 import pytest
 
 from musicllm.data.batches import MicroBatch, StepBatches
 from musicllm.data.rows import RowStore
+from musicllm.train.interruption import SIGNALS
 from musicllm.train.loading import TimedLoader, validation_batches
 
 
@@ -54,3 +58,14 @@ def test_fewer_validation_rows_are_whole_batches_of_the_same_rows(store: RowStor
     assert few.rows_of_step(1).tolist() == more.rows_of_step(1).tolist()
     every = validation_batches(store, num_rows=1000, rows_per_device=2, rank=0, world_size=1)
     assert len(every) == -(-len(store) // 2)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_do_not_reach_data_workers(store: RowStore, number: signal.Signals) -> None:
+    """Slurm and terminals send them to every process, and the training is about to save."""
+    batches = StepBatches(store, rows_per_step=1, rows_per_device=1, seed=0, num_steps=8)
+    reading = iter(TimedLoader(batches, 1))
+    next(reading)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid or 0, number)
+    assert len(list(reading)) == 7
