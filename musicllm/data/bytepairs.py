@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import unicodedata
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,6 +32,10 @@ Step: TypeAlias = Mapping[str, Any]
 
 TEXTS_PER_COMPARISON = 1024
 
+MOST_CHARS = 50_000
+"""Of a text that is cut by a pattern that looks ahead: kitoken's process ends abruptly when such a
+pattern runs over about a million characters of white space."""
+
 _BLANK = "\u2581"
 """How SentencePiece writes it."""
 _BYTES = frozenset(f"<0x{byte:02X}>" for byte in range(256))
@@ -43,35 +48,24 @@ _BETWEEN_BLANKS = rf"{_BLANK}*[^{_BLANK}]+|{_BLANK}+"
 _SAMPLE_TEXTS = 300
 _SAMPLE = (
     *("a", "Word", "ends.", "it's", "'s", "42", "3rd", "|:", "(3abc", "^F,", "“q”", "é", "ß3"),
-    *(
-        "中文",
-        "-",
-        "...",
-        "a_b",
-        "</",
-        "🎵",
-        "İ",
-        "e\u0301",
-        "👩\u200d👧",
-        "Ⅻ",
-        "١٢",
-        "\0",
-        "DON'T",
-    ),
-    *("x" * 250, "中" * 250, "=" * 250, "ab" * 500, " " * 250, "\n" * 20, "don't", "12345", "_"),
+    *("中文", "-", "...", "a_b", "</", "🎵", "İ", "e\u0301", "👩\u200d👧", "Ⅻ", "١٢", "\0"),
+    *("x" * 250, "中" * 250, "=" * 250, "ab" * 500, " " * 250, "\n" * 20, "DON'T", "1234"),
     *(" ", " ", " ", " ", " ", " ", " ", " ", "  ", "   ", "\n", "\n", "\n ", " \n", "\n\n", "\t"),
     *("\r\n", "\u3000", "\xa0", "\u2028", "\x85", "\x0b", "\u200b", "\ufeff", "<0x0A>", _BLANK),
-)
+)  # fmt: skip
 """Pieces of texts on which both must agree."""
 
 
 class BytePairs:
     """A byte-pair tokenizer as kitoken runs it."""
 
-    def __init__(self, core: Tokenizer, quick: Kitoken, added: Collection[str]) -> None:
+    def __init__(
+        self, core: Tokenizer, quick: Kitoken, added: Collection[str], most_chars: int
+    ) -> None:
         """See `of`."""
         self._core = core
         self._quick = quick
+        self._most_chars = most_chars
         self._num_texts = 0
         self._added = re.compile("|".join(map(re.escape, sorted(added))) or "(?!)")
         self._begins_of_added = {token[0] for token in added}
@@ -97,13 +91,14 @@ class BytePairs:
         cuts = _cuts(normalizer, settings["pre_tokenizer"], tokens)
         if cuts is None or not _is_settled(core, model, tokens):
             return None
+        split = [{"Pattern": {"pattern": {"Regex": cut}, "behavior": "Isolate"}} for cut in cuts]
         try:
             quick = Kitoken.from_tokenizers(orjson.dumps(settings))
+            quick.set_config(quick.config() | {"split": split})
         except ValueError:  # there is something that kitoken does not know
             return None
-        split = [{"Pattern": {"pattern": {"Regex": cut}, "behavior": "Isolate"}} for cut in cuts]
-        quick.set_config(quick.config() | {"split": split})
-        made = cls(core, quick, added)
+        most_chars = MOST_CHARS if any("(?" in cut for cut in cuts) else sys.maxsize
+        made = cls(core, quick, added, most_chars)
         return made if made._agrees() else None
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
@@ -111,7 +106,7 @@ class BytePairs:
 
         Cost: linear in the text; memory is that of the tokens, and ten times that of one text's.
         """
-        left = {i: text for i, text in enumerate(texts) if self._spells_out_added(text)}
+        left = {i: text for i, text in enumerate(texts) if self._is_left(text)}
         made = [array("i") if i in left else self._one(text) for i, text in enumerate(texts)]
         if left:
             for i, ids in zip(left, plain(self._core, list(left.values())), strict=True):
@@ -123,9 +118,12 @@ class BytePairs:
         self._num_texts += len(texts)
         return made
 
-    def _spells_out_added(self, text: str) -> bool:
-        may = any(map(text.__contains__, self._begins_of_added))
-        return may and self._added.search(text) is not None
+    def _is_left(self, text: str) -> bool:
+        """Say whether a text is left to tokenizers."""
+        if len(text) > self._most_chars:
+            return True
+        may_spell = any(map(text.__contains__, self._begins_of_added))
+        return may_spell and self._added.search(text) is not None
 
     def _one(self, text: str) -> Ids:
         return array("i", self._quick.encode(text, False))
@@ -137,7 +135,7 @@ class BytePairs:
             "".join(draw.choices(_SAMPLE, k=draw.randint(0, 30))) for _ in range(_SAMPLE_TEXTS)
         ]
         texts += ["", *_SAMPLE, "".join(map(chr, range(0x3000)))]
-        texts = [text for text in texts if not self._spells_out_added(text)]
+        texts = [text for text in texts if not self._is_left(text)]
         return list(map(self._one, texts)) == list(plain(self._core, texts))
 
 

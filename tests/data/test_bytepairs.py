@@ -10,7 +10,7 @@ from kitoken import Kitoken
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from musicllm.data import bytepairs
-from musicllm.data.bytepairs import TEXTS_PER_COMPARISON, BytePairs, plain
+from musicllm.data.bytepairs import MOST_CHARS, TEXTS_PER_COMPARISON, BytePairs, plain
 from musicllm.data.vocabulary import train_tokenizer
 from tests.helpers import TEMPLATE, make_tune
 from tests.vocabularies import llama_like
@@ -91,6 +91,16 @@ def test_texts_have_the_tokens_that_tokenizers_gives_them(name: str) -> None:
     draw = random.Random(name)
     texts = [*TEXTS, "", " ", "  a ", "\n", *(random_text(draw) for _ in range(1500))]
     assert encoder.encode(texts) == list(plain(core, texts))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama3", "sentencepiece"])
+def test_a_long_run_of_blanks_has_the_same_tokens(name: str) -> None:
+    core = TOKENIZERS[name]()
+    encoder = BytePairs.of(core)
+    assert encoder is not None
+    text = " " * (MOST_CHARS - 1) + "a"
+    assert encoder.encode([text]) == list(plain(core, [text]))
+    assert encoder._is_left(text + "a") == (name != "sentencepiece")  # patterns that look ahead
 
 
 def test_every_code_point_has_the_same_tokens() -> None:
