@@ -247,7 +247,9 @@ class HardwareConfig:
     devices_per_node: int  # GPUs of one machine; 1 on a CPU
     memory_gb: float | None  # of one device; null: read from the device
     host_memory_gb: float | None  # of one machine, for offload; null: read from the machine
-    peak_tflops: float | None  # dense matrix products in `precision`; null: measured (CPU) or unknown
+    peak_tflops: (
+        float | None
+    )  # dense matrix products in `precision`; null: measured (CPU) or unknown
     expected_mfu: float | None  # share of peak_tflops that training reaches; null: unknown
     precision: str  # fp32, bf16, fp16 or auto (probed)
     supports_bf16: bool | None  # null: probed

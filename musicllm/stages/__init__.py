@@ -80,9 +80,17 @@ STAGES: dict[str, Stage] = {
         "ours and the baseline, side by side",
         "bench",
         (
-            "bench", "engine", "model", "adapter", "merge.max_shard_gb", "optimizer", "training",
-            "hardware", "strategy", "seed",
-        ),  # fmt: skip
+            "bench",
+            "engine",
+            "model",
+            "adapter",
+            "merge.max_shard_gb",
+            "optimizer",
+            "training",
+            "hardware",
+            "strategy",
+            "seed",
+        ),
     ),
 }
 

@@ -20,8 +20,7 @@ from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
 from musicllm.schema import Config
-from musicllm.stages import train
-from musicllm.stages.settings import adapter_spec, model_spec
+from musicllm.stages.settings import adapter_spec, machine_of, model_spec, optimizer_spec
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -68,8 +67,8 @@ def _training(config: Config) -> TrainingSettings | None:
     if bench.num_steps is None or bench.max_length is None:
         return None
     return TrainingSettings(
-        machine=train._machine(config),
-        optimizer=train._optimizer(config),
+        machine=machine_of(config),
+        optimizer=optimizer_spec(config),
         attention=config.hardware.attention,
         num_steps=bench.num_steps,
         rows_per_step=training.rows_per_step,

@@ -8,7 +8,12 @@ from typing import Any
 
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
+from musicllm.train import strategies
+from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import Plan, estimate_rows, make_plan
+from musicllm.train.settings import Machine
+from musicllm.train.strategies import StrategySpec
+from musicllm.train.zero import ZeroSpec
 
 
 def model_spec(config: Config) -> ModelSpec:
@@ -31,6 +36,42 @@ def adapter_spec(config: Config) -> AdapterSpec:
         train_output_head=spec.train_output_head,
         use_dora=spec.use_dora,
         quantization=spec.quantization,
+    )
+
+
+def optimizer_spec(config: Config) -> OptimizerSpec:
+    """Return `config.optimizer`."""
+    optimizer = config.optimizer
+    return OptimizerSpec(
+        name=optimizer.name,
+        lr=optimizer.lr,
+        betas=(optimizer.betas[0], optimizer.betas[1]),
+        eps=optimizer.eps,
+        weight_decay=optimizer.weight_decay,
+        fused=optimizer.fused,
+        muon_lr=optimizer.muon_lr,
+        muon_momentum=optimizer.muon_momentum,
+    )
+
+
+def machine_of(config: Config) -> Machine:
+    """Return `config.hardware` and `config.strategy`, with what the device decides."""
+    hardware, strategy = config.hardware, config.strategy
+    zero = None
+    if strategy.zero_stage is not None:
+        zero = ZeroSpec(
+            strategy.zero_stage, strategy.offload_optimizer, strategy.offload_parameters
+        )
+    return Machine(
+        accelerator=hardware.accelerator,
+        num_nodes=hardware.num_nodes,
+        devices_per_node=hardware.devices_per_node,
+        precision=strategies.precision(
+            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
+        ),
+        strategy=StrategySpec(strategy.kind, zero),
+        num_threads=hardware.num_threads,
+        num_data_workers=hardware.num_data_workers,
     )
 
 

@@ -6,37 +6,30 @@ command continues an interrupted run from its newest checkpoint.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from musicllm import artifacts, ranks
+from musicllm import artifacts, console, ranks
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.job import Job, code_fingerprint, installed_versions, public
-from musicllm.model import adapters, base, packaged
-from musicllm.model.size import count
+from musicllm.model import adapters
 from musicllm.schema import Config
 from musicllm.stages import watching
 from musicllm.stages.models import remember_ends
-from musicllm.stages.settings import adapter_spec, model_spec, training_plan
-from musicllm.train import group, loggers, strategies
+from musicllm.stages.planning import run_plan
+from musicllm.stages.settings import machine_of, optimizer_spec
+from musicllm.stages.starting import starting_model
+from musicllm.train import group, loggers
 from musicllm.train.fit import TrainingRun
 from musicllm.train.incidents import RollBack
-from musicllm.train.optimizers import OptimizerSpec
-from musicllm.train.plan import Plan
+from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
-from musicllm.train.strategies import StrategySpec
-from musicllm.train.zero import ZeroSpec
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -69,22 +62,15 @@ def _agreement(job: Job) -> dict[str, str]:
 def _train(job: Job) -> list[tuple[str, object]]:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
-    machine = _machine(config)
-    _refuse_longer_rows(corpus, config)
-    model = _model(job, corpus, machine.precision)
-    rows = corpus.rows("train")
-    plan = training_plan(config, corpus.facts)
-    size = count(model_spec(config), adapter_spec(config))
-    parameters = {"trainable_parameters": size.num_trainable, "frozen_parameters": size.num_frozen}
-    sizes = parameters | {"checkpoint_bytes": size.checkpoint_bytes}
-    if ranks.is_main():
-        artifacts.write_json(job.folder / "plan.json", dataclasses.asdict(plan) | sizes)
+    plan = _planned(job, corpus)
+    model = starting_model(job, corpus)
+    machine = machine_of(config)
     settings = _settings(job, plan, corpus)
     training = TrainingRun(
         model=model,
-        train_rows=rows,
+        train_rows=corpus.rows("train"),
         validation_rows=corpus.rows("validation"),
-        plan=plan,
+        plan=plan.steps,
         settings=settings,
         machine=machine,
         folder=job.folder,
@@ -105,36 +91,26 @@ def _train(job: Job) -> list[tuple[str, object]]:
     return _summary(config, machine, result)
 
 
-def _machine(config: Config) -> Machine:
-    hardware, strategy = config.hardware, config.strategy
-    zero = None
-    if strategy.zero_stage is not None:
-        zero = ZeroSpec(
-            strategy.zero_stage, strategy.offload_optimizer, strategy.offload_parameters
-        )
-    return Machine(
-        accelerator=hardware.accelerator,
-        num_nodes=hardware.num_nodes,
-        devices_per_node=hardware.devices_per_node,
-        precision=strategies.precision(
-            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
-        ),
-        strategy=StrategySpec(strategy.kind, zero),
-        num_threads=hardware.num_threads,
-        num_data_workers=hardware.num_data_workers,
-    )
+def _planned(job: Job, corpus: Corpus) -> RunPlan:
+    """Return the plan, which is shown and saved, and refused where it does not fit."""
+    plan = run_plan(job.config, corpus.facts)
+    plan.refuse()
+    if ranks.is_main():
+        console.table("", ("", ""), plan.short_rows())
+        artifacts.write_json(job.folder / "plan.json", plan.as_dict())
+    return plan
 
 
-def _settings(job: Job, plan: Plan, corpus: Corpus) -> FitSettings:
+def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
     config = job.config
     training, callbacks = config.training, config.callbacks
     return FitSettings(
         seed=config.seed,
-        optimizer=_optimizer(config),
+        optimizer=optimizer_spec(config),
         schedule=Schedule(
             name=config.schedule.name,
-            num_steps=plan.num_steps,
-            warmup_steps=plan.warmup_steps,
+            num_steps=plan.steps.num_steps,
+            warmup_steps=plan.steps.warmup_steps,
             min_lr_ratio=config.schedule.min_lr_ratio,
         ),
         gradient_clip=training.gradient_clip,
@@ -146,105 +122,15 @@ def _settings(job: Job, plan: Plan, corpus: Corpus) -> FitSettings:
         keep_best_checkpoints=training.keep_best_checkpoints,
         progress_bar=callbacks.progress_bar,
         throughput=callbacks.throughput,
-        flops_per_token=None,
-        peak_flops_per_s=None,
+        flops_per_token=plan.duration.flops_per_token,
+        peak_flops_per_s=plan.duration.peak_flops_per_s,
         incidents=watching.incident_policy(config),
         max_skipped_steps=callbacks.max_skipped_steps,
         samples_every_steps=callbacks.samples_every_steps,
         source_names=tuple(corpus.facts["sources"]),
         loggers=watching.logger_specs(config),
-        shown=watching.shown(job, corpus),
+        shown=watching.shown(job, corpus) if ranks.is_main() else {},
     )
-
-
-def _optimizer(config: Config) -> OptimizerSpec:
-    optimizer = config.optimizer
-    return OptimizerSpec(
-        name=optimizer.name,
-        lr=optimizer.lr,
-        betas=(optimizer.betas[0], optimizer.betas[1]),
-        eps=optimizer.eps,
-        weight_decay=optimizer.weight_decay,
-        fused=optimizer.fused,
-        muon_lr=optimizer.muon_lr,
-        muon_momentum=optimizer.muon_momentum,
-    )
-
-
-def _model(job: Job, corpus: Corpus, precision: str) -> nn.Module:
-    """Return the model that is trained, its adapter attached."""
-    config = job.config
-    location = _location(job)
-    model = _random(config, corpus) if location is None else _load(config, location, precision)
-    if location is not None:
-        _refuse_other_tokenizer(corpus, location, config.model.revision)
-    if config.training.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
-    return adapted
-
-
-def _location(job: Job) -> str | None:
-    """Return the folder or hub id of the weights to start from, or None for random ones."""
-    if "model" in job.inputs:
-        return str(job.input("model").path)
-    location = job.config.model.location
-    return None if location is None else packaged.find(location, Path(job.config.paths.cache))
-
-
-def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
-    num_tokens = corpus.facts["vocab_size"]
-    if num_tokens > config.model.vocab_size:
-        rule = f"is less than the {num_tokens} tokens of the corpus {corpus.path}"
-        raise ConfigError(
-            [Problem("model.vocab_size", config.model.vocab_size, rule, f"write {num_tokens}")]
-        )
-    model = base.build(model_spec(config), seed=config.seed)
-    base.adopt_special_tokens(model, base.load_tokenizer(corpus.tokenizer_path))
-    return model
-
-
-def _load(config: Config, location: str, precision: str) -> PreTrainedModel:
-    """Load weights: trained ones in float32, frozen ones in their own type under autocast."""
-    frozen = config.adapter.kind != "full" and precision != "32-true"
-    model = base.load(
-        location,
-        dtype=config.model.dtype if frozen else "float32",
-        revision=config.model.revision,
-        trust_remote_code=config.model.trust_remote_code,
-        quantization=config.adapter.quantization,
-    )
-    spec = dataclasses.replace(model_spec(config), location=location)
-    base.check_architecture(spec, model.config)
-    return model
-
-
-def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None) -> None:
-    ours = base.load_tokenizer(corpus.tokenizer_path)
-    theirs = base.load_tokenizer(location, revision=revision)
-    if _identity(ours) != _identity(theirs):
-        raise ArtifactError(
-            f"the corpus {corpus.path} was tokenized with {corpus.tokenizer_path} "
-            f"({len(ours)} tokens), but the model {location} has another tokenizer "
-            f"({len(theirs)} tokens); prepare the corpus again with the model's: "
-            f"data.tokenizer=model, or data.tokenizer=inherit with the corpus that it was "
-            f"trained on"
-        )
-
-
-def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
-    length, most = corpus.facts["max_length"], config.model.max_position_embeddings
-    if length > most:
-        raise ArtifactError(
-            f"the corpus {corpus.path} has rows of {length} tokens, but {config.model.name} has "
-            f"{most} positions; prepare it again with data.max_length={most}"
-        )
-
-
-def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    return artifacts.fingerprint(content | {"padding": None, "truncation": None})
 
 
 def _save(model: Any, config: Config, corpus: Corpus, folder: Path) -> None:

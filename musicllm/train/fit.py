@@ -7,9 +7,6 @@ not, and making them so is not free, so it is not asked for.
 
 from __future__ import annotations
 
-import logging
-import signal
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,26 +14,27 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from musicllm import console
+from musicllm import console, ranks
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.model.adapters import load_trainable_state
 from musicllm.train import (
     checkpoints,
     group,
-    loggers,
     metrics,
     optimizers,
     state,
     strategies,
+    trainer,
 )
 from musicllm.train.callbacks import Metrics, Progress
 from musicllm.train.checkpoints import Checkpoint
 from musicllm.train.incidents import Incidents
+from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.plan import Plan
@@ -96,7 +94,7 @@ class TrainingRun:
             load_trainable_state(self.model, found.weights())
         work = Totals()
         if start_step < self.plan.num_steps:
-            with _quiet_lightning():
+            with trainer.quiet():
                 work = self._train(found, start_step)
         return FitResult(
             num_steps=self.plan.num_steps,
@@ -107,58 +105,38 @@ class TrainingRun:
         )
 
     def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
-        trainer = self._trainer(start_step)
-        if trainer.is_global_zero:
+        lightning = trainer.make(
+            self.plan,
+            self.settings,
+            self.machine,
+            self.folder,
+            run_id=self.identity,
+            start_step=start_step,
+        )
+        if ranks.is_main():
             metrics.truncate(self.folder / metrics.NAME, start_step)
             if found is not None:
                 console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
         bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
         left_out = frozenset(step - 1 for step in bad)
-        batches = self._batches(start_step, left_out, trainer.global_rank)
+        batches = self._batches(start_step, left_out)
         loader = TimedLoader(batches, self.machine.num_data_workers)
         clock = StepClock()
         skipped = SkippedSteps(most_in_a_row=self.settings.max_skipped_steps)
-        watch = Metrics(
-            self.folder,
-            loader,
-            clock,
-            skipped,
-            every=self.settings.log_every_steps,
-            throughput=self.settings.throughput,
-            flops_per_token=self.settings.flops_per_token,
-            peak_flops_per_s=self.settings.peak_flops_per_s,
-        )
-        saving = Checkpoints(
-            self.folder,
-            self.identity,
-            found,
-            clock,
-            every=self.settings.checkpoint_every_steps,
-            keep_last=self.settings.keep_last_checkpoints,
-            keep_best=self.settings.keep_best_checkpoints,
-        )
-        with self._progress(trainer, start_step) as progress:
-            trainer.callbacks = [
-                skipped,
-                watch,
-                self._incidents(batches),
-                *progress,
-                *self._samples(clock),
-                *self.callbacks,
-                saving,
-            ]
+        watch = self._metrics(loader, clock, skipped)
+        incidents = self._incidents(batches)
+        saving = self._saving(found, clock, incidents)
+        others = [*self._samples(clock), *self.callbacks, saving]
+        with self._progress(start_step) as progress:
+            lightning.callbacks = [skipped, watch, incidents, *progress, *others]
             try:
-                trainer.fit(
-                    self._module(start_step, left_out),
-                    loader,
-                    self._validation_loader(trainer.global_rank),
-                )
+                lightning.fit(self._module(start_step, left_out), loader, self._validation_loader())
             except SIGTERMException:  # between Lightning's start and ours, with exit code 0
                 console.note("stopped before the first step; the same command continues")
-                raise SystemExit(128 + signal.SIGTERM) from None
+                raise SystemExit(REQUEUE_EXIT_CODE) from None
             finally:
                 saving.interruption.ignore()
-            state.settle(trainer, self.model)
+            state.settle(lightning, self.model)
         return watch.totals
 
     def _module(self, start_step: int, left_out: Collection[int]) -> CausalLMModule:
@@ -178,7 +156,7 @@ class TrainingRun:
             source_names=self.settings.source_names,
         )
 
-    def _batches(self, start_step: int, left_out: Collection[int], rank: int) -> StepBatches:
+    def _batches(self, start_step: int, left_out: Collection[int]) -> StepBatches:
         return StepBatches(
             self.train_rows,
             rows_per_step=self.plan.rows_per_step,
@@ -187,63 +165,55 @@ class TrainingRun:
             num_steps=self.plan.num_steps,
             start_step=start_step,
             left_out=left_out,
-            rank=rank,
+            rank=ranks.rank(),
             world_size=self.plan.num_devices,
         )
 
-    def _validation_loader(self, rank: int) -> TimedLoader | None:
+    def _validation_loader(self) -> TimedLoader | None:
         if len(self.validation_rows) == 0:
             return None
         batches = validation_batches(
             self.validation_rows,
             num_rows=self.settings.num_validation_rows,
             rows_per_device=self.plan.rows_per_device,
-            rank=rank,
+            rank=ranks.rank(),
             world_size=self.plan.num_devices,
         )
         return TimedLoader(batches, self.machine.num_data_workers)
 
-    def _trainer(self, start_step: int) -> Trainer:
-        made = loggers.build(
-            self.settings.loggers,
-            self.folder,
-            start_step=start_step,
-            run_id=self.identity,
-            settings=self.settings.shown,
-        )
-        return Trainer(
-            accelerator=self.machine.accelerator,
-            devices=self.machine.devices_per_node,
-            num_nodes=self.machine.num_nodes,
-            **strategies.trainer_options(
-                self.machine.strategy,
-                accelerator=self.machine.accelerator,
-                precision=self.machine.precision,
-                rows_per_device=self.plan.rows_per_device,
-                clip=self.settings.gradient_clip,
-                folder=self.folder,
-            ),
-            max_epochs=1,  # what is left of the run, however often it passes over the rows
-            accumulate_grad_batches=self.plan.accumulation,
-            gradient_clip_val=self.settings.gradient_clip or None,
-            val_check_interval=self.settings.validate_every_steps * self.plan.accumulation,
-            check_val_every_n_epoch=None,
-            logger=made or False,
-            log_every_n_steps=1,  # `Metrics` decides, and Lightning warns about larger numbers
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-        )
-
     @contextmanager
-    def _progress(self, trainer: Trainer, start_step: int) -> Iterator[list[Callback]]:
-        if not (self.settings.progress_bar and trainer.is_global_zero):
+    def _progress(self, start_step: int) -> Iterator[list[Callback]]:
+        if not (self.settings.progress_bar and ranks.is_main()):
             yield []
             return
         with console.progress("training", self.plan.num_steps - start_step) as advance:
             yield [Progress(advance)]
+
+    def _metrics(self, loader: TimedLoader, clock: StepClock, skipped: SkippedSteps) -> Metrics:
+        return Metrics(
+            self.folder,
+            loader,
+            clock,
+            skipped,
+            every=self.settings.log_every_steps,
+            throughput=self.settings.throughput,
+            flops_per_token=self.settings.flops_per_token,
+            peak_flops_per_s=self.settings.peak_flops_per_s,
+        )
+
+    def _saving(
+        self, found: Checkpoint | None, clock: StepClock, incidents: Incidents
+    ) -> Checkpoints:
+        return Checkpoints(
+            self.folder,
+            self.identity,
+            found,
+            clock,
+            every=self.settings.checkpoint_every_steps,
+            keep_last=self.settings.keep_last_checkpoints,
+            keep_best=self.settings.keep_best_checkpoints,
+            before_save=incidents.settle,
+        )
 
     def _incidents(self, batches: StepBatches) -> Incidents:
         return Incidents(
@@ -260,23 +230,3 @@ class TrainingRun:
         if every is None or self.write_samples is None:
             return []
         return [Samples(self.folder, self.write_samples, clock, every=every)]
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Hide what Lightning tells everybody, its use of what torch renamed, and what is meant so."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-            warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
-            warnings.filterwarnings("ignore", ".*broadcast_buffers.*")
-            warnings.filterwarnings("ignore", ".*DeepSpeed handles gradient clipping.*")
-            warnings.filterwarnings(
-                "ignore", r".*torch\.distributed\.\w+` is deprecated.*", FutureWarning
-            )
-            yield
-    finally:
-        logger.setLevel(level)

@@ -8,6 +8,7 @@ part that is left, as one epoch, so nothing of its loop has to be restored.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -168,9 +169,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
     def on_validation_epoch_start(self) -> None:
         """Begin a validation."""
         num_sources = len(self.source_names) or 1
-        self._validation_sums = torch.zeros(
-            num_sources, 2, dtype=torch.double, device=self.device
-        )
+        self._validation_sums = torch.zeros(num_sources, 2, dtype=torch.double, device=self.device)
 
     def validation_step(self, batch: MicroBatch) -> None:
         """Add a micro-batch to the sums over the validation rows."""
@@ -189,10 +188,11 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         sums = self.trainer.strategy.reduce(self._validation_sums, reduce_op="sum").tolist()
         self.validation_loss, self.validation_losses = validation.means(sums, self.source_names)
 
-    def mixed(self) -> torch.autocast:
+    def mixed(self) -> AbstractContextManager[Any]:
         """Return the context in which the model computes, where Lightning does not see to it."""
-        on = self._autocast is not None
-        return torch.autocast(self.device.type, self._autocast, enabled=on)
+        if self._autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self._autocast)
 
     def _nll(self, batch: MicroBatch) -> Tensor:
         causal = _causal_model(self.model)

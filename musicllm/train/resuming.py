@@ -7,6 +7,7 @@ when everything about that step is done and written, its validation too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
         every: int,
         keep_last: int,
         keep_best: int,
+        before_save: Callable[[Trainer, CausalLMModule], None],
     ) -> None:
         """Watch a run.
 
@@ -46,12 +48,14 @@ class Checkpoints(Callback):  # type: ignore[misc]
             every: steps between checkpoints; the last step always has one.
             keep_last: how many stay on disk.
             keep_best: how many with the lowest validation losses stay, too.
+            before_save: raises when the last step must not be saved.
         """
         self.interruption = Interruption()
         self._folder = folder
         self._restored = restored
         self._clock = clock
         self._every = every
+        self._before_save = before_save
         self._score: float | None = None
         self._writer = (
             Writer(folder, identity, keep_last=keep_last, keep_best=keep_best)
@@ -96,6 +100,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
             self._stop(trainer, module, module.schedule.num_steps)
 
     def _save(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
+        self._before_save(trainer, module)
         with self._clock.paused():
             weights = gather_weights(trainer, module.model)
             state: dict[str, Any] = {

@@ -58,9 +58,10 @@ def trainer_options(
         clip: L2 norm of the gradient; 0 is off.
         folder: the run folder, for `deepspeed.json`.
     """
-    from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+    from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
-    plugins = [TorchElasticEnvironment()] if ranks.launched() else []
+    # said, or Lightning would look for Slurm by itself, and requeue in its own way
+    plugins = [TorchElasticEnvironment() if ranks.launched() else LightningEnvironment()]
     if spec.zero is None:
         plain = _ddp(accelerator) if spec.kind == "ddp" else "auto"
         return {"strategy": plain, "precision": precision, "plugins": plugins}

@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from musicllm import artifacts, config
@@ -32,8 +33,11 @@ from tests.helpers import make_corpus
 
 pytestmark = pytest.mark.slow
 
-STRATEGIES = {"single": ["strategy=single"]}
-"""Words of the command by name; such as `strategy=zero2 hardware.devices_per_node=2`."""
+STRATEGIES = {
+    "single": ["strategy=single"],
+    "zero2 on 2": ["strategy=zero2", "hardware.devices_per_node=2"],
+}
+"""Words of the command by name."""
 
 ADAPTERS = {
     "lora": ["adapter=lora_r64", "adapter.r=8", "optimizer.lr=0.01"],
@@ -158,6 +162,14 @@ def undisturbed(place: Path) -> Callable[[str, str], Training]:
     return make
 
 
+def send_to_all(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send a signal to a process and all that it started: ranks and data workers."""
+    main = psutil.Process(process.pid)
+    for one in [main, *main.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(number)
+
+
 def wait_until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> bool:
     """Wait for something that a process does; False if it ended before."""
     deadline = time.monotonic() + PATIENCE_S
@@ -185,13 +197,13 @@ def kill_during_a_save(training: Training, draw: random.Random) -> bool:
     with training.started() as process:
         saves = draw.randint(0, 2)
         while wait_until(process, training.saving):
-            process.send_signal(signal.SIGSTOP)
+            send_to_all(process, signal.SIGSTOP)
             if training.saving():
                 saves -= 1
                 if saves < 0:
-                    process.kill()
+                    send_to_all(process, signal.SIGKILL)
                     break
-            process.send_signal(signal.SIGCONT)
+            send_to_all(process, signal.SIGCONT)
             wait_until(process, lambda: not training.saving())
         else:
             return False

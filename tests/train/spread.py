@@ -58,7 +58,7 @@ class Trained:
     weights: dict[str, Tensor]
 
 
-class Lost(Exception):
+class LostError(Exception):
     """Ends a training as a crash would."""
 
 
@@ -71,7 +71,7 @@ class Crash(Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         self._left -= 1
         if self._left == 0:
-            raise Lost
+            raise LostError
 
 
 def write_corpus(place: Path) -> None:
@@ -113,7 +113,7 @@ def train(place: Path, name: str, how: How, crash_after: int | None = None) -> T
         run = dataclasses.replace(run, callbacks=(Crash(crash_after),))
     try:
         result = run.fit()
-    except Lost:
+    except LostError:
         return None
     finally:
         group.barrier()
@@ -125,6 +125,10 @@ def train(place: Path, name: str, how: How, crash_after: int | None = None) -> T
         validation=result.validation_loss,
         weights=weights_of(place / name),
     )
+
+
+def disagree() -> None:
+    group.agree({"the data": "the same", "the code": f"version {ranks.rank()}"})
 
 
 def weights_of(run: Path) -> dict[str, Tensor]:

@@ -79,7 +79,7 @@ def test_a_run_learns_and_writes_every_step(make_run: MakeRun) -> None:
 def test_tokens_and_speeds_are_counted(make_run: MakeRun) -> None:
     run = make_run(max_steps=2, log_every_steps=2)
     work = run.fit().work
-    rows = [int(row) for step in (0, 1) for row in run._batches(0, 0).rows_of_step(step)]
+    rows = [int(row) for step in (0, 1) for row in run._batches(0, ()).rows_of_step(step)]
     assert work.num_tokens == run.train_rows.num_tokens[rows].sum()
     assert work.num_supervised == run.train_rows.num_supervised[rows].sum()
     (line,) = [line for line in metrics.read(run.folder / metrics.NAME) if "train/loss" in line]

@@ -82,7 +82,7 @@ def test_stop_names_the_rows_and_saves_nothing_of_the_step(
         f"callbacks.on_bad_loss=roll_back goes on without these rows"
     )
     written = record(run, 3)
-    rows = [int(row) for row in run._batches(0, (), 0).rows_of_step(2)]
+    rows = [int(row) for row in run._batches(0, ()).rows_of_step(2)]
     store = run.train_rows
     assert written["rows"] == [
         {"row": row, "sources": ["music"], "num_supervised": int(store.num_supervised[row])}
@@ -168,7 +168,7 @@ def test_a_spike_is_measured_against_the_lines_of_earlier_starts_too(make_run: M
     for step, loss in enumerate([9.0, 1.0, math.nan, 2.0, 3.0], start=1):
         metrics.append(run.folder / metrics.NAME, step, {"train/loss": loss})
     metrics.append(run.folder / metrics.NAME, 5, {"val/loss": 7.0})
-    watch = run._incidents(run._batches(0, (), 0))
+    watch = run._incidents(run._batches(0, ()))
     watch._policy = policy()
     watch.on_train_start(
         None, CausalLMModule(run.model, None, run.settings.schedule, accumulation=1)

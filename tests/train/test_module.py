@@ -14,7 +14,10 @@ from musicllm.model import adapters, base
 from musicllm.train.fit import TrainingRun
 from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.plan import Plan
+from musicllm.train.schedule import Schedule
 from tests.models import LORA, TINY
+
+SCHEDULE = Schedule("constant", 10, 0, 0.0)
 
 
 class Ranks:
@@ -23,6 +26,7 @@ class Ranks:
     def __init__(self, rank: int, world_size: int) -> None:
         self.global_rank = rank
         self.world_size = world_size
+        self.strategy = None
 
 
 def gradient(
@@ -36,7 +40,7 @@ def gradient(
             store, rows_per_step=8, rows_per_device=rows_per_device, seed=0, num_steps=1,
             rank=rank, world_size=world_size,
         )  # fmt: skip
-        module = CausalLMModule(model, None, None, accumulation=batches.accumulation)  # type: ignore[arg-type]
+        module = CausalLMModule(model, None, SCHEDULE, accumulation=batches.accumulation)  # type: ignore[arg-type]
         module._trainer = Ranks(rank, world_size)  # type: ignore[assignment]
         for index in range(len(batches)):
             share = module.training_step(batches[index], index) / batches.accumulation / world_size
@@ -65,7 +69,7 @@ def test_dropout_is_a_function_of_the_position(
         module = CausalLMModule(
             make_model(attention_dropout=0.5).train(),
             None,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
+            SCHEDULE,
             accumulation=2,
             start_step=start_step,
             seed=seed,
@@ -97,7 +101,8 @@ def test_validation_weighs_tokens_and_not_batches(make_run: Callable[..., Traini
 def test_the_norm_is_that_of_the_whole_gradient_before_clipping() -> None:
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.grad = torch.tensor([[3.0, 4.0]])
-    module = CausalLMModule(layer, None, None, accumulation=1)  # type: ignore[arg-type]
+    module = CausalLMModule(layer, None, SCHEDULE, accumulation=1)  # type: ignore[arg-type]
+    module._trainer = Ranks(0, 1)  # type: ignore[assignment]
     optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
     module.configure_gradient_clipping(optimizer, 1.0)
     assert float(module.grad_norm) == pytest.approx(5.0)

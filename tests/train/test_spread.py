@@ -1,4 +1,4 @@
-"""Spreading a training over devices changes its numbers only by rounding, and it resumes exactly."""
+"""Spread over devices a training changes only by rounding, and it resumes exactly."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from musicllm.errors import StageError
 from tests.ranks import Ranks
 from tests.train import spread
 from tests.train.spread import How, Trained
@@ -47,8 +48,7 @@ def expected(place: Path) -> Trained:
 
 
 def run(ranks: Ranks, place: Path, name: str, how: How, crash_after: int | None = None) -> Trained:
-    made = ranks.run(spread.train, place, name, how, crash_after)[0]
-    return made  # type: ignore[no-any-return]
+    return ranks.run(spread.train, place, name, how, crash_after)[0]
 
 
 def assert_close(made: Trained, expected: Trained, tolerance: float = 2e-5) -> None:
@@ -131,6 +131,15 @@ def test_a_run_continues_under_another_strategy_and_number(
     made = spread.train(place, "moved", How("single", rows=8))
     assert made is not None
     assert_close(made, expected)
+
+
+def test_ranks_that_differ_do_not_train(two: Ranks) -> None:
+    with pytest.raises(StageError) as error:
+        two.run(spread.disagree)
+    assert str(error.value) == (
+        "the processes disagree on the code (rank 0: version 0; rank 1: version 1); every machine "
+        "needs the same files, packages and command"
+    )
 
 
 def test_deepspeeds_configuration_is_saved(two: Ranks, place: Path) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from musicllm.errors import NotAvailableError
+import pytest
+import torch
+
 from musicllm.train import strategies
 from musicllm.train.capabilities import Capabilities
-from musicllm.train.strategies import precision, strategy
+from musicllm.train.strategies import StrategySpec, module_autocast, precision, trainer_options
+from musicllm.train.zero import ZeroSpec
 
 
 def test_a_named_precision_is_taken() -> None:
@@ -27,15 +31,28 @@ def test_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch, bf16: bool, expec
     assert precision("auto", "gpu") == expected
 
 
-def test_strategies() -> None:
-    assert strategy("single") == "auto"
-    assert type(strategy("ddp")).__name__ == "DDPStrategy"
+def test_a_single_device_needs_nothing(tmp_path: Path) -> None:
+    made = options(StrategySpec("single"), tmp_path)
+    assert (made["strategy"], made["precision"]) == ("auto", "16-mixed")
 
 
-def test_deepspeed_is_refused() -> None:
-    with pytest.raises(NotAvailableError) as error:
-        strategy("deepspeed")
-    assert str(error.value) == (
-        "strategy.kind=deepspeed plans, but training under DeepSpeed is not in this version of "
-        "musicllm; write strategy=ddp, or strategy=single for one device"
+def test_ddp_speaks_gloo_on_cpus(tmp_path: Path) -> None:
+    made = options(StrategySpec("ddp"), tmp_path)
+    assert type(made["strategy"]).__name__ == "DDPStrategy"
+    assert made["strategy"].process_group_backend == "gloo"
+
+
+def test_deepspeed_scales_the_loss_of_fp16_by_itself(tmp_path: Path) -> None:
+    spec = StrategySpec("deepspeed", ZeroSpec(2, False, False))
+    made = options(spec, tmp_path)
+    assert "precision" not in made
+    assert made["strategy"].precision_plugin.loss_scale.value == 2.0**16
+    assert module_autocast(spec, "16-mixed") == torch.float16
+    assert module_autocast(spec, "32-true") is None
+    assert module_autocast(StrategySpec("ddp"), "16-mixed") is None
+
+
+def options(spec: StrategySpec, folder: Path) -> dict[str, Any]:
+    return trainer_options(
+        spec, accelerator="cpu", precision="16-mixed", rows_per_device=1, clip=1.0, folder=folder
     )

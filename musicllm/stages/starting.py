@@ -1,0 +1,122 @@
+"""The model from which a training starts: random, loaded, or loaded and adapted.
+
+It computes as the devices can: attention and types are chosen here, once, from what they are asked
+for and what the device runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from musicllm import artifacts
+from musicllm.data.corpus import Corpus
+from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.job import Job
+from musicllm.model import adapters, attention, base, packaged
+from musicllm.schema import Config
+from musicllm.stages.planning import compute_dtype
+from musicllm.stages.settings import adapter_spec, model_spec
+from musicllm.train.capabilities import probe, refuse_precision
+from musicllm.train.compiling import compile_layers
+
+
+def starting_model(job: Job, corpus: Corpus) -> nn.Module:
+    """Return the model that is trained, its adapter attached.
+
+    Raises:
+        ConfigError: the device lacks the precision or the attention, or numbers do not fit.
+        ArtifactError: the model has another tokenizer than the corpus, or shorter rows.
+    """
+    config = job.config
+    _refuse_longer_rows(corpus, config)
+    location = _location(job)
+    model = _random(config, corpus) if location is None else _load(config, location)
+    if location is not None:
+        _refuse_other_tokenizer(corpus, location, config.model.revision)
+    if config.training.activation_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
+    if config.training.compile:
+        compile_layers(adapted)
+    return adapted
+
+
+def _attention(config: Config) -> str:
+    able = probe(config.hardware.accelerator)
+    refuse_precision(config.hardware.precision, able)
+    return attention.choose(
+        config.hardware.attention,
+        config.hardware.accelerator,
+        dtype=compute_dtype(config),
+        head_dim=config.model.hidden_size // config.model.num_attention_heads,
+        dropout=config.model.attention_dropout,
+        lacking=able.lacking,
+    )
+
+
+def _location(job: Job) -> str | None:
+    """Return the folder or hub id of the weights to start from, or None for random ones."""
+    if "model" in job.inputs:
+        return str(job.input("model").path)
+    location = job.config.model.location
+    return None if location is None else packaged.find(location, Path(job.config.paths.cache))
+
+
+def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
+    num_tokens = corpus.facts["vocab_size"]
+    if num_tokens > config.model.vocab_size:
+        rule = f"is less than the {num_tokens} tokens of the corpus {corpus.path}"
+        raise ConfigError(
+            [Problem("model.vocab_size", config.model.vocab_size, rule, f"write {num_tokens}")]
+        )
+    model = base.build(model_spec(config), seed=config.seed, attention=_attention(config))
+    base.adopt_special_tokens(model, base.load_tokenizer(corpus.tokenizer_path))
+    return model
+
+
+def _load(config: Config, location: str) -> PreTrainedModel:
+    """Load weights: trained ones in float32, frozen ones in the type in which they are used."""
+    model = base.load(
+        location,
+        dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),
+        attention=_attention(config),
+        revision=config.model.revision,
+        trust_remote_code=config.model.trust_remote_code,
+        quantization=config.adapter.quantization,
+    )
+    spec = dataclasses.replace(model_spec(config), location=location)
+    base.check_architecture(spec, model.config)
+    return model
+
+
+def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None) -> None:
+    ours = base.load_tokenizer(corpus.tokenizer_path)
+    theirs = base.load_tokenizer(location, revision=revision)
+    if _identity(ours) != _identity(theirs):
+        raise ArtifactError(
+            f"the corpus {corpus.path} was tokenized with {corpus.tokenizer_path} "
+            f"({len(ours)} tokens), but the model {location} has another tokenizer "
+            f"({len(theirs)} tokens); prepare the corpus again with the model's: "
+            f"data.tokenizer=model, or data.tokenizer=inherit with the corpus that it was "
+            f"trained on"
+        )
+
+
+def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
+    length, most = corpus.facts["max_length"], config.model.max_position_embeddings
+    if length > most:
+        raise ArtifactError(
+            f"the corpus {corpus.path} has rows of {length} tokens, but {config.model.name} has "
+            f"{most} positions; prepare it again with data.max_length={most}"
+        )
+
+
+def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    return artifacts.fingerprint(content | {"padding": None, "truncation": None})

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from musicllm.train.zero import LossScale, ZeroSpec, engine_config
+
+
+def test_a_loss_scale_halves_and_doubles() -> None:
+    scale = LossScale(value=8.0, period=3)
+    scale.update(overflow=True)
+    assert (scale.value, scale.good_steps) == (4.0, 0)
+    for _ in range(2):
+        scale.update(overflow=False)
+    assert (scale.value, scale.good_steps) == (4.0, 2)
+    scale.update(overflow=True)
+    assert (scale.value, scale.good_steps) == (2.0, 0)
+    for _ in range(3):
+        scale.update(overflow=False)
+    assert (scale.value, scale.good_steps) == (4.0, 0)
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_the_engine_is_told_what_we_know(on_gpu: bool) -> None:
+    spec = ZeroSpec(3, offload_optimizer=True, offload_parameters=True)
+    made = engine_config(spec, rows_per_device=4, gradient_clip=0.5, on_gpu=on_gpu)
+    assert made["train_micro_batch_size_per_gpu"] == 4
+    assert made["gradient_clipping"] == 0.5
+    assert made["zero_optimization"]["stage"] == 3
+    assert made["zero_optimization"]["overlap_comm"] is on_gpu
+    in_memory = {"device": "cpu", "pin_memory": on_gpu}
+    assert made["zero_optimization"]["offload_optimizer"] == in_memory
+    assert made["zero_optimization"]["offload_param"] == in_memory
+    assert not {"fp16", "bf16", "optimizer", "scheduler"} & made.keys()
+
+
+def test_nothing_is_offloaded_unasked() -> None:
+    spec = ZeroSpec(2, offload_optimizer=False, offload_parameters=False)
+    zero = engine_config(spec, rows_per_device=1, gradient_clip=0.0, on_gpu=True)
+    assert not {"offload_optimizer", "offload_param"} & zero["zero_optimization"].keys()
