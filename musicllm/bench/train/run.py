@@ -1,6 +1,8 @@
 """Runs the contestants one after the other, round by round, and compares them.
 
-Each runs in a process of its own; every round begins with another one.
+Each runs in a process of its own; every round begins with another one. In key figures the fastest
+round of every step counts, since whatever else the machine does only adds to it; the table shows
+medians.
 """
 
 from __future__ import annotations
@@ -81,14 +83,12 @@ def interleave(task: Task, num_rounds: int) -> dict[str, list[Measured]]:
 
 
 def overhead(ours: Sequence[Measured], theirs: Sequence[Measured]) -> float:
-    """Return our time for the same steps as a multiple of theirs.
-
-    Of every step the fastest round counts, since whatever else the machine does only adds to it.
-    """
+    """Return our time for the same steps as a multiple of theirs."""
     return _fastest(ours) / _fastest(theirs)
 
 
 def _fastest(rounds: Sequence[Measured]) -> float:
+    """Return the seconds of all steps, each of its fastest round."""
     num_steps = len(rounds[0].seconds)
     return sum(min(each.seconds[step] for each in rounds) for step in range(num_steps))
 
@@ -124,10 +124,8 @@ def matrix_rate(task: Task) -> float:
 def _ratios(
     task: Task, measured: Mapping[str, Sequence[Measured]], peak: float
 ) -> dict[str, float]:
-    rate = {name: _timing(rounds).rate for name, rounds in measured.items()}
-    tokens_per_s = statistics.median(
-        each.num_tokens / sum(each.seconds) for each in measured["ours"]
-    )
+    rate = {name: rounds[0].num_supervised / _fastest(rounds) for name, rounds in measured.items()}
+    tokens_per_s = measured["ours"][0].num_tokens / _fastest(measured["ours"])
     ratios = {
         "overhead_vs_bare_loop": overhead(measured["ours"], measured["bare loop"]),
         "vs_padded_loop": rate["ours"] / rate["padded loop"],
