@@ -126,6 +126,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
 
     def _stop(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
         self._wait()
+        group.barrier()  # a launcher kills who is left soon after the first process has ended
         if trainer.is_global_zero:
             console.note(
                 f"stopped after step {step} of {module.schedule.num_steps}, which is saved in "

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from peft import get_peft_model
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
@@ -183,7 +184,7 @@ def test_one_of_another_job_is_named_and_left_alone(
 def test_training_goes_on_while_files_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, save_file = threading.Event(), writing.save_file
+    gate = threading.Event()
     weight = torch.ones(3)
 
     def slow(tensors: dict[str, Tensor], path: Path) -> None:
