@@ -5,8 +5,10 @@ from __future__ import annotations
 import string
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from musicllm.model import adapters
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 TINY = ModelSpec(
@@ -51,3 +53,8 @@ def letter_tokenizer() -> PreTrainedTokenizerFast:
     core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     core.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", pad_token="<pad>")
+
+
+def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return what is trained, by name, to be read or changed."""
+    return {name: weight.detach() for name, weight in adapters.trained(model).items()}

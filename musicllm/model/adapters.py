@@ -64,7 +64,7 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 @torch.no_grad()
-def load_trainable_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_trained(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy saved tensors into the model.
 
     Raises:

@@ -114,6 +114,7 @@ def load(
     *,
     dtype: str,
     attention: str = varlen.NAME,
+    attention_dropout: float | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     quantization: str | None = None,
@@ -126,6 +127,7 @@ def load(
         path: a folder, or a hub id.
         dtype: of the weights in memory: float32, float16 or bfloat16.
         attention: name known to transformers.
+        attention_dropout: probability during training; None takes the model's own.
         revision: of a hub repository.
         trust_remote_code: run code that comes with the model.
         quantization: nf4, or None.
@@ -140,6 +142,8 @@ def load(
     options = _hub_options(revision, trust_remote_code)
     config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
     config.name_or_path = str(path)
+    if attention_dropout is not None:
+        config.attention_dropout = attention_dropout
     if quantization is not None:
         options |= _quantized(quantization, dtype)
     try:

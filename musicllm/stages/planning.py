@@ -106,7 +106,8 @@ def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice)
         optimizer=config.optimizer.name,
         spread=choice.spread,
     )
-    return estimate(model_spec(config), adapter, counted, work)
+    spec = dataclasses.replace(model_spec(config), dtype=work.compute_dtype)  # as it is loaded
+    return estimate(spec, adapter, counted, work)
 
 
 def _attention(config: Config) -> str:

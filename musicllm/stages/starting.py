@@ -85,6 +85,7 @@ def _load(config: Config, location: str) -> PreTrainedModel:
         location,
         dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),
         attention=_attention(config),
+        attention_dropout=config.model.attention_dropout,
         revision=config.model.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=config.adapter.quantization,

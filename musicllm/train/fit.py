@@ -21,7 +21,7 @@ from torch import nn
 from musicllm import console, ranks
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
-from musicllm.model.adapters import load_trainable_state
+from musicllm.model.adapters import load_trained
 from musicllm.train import (
     checkpoints,
     group,
@@ -91,7 +91,7 @@ class TrainingRun:
         start_step = 0
         if found is not None:
             start_step = found.step
-            load_trainable_state(self.model, found.weights())
+            load_trained(self.model, found.weights())
         work = Totals()
         if start_step < self.plan.num_steps:
             with trainer.quiet():

@@ -34,8 +34,17 @@ CASES = [
      "hardware.precision=fp16 trains with loss scaling, which needs a GPU; use bf16 or fp32"),
     (["recipe=sft", "strategy=single"],
      "strategy=single uses one device, but v100x8 has 8; use ddp, zero1, zero2 or zero3"),
-    (["recipe=sft", "hardware=cpu", "strategy=zero2"],
-     "strategy=zero2 needs GPUs in this version; use strategy=single on a CPU"),
+    (["recipe=sft", "strategy=ddp", "strategy.offload_optimizer=true"],
+     "strategy.offload_optimizer=true needs strategy.kind=deepspeed; use zero2 or zero3_offload"),
+    (["recipe=sft", "strategy=zero3", "adapter=qlora_r64"],
+     "adapter.quantization=nf4 keeps matrices in a form that ZeRO 3 cannot cut into pieces; use "
+     "zero2"),
+    (["recipe=sft", "strategy=zero3", "callbacks.samples_every_steps=10"],
+     "callbacks.samples_every_steps=10 needs whole weights on one device, which ZeRO 3 does not "
+     "keep; use zero2, or null"),
+    (["recipe=sft", "strategy=ddp", "callbacks.on_bad_loss=skip"],
+     "callbacks.on_bad_loss=skip is not possible with hardware.precision=fp16: its loss scale "
+     "decides on updates; write roll_back or stop"),
     (["recipe=sft", "strategy.offload_parameters=true"],
      "strategy.offload_parameters=true needs strategy.zero_stage=3"),
     (["recipe=sft", "strategy.zero_stage=null"],

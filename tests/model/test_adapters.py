@@ -7,6 +7,7 @@ import torch
 
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.model import adapters, base
+from tests.models import trained_tensors
 
 IDS = torch.arange(12)[None]
 
@@ -17,7 +18,7 @@ def logits(model):
 
 
 def trained_names(model):
-    return set(adapters.trainable_state(model))
+    return set(trained_tensors(model))
 
 
 def test_lora_changes_nothing_at_the_start_and_trains_only_itself(model, lora):
@@ -33,7 +34,7 @@ def test_the_start_depends_on_the_seed_alone(tiny, lora):
     for seed in (3, 3, 4):
         torch.rand(7)
         model = adapters.attach(base.build(tiny, seed=0), lora, seed=seed)
-        states.append(next(iter(adapters.trainable_state(model).values())))
+        states.append(next(iter(trained_tensors(model).values())))
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
 
@@ -67,7 +68,7 @@ def test_tied_ends_stay_one_matrix(tied, lora, end):
     model = adapters.attach(
         base.build(tied, seed=0), dataclasses.replace(lora, **{end: True}), seed=0
     )
-    state = adapters.trainable_state(model)
+    state = trained_tensors(model)
     (name,) = [name for name in state if "lora" not in name]
     before = logits(model)
     state[name].mul_(2)
@@ -135,24 +136,24 @@ def test_qlora_without_its_needs(model, lora, monkeypatch):
         adapters.attach(model, dataclasses.replace(lora, quantization="nf4"), seed=0)
 
 
-def test_trainable_state_comes_back(tiny, lora):
+def test_what_was_trained_comes_back(tiny, lora):
     spec = dataclasses.replace(lora, train_embeddings=True)
     first, second = (adapters.attach(base.build(tiny, seed=0), spec, seed=s) for s in (1, 2))
-    for tensor in adapters.trainable_state(first).values():
+    for tensor in trained_tensors(first).values():
         tensor.add_(0.1)
-    adapters.load_trainable_state(second, adapters.trainable_state(first))
+    adapters.load_trained(second, trained_tensors(first))
     assert torch.equal(logits(second), logits(first))
 
 
 def test_state_of_another_adapter_is_refused(tiny, lora):
     model = adapters.attach(base.build(tiny, seed=0), lora, seed=0)
-    state = adapters.trainable_state(model)
+    state = trained_tensors(model)
     first, second, *_ = state
     foreign = {name: tensor for name, tensor in state.items() if name != first}
     foreign[second] = torch.zeros(1, 2)
     foreign["other"] = torch.zeros(1)
     with pytest.raises(ArtifactError) as caught:
-        adapters.load_trainable_state(model, foreign)
+        adapters.load_trained(model, foreign)
     assert str(caught.value) == (
         f"saved weights do not fit this model and adapter: {first} is missing; "
         f"other is not trained here; {second} has shape [1, 2] instead of [32, 4]"
@@ -165,7 +166,7 @@ def test_saved_adapter_is_a_plain_peft_folder(tiny, lora, tmp_path, embeddings):
 
     spec = dataclasses.replace(lora, train_embeddings=embeddings)
     model = adapters.attach(base.build(tiny, seed=0), spec, seed=0)
-    for tensor in adapters.trainable_state(model).values():
+    for tensor in trained_tensors(model).values():
         tensor.add_(0.1)
     adapters.save_adapter(model, tmp_path)
     with adapters.quiet_peft():

@@ -7,7 +7,7 @@ from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.model import adapters, base
 from musicllm.serve.sampling import Completion, SamplingSettings, sample
-from tests.models import LORA, TINY, letter_tokenizer
+from tests.models import LORA, TINY, letter_tokenizer, trained_tensors
 
 FREE = SamplingSettings(1.0, 0, 1.0, 1.0, 12)
 GREEDY = SamplingSettings(0, 0, 1.0, 1.0, 12)
@@ -101,7 +101,7 @@ def test_settings_that_came_with_the_model_have_no_say(model, encoder, settings,
 def test_an_adapter_has_its_say(encoder):
     model = adapters.attach(base.build(TINY, seed=0), LORA, seed=0)
     before = sample(model, encoder, PROMPTS, GREEDY, seed=0, batch_size=5)
-    for tensor in adapters.trainable_state(model).values():
+    for tensor in trained_tensors(model).values():
         tensor.add_(0.3)
     assert sample(model, encoder, PROMPTS, GREEDY, seed=0, batch_size=5) != before
     assert model.training

@@ -35,7 +35,10 @@ pytestmark = pytest.mark.slow
 
 STRATEGIES = {
     "single": ["strategy=single"],
+    "ddp on 2": ["strategy=ddp", "hardware.devices_per_node=2"],
+    "zero1 on 2": ["strategy=zero1", "hardware.devices_per_node=2"],
     "zero2 on 2": ["strategy=zero2", "hardware.devices_per_node=2"],
+    "zero3 on 2": ["strategy=zero3", "hardware.devices_per_node=2"],
 }
 """Words of the command by name."""
 

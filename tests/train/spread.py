@@ -40,7 +40,6 @@ class How:
     precision: str = "32-true"
     adapter: str = "lora"
     dropout: float = 0.0
-    workers: int = 0
 
     def strategy(self) -> StrategySpec:
         parameters = self.offload and self.stage == 3
@@ -106,7 +105,6 @@ def train(place: Path, name: str, how: How, crash_after: int | None = None) -> T
             "devices_per_node": how.world,
             "strategy": how.strategy(),
             "precision": how.precision,
-            "num_data_workers": how.workers,
         },
     )
     if crash_after is not None:

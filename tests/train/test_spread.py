@@ -106,7 +106,7 @@ def test_half_precision_trains_float32_weights(
 @pytest.mark.parametrize(
     "how",
     [
-        How("ddp", world=2, dropout=0.1, workers=1),
+        How("ddp", world=2, dropout=0.1),
         How("deepspeed", 1, world=2, dropout=0.1, adapter="full"),
         How("deepspeed", 2, world=2, dropout=0.1, precision="16-mixed"),
         How("deepspeed", 2, offload=True, world=2, dropout=0.1),
