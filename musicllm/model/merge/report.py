@@ -104,9 +104,9 @@ def refuse_changes(report: MergeReport, origin: str) -> None:
         )
     if not report.max_abs_difference <= report.tolerance:
         raise StageError(
-            f"in {report.dtype} the merged model loses part of what {origin} learned: its rounding "
-            f"changes logits by up to {report.max_abs_difference:.3g}, where {report.tolerance:.3g} "
-            f"are allowed and the adapter changed them by {report.max_abs_effect:.3g}; "
+            f"in {report.dtype} the merged model loses part of what {origin} learned: rounding "
+            f"changes logits by up to {report.max_abs_difference:.3g}, the adapter changed them by "
+            f"{report.max_abs_effect:.3g}, and {report.tolerance:.3g} are allowed; "
             f"write merge.dtype=float32{_narrower(report.dtype)}"
         )
 
