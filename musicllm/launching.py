@@ -1,9 +1,9 @@
-"""Starts one process per device of this machine, and waits for all of them.
+"""Runs a stage in as many processes as it takes: here, or one per device of this machine.
 
-The command itself stays the parent: it holds the run folder, passes signals on, and prints the
-summary; the processes that it starts are the ranks, with the environment that `torchrun` would
-give them. Under an external launcher (`torchrun`, `srun`, `deepspeed`) nothing here runs. Ranks
-die with their parent, however it dies.
+With several the command itself stays the parent: it holds the run folder, passes signals on, and
+prints the summary; the processes that it starts are the ranks, with the environment that `torchrun`
+would give them. Under an external launcher (`torchrun`, `srun`, `deepspeed`) nothing is started.
+Ranks die with their parent, however it dies.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from types import FrameType
 from typing import Any
 
 from musicllm import console, ranks, runtime
-from musicllm.errors import MusicLLMError, NotAvailableError, StageError
+from musicllm.errors import InputError, MusicLLMError, NotAvailableError, StageError
 from musicllm.job import Job
+from musicllm.schema import Config
+from musicllm.stages import STAGES
 
 Rows = Sequence[tuple[str, object]]
 
@@ -44,7 +46,39 @@ class _Rank:
     result: Connection
 
 
-def run(job: Job, num_ranks: int) -> Rows:
+def work(job: Job) -> Rows:
+    """Run the stage, in as many processes as it takes."""
+    config = job.config
+    if STAGES[config.task].spreads and config.strategy.kind != "single" and not ranks.launched():
+        return _spread(job, config.hardware.devices_per_node)
+    rows: Rows = importlib.import_module(f"musicllm.stages.{config.task}").run(job)
+    return rows
+
+
+def refuse_other_ranks(config: Config, recipe: str) -> None:
+    """Refuse what a launcher started in another number than the hardware profile says.
+
+    Raises:
+        InputError: with the number that fits.
+    """
+    started, hardware = ranks.world_size(), config.hardware
+    if not STAGES[config.task].spreads:
+        if started > 1:
+            raise InputError(
+                f"recipe={recipe} runs in one process, but a launcher started {started}; "
+                f"write python -m musicllm recipe={recipe}"
+            )
+        return
+    devices = hardware.num_nodes * hardware.devices_per_node
+    if started != devices:
+        raise InputError(
+            f"a launcher started {started} processes, but hardware={hardware.name} has "
+            f"{hardware.num_nodes} x {hardware.devices_per_node} devices; start {devices}, or set "
+            f"hardware.num_nodes and hardware.devices_per_node"
+        )
+
+
+def _spread(job: Job, num_ranks: int) -> Rows:
     """Run a stage in several processes of this machine, and return what rank 0 returns.
 
     Args:

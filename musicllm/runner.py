@@ -8,9 +8,8 @@ newest complete one, so that other recipes find it.
 from __future__ import annotations
 
 import fcntl
-import importlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +17,11 @@ from typing import Any
 
 from musicllm import artifacts, console, launching, ranks, runtime
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError, Problem
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
+from musicllm.launching import Rows
 from musicllm.schema import Config
 from musicllm.stages import STAGES, WATCHING, artifact_kind
-
-Rows = Sequence[tuple[str, object]]
 
 NEXT = {
     "corpus": "inputs.corpus={folder} in a recipe that trains",
@@ -158,7 +156,7 @@ def run(config: Config, recipe: str) -> Outcome:
             f"recipe={recipe} composes and plans (stage=plan)"
         )
     if ranks.launched():
-        _refuse_other_ranks(config, recipe)
+        launching.refuse_other_ranks(config, recipe)
     job = bind(config, recipe)
     console.heading(f"{recipe}: {config.description}")
     existing = None if stage.repeats else job.existing()
@@ -167,7 +165,7 @@ def run(config: Config, recipe: str) -> Outcome:
         return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
     runtime.prepare(config.hardware.accelerator)
     if not ranks.is_main():  # rank 0 holds the folder, and makes the artifact
-        _work(job)
+        launching.work(job)
         return Outcome(recipe, job.folder, False, 0.0)
     with _alone(job.folder):
         return _make(job)
@@ -180,45 +178,13 @@ def _make(job: Job) -> Outcome:
     resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
     artifacts.write_text(job.folder / "config.yaml", resolved)
     started = time.monotonic()
-    rows = _work(job)
+    rows = launching.work(job)
     seconds = time.monotonic() - started
     made = job.existing()
     assert made is not None, f"the stage {job.config.task} ended without its artifact"
     metrics = made.facts.get("metrics", {})
     _sum_up(job, rows, seconds)
     return Outcome(job.recipe, job.folder, False, seconds, metrics)
-
-
-def _work(job: Job) -> Rows:
-    """Run the stage, in as many processes as it takes."""
-    config = job.config
-    if STAGES[config.task].spreads and config.strategy.kind != "single" and not ranks.launched():
-        return launching.run(job, config.hardware.devices_per_node)
-    rows: Rows = importlib.import_module(f"musicllm.stages.{config.task}").run(job)
-    return rows
-
-
-def _refuse_other_ranks(config: Config, recipe: str) -> None:
-    """Refuse what a launcher started in another number than the hardware profile says.
-
-    Raises:
-        InputError: with the number that fits.
-    """
-    started, hardware = ranks.world_size(), config.hardware
-    if not STAGES[config.task].spreads:
-        if started > 1:
-            raise InputError(
-                f"recipe={recipe} runs in one process, but a launcher started {started}; "
-                f"write python -m musicllm recipe={recipe}"
-            )
-        return
-    devices = hardware.num_nodes * hardware.devices_per_node
-    if started != devices:
-        raise InputError(
-            f"a launcher started {started} processes, but hardware={hardware.name} has "
-            f"{hardware.num_nodes} x {hardware.devices_per_node} devices; start {devices}, or set "
-            f"hardware.num_nodes and hardware.devices_per_node"
-        )
 
 
 def _sum_up(job: Job, rows: Rows, seconds: float) -> None:

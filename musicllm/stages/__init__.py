@@ -62,6 +62,7 @@ STAGES: dict[str, Stage] = {
         ("model", "adapter", "optimizer", "schedule", "training", "hardware.precision", "seed"),
         ("corpus",),
         spreads=True,
+        version=2,
     ),
     "merge": Stage("adapter into base -> model", "model", ("merge",), ("adapter",), version=2),
     "evaluate": Stage(
