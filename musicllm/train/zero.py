@@ -156,9 +156,10 @@ class ZeroStrategy(DeepSpeedStrategy):  # type: ignore[misc]
         self.precision_plugin.adopt(zero_optimizer)
         return engine, zero_optimizer
 
-    def grad_norm(self) -> float:
-        """Return the L2 norm of the last step's gradient, before clipping."""
-        return float(self.model.get_global_grad_norm() or 0.0)
+    def grad_norm(self) -> Tensor | float:
+        """Return the L2 norm of the last step's gradient, before clipping; nothing waits for it."""
+        norm: Tensor | float | None = self.model.get_global_grad_norm()
+        return 0.0 if norm is None else norm
 
 
 class OwnTypes(DeepSpeedPrecision):  # type: ignore[misc]

@@ -15,7 +15,8 @@ from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
 from musicllm.stages import train
 from musicllm.stages.settings import model_spec
-from musicllm.train import metrics
+from musicllm.train import metrics, module
+from musicllm.train.loss import sum_nll
 from tests.helpers import make_corpus
 
 SMALL = [
@@ -197,3 +198,23 @@ def test_callbacks_of_the_user_are_called(
     ]
     pretrained(tmp_path, corpus, *added)
     assert "Trainer object" in capsys.readouterr().out
+
+
+def test_a_bad_step_is_rolled_back_and_left_out(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter(range(1000))
+
+    def fourth_is_nan(*arguments: Any, **options: Any) -> torch.Tensor:
+        loss = sum_nll(*arguments, **options)
+        return loss * float("nan") if next(losses) == 3 else loss
+
+    monkeypatch.setattr(module, "sum_nll", fourth_is_nan)
+    words = ["training.max_steps=6", "training.checkpoint_every_steps=2", "name=rolled"]
+    job, summary = pretrained(tmp_path, corpus, "callbacks.on_bad_loss=roll_back", *words)
+    assert summary["steps"] == "6, of which 2 were done before"
+    assert json.loads((job.folder / "left-out-steps.json").read_text()) == {"steps": [4]}
+    assert len(list((job.folder / "incidents").iterdir())) == 1
+    written = [line for line in metrics.read(job.folder / "metrics.jsonl") if "train/loss" in line]
+    assert [line["step"] for line in written] == [1, 2, 3, 5, 6]
+    assert next(losses) == 7  # steps 1 to 4, then 3, 5 and 6
