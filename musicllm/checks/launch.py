@@ -9,10 +9,19 @@ from musicllm.schema import Config
 
 
 def sweeps(config: Config) -> Iterator[Problem]:
-    """Yield a search without an end."""
-    if config.sweep.name == "optuna" and config.sweep.num_trials is None:
+    """Yield a search without an end or without a chance to learn, and a grid that is no search."""
+    num_trials = config.sweep.num_trials
+    if config.sweep.name == "grid":
+        if num_trials is not None:
+            rule = "has no effect on sweep=grid, which runs every combination"
+            yield Problem("sweep.num_trials", num_trials, rule, "use sweep=optuna")
+        return
+    if num_trials is None:
         rule = "leaves the search without an end"
         yield Problem("sweep.num_trials", "null", rule, "use sweep.num_trials=20")
+    if config.launcher.num_parallel is None:
+        rule = "starts all jobs of a search at once, so that none learns from another"
+        yield Problem("launcher.num_parallel", "null", rule, "use launcher.num_parallel=4")
 
 
 def launchers(config: Config) -> Iterator[Problem]:

@@ -65,11 +65,10 @@ def main(command: Command) -> int:
     found = space.parse(command.overrides)
     config = _common(found, command.folders)
     own = [word for word in command.overrides if word.split("=")[0].split(".")[0] not in OWN]
-    folder = (
-        Path(config.paths.runs) / "sweeps" / (config.name or artifacts.fingerprint(sorted(own)))
-    )
+    identity = artifacts.fingerprint(sorted(own))
+    folder = Path(config.paths.runs) / "sweeps" / (config.name or identity)
     folder.mkdir(parents=True, exist_ok=True)
-    results = Sweep(found.without("name"), config, command.folders, folder).run()
+    results = Sweep(found.without("name"), config, command.folders, folder, identity).run()
     return comparison.show(results, config.sweep, folder)
 
 
@@ -92,7 +91,9 @@ def _common(found: Space, folders: Sequence[Path]) -> Config:
 class Sweep:
     """The jobs of one sweep, those that ran and those at work."""
 
-    def __init__(self, found: Space, config: Config, folders: Sequence[Path], folder: Path) -> None:
+    def __init__(
+        self, found: Space, config: Config, folders: Sequence[Path], folder: Path, identity: str
+    ) -> None:
         """Choose the search and the launcher that the configuration names.
 
         Args:
@@ -100,12 +101,13 @@ class Sweep:
             config: of any of its jobs.
             folders: of the user, laid out as conf/.
             folder: of the sweep.
+            identity: fingerprint of its words; a search learns from jobs of the same words alone.
         """
         self._space = found
         self._folders = folders
         self._folder = folder
         self._metric = config.sweep.metric
-        self._search = _search(config, found, folder)
+        self._search = _search(config, found, folder, identity)
         self._launcher = _launcher(config, folders)
         self._num_parallel = config.launcher.num_parallel or self._search.num_jobs
         self._running: dict[int, tuple[Trial, Job | None, Run]] = {}
@@ -185,17 +187,17 @@ class Sweep:
         raise SystemExit(interruption.exit_code)
 
 
-def _search(config: Config, found: Space, folder: Path) -> Search:
+def _search(config: Config, found: Space, folder: Path, identity: str) -> Search:
     if config.sweep.name == "grid":
         return Grid(found)
     from musicllm.sweep.optuna_search import OptunaSearch
 
-    assert config.sweep.num_trials is not None, "checks.tasks asks for it"
+    assert config.sweep.num_trials is not None, "checks.launch asks for it"
     return OptunaSearch(
         found,
         folder / "optuna.db",
         num_trials=config.sweep.num_trials,
-        study=f"{config.sweep.direction} {config.sweep.metric}",
+        study=f"{config.sweep.direction} {config.sweep.metric} {identity}",
         direction=config.sweep.direction,
         seed=config.seed,
     )

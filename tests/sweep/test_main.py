@@ -97,6 +97,18 @@ def test_a_search_finds_the_smallest_loss(
     assert len(losses) == 3
 
 
+def test_a_search_knows_nothing_of_another_with_the_same_name(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    swept = [*words, "name=mine", "sweep=optuna", "sweep.num_trials=1"]
+    for low, high in ((0.0, 0.1), (0.3, 0.4)):
+        code, text = said([*swept, f"{FRACTION}=interval({low},{high})"], capsys)
+        assert code == 0, text
+        (job,) = compared(tmp_path)
+        assert low <= float(job["settings"][FRACTION]) <= high
+
+
 def test_mistakes_of_the_sweep_itself_end_the_command(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +119,12 @@ def test_mistakes_of_the_sweep_itself_end_the_command(
     assert code == 2
     assert "sweep.num_trials=null leaves the search without an end" in text
     assert said([*words, "sweep.trials=3", "seed=1,2"], capsys)[0] == 2
+    code, text = said([*words, "sweep.num_trials=3", "seed=1,2"], capsys)
+    assert code == 2
+    assert "sweep.num_trials=3 has no effect on sweep=grid, which runs every combination" in text
+    code, text = said([*words, "sweep=optuna", "launcher=slurm", "seed=1,2"], capsys)
+    assert code == 2
+    assert "launcher.num_parallel=null starts all jobs of a search at once, so that none" in text
 
 
 def test_a_stopped_sweep_lets_its_job_save_and_continues(words: list[str], tmp_path: Path) -> None:
