@@ -16,7 +16,7 @@ from musicllm.schema import SweepConfig
 from musicllm.sweep.trial import FAILED, Result
 
 HIDDEN = ("perf/", "train/")
-"""Beginnings of metrics that stand in the files alone, but for `train/loss`."""
+"""Beginnings of metrics that stand in the files alone, unless compared, but for `train/loss`."""
 
 
 def write_json(results: Sequence[Result], folder: Path) -> None:
@@ -90,16 +90,18 @@ def _say_best(ranked: Sequence[Result], sweep: SweepConfig) -> None:
         console.say(f"best {sweep.metric}, {value:.4g}: {first.trial.title}")
         console.say(f"use it: {first.use}")
         return
+    if all(result.state == FAILED for result in ranked):
+        return
     known = sorted({name for result in ranked for name in result.metrics})
-    if known:
-        names = ", ".join(known)
-        console.note(f"sweep.metric={sweep.metric} was measured by no job; there are {names}")
+    there = f"there are {', '.join(known)}" if known else "they recorded no metrics at all"
+    console.note(f"sweep.metric={sweep.metric} was measured by no job; {there}")
 
 
 def _columns(results: Sequence[Result], metric: str) -> list[str]:
     """Return the names of the metrics that a table has room for, the compared one first."""
     names = sorted({name for result in results for name in result.metrics})
-    shown = [name for name in names if not name.startswith(HIDDEN) or name == "train/loss"]
+    kept = ("train/loss", metric)
+    shown = [name for name in names if not name.startswith(HIDDEN) or name in kept]
     return sorted(shown, key=lambda name: name != metric)
 
 

@@ -42,6 +42,26 @@ def test_a_metric_that_nobody_measured_is_said(
     assert "1 job, which did not measure accuracy." in (tmp_path / "comparison.html").read_text()
 
 
+def test_a_sweep_whose_jobs_measure_nothing_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison.show([result(tmp_path, 1)], LOWER, tmp_path)
+    assert capsys.readouterr().err == (
+        "sweep.metric=val/loss was measured by no job; they recorded no metrics at all\n"
+    )
+
+
+def test_the_compared_metric_is_shown_even_if_its_like_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = SweepConfig("grid", "perf/speed", "maximize", None)
+    one = result(tmp_path, 1, perf_speed=12.0, perf_mfu=0.4)
+    comparison.show([one], speed, tmp_path)
+    text = capsys.readouterr().out
+    assert "perf/speed" in text.split("where")[0]
+    assert "perf/mfu" not in text
+
+
 def test_the_terminal_shows_losses_and_the_files_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
