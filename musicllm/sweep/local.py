@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from musicllm import console
@@ -24,7 +24,6 @@ def start(
     words: Sequence[str],
     logs: Path,
     *,
-    environment: Mapping[str, str] | None = None,
     mode: str = "w",
     own_session: bool = False,
 ) -> subprocess.Popen[bytes]:
@@ -33,7 +32,6 @@ def start(
     Args:
         words: after `python -m musicllm`.
         logs: folder of the files.
-        environment: of the process; None is ours.
         mode: `w`, or `a` to keep what was printed before.
         own_session: no signal reaches the process but those sent to it alone.
     """
@@ -43,7 +41,6 @@ def start(
             [*PROGRAM, *words],
             stdout=output,
             stderr=errors,
-            env=environment,
             start_new_session=own_session,
         )
 

@@ -26,9 +26,6 @@ INTERVAL_S = 2.0
 ACTIVE = ("PENDING", "RUNNING", "REQUEUED", "COMPLETING", "PREEMPTED", "SUSPENDED")
 """States of a Slurm job that will still end."""
 
-HIDDEN = ("SLURM_NTASKS",)
-"""By it Lightning would take a job with one task, which starts its processes itself, for srun's."""
-
 
 class Call:
     """What runs inside a Slurm job; submitit carries it there."""
@@ -46,14 +43,18 @@ class Call:
         Raises:
             StageError: it failed; Slurm then counts the job as failed, too.
         """
-        environment = self._environment()
-        mode = "w" if environment.get("RANK", "0") == "0" else "a"
-        process = self._process = local.start(
-            self._words, self._logs, environment=environment, mode=mode, own_session=True
-        )
+        if self._is_distributed:
+            from submitit.helpers import TorchDistributedEnvironment
+
+            TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        process = self._process = local.start(self._words, self._logs, mode="a", own_session=True)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         if code := process.wait():
-            raise StageError(trial.why(self._logs, code))
+            reason = trial.why(self._logs, code)
+            if code < 0:  # it could not say so itself
+                with (self._logs / ERRORS).open("a", encoding="utf-8") as errors:
+                    errors.write(f"{reason}\n")
+            raise StageError(reason)
 
     def checkpoint(self) -> Any:
         """Let the command save; return what submitit queues again."""
@@ -65,14 +66,6 @@ class Call:
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._process = None  # cannot be carried
         return DelayedSubmission(self)
-
-    def _environment(self) -> dict[str, str]:
-        if not self._is_distributed:
-            return {name: value for name, value in os.environ.items() if name not in HIDDEN}
-        from submitit.helpers import TorchDistributedEnvironment
-
-        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
-        return dict(os.environ)
 
 
 class SlurmRun:
@@ -133,7 +126,8 @@ def _submitted(
         known = _submitit().SlurmJob(folder=marker.parent, job_id=marker.read_text().strip())
         if known.state in ACTIVE:
             return known
-    (logs / ERRORS).unlink(missing_ok=True)
+    for name in (OUTPUT, ERRORS):  # a job that is queued again adds to them
+        (logs / name).unlink(missing_ok=True)
     own = [*words, "launcher=local", *(f"--config-dir={folder}" for folder in folders)]
     is_distributed = config.hardware.num_nodes > 1 and config.task == "train"
     executor = _executor(config, recipe, marker.parent, is_distributed)

@@ -1,11 +1,13 @@
 """Stands in for `python -m musicllm`: the real command, with a stage that takes no time.
 
 Its loss is smallest at `data.validation_fraction=0.2`. With `data.max_length=666` it is a bug, with
-667 a mistake of the user; with 668 it waits for a signal, saves, and is ready when started again.
+667 a mistake of the user; with 668 it waits for a signal, saves, and is ready when started again;
+with 669 the system kills it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -24,6 +26,8 @@ def run(job: Job) -> list[tuple[str, object]]:
         raise RuntimeError("a bug of ours")
     if data.max_length == 667:
         raise StageError("the disk is full")
+    if data.max_length == 669:
+        os.kill(os.getpid(), signal.SIGKILL)
     if data.max_length == 668 and not (job.folder / "saved").exists():
         _wait_for_a_signal(job)
     distance = (data.validation_fraction - 0.2) ** 2

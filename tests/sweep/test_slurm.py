@@ -49,11 +49,12 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str
 def test_a_failing_job_is_a_failed_job(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, text = said(["-m", *words, *TRY, "data.max_length=256,667"], capsys)
+    code, text = said(["-m", *words, *TRY, "data.max_length=256,667,669"], capsys)
     assert code == 1
     assert "failed: the disk is full" in text
+    assert "failed: it was killed by signal 9, which is often" in text
     assert "best val/loss" in text
-    assert "1 of 2 jobs failed" in text
+    assert "2 of 3 jobs failed" in text
 
 
 def test_a_single_run_is_submitted_and_found_again(
