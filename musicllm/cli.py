@@ -107,6 +107,14 @@ def _check_recipe(command: Command) -> None:
     if recipe is None:
         rule = f"is missing; there are {', '.join(known)}"
         raise ConfigError([Problem("recipe", "???", rule, "begin with recipe=quickstart")])
-    for name in recipe.split(",") if command.sweep else [recipe]:
+    for name in _swept(recipe) if command.sweep else (recipe,):
         if name not in known:
             raise ConfigError([Problem("recipe", name, rule, configuration.nearest(name, known))])
+
+
+def _swept(recipe: str) -> tuple[str, ...]:
+    """Return the recipes of a sweep, in whatever way of Hydra's they are listed."""
+    from musicllm.sweep import space
+
+    axes = space.parse([f"recipe={recipe}"]).axes
+    return axes[0].values if axes and isinstance(axes[0].values, tuple) else (recipe,)

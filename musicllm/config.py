@@ -73,18 +73,13 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
     Raises:
         ConfigError: something does not compose or does not fit the schema.
     """
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    previous = GlobalHydra.instance().hydra  # set while a sweep runs
-    GlobalHydra.instance().clear()
     try:
         values, recipe = _compose(overrides, extra)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([_explain(error, overrides, extra)]) from error
-    finally:
-        GlobalHydra.instance().hydra = previous
     return typed(values), recipe
 
 

@@ -43,6 +43,16 @@ def test_a_typo_in_the_recipe_names_the_nearest(capsys: pytest.CaptureFixture[st
     assert text.endswith("did you mean quickstart?\n")
 
 
+@pytest.mark.parametrize("listed", ["sft,pretrian", "choice(sft,pretrian)"])
+def test_a_typo_among_swept_recipes_is_named(
+    listed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["-m", f"recipe={listed}"], capsys)
+    assert code == 2
+    assert "1 problem" in text
+    assert "recipe=pretrian is not a recipe; there are " in text
+
+
 def test_a_missing_recipe_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["hardware=cpu"], capsys)
     assert code == 2
