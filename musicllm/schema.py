@@ -128,7 +128,7 @@ class BenchConfig:
 
     name: str  # a key of bench.BENCHES, such as prepare
     num_rounds: int  # times that every contestant runs, one after the other
-    num_documents: int  # texts that are prepared
+    num_documents: int  # texts that are prepared, or conversations that are trained on
     num_slow_documents: int | None  # of them for a contestant that is far slower; null: all
     vocab_size: int | None  # tokens of the tokenizer that is trained for it
     num_steps: int | None  # optimizer steps that are measured in a round, in benches of training
@@ -247,9 +247,7 @@ class HardwareConfig:
     devices_per_node: int  # GPUs of one machine; 1 on a CPU
     memory_gb: float | None  # of one device; null: read from the device
     host_memory_gb: float | None  # of one machine, for offload; null: read from the machine
-    peak_tflops: (
-        float | None
-    )  # dense matrix products in `precision`; null: measured (CPU) or unknown
+    peak_tflops: float | None  # dense, in `precision`; null: measured (CPU) or unknown
     expected_mfu: float | None  # share of peak_tflops that training reaches; null: unknown
     precision: str  # fp32, bf16, fp16 or auto (probed)
     supports_bf16: bool | None  # null: probed

@@ -21,7 +21,7 @@ class BenchSettings:
 
     Attributes:
         num_rounds: times that every contestant runs.
-        num_documents: texts that are prepared.
+        num_documents: texts that are prepared, or conversations that are trained on.
         num_slow_documents: of them for a contestant that is far slower; None for all.
         vocab_size: tokens of the tokenizer that is trained; None for benches without one.
         seed: of the texts.

@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from musicllm import console
 from musicllm.errors import StageError
 
 Value = TypeVar("Value")
+
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -120,3 +123,9 @@ def rows_of(timings: Mapping[str, Timing]) -> Sequence[Sequence[object]]:
         )
         for name, timing in timings.items()
     ]
+
+
+def memory_bytes(key: str) -> int:
+    """Return one of the system's figures for this process, such as VmHWM (Linux: `man proc`)."""
+    lines = STATUS.read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from musicllm import console
 from musicllm.bench.findings import BenchSettings, Findings
-from musicllm.bench.measuring import Timing, apart
+from musicllm.bench.measuring import Timing, apart, memory_bytes
 from musicllm.bench.random_weights import write_adapter, write_base
 from musicllm.model.merge import MergeReport, merge
 
@@ -27,8 +27,6 @@ NUM_TOKENS = 96
 """Length of the text on which logits are compared, about that of the stage's tune."""
 
 INTERVAL_S = 0.02
-
-STATUS = Path("/proc/self/status")
 
 GOALS = {
     "peak_memory_gb": "at most 3 + shard_gb",
@@ -110,7 +108,7 @@ def measured(work: Path, shard_gb: float, ids: list[int]) -> Cost:
         )  # fmt: skip
         seconds = time.perf_counter() - started
     shard = max(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return Cost(seconds, _memory("VmHWM"), anonymous[0], shard, report)
+    return Cost(seconds, memory_bytes("VmHWM"), anonymous[0], shard, report)
 
 
 @contextmanager
@@ -120,7 +118,7 @@ def _watching(key: str, highest: list[int]) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(INTERVAL_S):
-            highest[0] = max(highest[0], _memory(key))
+            highest[0] = max(highest[0], memory_bytes(key))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -129,10 +127,3 @@ def _watching(key: str, highest: list[int]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _memory(key: str) -> int:
-    """Return one of the system's figures for this process, in bytes."""
-    lines = STATUS.read_text(encoding="ascii").splitlines()
-    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
-    return 1024 * int(kilobytes)

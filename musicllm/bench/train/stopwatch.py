@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback
+
+from musicllm.bench.measuring import memory_bytes
 
 PARTS = ("data", "forward", "backward", "optimizer")
 
@@ -132,6 +133,4 @@ def peak_bytes(device: torch.device) -> int:
     """Return the most memory that this process has held so far."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    return memory_bytes("VmHWM")
