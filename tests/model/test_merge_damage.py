@@ -87,6 +87,13 @@ def test_an_adapter_of_another_kind(made):
     assert "is of kind LOHA; only LoRA can be merged" in refused(made)
 
 
+def test_weights_of_a_type_that_no_merged_model_has(made):
+    file = made / "base" / "model.safetensors"
+    change(file, **{name: tensor.double() for name, tensor in load_file(file).items()})
+    with pytest.raises(InputError, match=r"stores its weights as float64; .* merge\.dtype=float32"):
+        merged(made, dtype="auto")
+
+
 def test_more_tokens_than_embeddings(made, tokenizer):
     tokenizer.add_tokens(["<music>"])
     tokenizer.save_pretrained(made / "adapter")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from resvg_py import svg_to_bytes
 
 from musicllm.errors import RenderError
 
@@ -17,12 +17,8 @@ def svg_to_png(svg: str) -> bytes:
         svg: made by `abc_to_svg`, so it refers to nothing outside.
 
     Raises:
-        RenderError: resvg_py is not installed, or cannot draw it.
+        RenderError: it is not SVG.
     """
-    if find_spec("resvg_py") is None:
-        raise RenderError("a picture of pixels needs a package: pip install resvg_py")
-    from resvg_py import svg_to_bytes
-
     try:
         return bytes(svg_to_bytes(svg_string=svg, background="white", zoom=ZOOM))
     except ValueError as error:
