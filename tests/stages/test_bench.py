@@ -49,6 +49,14 @@ def test_a_vocabulary_needs_a_size(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "bench.vocab_size=null" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("key", ["bench.num_steps", "bench.max_length"])
+def test_training_needs_steps_and_rows(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["recipe=bench/train", f"{key}=null", f"paths.runs={tmp_path}"]) == 2
+    assert "give bench.num_steps and bench.max_length a number" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_real_bench_runs_on_a_few_texts(tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece", reason="the slow tokenizer: pip install musicllm[bench]")

@@ -23,6 +23,7 @@ from musicllm.bench.train.ours import ours
 from musicllm.bench.train.stopwatch import Measured
 from musicllm.bench.train.task import Task
 from musicllm.bench.train.trainer import hf_trainer
+from musicllm.errors import InputError
 from musicllm.model.flops import train_flops_per_token
 
 GOALS = {
@@ -40,9 +41,11 @@ def run(settings: BenchSettings) -> Findings:
     """Measure; takes five to ten minutes on two cores.
 
     Raises:
+        InputError: the number of steps or the length of rows is missing.
         StageError: a contestant's process died.
     """
-    assert settings.training is not None, "the stage gives the bench its training"
+    if settings.training is None:
+        raise InputError("this bench trains: give bench.num_steps and bench.max_length a number")
     task = Task(
         settings.model,
         settings.adapter,
