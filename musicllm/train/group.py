@@ -53,13 +53,18 @@ def from_main(make: Callable[[], Value]) -> Value:
     return value
 
 
-def any_of(flag: bool) -> bool:
-    """Tell whether any process says yes; about a tenth of a millisecond on one machine."""
+def most(number: int) -> int:
+    """Return the largest that any process names; about a tenth of a millisecond on one machine."""
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return flag
-    votes = torch.tensor(int(flag))
-    distributed.all_reduce(votes, op=distributed.ReduceOp.MAX)
-    return bool(votes)
+        return number
+    largest = torch.tensor(number)
+    distributed.all_reduce(largest, op=distributed.ReduceOp.MAX)
+    return int(largest)
+
+
+def any_of(flag: bool) -> bool:
+    """Tell whether any process says yes."""
+    return bool(most(int(flag)))
 
 
 def barrier() -> None:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from musicllm.data.batches import IGNORED
-from musicllm.train import fused
+from musicllm.train import fused, group
 
 LOGITS_AT_ONCE = 1 << 23
 """Most logits in one piece: 32 MiB in float32, which a CPU's caches gain by (2.5 times the speed of
@@ -80,11 +80,29 @@ def sum_nll(
     linear = fused.as_linear(head)
     if linear is not None and torch.is_grad_enabled():
         return fused.sum_nll(states, linear, tokens, piece)
-    if len(tokens) <= piece:
+    parts = pieces(states, tokens, piece)
+    if len(parts) == 1:
         return _nll(states, tokens, head)
-    pieces = zip(torch.split(states, piece), torch.split(tokens, piece), strict=True)
-    parts = [checkpoint(_nll, *part, head, use_reentrant=False) for part in pieces]
-    return torch.stack(parts).sum()
+    sums = [checkpoint(_nll, *part, head, use_reentrant=False) for part in parts]
+    return torch.stack(sums).sum()
+
+
+def pieces(states: Tensor, tokens: Tensor, piece: int) -> list[tuple[Tensor, Tensor]]:
+    """Cut states and their tokens for calls of a head, of which all ranks make equally many.
+
+    Under ZeRO 3 every call gathers the head from all ranks, which would wait for each other forever
+    if one had more to call for; so the others' last pieces are empty.
+
+    Args:
+        states: [S, D].
+        tokens: int64 [S].
+        piece: most tokens in one.
+
+    Returns:
+        At least one pair.
+    """
+    cut = list(zip(torch.split(states, piece), torch.split(tokens, piece), strict=True))
+    return cut + [(states[:0], tokens[:0])] * (group.most(len(cut)) - len(cut))
 
 
 def _nll(states: Tensor, tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:

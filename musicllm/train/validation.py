@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from musicllm.data.batches import MicroBatch
-from musicllm.train.loss import LOGITS_AT_ONCE, supervised_positions
+from musicllm.train import loss
+from musicllm.train.loss import supervised_positions
 
 
 def sums_by_source(
@@ -67,13 +68,12 @@ def _token_nll(
     states: Tensor, tokens: Tensor, head: Callable[[Tensor], Tensor], vocab_size: int
 ) -> Tensor:
     """Return the negative log-likelihood of every token, float32 [S]."""
-    piece = max(1, LOGITS_AT_ONCE // vocab_size)
-    pieces = zip(torch.split(states, piece), torch.split(tokens, piece), strict=True)
+    piece = max(1, loss.LOGITS_AT_ONCE // vocab_size)
     with torch.no_grad():
         return torch.cat(
             [
                 functional.cross_entropy(head(some).float(), wanted, reduction="none")
-                for some, wanted in pieces
+                for some, wanted in loss.pieces(states, tokens, piece)
             ]
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from lightning.pytorch import Callback
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ from torch import Tensor
 from musicllm import ranks
 from musicllm.data.documents import Documents
 from musicllm.data.rows import RowStore
-from musicllm.train import checkpoints, group, metrics
+from musicllm.train import checkpoints, group, loss, metrics, strategies
 from musicllm.train.strategies import StrategySpec
 from musicllm.train.zero import ZeroSpec
 from tests.rows import write_rows
@@ -123,6 +124,21 @@ def train(place: Path, name: str, how: How, crash_after: int | None = None) -> T
         validation=result.validation_loss,
         weights=weights_of(place / name),
     )
+
+
+def train_in_pieces(place: Path, name: str, how: How) -> Trained | None:
+    """Train with a head that ZeRO 3 really cuts, called for two tokens at a time."""
+    whole = strategies.engine_config
+
+    def cut(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        made = whole(*args, **kwargs)
+        made["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategies, "engine_config", cut)
+        patch.setattr(loss, "LOGITS_AT_ONCE", 2 * VOCABULARY)
+        return train(place, name, how)
 
 
 def disagree() -> None:

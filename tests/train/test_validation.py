@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from musicllm.data.batches import MicroBatch
-from musicllm.train import validation
+from musicllm.train import loss, validation
 
 
 def batch() -> MicroBatch:
@@ -38,7 +38,7 @@ def hidden() -> torch.Tensor:
 def test_sums_by_hand_in_pieces_of_any_size(
     monkeypatch: pytest.MonkeyPatch, logits_at_once: int
 ) -> None:
-    monkeypatch.setattr(validation, "LOGITS_AT_ONCE", logits_at_once)
+    monkeypatch.setattr(loss, "LOGITS_AT_ONCE", logits_at_once)
     sums = validation.sums_by_source(hidden(), Uniform(), batch(), vocab_size=3, num_sources=3)
     log3 = torch.log(torch.tensor(3.0, dtype=torch.double)).item()
     expected = torch.tensor([[log3, 1], [2 * log3, 3], [0, 0]], dtype=torch.double)
