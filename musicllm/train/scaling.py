@@ -43,9 +43,12 @@ class SkippedSteps(Callback):  # type: ignore[misc]
         self._in_a_row = 0
         self._since_last_line = 0
 
-    def on_train_start(self, trainer: Trainer, _module: CausalLMModule) -> None:
-        """Note the scale of the first step."""
-        self._scale = loss_scale(trainer)
+    def on_train_batch_start(
+        self, trainer: Trainer, _module: CausalLMModule, _batch: MicroBatch, batch_idx: int
+    ) -> None:
+        """Note the scale of the first step, which a checkpoint may have brought."""
+        if batch_idx == 0:
+            self._scale = loss_scale(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: CausalLMModule, _: Any, _batch: MicroBatch, batch_idx: int

@@ -169,11 +169,16 @@ class OwnTypes(DeepSpeedPrecision):  # type: ignore[misc]
         """Begin; see `ZeroStrategy`."""
         super().__init__("32-true")
         self.loss_scale = loss_scale
+        self._zero_optimizer: Any = None
 
-    def adopt(self, optimizer: Any) -> None:
+    def adopt(self, zero_optimizer: Any) -> None:
         """Let the engine's optimizer scale by ours."""
-        if self.loss_scale is not None:
-            optimizer.override_loss_scale(self.loss_scale.value)
+        self._zero_optimizer = zero_optimizer
+        self._tell_scale()
+
+    def _tell_scale(self) -> None:
+        if self.loss_scale is not None and self._zero_optimizer is not None:
+            self._zero_optimizer.override_loss_scale(self.loss_scale.value)
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Return it as it is."""
@@ -194,7 +199,7 @@ class OwnTypes(DeepSpeedPrecision):  # type: ignore[misc]
         result = super().optimizer_step(optimizer, model, closure, **kwargs)
         if self.loss_scale is not None and ends_step:
             self.loss_scale.update(overflow=bool(engine.optimizer.overflow))
-            self.adopt(engine.optimizer)
+            self._tell_scale()
         return result
 
     def state_dict(self) -> dict[str, Any]:
@@ -205,3 +210,4 @@ class OwnTypes(DeepSpeedPrecision):  # type: ignore[misc]
         """Take over what `state_dict` returned."""
         if self.loss_scale is not None:
             vars(self.loss_scale).update(state_dict)
+            self._tell_scale()

@@ -36,7 +36,7 @@ def watch(most_in_a_row: int, overflows: list[bool]) -> SkippedSteps:
     scale = LossScale(2.0**16)
     run, module = trainer(SimpleNamespace(loss_scale=scale)), Steps()
     skipped = SkippedSteps(most_in_a_row=most_in_a_row)
-    skipped.on_train_start(run, module)  # type: ignore[arg-type]
+    skipped.on_train_batch_start(run, module, None, 0)  # type: ignore[arg-type]
     for index, overflow in enumerate(overflows):
         scale.update(overflow=overflow)
         skipped.on_train_batch_end(run, module, None, None, index)  # type: ignore[arg-type]
@@ -63,6 +63,6 @@ def test_too_many_in_a_row_stop_the_run_with_the_reason() -> None:
 def test_without_a_scale_nothing_is_said() -> None:
     skipped = SkippedSteps(most_in_a_row=0)
     run, module = trainer(SimpleNamespace()), Steps()
-    skipped.on_train_start(run, module)  # type: ignore[arg-type]
+    skipped.on_train_batch_start(run, module, None, 0)  # type: ignore[arg-type]
     skipped.on_train_batch_end(run, module, None, None, 0)  # type: ignore[arg-type]
     assert skipped.values() == {}

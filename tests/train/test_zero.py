@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from musicllm.train.zero import LossScale, ZeroSpec, engine_config
+from musicllm.train.zero import LossScale, OwnTypes, ZeroSpec, engine_config
 
 
 def test_a_loss_scale_halves_and_doubles() -> None:
@@ -37,3 +39,12 @@ def test_nothing_is_offloaded_unasked() -> None:
     spec = ZeroSpec(2, offload_optimizer=False, offload_parameters=False)
     zero = engine_config(spec, rows_per_device=1, gradient_clip=0.0, on_gpu=True)
     assert not {"offload_optimizer", "offload_param"} & zero["zero_optimization"].keys()
+
+
+def test_a_run_that_continues_scales_as_before() -> None:
+    told: list[float] = []
+    types = OwnTypes(LossScale(2.0**16))
+    types.adopt(SimpleNamespace(override_loss_scale=told.append))
+    types.load_state_dict({"value": 1024.0, "good_steps": 7, "period": 2000})
+    assert told == [2.0**16, 1024.0]
+    assert types.state_dict() == {"value": 1024.0, "good_steps": 7, "period": 2000}
