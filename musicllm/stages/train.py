@@ -6,6 +6,7 @@ command continues an interrupted run from its newest checkpoint.
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
 from musicllm.stages.settings import machine_of, optimizer_spec
 from musicllm.stages.starting import starting_model
-from musicllm.train import group, loggers
+from musicllm.train import checkpoints, group, loggers
 from musicllm.train.fit import TrainingRun
 from musicllm.train.incidents import RollBack
 from musicllm.train.run_plan import RunPlan
@@ -40,13 +41,10 @@ def run(job: Job) -> list[tuple[str, object]]:
     disable_progress_bar()
     group.start(job.config.hardware.accelerator)
     group.agree(_agreement(job))
-    while True:
-        try:
-            rows = _train(job)
-        except RollBack:  # with a new model and optimizer, from the last checkpoint
-            continue
-        group.stop()
-        return rows
+    while (rows := _train_or_go_back(job)) is None:
+        gc.collect()  # what was trained and Lightning hold each other; the next needs their memory
+    group.stop()
+    return rows
 
 
 def _agreement(job: Job) -> dict[str, str]:
@@ -57,6 +55,14 @@ def _agreement(job: Job) -> dict[str, str]:
         "the code of musicllm": code_fingerprint(),
         "the installed packages": artifacts.fingerprint(installed_versions()),
     }
+
+
+def _train_or_go_back(job: Job) -> list[tuple[str, object]] | None:
+    """Return None to be called again, with a new model and optimizer from the last checkpoint."""
+    try:
+        return _train(job)
+    except RollBack:
+        return None
 
 
 def _train(job: Job) -> list[tuple[str, object]]:
@@ -94,7 +100,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
 def _planned(job: Job, corpus: Corpus) -> RunPlan:
     """Return the plan, which is shown and saved, and refused where it does not fit."""
     plan = run_plan(job.config, corpus.facts)
-    plan.refuse()
+    plan.refuse(written=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
     if ranks.is_main():
         console.table("", ("", ""), plan.short_rows())
         artifacts.write_json(job.folder / "plan.json", plan.as_dict())

@@ -37,13 +37,17 @@ class Disk:
         """All together."""
         return self.checkpoint * self.num_checkpoints + self.artifact
 
-    def refuse(self, runs: Path) -> None:
+    def refuse(self, runs: Path, *, written: int = 0) -> None:
         """Raise if the disk is too small.
+
+        Args:
+            runs: the folder of runs.
+            written: bytes of it that are there already, from an earlier start.
 
         Raises:
             StageError: with what is needed, what is there, and what to change.
         """
-        if self.needed <= self.free:
+        if self.needed <= self.free + written:
             return
         raise StageError(
             f"{runs} has {self.free / 1e9:.1f} GB free, and this run writes up to "

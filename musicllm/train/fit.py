@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
@@ -33,7 +33,7 @@ from musicllm.train import (
 )
 from musicllm.train.callbacks import Metrics, Progress
 from musicllm.train.checkpoints import Checkpoint
-from musicllm.train.incidents import Incidents
+from musicllm.train.incidents import Incidents, RollBack
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.module import CausalLMModule, check_head
@@ -79,7 +79,8 @@ class TrainingRun:
         """Train to the end, from the newest checkpoint of this job if there is one.
 
         Raises:
-            StageError: a loss was not finite.
+            StageError: a loss was bad, and the policy is to stop, or fp16 made no update any more.
+            RollBack: a loss was bad, and the policy is to go back: call again, with a new model.
             NotAvailableError: the model's head does more than training follows, or a logger's
                 package is missing.
             SystemExit: after a checkpoint, when a signal came; see `interruption` for the code.
@@ -105,6 +106,13 @@ class TrainingRun:
         )
 
     def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
+        if ranks.is_main():
+            metrics.truncate(self.folder / metrics.NAME, start_step)
+        bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
+        left_out = frozenset(step - 1 for step in bad)
+        batches = self._batches(start_step, left_out)
+        if len(batches) == 0:  # all that is left was rolled back
+            return Totals()
         lightning = trainer.make(
             self.plan,
             self.settings,
@@ -113,13 +121,8 @@ class TrainingRun:
             run_id=self.identity,
             start_step=start_step,
         )
-        if ranks.is_main():
-            metrics.truncate(self.folder / metrics.NAME, start_step)
-            if found is not None:
-                console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
-        bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
-        left_out = frozenset(step - 1 for step in bad)
-        batches = self._batches(start_step, left_out)
+        if found is not None:
+            console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
         loader = TimedLoader(batches, self.machine.num_data_workers)
         clock = StepClock()
         skipped = SkippedSteps(most_in_a_row=self.settings.max_skipped_steps)
@@ -129,15 +132,26 @@ class TrainingRun:
         others = [*self._samples(clock), *self.callbacks, saving]
         with self._progress(start_step) as progress:
             lightning.callbacks = [skipped, watch, incidents, *progress, *others]
-            try:
-                lightning.fit(self._module(start_step, left_out), loader, self._validation_loader())
-            except SIGTERMException:  # between Lightning's start and ours, with exit code 0
-                console.note("stopped before the first step; the same command continues")
-                raise SystemExit(REQUEUE_EXIT_CODE) from None
-            finally:
-                saving.interruption.ignore()
+            self._follow(lightning, self._module(start_step, left_out), loader, saving)
             state.settle(lightning, self.model)
         return watch.totals
+
+    def _follow(
+        self, lightning: Trainer, module: CausalLMModule, loader: TimedLoader, saving: Checkpoints
+    ) -> None:
+        """Let Lightning train, and end as signals ask for."""
+        try:
+            lightning.fit(module, loader, self._validation_loader())
+        except SIGTERMException:  # between Lightning's start and ours, with exit code 0
+            console.note("stopped before the first step; the same command continues")
+            raise SystemExit(REQUEUE_EXIT_CODE) from None
+        except RollBack:
+            if saving.stop_was_asked():
+                console.note("stopped before going back; the same command goes on from there")
+                raise SystemExit(saving.interruption.exit_code) from None
+            raise
+        finally:
+            saving.interruption.ignore()
 
     def _module(self, start_step: int, left_out: Collection[int]) -> CausalLMModule:
         optimizer, machine = self.settings.optimizer, self.machine

@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, Trainer
 
 from musicllm import console, ranks
 from musicllm.data.batches import MicroBatch
-from musicllm.train import checkpoints, group
+from musicllm.train import checkpoints, group, loggers
 from musicllm.train.checkpoints import Checkpoint, Writer
 from musicllm.train.interruption import Interruption
 from musicllm.train.module import CausalLMModule
@@ -81,7 +81,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
         step = module.finished_steps(batch_idx)
         if step is None or step == module.start_step:
             return
-        stop = self._stop_was_asked()
+        stop = self.stop_was_asked()
         if stop or step % self._every == 0:
             self._save(trainer, module, step)
         self._score = None
@@ -96,7 +96,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
         """Save the last step."""
         self._save(trainer, module, module.schedule.num_steps)
         self._wait()
-        if self._stop_was_asked():
+        if self.stop_was_asked():
             self._stop(trainer, module, module.schedule.num_steps)
 
     def _save(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
@@ -121,11 +121,13 @@ class Checkpoints(Callback):  # type: ignore[misc]
         if self._writer is not None:
             self._writer.wait()
 
-    def _stop_was_asked(self) -> bool:
+    def stop_was_asked(self) -> bool:
+        """Tell whether a signal came, to this process or another; all must ask."""
         return group.any_of(self.interruption.signal is not None)
 
     def _stop(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
         self._wait()
+        loggers.close()
         group.barrier()  # a launcher kills who is left soon after the first process has ended
         if trainer.is_global_zero:
             console.note(

@@ -62,15 +62,18 @@ class RunPlan:
         """Tell whether devices and CPU memory are large enough, as far as they are known."""
         return fits(self.memory, self.device_bytes, self.host_bytes, self.devices_per_node)
 
-    def refuse(self) -> None:
+    def refuse(self, *, written: int = 0) -> None:
         """Raise if the run cannot fit into memory or onto the disk.
+
+        Args:
+            written: bytes of checkpoints that are there already, from an earlier start.
 
         Raises:
             ConfigError: memory; with every part and the nearest settings that fit.
             StageError: disk.
         """
         self.refuse_memory()
-        self.disk.refuse(self.runs)
+        self.disk.refuse(self.runs, written=written)
 
     def refuse_memory(self) -> None:
         """Raise if the run cannot fit into memory; the disk may be that of another machine."""

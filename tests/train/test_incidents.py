@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from musicllm.model.adapters import trained
 from musicllm.train import checkpoints, metrics
 from musicllm.train.fit import TrainingRun
 from musicllm.train.incidents import IncidentPolicy, Incidents, RollBack
+from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.module import CausalLMModule
 from musicllm.train.records import leave_out, left_out_steps
 
@@ -161,6 +164,35 @@ def test_roll_back_asks_for_it_and_remembers_the_step(
     assert asked == [5]
     assert left_out_steps(run.folder) == {5}
     assert record(run, 5)["policy"] == "roll_back"
+
+
+def test_a_last_step_that_is_left_out_ends_the_run(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, [10])
+    changes = {"incidents": policy("roll_back"), "checkpoint_every_steps": 9}
+    with pytest.raises(RollBack):
+        make_run(**changes).fit()
+    result = make_run(**changes).fit()
+    assert (result.start_step, result.num_steps, result.work.num_steps) == (9, 10, 0)
+    assert result.train_loss is not None
+
+
+def test_a_signal_outlives_going_back(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(monkeypatch, [5])
+    own = Incidents._record
+
+    def record_and_stop(watch: Incidents, *args: Any) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return own(watch, *args)
+
+    monkeypatch.setattr(Incidents, "_record", record_and_stop)
+    with pytest.raises(SystemExit) as stop:
+        make_run(incidents=policy("roll_back")).fit()
+    assert stop.value.code == REQUEUE_EXIT_CODE
+    assert "stopped before going back; " in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_spike_is_measured_against_the_lines_of_earlier_starts_too(make_run: MakeRun) -> None:

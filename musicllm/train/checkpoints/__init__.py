@@ -6,7 +6,7 @@ state apart into tensors and JSON. Which object of the training holds which stat
 of `musicllm.train.state`. docs/CHECKPOINTS.md tells users about it.
 """
 
-from musicllm.train.checkpoints.folders import Checkpoint, folder_of, newest
+from musicllm.train.checkpoints.folders import Checkpoint, bytes_of, folder_of, newest
 from musicllm.train.checkpoints.writing import Writer
 
-__all__ = ["Checkpoint", "Writer", "folder_of", "newest"]
+__all__ = ["Checkpoint", "Writer", "bytes_of", "folder_of", "newest"]

@@ -65,6 +65,11 @@ def paths(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-*"), key=_step_of, reverse=True)
 
 
+def bytes_of(run: Path) -> int:
+    """Return how many bytes of the disk the checkpoints of a run take."""
+    return sum(file.stat().st_size for path in paths(run) for file in path.iterdir())
+
+
 def of_job(run: Path, identity: str) -> Iterator[Artifact]:
     """Yield the checkpoints of a job by their manifests, the last step first; reads no tensor."""
     for path in paths(run):

@@ -122,7 +122,7 @@ class Writer:
         wanted = {one.path for one in [*ours[: self._keep_last], *best]}
         for one in ours:
             if one.path not in wanted:
-                shutil.rmtree(one.path)
+                shutil.rmtree(one.path.rename(one.path.with_name(f".{one.path.name}-deleted")))
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
