@@ -105,7 +105,7 @@ def _spread(job: Job, num_ranks: int) -> Rows:
         for number, handler in before.items():
             signal.signal(number, handler)
     if failed is not None:
-        raise _reason(failed)
+        raise _reason(failed, started)
     rows: Rows = started[0].result.recv()
     return rows
 
@@ -145,6 +145,8 @@ def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None
     except MusicLLMError as error:
         result.send(error)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:  # before training listens, when nothing is there to save
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def _die_with_parent() -> None:
@@ -182,15 +184,18 @@ def _wait(started: Sequence[_Rank]) -> _Rank | None:
     return failed
 
 
-def _reason(failed: _Rank) -> BaseException:
+def _reason(failed: _Rank, started: Sequence[_Rank]) -> BaseException:
+    """Return what to raise; what a rank said comes before that others lost it."""
     code = failed.process.exitcode
-    if failed.result.poll():
-        with suppress(EOFError):
-            said = failed.result.recv()
-            if isinstance(said, BaseException):
+    for rank in started if code == 1 else ():
+        with suppress(EOFError, OSError):
+            said = rank.result.recv() if rank.result.poll() else None
+            if isinstance(said, MusicLLMError):
                 return said
     if code is not None and code > 1:
         return SystemExit(code)
+    if code is not None and -code in PASSED_ON:  # before training listens
+        return SystemExit(128 - code)
     how = f"was killed by signal {-code}" if code is not None and code < 0 else "failed"
     advice = "; signal 9 is often the system's answer to too little memory" if code == -9 else ""
     return StageError(f"rank {failed.number} {how}{advice}; what it said is above")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from musicllm import config, launching, runner
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ConfigError, InputError, NotAvailableError, StageError
+from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem, StageError
 from musicllm.job import Job
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
@@ -69,6 +71,28 @@ def test_a_rank_that_dies_ends_the_others(tmp_path: Path, corpus: Corpus) -> Non
     with pytest.raises(StageError, match=r"rank \d was killed by signal 9; signal 9 is often"):
         launching.work(job_of(tmp_path, corpus, "training.max_steps=1000"))
     assert ranks_of_this_process() == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "said", "reason"),
+    [
+        ([1, 1], [None, ConfigError([Problem("a", 1, "is not 2")])], "a=1 is not 2"),
+        ([1, -9], [None, None], "rank 0 failed; what it said is above"),
+        ([-signal.SIGTERM, -9], [None, None], "143"),
+        ([130, 130], [None, None], "130"),
+    ],
+)
+def test_the_reason_is_what_a_rank_said_or_how_it_ended(
+    codes: list[int], said: list[Exception | None], reason: str
+) -> None:
+    ended = []
+    for number, (code, error) in enumerate(zip(codes, said, strict=True)):
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        if error is not None:
+            theirs.send(error)
+        theirs.close()
+        ended.append(launching._Rank(number, SimpleNamespace(exitcode=code), ours))  # type: ignore[arg-type]
+    assert reason in str(launching._reason(ended[0], ended))
 
 
 def ranks_of_this_process() -> list[psutil.Process]:
