@@ -16,9 +16,6 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from musicllm.model import adapters, base
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
-TRAINED_BYTES = 12
-"""A trained number in a checkpoint: itself, and AdamW's two moments, each in float32."""
-
 
 @dataclass(frozen=True)
 class Size:
@@ -41,11 +38,6 @@ class Size:
     num_frozen: int
     num_muon: int
     parts: Mapping[str, int]
-
-    @property
-    def checkpoint_bytes(self) -> int:
-        """Size of a checkpoint: `12 x num_trainable`; the frozen base is not in it."""
-        return TRAINED_BYTES * self.num_trainable
 
 
 def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = None) -> Size:

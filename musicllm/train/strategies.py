@@ -33,11 +33,6 @@ class StrategySpec:
     kind: str
     zero: ZeroSpec | None = None
 
-    @property
-    def starts_processes(self) -> bool:
-        """Whether every device has a process of its own, even if there is only one device."""
-        return self.kind != "single"
-
 
 def trainer_options(
     spec: StrategySpec,
