@@ -136,6 +136,8 @@ def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None
     """Be one rank; runs in a new process."""
     os.setpgrp()  # Ctrl-C in a terminal reaches the parent, which passes it on once
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    # data workers start as in any other process: a spawned one would hand on that it was spawned
+    multiprocessing.set_start_method("fork", force=True)
     os.environ.update(environment)
     runtime.prepare(job.config.hardware.accelerator)
     if not ranks.is_main():

@@ -56,6 +56,7 @@ class Ranks:
 
 
 def _serve(place: dict[str, str], end: Connection) -> None:
+    multiprocessing.set_start_method("fork", force=True)  # as `launching` does
     os.environ.update(place)
     from musicllm.train import group
 

@@ -24,7 +24,7 @@ class MergeReport:
 
     Attributes:
         max_abs_difference: between base + adapter and the merged folder, with its rounding.
-        tolerance: the largest such difference that would have been accepted: what the type explains,
+        tolerance: the largest such difference that is accepted: what the type explains,
             or a tenth of the adapter's effect where that is more.
         max_abs_difference_unrounded: the same before the merged weights are stored in their type.
         tolerance_unrounded: the largest such difference that float32 explains.
