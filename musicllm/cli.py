@@ -55,8 +55,21 @@ def _main(words: Sequence[str]) -> int:
         from musicllm.sweep import main as sweep
 
         return sweep.main(command)
+    _refuse_lone_sweep(command)
     config, recipe = configuration.load(command.overrides, command.folders)
     return dispatch(config, recipe, command)
+
+
+def _refuse_lone_sweep(command: Command) -> None:
+    """Refuse settings of a sweep where none was asked for.
+
+    Raises:
+        ConfigError: with every such word.
+    """
+    words = [word for word in command.overrides if word.startswith(("sweep=", "sweep."))]
+    if words:
+        rule = "has no effect on a single run"
+        raise ConfigError([Problem(*word.split("=", 1), rule, "add -m") for word in words])
 
 
 def dispatch(config: Config, recipe: str, command: Command) -> int:

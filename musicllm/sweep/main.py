@@ -141,7 +141,7 @@ class Sweep:
 
     def _begin(self, draw: Draw) -> None:
         """Start a job, unless it is up to date or cannot be composed."""
-        one = trial.make(draw.number, draw.values, self._space.words(draw.values), self._folder)
+        one = trial.make(draw.number, draw.values, self._space.job_words(draw.values), self._folder)
         console.say()
         place = len(self._results) + len(self._running) + 1
         console.heading(f"[{place}/{self._search.num_jobs}] {one.title}")

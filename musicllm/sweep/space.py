@@ -8,6 +8,7 @@ offered.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ class Space:
     def words(self, values: Mapping[str, object]) -> tuple[str, ...]:
         """Return the words of the job that has these values of the swept settings."""
         return (*self.fixed, *(f"{key}={value}" for key, value in values.items()))
+
+    def job_words(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Return what the job with these values is started with, where `sweep` has no place."""
+        own = self.words(values)
+        return tuple(word for word in own if re.split("[.=]", word)[0] != "sweep")
 
     def corner(self) -> dict[str, object]:
         """Return the first value of every swept setting."""

@@ -130,3 +130,10 @@ def test_a_pipeline_plans_every_step(capsys: pytest.CaptureFixture[str]) -> None
     assert code == 0
     assert text.count("plan of ") == 8
     assert "275,000" in text  # 1.1 M samples x 2 epochs / 8
+
+
+def test_settings_of_a_sweep_need_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["recipe=sft", "sweep=optuna", "sweep.num_trials=3"]) == 2
+    said = capsys.readouterr().err
+    assert "sweep=optuna has no effect on a single run; add -m" in said
+    assert "sweep.num_trials=3 has no effect on a single run; add -m" in said

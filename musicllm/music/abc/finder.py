@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
 """What stands for the end of a line or a text."""
 _LINE = re.compile(
-    rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*+)"
+    rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*)"
     rf"(\s*+(?:{MARK}\s*+)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
 )
 _COLON = r"[ \t]?[:：][ \t]*"
