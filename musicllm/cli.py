@@ -66,10 +66,11 @@ def _refuse_lone_sweep(command: Command) -> None:
     Raises:
         ConfigError: with every such word.
     """
-    words = [word for word in command.overrides if word.startswith(("sweep=", "sweep."))]
-    if words:
+    words = (word.partition("=") for word in command.overrides)
+    given = [(key, value) for key, _, value in words if key.split(".")[0] == "sweep"]
+    if given:
         rule = "has no effect on a single run"
-        raise ConfigError([Problem(*word.split("=", 1), rule, "add -m") for word in words])
+        raise ConfigError([Problem(key, value, rule, "add -m") for key, value in given])
 
 
 def dispatch(config: Config, recipe: str, command: Command) -> int:

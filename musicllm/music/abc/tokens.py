@@ -26,8 +26,8 @@ SEGMENT = re.compile(
 )
 """One bar's content (group 1) and the bar line behind it (group 2; empty at the line's end).
 
-Where the content ends, a bar line or the end always follows, so nothing is tried twice. (A possessive
-group would say so, but before 3.11.5 Python's `re` misreads those: gh-106052.)"""
+Where the content ends, a bar line or the end always follows, so nothing is tried twice. (A
+possessive group would say so, but before 3.11.5 Python's `re` misreads those: gh-106052.)"""
 
 TOKEN = re.compile(
     rf"\s*({_HEAD}{_LENGTH}(?:\s*-)?|[<>]+|{_QUOTED}|\([0-9]+(?::[0-9]*){{0,2}}|{_FIELD}"
