@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -97,9 +97,10 @@ def _spread(job: Job, num_ranks: int) -> Rows:
             f"and this command starts processes on one; launch/README.md shows how torchrun, "
             f"Slurm or DeepSpeed start it on all of them"
         )
-    started = _start(job, num_ranks)
+    started: list[_Rank] = []
     before = {number: signal.signal(number, _pass_on(started)) for number in PASSED_ON}
     try:
+        started.extend(_start(job, num_ranks))
         failed = _wait(started)
     finally:
         for number, handler in before.items():
@@ -110,10 +111,9 @@ def _spread(job: Job, num_ranks: int) -> Rows:
     return rows
 
 
-def _start(job: Job, num_ranks: int) -> list[_Rank]:
+def _start(job: Job, num_ranks: int) -> Iterator[_Rank]:
     context = multiprocessing.get_context("spawn")
     port = _free_port()
-    started = []
     for number in range(num_ranks):
         ours, theirs = context.Pipe(duplex=False)
         place = {
@@ -128,8 +128,7 @@ def _start(job: Job, num_ranks: int) -> list[_Rank]:
         process = context.Process(target=_run_rank, args=(job, environment, theirs))
         process.start()
         theirs.close()
-        started.append(_Rank(number, process, ours))
-    return started
+        yield _Rank(number, process, ours)
 
 
 def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None:

@@ -16,6 +16,7 @@ from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
 from musicllm.schema import Config
 from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
@@ -24,7 +25,8 @@ from musicllm.train.memory.advice import Choice, nearest, overrides
 from musicllm.train.plan import Plan
 from musicllm.train.run_plan import Advice, RunPlan, fits
 
-COMPUTE = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+COMPUTE = {"32-true": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16"}
+"""Lightning's name of a precision -> type of matrix products."""
 
 
 def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
@@ -81,17 +83,15 @@ def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
 
 
 def compute_dtype(config: Config) -> str:
-    """Return the type of matrix products; of a GPU that is not here, bfloat16 where it is asked."""
+    """Return the type of matrix products; for `auto` on a GPU that is not here, bfloat16."""
     hardware = config.hardware
-    if hardware.precision != "auto":
-        return COMPUTE[hardware.precision]
-    able = hardware.supports_bf16
-    if able is None:
-        try:
-            able = probe(hardware.accelerator).bf16
-        except NotAvailableError:
-            able = True
-    return "bfloat16" if able else ("float16" if hardware.accelerator == "gpu" else "float32")
+    try:
+        name = strategies.precision(
+            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
+        )
+    except NotAvailableError:
+        name = "bf16-mixed"
+    return COMPUTE[name]
 
 
 def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice) -> Memory:
