@@ -113,7 +113,7 @@ def _spread(job: Job, num_ranks: int) -> Rows:
 
 def _start(job: Job, num_ranks: int) -> Iterator[_Rank]:
     context = multiprocessing.get_context("spawn")
-    port = _free_port()
+    port = free_port()
     for number in range(num_ranks):
         ours, theirs = context.Pipe(duplex=False)
         place = {
@@ -202,7 +202,8 @@ def _reason(failed: _Rank, started: Sequence[_Rank]) -> BaseException:
     return StageError(f"rank {failed.number} {how}{advice}; what it said is above")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from musicllm.launching import _free_port
+from musicllm.launching import free_port
 
 
 class Ranks:
@@ -17,7 +17,7 @@ class Ranks:
 
     def __init__(self, number: int) -> None:
         context = multiprocessing.get_context("spawn")
-        port = str(_free_port())
+        port = str(free_port())
         self._ends = []
         self._processes = []
         for rank in range(number):

@@ -74,20 +74,30 @@ class Timing:
         }
 
 
+def in_turns(runs: Mapping[str, Callable[[], Value]], num_rounds: int) -> dict[str, list[Value]]:
+    """Return what each returns in every round, apart; each round begins with another one.
+
+    Raises:
+        StageError: one of the processes died.
+    """
+    names = list(runs)
+    made: dict[str, list[Value]] = {name: [] for name in names}
+    with console.progress("measuring", num_rounds * len(names), "run") as advance:
+        for number in range(num_rounds):
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                made[name].append(apart(runs[name]))
+                advance(note=name)
+    return made
+
+
 def measure(contestants: Mapping[str, Contestant], num_rounds: int) -> dict[str, Timing]:
     """Run every contestant in every round; each round begins with another one.
 
     Raises:
         StageError: a contestant's process died.
     """
-    names = list(contestants)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    with console.progress("measuring", num_rounds * len(names), "run") as advance:
-        for round_number in range(num_rounds):
-            first = round_number % len(names)
-            for name in names[first:] + names[:first]:
-                seconds[name].append(apart(contestants[name].run))
-                advance(note=name)
+    seconds = in_turns({name: one.run for name, one in contestants.items()}, num_rounds)
     return {
         name: Timing(tuple(seconds[name]), contestant.amount, contestant.unit)
         for name, contestant in contestants.items()

@@ -58,6 +58,11 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
     return adapted
 
 
+def causal_model(model: nn.Module) -> Any:
+    """Return the transformers model, which PEFT has changed from within."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+
+
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return what is trained, by name; tied matrices appear once."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}

@@ -19,6 +19,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from musicllm.console import Advance
 from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
+from musicllm.model.adapters import causal_model
 from musicllm.model.base import seeded
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _only_ours(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
 
     A model's `generation_config` would fill in what ours leaves open, such as `min_p`.
     """
-    writer = model.get_base_model() if hasattr(model, "get_base_model") else model
+    writer: PreTrainedModel = causal_model(model)
     own, was_training = writer.generation_config, model.training
     writer.generation_config = GenerationConfig()
     model.eval()

@@ -25,9 +25,6 @@ from musicllm.train.memory.advice import Choice, nearest, overrides
 from musicllm.train.plan import Plan
 from musicllm.train.run_plan import Advice, RunPlan, fits
 
-COMPUTE = {"32-true": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16"}
-"""Lightning's name of a precision -> type of matrix products."""
-
 
 def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
     """Return what is known of a training run; `refuse()` it if it does not fit.
@@ -91,7 +88,7 @@ def compute_dtype(config: Config) -> str:
         )
     except NotAvailableError:
         name = "bf16-mixed"
-    return COMPUTE[name]
+    return str(strategies.compute_dtype(name)).removeprefix("torch.")
 
 
 def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice) -> Memory:

@@ -40,7 +40,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     """
     disable_progress_bar()
     group.start(job.config.hardware.accelerator)
-    group.agree(_agreement(job))
+    if ranks.launched():
+        group.agree(_agreement(job))
     while (rows := _train_or_go_back(job)) is None:
         gc.collect()  # what was trained and Lightning hold each other; the next needs their memory
     group.stop()

@@ -8,9 +8,9 @@ feed-forward blocks around it are fused. What this gains and costs is in docs/BE
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
+
+from musicllm.model.adapters import causal_model
 
 
 def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
@@ -20,6 +20,5 @@ def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
         model: a transformers or PEFT model.
         backend: torch.compile's.
     """
-    causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
-    for layer in causal.get_decoder().layers:
+    for layer in causal_model(model).get_decoder().layers:
         layer.compile(dynamic=True, backend=backend)

@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
+from musicllm.model.adapters import causal_model
 from musicllm.model.attention import packed
 from musicllm.train import validation
 from musicllm.train.loss import sum_nll
@@ -173,7 +174,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
 
     def validation_step(self, batch: MicroBatch) -> None:
         """Add a micro-batch to the sums over the validation rows."""
-        causal = _causal_model(self.model)
+        causal = causal_model(self.model)
         with self.mixed():
             self._validation_sums = self._validation_sums + validation.sums_by_source(
                 self._hidden(batch),
@@ -195,7 +196,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         return torch.autocast(self.device.type, self._autocast)
 
     def _nll(self, batch: MicroBatch) -> Tensor:
-        causal = _causal_model(self.model)
+        causal = causal_model(self.model)
         return sum_nll(
             self._hidden(batch),
             causal.get_output_embeddings(),
@@ -205,7 +206,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         )
 
     def _hidden(self, batch: MicroBatch) -> Tensor:
-        decoder = _causal_model(self.model).get_decoder()
+        decoder = causal_model(self.model).get_decoder()
         output = decoder(
             input_ids=batch["input_ids"],
             position_ids=batch["position_ids"],
@@ -228,7 +229,7 @@ def check_head(model: nn.Module) -> None:
     Raises:
         NotAvailableError: the model does more, such as a soft cap or a scale.
     """
-    causal = _causal_model(model)
+    causal = causal_model(model)
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
     was_training = model.training
     model.eval()
@@ -247,11 +248,6 @@ def check_head(model: nn.Module) -> None:
             f"{type(causal).__name__} changes its logits after the output head (a soft cap or a "
             f"scale), and training does not follow that yet"
         )
-
-
-def _causal_model(model: nn.Module) -> Any:
-    """Return the transformers model, which PEFT has changed from within."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 def _pair(total: Tensor, count: int) -> Tensor:

@@ -71,6 +71,11 @@ def trainer_options(
     return {"strategy": made, "plugins": plugins}
 
 
+def compute_dtype(precision: str) -> torch.dtype:
+    """Return the type of matrix products under one of Lightning's names."""
+    return AUTOCAST.get(precision, torch.float32)
+
+
 def module_autocast(spec: StrategySpec, precision: str) -> torch.dtype | None:
     """Return the type in which the module must multiply, where Lightning's precision does not."""
     return AUTOCAST.get(precision) if spec.zero is not None else None

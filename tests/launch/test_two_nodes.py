@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from musicllm import artifacts
-from musicllm.launching import _free_port
+from musicllm.launching import free_port
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "zero2"])
 def test_two_nodes_make_one_artifact(tmp_path: Path, strategy: str) -> None:
     corpus = make_corpus(tmp_path / "corpus")
-    port = _free_port()
+    port = free_port()
     words = [
         "recipe=quickstart/pretrain",
         f"paths.runs={tmp_path / 'runs'}",

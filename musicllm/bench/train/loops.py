@@ -9,7 +9,6 @@ default attention, and the loss is taken on the logits of every position.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader
 from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, Stopwatch
 from musicllm.bench.train.task import Task
 from musicllm.data.batches import IGNORED, StepBatches
+from musicllm.model.adapters import causal_model
 from musicllm.model.attention import packed
 from musicllm.train import optimizers
 from musicllm.train.loss import sum_nll
@@ -31,7 +31,7 @@ def bare(task: Task) -> Measured:
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
     _use_threads(task)
     model = task.build_packed()
-    causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    causal = causal_model(model)
     optimizer = optimizers.build(model, training.optimizer)
     batches = StepBatches(
         task.rows("train"),

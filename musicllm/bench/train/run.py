@@ -15,9 +15,8 @@ from functools import partial
 
 import torch
 
-from musicllm import console
 from musicllm.bench.findings import BenchSettings, Findings
-from musicllm.bench.measuring import Timing, apart
+from musicllm.bench.measuring import Timing, apart, in_turns
 from musicllm.bench.train.loops import bare, padded
 from musicllm.bench.train.ours import ours
 from musicllm.bench.train.stopwatch import Measured
@@ -74,15 +73,7 @@ def interleave(task: Task, num_rounds: int) -> dict[str, list[Measured]]:
     }
     if task.device.type == "cuda":
         contestants["transformers.Trainer"] = hf_trainer
-    names = list(contestants)
-    measured: dict[str, list[Measured]] = {name: [] for name in names}
-    with console.progress("measuring", num_rounds * len(names), "run") as advance:
-        for number in range(num_rounds):
-            first = number % len(names)
-            for name in names[first:] + names[:first]:
-                measured[name].append(apart(partial(contestants[name], task)))
-                advance(note=name)
-    return measured
+    return in_turns({name: partial(run, task) for name, run in contestants.items()}, num_rounds)
 
 
 def overhead(ours: Sequence[Measured], theirs: Sequence[Measured]) -> float:

@@ -26,7 +26,7 @@ from musicllm.train.compiling import compile_layers
 from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import Plan, make_plan
 from musicllm.train.settings import Machine
-from musicllm.train.strategies import AUTOCAST
+from musicllm.train.strategies import compute_dtype
 
 CHARS_PER_TOKEN = 2.9
 """Of the texts whose lengths are drawn: 2,310 characters and 800 tokens on average."""
@@ -95,7 +95,7 @@ class Task:
     @property
     def compute_dtype(self) -> torch.dtype:
         """In which matrices are multiplied."""
-        return AUTOCAST.get(self.training.machine.precision, torch.float32)
+        return compute_dtype(self.training.machine.precision)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which a forward pass runs."""
