@@ -22,8 +22,8 @@ from musicllm.schema import Config
 
 PACKAGE = Path(__file__).parent
 
-BUILDING_BLOCKS = ("source", "preparation")
-"""Groups that stand in the options of `data`, not in a command."""
+BUILDING_BLOCKS = ("source", "preparation", "measurement")
+"""Groups that stand in the options of `data` and `benchmark`, not in a command."""
 
 
 def root() -> Path:

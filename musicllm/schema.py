@@ -295,6 +295,8 @@ class CallbacksConfig:
     samples_every_steps: int | None  # optimizer steps between tunes written as a test; null: none
     num_samples: int  # tunes written then
     sample_prompts: list[str]  # user messages or beginnings of texts, as the corpus is; []: made
+    evaluate_every_steps: int | None  # optimizer steps between runs of benchmark=[...]; null: none
+    num_eval_questions: int  # asked of each benchmark then, drawn evenly over its subjects
     extra: dict[str, dict[str, Any]]  # further Lightning callbacks by name, each with a _target_
 
 
@@ -303,14 +305,22 @@ class BenchmarkConfig:
     """One measurement of a model."""
 
     name: str  # shown in plans and reports
-    kind: str  # perplexity, compression, theory, generation or multiple_choice
-    location: str | None  # hub id or folder of the questions
+    kind: str  # multiple_choice, theory, generation, perplexity or compression
+    location: str | None  # file, folder or hub id of questions or texts; null: inputs or made here
+    revision: str | None  # of a hub data set
     licence: str  # of the questions
     citation: str  # where it is described
-    split: str | None  # of the corpus, for perplexity and compression
+    split: str | None  # of the corpus or of the questions: what is asked, not what is shown
+    subjects: list[str]  # of the questions, families of theory or of requests; []: all
+    levels: list[str]  # of difficulty, of theory; []: all
     num_fewshot: int  # solved examples before the question
-    num_questions: int | None  # null: all
-    prompt_format: str | None  # of multiple choice
+    num_questions: int | None  # in all, drawn evenly over the subjects; null: all
+    prompt_format: str | None  # of questions; a key of evals.prompts.FORMATS
+    mode: str | None  # likelihood (of the letter), perplexity (of the whole prompt) or generation
+    add_bos: bool  # the mark of the beginning stands before a prompt, if the tokenizer has one
+    max_length: int | None  # tokens of a prompt with its answer; null: the model's context
+    long_prompts: str  # drop_shots (the first ones, counted), or stop
+    max_new_tokens: int | None  # of an answer that is written, when mode=generation
 
 
 @dataclass(frozen=True)
@@ -367,6 +377,7 @@ class Config:
     seed: int  # of everything random
     inputs: dict[str, str]  # artifacts by role: a recipe's name or a folder
     steps: list[str]  # recipes, when task=pipeline
+    runs: list[str]  # evaluations, when task=compare: recipes' names or folders
     trusted_packages: list[str]  # whose classes a _target_ may name, beside Lightning and ours
     paths: PathsConfig
     data: DataConfig

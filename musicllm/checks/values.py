@@ -100,6 +100,8 @@ RANGES = {
     "callbacks.max_skipped_steps": (0, 1_000_000),
     "callbacks.samples_every_steps": (1, 1 << 40),
     "callbacks.num_samples": (1, 1000),
+    "callbacks.evaluate_every_steps": (1, 1 << 40),
+    "callbacks.num_eval_questions": (1, 1 << 40),
     "hardware.num_nodes": (1, 100_000),
     "hardware.devices_per_node": (1, 1024),
     "hardware.max_rows_per_device": (1, 1 << 16),

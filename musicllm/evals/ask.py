@@ -1,0 +1,41 @@
+"""How the questions of a benchmark are asked: plain values, as the stage takes them from `conf/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["likelihood", "perplexity", "generation"]
+
+
+@dataclass(frozen=True)
+class AskSettings:
+    """How questions are put to a model, and how its choice is read.
+
+    Attributes:
+        benchmark: name, for tasks and messages.
+        prompt_format: a key of `prompts.FORMATS`.
+        mode: `likelihood` chooses the option that is most probable after the prompt, `perplexity`
+            the one whose whole prompt has the least mean negative log-likelihood (OpenCompass's
+            PPL mode), `generation` reads the letter out of what the model writes.
+        num_fewshot: solved examples before a question.
+        num_questions: asked in all, drawn evenly over the subjects; None: all.
+        seed: of the draw.
+        add_bos: whether the mark of the beginning stands before a prompt.
+        max_length: tokens of a prompt with its longest option or its answer; None: the model's
+            context.
+        long_prompts: `drop_shots` leaves out the first examples of a prompt that is longer, and
+            counts them; `stop` refuses it.
+        max_new_tokens: of an answer in generation mode; None in the others.
+    """
+
+    benchmark: str
+    prompt_format: str
+    mode: Mode
+    num_fewshot: int
+    num_questions: int | None
+    seed: int
+    add_bos: bool
+    max_length: int | None
+    long_prompts: Literal["drop_shots", "stop"]
+    max_new_tokens: int | None

@@ -1,0 +1,1 @@
+"""Log-likelihoods of many token sequences, with what they share computed once."""
