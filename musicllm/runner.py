@@ -50,11 +50,11 @@ class Outcome:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_input(role: str, name: str, runs: Path) -> Artifact:
-    """Return the artifact that `inputs.<role>=<name>` means.
+def find_input(key: str, name: str, runs: Path) -> Artifact:
+    """Return the artifact that a setting names.
 
     Args:
-        role: such as `corpus`.
+        key: of the setting, such as `inputs.corpus`.
         name: a recipe, whose latest complete run is meant, a run folder, or an artifact's folder.
         runs: folder of all runs.
 
@@ -67,7 +67,7 @@ def find_input(role: str, name: str, runs: Path) -> Artifact:
         if (candidate / artifacts.MANIFEST).is_file():
             return artifacts.read(candidate)
     raise ArtifactError(
-        f"inputs.{role}={name}: neither a finished run of a recipe in {runs} nor a folder with an "
+        f"{key}={name}: neither a finished run of a recipe in {runs} nor a folder with an "
         f"artifact; make it with: python -m musicllm recipe={name} "
         f"(a plain Hugging Face folder goes into model.location)"
     )
@@ -81,7 +81,11 @@ def bind(config: Config, recipe: str) -> Job:
         ConfigError: `name` belongs to a run with other settings.
     """
     runs = Path(config.paths.runs)
-    inputs = {role: find_input(role, name, runs) for role, name in config.inputs.items()}
+    inputs = {
+        role: find_input(f"inputs.{role}", name, runs) for role, name in config.inputs.items()
+    }
+    for number, name in enumerate(config.runs, 1):
+        inputs[f"run {number}"] = find_input("runs", name, runs)
     identity = artifacts.fingerprint(
         {
             "task": config.task,

@@ -128,11 +128,12 @@ class BenchConfig:
 
     name: str  # a key of bench.BENCHES, such as prepare
     num_rounds: int  # times that every contestant runs, one after the other
-    num_documents: int  # texts that are prepared, or conversations that are trained on
+    num_documents: int  # texts that are prepared, conversations that are trained on, or questions
     num_slow_documents: int | None  # of them for a contestant that is far slower; null: all
     vocab_size: int | None  # tokens of the tokenizer that is trained for it
     num_steps: int | None  # optimizer steps that are measured in a round, in benches of training
     max_length: int | None  # tokens of a row, likewise
+    questions: str | None  # folder of MMLU's questions, of bench eval; null: made ones
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_an_input_may_be_a_recipe_a_run_folder_or_an_artifact(
 ) -> None:
     folder = runner.run(load(tmp_path), "quickstart/prepare").folder
     for name in ("quickstart/prepare", str(folder), str(folder / "artifact")):
-        found = runner.find_input("corpus", name, tmp_path)
+        found = runner.find_input("inputs.corpus", name, tmp_path)
         assert found.path.resolve() == (folder / "artifact").resolve()
 
 
@@ -96,7 +96,7 @@ def test_the_latest_complete_run_of_a_recipe_is_the_input(
 ) -> None:
     runner.run(load(tmp_path), "quickstart/prepare")
     runner.run(load(tmp_path, "seed=7"), "quickstart/prepare")
-    found = runner.find_input("corpus", "quickstart/prepare", tmp_path)
+    found = runner.find_input("inputs.corpus", "quickstart/prepare", tmp_path)
     assert found.fingerprint == prepare[1]
 
 

@@ -12,6 +12,7 @@ from musicllm.data.engines import Engine
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 if TYPE_CHECKING:
+    from musicllm.bench.eval.task import EvalSettings
     from musicllm.bench.train.task import TrainingSettings
 
 
@@ -31,6 +32,7 @@ class BenchSettings:
         adapter: likewise.
         max_shard_gb: size of a file of weights that is written, in 10^9 bytes.
         training: how training is measured; None for benches without steps.
+        evaluation: how evaluation is measured.
     """
 
     num_rounds: int
@@ -44,6 +46,7 @@ class BenchSettings:
     adapter: AdapterSpec
     max_shard_gb: float
     training: TrainingSettings | None
+    evaluation: EvalSettings
 
 
 @dataclass(frozen=True)

@@ -126,13 +126,18 @@ def rows_of(timings: Mapping[str, Timing]) -> Sequence[Sequence[object]]:
     return [
         (
             name,
-            f"{timing.rate:,.0f} {timing.unit}/s",
+            f"{_rate(timing.rate)} {timing.unit}/s",
             f"{statistics.median(timing.seconds):.2f}",
             f"{timing.spread:.0%}",
             len(timing.seconds),
         )
         for name, timing in timings.items()
     ]
+
+
+def _rate(rate: float) -> str:
+    """Return a rate as a whole number, a small one with three digits."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def memory_bytes(key: str) -> int:

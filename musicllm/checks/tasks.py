@@ -7,8 +7,16 @@ from collections.abc import Iterator
 
 from musicllm.config import nearest
 from musicllm.errors import Problem
-from musicllm.schema import Config
+from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import STAGES
+
+KINDS = ("multiple_choice", "theory", "generation", "perplexity", "compression")
+ASKED = ("multiple_choice", "theory")
+"""Kinds of benchmark with questions and lettered options."""
+
+MODES = ("likelihood", "perplexity", "generation")
+FORMATS = ("harness", "opencompass", "role_play", "chain_of_thought")
+LONG_PROMPTS = ("drop_shots", "stop")
 
 
 def verbs(config: Config) -> Iterator[Problem]:
@@ -39,21 +47,53 @@ def inputs(config: Config) -> Iterator[Problem]:
             yield needs(role, f"a {config.task} stage reads a {role}")
     if config.task == "pipeline" and not config.steps:
         yield Problem("steps", "[]", "a pipeline needs at least one recipe")
+    if config.task == "compare" and len(config.runs) < 2:
+        rule = "names fewer than the two evaluations that a comparison needs"
+        yield Problem("runs", config.runs, rule, "write runs=[<run>,<run>]")
 
 
 def benchmarks(config: Config) -> Iterator[Problem]:
-    """Yield benchmarks without what they measure on."""
-    if config.task != "evaluate":
-        return
-    if not config.benchmark:
+    """Yield benchmarks without what they measure on, or that say too little."""
+    if config.task == "evaluate" and not config.benchmark:
         yield Problem("benchmark", "[]", "names no benchmark", "use benchmark=[theory]")
     for name, spec in config.benchmark.items():
-        if spec.kind in ("perplexity", "compression") and "corpus" not in config.inputs:
-            yield needs("corpus", f"benchmark {name} reads its {spec.split} split")
-        if spec.kind == "generation" and "instructions" not in config.inputs:
-            yield needs("instructions", f"benchmark {name} takes its prompts from there")
-        if spec.kind == "multiple_choice" and spec.location is None:
-            yield Problem(f"benchmark.{name}.location", "null", "has no questions")
+        yield from _settings(name, spec)
+        if config.task == "evaluate":
+            yield from _materials(config, name, spec)
+
+
+def _settings(name: str, spec: BenchmarkConfig) -> Iterator[Problem]:
+    """Yield settings of one benchmark that are none of their values or do not go together."""
+    allowed: dict[str, tuple[str | None, ...]] = {"kind": KINDS, "long_prompts": LONG_PROMPTS}
+    if spec.kind in ASKED:
+        allowed |= {"mode": MODES, "prompt_format": FORMATS}
+    for key, values in allowed.items():
+        if (value := getattr(spec, key)) not in values:
+            rule = f"must be one of {', '.join(map(str, values))}"
+            shown = "null" if value is None else value
+            yield Problem(f"benchmark.{name}.{key}", shown, rule, nearest(str(value), values))
+    if spec.kind in ASKED and (spec.mode == "generation") != (spec.max_new_tokens is not None):
+        written = "null" if spec.max_new_tokens is None else spec.max_new_tokens
+        rule = f"does not fit mode={spec.mode}: answers have a length where they are written"
+        yield Problem(f"benchmark.{name}.max_new_tokens", written, rule)
+    for key in ("num_questions", "max_length", "max_new_tokens"):
+        if (number := getattr(spec, key)) is not None and number < 1:
+            yield Problem(f"benchmark.{name}.{key}", number, "must be at least 1")
+    if spec.num_fewshot < 0:
+        yield Problem(f"benchmark.{name}.num_fewshot", spec.num_fewshot, "must be at least 0")
+    if spec.kind == "multiple_choice" and spec.location is None:
+        yield Problem(f"benchmark.{name}.location", "null", "has no questions")
+    if spec.kind == "multiple_choice" and spec.split is None:
+        yield Problem(f"benchmark.{name}.split", "null", "names no questions", "write test")
+
+
+def _materials(config: Config, name: str, spec: BenchmarkConfig) -> Iterator[Problem]:
+    """Yield inputs that a benchmark reads and nobody named."""
+    from_corpus = spec.kind == "compression" or (spec.kind == "perplexity" and not spec.location)
+    if from_corpus and "corpus" not in config.inputs:
+        yield needs("corpus", f"benchmark {name} reads its {spec.split} split")
+    if spec.kind == "generation" and not {"corpus", "instructions"} & set(config.inputs):
+        yield needs("instructions", f"benchmark {name} takes its requests from there")
 
 
 def needs(role: str, why: str) -> Problem:

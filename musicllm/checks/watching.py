@@ -34,3 +34,35 @@ def artifacts(config: Config) -> Iterator[Problem]:
         if logger.log_artifact and logger.kind != "wandb":
             rule = f"has no effect: a logger of kind {logger.kind} takes no artifacts"
             yield Problem(f"logger.{name}.log_artifact", True, rule, "write false")
+
+
+REFUSED_IN_TRAINING = {
+    "generation": (
+        "writes tunes, which callbacks.samples_every_steps does during training",
+        "leave it out",
+    ),
+    "compression": (
+        "is measured on a finished model",
+        "leave it out, and use task=evaluate afterwards",
+    ),
+}
+"""Kind of benchmark -> why a training does not measure it, and what to do."""
+
+
+def evaluations(config: Config) -> Iterator[Problem]:
+    """Yield benchmarks that a training cannot ask, and those that it would never ask."""
+    every, benchmarks = config.callbacks.evaluate_every_steps, config.benchmark
+    if config.task != "train":
+        return
+    if every is None and benchmarks:
+        rule = f"never asks benchmark=[{','.join(benchmarks)}]"
+        yield Problem("callbacks.evaluate_every_steps", "null", rule, "write 500, or benchmark=[]")
+    if every is not None and not benchmarks:
+        rule = f"names nothing that callbacks.evaluate_every_steps={every} could ask"
+        yield Problem("benchmark", "[]", rule, "use benchmark=[theory], or write null")
+    for name, spec in benchmarks.items():
+        if spec.kind in REFUSED_IN_TRAINING:
+            yield Problem(f"benchmark.{name}", spec.kind, *REFUSED_IN_TRAINING[spec.kind])
+        if spec.kind == "perplexity" and spec.location is None:
+            rule = "names no texts: those of the corpus are what val/loss is about"
+            yield Problem(f"benchmark.{name}.location", "null", rule, "use benchmark=[language]")

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.evals.passes import Pass, begin, scored
+from musicllm.evals.scorer.planning import Item
+from musicllm.evals.scorer.scorer import Kept, Scorer
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,14 @@ class ChoiceScore:
 
 
 def document_nll(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+    scorer: Scorer,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    ends: bool,
+    kept: Kept | None = None,
 ) -> list[DocumentScore]:
-    """Return the likelihood of each text between the marks of its beginning and end.
+    """Return the likelihood of each text behind the mark of its beginning.
 
     The mark of the beginning is given, every later token is scored. A text longer than the model's
     context is scored in windows of that size that overlap by half: the first scores all its
@@ -59,22 +66,26 @@ def document_nll(
     half a context before them. Nothing is cut off. Time grows with the number of tokens.
 
     Args:
-        model: its dropout is off while it scores.
+        scorer: of the model.
         tokenizer: needs an end of text; without a beginning of text, the end stands for it.
         texts: in any order.
+        ends: whether the mark of the end is scored, too: that of a tune belongs to it, that of a
+            general text may be all that a training in chat changed.
+        kept: where finished portions are kept and looked for.
 
     Raises:
         InputError: the tokenizer has no mark for the end of a text.
     """
-    documents = _document_ids(tokenizer, texts)
-    context = model.config.max_position_embeddings
+    documents = _document_ids(tokenizer, texts, ends=ends)
+    context = scorer.reader.context or max(map(len, documents))
     windows = [
-        window for owner, ids in enumerate(documents) for window in _windows(owner, ids, context)
+        (owner, item) for owner, ids in enumerate(documents) for item in _windows(ids, context)
     ]
     sums, counts = [0.0] * len(texts), [0] * len(texts)
-    for window, nll in scored(model, windows, "scoring documents"):
-        sums[window.owner] += float(nll.sum(dtype=torch.float64))
-        counts[window.owner] += 1
+    found = scorer.score([item for _, item in windows], "scoring documents", kept)
+    for (owner, _), one in zip(windows, found, strict=True):
+        sums[owner] -= one.logprob
+        counts[owner] += 1
     return [
         DocumentScore(nll, len(ids) - 1, len(text), num_windows)
         for nll, ids, text, num_windows in zip(sums, documents, texts, counts, strict=True)
@@ -166,7 +177,9 @@ def _num_shared(options: list[tuple[int, ...]]) -> int:
     return limit
 
 
-def _document_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def _document_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, ends: bool
+) -> list[list[int]]:
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(
@@ -175,7 +188,7 @@ def _document_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> l
         )
     encoder = Encoder(tokenizer)
     first = [end] if tokenizer.bos_token_id is None else []
-    return [first + encoder.text(text) for text in texts]
+    return [first + encoder.text(text, is_whole=ends) for text in texts]
 
 
 def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None:
@@ -188,12 +201,10 @@ def _refuse_too_long(encoded: list[list[tuple[int, ...]]], context: int) -> None
             )
 
 
-def _windows(owner: int, ids: Sequence[int], context: int) -> Iterator[Pass]:
+def _windows(ids: Sequence[int], context: int) -> Iterator[Item]:
     """Divide a document; every token but the first is scored in exactly one window."""
-    inputs, targets = ids[:-1], ids[1:]
-    start = done = 0
-    while done < len(targets):
-        end = min(start + context, len(targets))
-        positions = tuple(range(done - start, end - start))
-        yield Pass(owner, tuple(inputs[start:end]), positions, tuple(targets[done:end]))
+    start, done = 0, 1
+    while done < len(ids):
+        end = min(start + context + 1, len(ids))
+        yield Item(tuple(ids[start:end]), done - start)
         done, start = end, start + context // 2

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts
 
 
 class Partial:
@@ -25,36 +25,39 @@ class Partial:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self._known: dict[str, Any] = {}
+        self.num_found = 0
+        """Measurements that were found finished."""
+
+    def find(self, name: str) -> Any:
+        """Return what an interrupted run kept under a name, or None."""
+        try:
+            content = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        if not isinstance(content, dict) or content.get("fingerprint") != self._fingerprint:
+            return None
+        self.num_found += 1
+        return content["value"]
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a JSON value; processes may keep values of different names at the same time."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        kept = {"fingerprint": self._fingerprint, "value": value}
+        artifacts.write_json(self._folder / f"{name}.json", kept)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return a kept measurement, or measure and keep it.
 
         Args:
             name: of the file, without suffix.
-            measure: gives a JSON value.
+            measure: gives a JSON value, and never None.
         """
-        if name not in self._known:
-            path = self._folder / f"{name}.json"
-            kept = self._read(path)
-            if kept is None:
-                kept = {"fingerprint": self._fingerprint, "value": measure()}
-                self._folder.mkdir(parents=True, exist_ok=True)
-                artifacts.write_json(path, kept)
-            else:
-                console.note(f"{name}: kept from the interrupted run, in {path}")
-            self._known[name] = kept["value"]
-        return self._known[name]
+        value = self.find(name)
+        if value is None:
+            value = measure()
+            self.keep(name, value)
+        return value
 
     def remove(self) -> None:
         """Delete everything kept; for when the results are written."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if not isinstance(content, dict) or content.get("fingerprint") != self._fingerprint:
-            return None
-        return content

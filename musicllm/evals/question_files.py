@@ -1,22 +1,32 @@
 """Where the questions of a benchmark lie, and their rows as they stand there.
 
 Reads CSV (with a header or without), JSON, JSON lines and Parquet. Knows nothing of what the rows
-mean; `questions.py` does.
+mean; `questions` does.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from musicllm.errors import InputError, NotAvailableError
+from musicllm.errors import InputError
+from musicllm.evals.hub_files import fetch
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-SPLITS = ("dev", "test")
+SPLITS = ("dev", "val", "validation", "test")
+"""Folders of MMLU's layout; where there is one of them, nothing else is read."""
+
+_SPLIT = re.compile(r"(?:^|[_/.-])(train|dev|validation|val|test)(?=[_/.-]|$)")
+_ABOUT_DATA = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")
+"""What libraries write beside questions."""
+
+_HEADER = {"question", "stem", "input", "answer", "target"}
+_LAST_CELL = re.compile(r"[A-Da-d0-3]")
 
 
 @dataclass(frozen=True)
@@ -36,68 +46,72 @@ class Row:
     fields: dict[str, Any] | list[str]
 
 
-def locate(benchmark: str, location: str, folder: Path) -> Path:
+def locate(benchmark: str, location: str, folder: Path, revision: str | None = None) -> Path:
     """Return the file or folder of a benchmark, after downloading it if need be.
 
     Args:
         benchmark: its name, for messages.
         location: file, folder, or id of a data set of the hub.
         folder: where the hub's files lie or will lie; a folder that is there is taken as it is.
+        revision: of the hub's data set; its files lie in a folder of their own beside `folder`.
 
     Raises:
+        InputError: a revision of what is a path.
         NotAvailableError: it is neither here nor to be had; says which files to place where.
     """
     here = Path(location).expanduser()
     if here.exists():
+        if revision is not None:
+            raise InputError(
+                f"benchmark.{benchmark}.revision={revision} is of a hub data set, but "
+                f"benchmark.{benchmark}.location={location} is a path; use null"
+            )
         return here
+    if revision is not None:
+        folder = folder.with_name(f"{folder.name}@{revision.replace('/', '-')}")
     if not folder.exists():
-        _download(benchmark, location, folder)
-    return folder
-
-
-def _download(benchmark: str, hub_id: str, folder: Path) -> None:
-    """Fetch into a neighbouring folder, so that `folder` is there only when all of it is."""
-    import huggingface_hub as hub
-    from huggingface_hub.utils import httpx
-
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    try:
-        info = hub.HfApi().dataset_info(hub_id, timeout=20)
-        names = _chosen([file.rfilename for file in info.siblings or ()])
-        hub.snapshot_download(
-            hub_id, repo_type="dataset", local_dir=unfinished, allow_patterns=names
+        fix = (
+            f"benchmark.{benchmark}.location={location} is no path on this machine either; place "
+            f"its question files ({', '.join(SUFFIXES)}; in dev/ and test/, or named after their "
+            f"split) in {folder}, or set benchmark.{benchmark}.location=<folder>"
         )
-        unfinished.rename(folder)
-    except (OSError, ValueError, httpx.HTTPError) as error:
-        cause = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise NotAvailableError(
-            f"benchmark.{benchmark}.location={hub_id} is no path on this machine, and as a data "
-            f"set of the hub it could not be downloaded: {cause}; place its question files "
-            f"({', '.join(SUFFIXES)}; in dev/ and test/, or named after their split) in {folder}, "
-            f"or set benchmark.{benchmark}.location=<folder>"
-        ) from error
+        fetch(location, revision, folder, _chosen, fix)
+    return folder
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
     """Leave out training files, and single subjects where a folder holds them all, as in MMLU."""
-    files = [name for name in names if name.endswith(SUFFIXES) and "train" not in name]
+    files = [name for name in names if _holds_questions(PurePosixPath(name))]
     return [name for name in files if name.startswith("all/")] or files
+
+
+def _holds_questions(name: PurePath) -> bool:
+    hidden = any(part.startswith(".") for part in name.parts)
+    about = name.name in _ABOUT_DATA
+    return name.suffix in SUFFIXES and split_of(name) != "train" and not hidden and not about
+
+
+def split_of(file: PurePath) -> str | None:
+    """Return the split that a file's or its folder's name says, or None."""
+    named = _SPLIT.findall(f"{file.parent.name}/{file.stem}")
+    return {"val": "validation"}.get(named[-1], named[-1]) if named else None
+
+
+def subject_of(file: PurePath) -> str:
+    """Return a file's name without its split, which is the subject in MMLU's layout."""
+    return _SPLIT.sub("", file.stem)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a file or of all files of a folder, files in the order of their names.
 
-    Where a folder has `dev` or `test` in it, only these are read.
+    Where a folder has folders named after splits, or `all`, in it, only these are read; training
+    files and hidden ones never are.
 
     Raises:
         InputError: there is no file of questions, or one cannot be read.
     """
-    roots = [path / split for split in SPLITS if (path / split).is_dir()] or [path]
-    files = [file for root in roots for file in ([root] if root.is_file() else root.rglob("*"))]
-    files = sorted(file for file in files if file.suffix in SUFFIXES)
-    if not files:
-        raise InputError(f"{path} holds no questions; expected files {', '.join(SUFFIXES)}")
-    for file in files:
+    for file in _files(path):
         try:
             for number, (where, fields) in enumerate(_READERS[file.suffix](file)):
                 yield Row(file, f"{file}{where}", number, fields)
@@ -105,27 +119,54 @@ def read_rows(path: Path) -> Iterator[Row]:
             raise InputError(f"{file} cannot be read: {error}") from error
 
 
+def _files(path: Path) -> list[Path]:
+    if path.is_file() and path.suffix in SUFFIXES:
+        return [path]
+    roots = [path / split for split in SPLITS if (path / split).is_dir()] or [path]
+    names = [
+        file.relative_to(path).as_posix()
+        for root in roots
+        for file in root.rglob("*")
+        if file.is_file()
+    ]
+    files = sorted(path / name for name in _chosen(names))
+    if not files:
+        raise InputError(f"{path} holds no questions; expected files {', '.join(SUFFIXES)}")
+    return files
+
+
 def _csv(file: Path) -> Iterator[tuple[str, Any]]:
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines)
+        reader = csv.reader(lines, strict=True)
         names: list[str] | None = None
-        for row in reader:
-            if reader.line_num == 1 and "question" in row:
-                names = row
+        for number, row in enumerate(reader):
+            where = f":{reader.line_num}"
+            if number == 0 and _is_header(row):
+                names = [name.strip().lower() for name in row]
+            elif row and names and len(row) != len(names):
+                raise InputError(
+                    f"{file}{where} has {len(row)} columns, but the header has {len(names)}: "
+                    f"{', '.join(names)}"
+                )
             elif row:
-                fields = dict(zip(names, row, strict=False)) if names else row
-                yield f":{reader.line_num}", fields
+                yield where, dict(zip(names, row, strict=True)) if names else row
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    """Tell a header from a question: it names columns, and does not end with an answer."""
+    named = {cell.strip().lower() for cell in row} & _HEADER
+    return bool(named) and not _LAST_CELL.fullmatch(row[-1].strip())
 
 
 def _jsonl(file: Path) -> Iterator[tuple[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield f":{number}", json.loads(line)
 
 
 def _json(file: Path) -> Iterator[tuple[str, Any]]:
-    rows = json.loads(file.read_text(encoding="utf-8"))
+    rows = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(rows, list):
         raise InputError(f"{file} is no list of questions but a {type(rows).__name__}")
     for number, row in enumerate(rows, 1):

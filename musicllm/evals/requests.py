@@ -1,13 +1,14 @@
-"""What a prompt asks for, and the tune in an answer.
+"""What a request asks for, and the tune in an answer.
 
-Reads text with patterns; whether the tune is any good is measured in `generation`.
+Reads text with patterns; whether the tune is any good is measured in `generation`, where requests
+are also made from held-out tunes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from musicllm.errors import InputError
@@ -44,6 +45,32 @@ class Asked:
 
     metre: str | None
     key: abc.Key | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for a tune.
+
+    Attributes:
+        prompt: the user's message.
+        family: kind of request, such as `chords`; empty when unknown.
+        wanted: what the answer must keep to, by the names of `data.instructions.conditions` (`key`,
+            `metre`, `rhythm`, `header`, `chords`, `motif`, `form`, `terms`, `opening`); a key and a
+            metre that only the prompt states count too.
+        reference: the answer that a person's tune gives; empty without one.
+    """
+
+    prompt: str
+    family: str = ""
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
+
+    @property
+    def stated(self) -> Asked:
+        """The metre and key that the answer must have."""
+        known = asked(self.prompt)
+        metre, key = self.wanted.get("metre"), self.wanted.get("key")
+        return Asked(metre or known.metre, asked(key).key if key else known.key)
 
 
 def find_tune(text: str) -> str:

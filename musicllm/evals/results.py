@@ -1,7 +1,9 @@
-"""Numbers with their uncertainty, and the two files of an evaluation.
+"""Numbers with their uncertainty, and the files of an evaluation.
 
-Does not measure anything: the intervals take counts and per-item values that others measured.
-All intervals are two-sided and cover 95 %.
+`results.json` has the layout of lm-evaluation-harness at its top, so that what reads the harness's
+results reads ours, and beside it our own metrics of every role. Does not measure anything: the
+intervals take counts and per-item values that others measured. All intervals are two-sided and
+cover 95 %.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +27,12 @@ Z95 = 1.959963984540054
 
 NUM_RESAMPLES = 1000
 
+HARNESS_KEYS = (
+    "results", "groups", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better",
+    "n-samples",
+)  # fmt: skip
+"""What lm-evaluation-harness writes by task or group."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -33,11 +42,13 @@ class Outcome:
         metrics: the numbers.
         predictions: one row per question.
         generations: one row per generated tune.
+        harness: results in the harness's format, of what was asked as its tasks; else empty.
     """
 
     metrics: Metrics
     predictions: list[dict[str, object]] = field(default_factory=list)
     generations: list[dict[str, object]] = field(default_factory=list)
+    harness: dict[str, Any] = field(default_factory=dict)
 
 
 def with_interval(name: str, value: float, interval: tuple[float, float]) -> Metrics:
@@ -87,9 +98,97 @@ def bootstrap(
     return float(low), float(high)
 
 
-def write_results(folder: Path, models: Mapping[str, Mapping[str, Metrics]]) -> None:
-    """Write `results.json`: metrics by benchmark by role of the model."""
-    artifacts.write_json(folder / "results.json", {"models": models})
+def bootstrap_shares(parts: Sequence[tuple[int, int]], seed: int) -> tuple[float, float]:
+    """Return the percentile interval of the mean of shares, each resampled within its part.
+
+    Drawing n trials with replacement, of which k succeeded, draws a binomial number of successes;
+    so this is the bootstrap of 0 and 1, in the time of a few draws.
+
+    Args:
+        parts: successes and trials of each part, at least one part and one trial in each.
+        seed: of the resampling.
+    """
+    assert parts, "a mean of shares needs a share"
+    right, num = np.asarray(parts, dtype=np.int64).T
+    drawn = np.random.default_rng(seed).binomial(num, right / num, (NUM_RESAMPLES, len(num)))
+    low, high = np.percentile((drawn / num).mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+ITEMS = {"generation": "requests", "perplexity": "documents", "compression": "documents"}
+"""What a kind of benchmark counts, if not questions."""
+
+
+def subset_words(facts: Mapping[str, Any]) -> str:
+    """Return `subset: 570 of 14,042 questions` for an incomplete benchmark, else nothing.
+
+    Args:
+        facts: of a benchmark, as under `benchmarks` in results.json: `complete`, `num_questions`,
+            and where they are known `num_available` and `kind`.
+    """
+    if facts["complete"]:
+        return ""
+    of_all = f" of {facts['num_available']:,}" if facts.get("num_available") else ""
+    items = ITEMS.get(facts.get("kind", ""), "questions")
+    return f"subset: {facts['num_questions']:,}{of_all} {items}"
+
+
+def write_results(
+    folder: Path,
+    models: Mapping[str, Mapping[str, Metrics]],
+    *,
+    benchmarks: Mapping[str, Mapping[str, Any]] | None = None,
+    comparisons: Mapping[str, Mapping[str, Any]] | None = None,
+    harness: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+) -> None:
+    """Write `results.json`.
+
+    Args:
+        folder: of the artifact.
+        models: metrics by benchmark by role of the model.
+        benchmarks: facts by benchmark, at least `complete` (all its questions were asked) and
+            `num_questions`; readers mark what is not complete.
+        comparisons: the model against the baseline, by benchmark; see `choices.Comparison`.
+        harness: the harness's results by benchmark by role. Those of the role `model` make the top
+            of the file, those of others stand under `other_models`. A task that two benchmarks ask
+            is named `<benchmark>/<task>`. Numbers that JSON has not (NaN) become null.
+    """
+    of_roles = {role: _merged(found) for role, found in (harness or {}).items()}
+    artifacts.write_json(
+        folder / "results.json",
+        {
+            **of_roles.pop("model", {key: {} for key in HARNESS_KEYS}),
+            "models": models,
+            "benchmarks": benchmarks or {},
+            "comparisons": comparisons or {},
+            **({"other_models": of_roles} if of_roles else {}),
+        },
+    )
+
+
+def _merged(by_benchmark: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the harness's results of several benchmarks as those of one run."""
+    asked = [task for found in by_benchmark.values() for task in found["results"]]
+    merged: dict[str, Any] = {key: {} for key in HARNESS_KEYS}
+    for benchmark, found in by_benchmark.items():
+        names = {task: f"{benchmark}/{task}" for task in asked if asked.count(task) > 1}
+        for key in HARNESS_KEYS:
+            part = found.get(key, {})
+            merged[key] |= {names.get(task, task): _plain(value) for task, value in part.items()}
+        merged["group_subtasks"] |= {
+            names.get(group, group): [names.get(task, task) for task in tasks]
+            for group, tasks in found.get("group_subtasks", {}).items()
+        }
+    return merged
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

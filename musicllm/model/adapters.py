@@ -101,6 +101,29 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
+def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
+    """Put a saved adapter on its base, not to be trained further.
+
+    Args:
+        model: the base, on its device.
+        folder: what `save_adapter` wrote.
+
+    Raises:
+        ArtifactError: its tensors do not fit the base.
+    """
+    from peft import PeftModel
+
+    try:
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ArtifactError(
+            f"the adapter {folder} does not fit its base ({reason}); merge them first: "
+            f"python -m musicllm recipe=merge inputs.adapter={folder}"
+        ) from error
+
+
 @contextmanager
 def quiet_peft() -> Iterator[None]:
     """Hide the warning about an attribute name that PEFT 0.21 uses and transformers 5 renamed."""

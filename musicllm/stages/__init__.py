@@ -66,8 +66,20 @@ STAGES: dict[str, Stage] = {
     ),
     "merge": Stage("adapter into base -> model", "model", ("merge",), ("adapter",), version=2),
     "evaluate": Stage(
-        "model -> benchmark results", "evaluation", ("model", "benchmark", "generation", "seed")
+        "model -> benchmark results",
+        "evaluation",
+        (
+            "model",
+            "benchmark",
+            "generation",
+            "hardware.precision",
+            "adapter.quantization",
+            "seed",
+        ),
+        spreads=True,
+        version=2,
     ),
+    "compare": Stage("evaluations -> one table, tests and plots", "comparison", ("seed",)),
     "generate": Stage(
         "model -> tunes as score, MIDI and sound", "tunes", ("model", "generation", "seed")
     ),

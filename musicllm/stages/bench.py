@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts, console
+from musicllm.bench.eval.task import EvalSettings
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
@@ -48,6 +50,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         adapter_spec(job.config),
         job.config.merge.max_shard_gb,
         _training(job.config),
+        _evaluation(job.config),
     )
     findings = BENCHES[config.name](settings)
     content = _content(findings)
@@ -81,6 +84,17 @@ def _training(config: Config) -> TrainingSettings | None:
     )
 
 
+def _evaluation(config: Config) -> EvalSettings:
+    """Return where questions and unpacked models lie, and where evaluation is measured."""
+    questions, hardware = config.bench.questions, config.hardware
+    return EvalSettings(
+        questions=None if questions is None else Path(questions).expanduser(),
+        cache=Path(config.paths.cache),
+        device="cuda" if hardware.accelerator == "gpu" else "cpu",
+        num_threads=hardware.num_threads,
+    )
+
+
 def _content(findings: Findings) -> dict[str, Any]:
     return {
         **findings.as_json(),
@@ -96,9 +110,14 @@ def _show(findings: Findings) -> None:
         columns = ("contestant", "rate (median)", "seconds (median)", "spread", "rounds")
         console.table("measured", columns, rows_of(findings.timings))
     rows = [
-        (name, f"{value:,.2f}", findings.goals[name]) for name, value in findings.ratios.items()
+        (name, _figure(value), findings.goals[name]) for name, value in findings.ratios.items()
     ]
     console.table("key figures", ("key in bench.json", "value", "goal"), rows)
+
+
+def _figure(value: float) -> str:
+    """Return a figure with two decimals, a small one with two digits."""
+    return f"{value:,.2f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2g}"
 
 
 def _facts(facts: Mapping[str, Any]) -> list[tuple[str, object]]:

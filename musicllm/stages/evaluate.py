@@ -1,74 +1,91 @@
 """Evaluate: a model, and where it is given a baseline, answer every configured benchmark.
 
-Documents come from `inputs.corpus`, prompts and reference answers from `inputs.instructions`. The
-baseline only takes part in what is measured by likelihood: it need not know how to chat. Held-out
-tunes, measured like the generated ones, are the role `reference`.
+Documents come from `inputs.corpus`, requests from `inputs.instructions` or held-out tunes,
+questions from their files. The baseline only takes part in what is measured by likelihood: it need
+not know how to chat. Held-out tunes, measured like the generated ones, are the role `reference`.
+Several processes share the work; the first writes.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from musicllm import console
-from musicllm.errors import NotAvailableError
+from musicllm import console, ranks
+from musicllm.evals import choices, perplexity
 from musicllm.evals.partial import Partial
 from musicllm.evals.report.tables import Cell, evaluation_tables, shown, words
-from musicllm.evals.results import Metrics, Outcome, write_results, write_rows
+from musicllm.evals.results import Metrics, Outcome, subset_words, write_results, write_rows
 from musicllm.job import Job
 from musicllm.schema import BenchmarkConfig
-from musicllm.stages.measures import MEASURES, Inputs, Subject, measure_reference
+from musicllm.stages.materials import Materials
+from musicllm.stages.measures import MEASURES, Examinee, measure_reference
+from musicllm.train import group
 
 HEADLINES = {
+    "multiple_choice": "accuracy",
+    "theory": "accuracy",
     "perplexity": "bits_per_character",
     "compression": "ratio_xz",
-    "theory": "accuracy",
     "generation": "bars_fitting",
 }
 """Kind of benchmark -> the metric that sums it up."""
 
+ASKED = ("multiple_choice", "theory")
+
+MOST_ROWS = 30
+"""Of a table in the terminal; what is left out stands in results.json."""
+
 Outcomes = dict[tuple[str, str], Outcome]
 """What was found, by role and name of the benchmark."""
+
+Facts = dict[str, dict[str, Any]]
+"""What a reader must know of each benchmark, by name."""
 
 
 def run(job: Job) -> list[tuple[str, object]]:
     """Measure `inputs.model`, or the model of the configuration, and `inputs.baseline`."""
-    benchmarks = job.config.benchmark
-    _refuse_unavailable(benchmarks)
+    group.start(job.config.hardware.accelerator)
+    materials = Materials(job)
+    for benchmark in job.config.benchmark.values():
+        materials.check(benchmark)
     partial = Partial(job.folder / "partial", job.fingerprint)
-    inputs = Inputs(job)
+    outcomes = _outcomes(job, materials, partial)
+    models = _by_role(outcomes)
+    headlines = _headlines(job, models)
+    facts = _facts(job, materials, models)
+    if ranks.is_main():
+        _write(job, models, outcomes, facts, headlines)
+        partial.remove()
+    group.barrier()
+    group.stop()
+    _show(models, facts)
+    return [
+        *((words(name), shown(value)) for name, value in headlines.items()),
+        *((words(name), said) for name, fact in facts.items() if (said := subset_words(fact))),
+        ("every answer", job.artifact_path / "predictions.jsonl"),
+        ("results", job.artifact_path / "results.json"),
+    ]
+
+
+def _outcomes(job: Job, materials: Materials, partial: Partial) -> Outcomes:
     outcomes: Outcomes = {}
+    benchmarks = job.config.benchmark
     for role in ["model", *(["baseline"] if "baseline" in job.inputs else [])]:
-        subject = Subject(job, role, inputs, partial)
+        examinee = Examinee(job, role, materials, partial)
         for name, benchmark in benchmarks.items():
             if role == "model" or benchmark.kind != "generation":
                 console.say(f"{name} of the {role}")
-                outcomes[role, name] = _kept(partial, f"{role}-{name}", subject, benchmark)
+                found = partial.num_found
+                outcomes[role, name] = MEASURES[benchmark.kind](examinee, benchmark)
+                if kept := partial.num_found - found:
+                    console.note(f"{kept} of its parts were kept from the interrupted run")
     for name, benchmark in benchmarks.items():
         if benchmark.kind == "generation":
-            outcomes["reference", name] = measure_reference(job, inputs, benchmark)
-    models = _by_role(outcomes)
-    headlines = _headlines(job, models)
-    with job.writing() as (folder, facts):
-        _write(folder, models, outcomes)
-        facts["metrics"] = headlines
-    partial.remove()
-    _show(models)
-    return [(words(name), shown(value)) for name, value in headlines.items()]
-
-
-def _refuse_unavailable(benchmarks: dict[str, BenchmarkConfig]) -> None:
-    for name, benchmark in benchmarks.items():
-        if benchmark.kind not in MEASURES:
-            raise NotAvailableError(
-                f"benchmark {name} is of kind {benchmark.kind}, which comes with a later version "
-                f"of musicllm; this version measures {', '.join(MEASURES)}"
-            )
-
-
-def _kept(partial: Partial, name: str, subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
-    measure = MEASURES[benchmark.kind]
-    return Outcome(**partial.get(name, lambda: dataclasses.asdict(measure(subject, benchmark))))
+            reference = measure_reference(materials, benchmark, job.config.seed)
+            outcomes["reference", name] = reference
+    return outcomes
 
 
 def _by_role(outcomes: Outcomes) -> dict[str, dict[str, Metrics]]:
@@ -88,22 +105,86 @@ def _headlines(job: Job, models: dict[str, dict[str, Metrics]]) -> Metrics:
     return found
 
 
-def _write(folder: Path, models: dict[str, dict[str, Metrics]], outcomes: Outcomes) -> None:
+def _facts(job: Job, materials: Materials, models: dict[str, dict[str, Metrics]]) -> Facts:
+    """Return settings, source and completeness of every benchmark."""
+    facts: Facts = {}
+    for name, benchmark in job.config.benchmark.items():
+        facts[name] = dataclasses.asdict(benchmark) | {
+            "headline": HEADLINES[benchmark.kind],
+            **_completeness(benchmark, materials, models["model"][name]),
+        }
+    return facts
+
+
+def _completeness(
+    benchmark: BenchmarkConfig, materials: Materials, metrics: Metrics
+) -> dict[str, Any]:
+    """Return how much of a benchmark was asked."""
+    if benchmark.kind not in ASKED:
+        counted = {"generation": "num_tunes"}.get(benchmark.kind, "num_documents")
+        whole = benchmark.num_questions is None
+        return {"complete": whole, "num_questions": metrics[counted], "num_available": None}
+    asked, _ = materials.questions(benchmark)
+    num_asked, available = len(asked.questions), asked.num_published
+    part = benchmark.num_questions is not None or benchmark.subjects or benchmark.levels
+    whole = num_asked == available if available else not part
+    flags = [flag for each in asked.questions for flag in asked.flags.get(each.question.id, ())]
+    return {
+        "complete": whole,
+        "num_questions": num_asked,
+        "num_available": available,
+        "notes": list(asked.notes),
+        "flags": {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
+    }
+
+
+def _write(
+    job: Job,
+    models: dict[str, dict[str, Metrics]],
+    outcomes: Outcomes,
+    facts: Facts,
+    headlines: Metrics,
+) -> None:
     predictions: list[dict[str, object]] = []
     generations: list[dict[str, object]] = []
+    harness: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (role, name), outcome in outcomes.items():
         origin: dict[str, object] = {"role": role, "benchmark": name}
         predictions += [origin | row for row in outcome.predictions]
         generations += [origin | row for row in outcome.generations]
-    write_results(folder, models)
-    write_rows(folder / "predictions.jsonl", predictions)
-    write_rows(folder / "generations.jsonl", generations)
+        if outcome.harness:
+            harness.setdefault(role, {})[name] = outcome.harness
+    with job.writing() as (folder, made):
+        write_results(
+            folder, models, benchmarks=facts, comparisons=_comparisons(job, outcomes),
+            harness=harness,
+        )  # fmt: skip
+        write_rows(folder / "predictions.jsonl", predictions)
+        write_rows(folder / "generations.jsonl", generations)
+        made["metrics"] = headlines
 
 
-def _show(models: dict[str, dict[str, Metrics]]) -> None:
-    for table in evaluation_tables(models):
+def _comparisons(job: Job, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """Return the model against the baseline, question by question and text by text."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, benchmark in job.config.benchmark.items():
+        if ("baseline", name) not in outcomes:
+            continue
+        before, after = (outcomes[role, name].predictions for role in ("baseline", "model"))
+        if benchmark.kind in ASKED:
+            compared = choices.compare(before, after, job.config.seed)
+            found[name] = dataclasses.asdict(compared) if compared else {}
+        elif benchmark.kind == "perplexity":
+            found[name] = dict(perplexity.forgetting(before, after, job.config.seed))
+    return found
+
+
+def _show(models: dict[str, dict[str, Metrics]], facts: Facts) -> None:
+    for table in evaluation_tables(models, facts, most_rows=MOST_ROWS):
         rows = [[row.head, *map(_cell, row.cells)] for row in table.rows]
         console.table(table.caption, table.columns, rows)
+        if table.note:
+            console.note(table.note)
 
 
 def _cell(cell: Cell) -> str:

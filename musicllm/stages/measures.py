@@ -3,201 +3,133 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
-from musicllm import console
-from musicllm.data.corpus import Corpus
+from musicllm import ranks
 from musicllm.data.encoder import Encoder
-from musicllm.data.records import Record
-from musicllm.errors import ConfigError, InputError, Problem
-from musicllm.evals import compression, generation, perplexity, theory
-from musicllm.evals.copies import CopyIndex
+from musicllm.evals import compression, generation, perplexity
 from musicllm.evals.likelihood import DocumentScore, document_nll
 from musicllm.evals.partial import Partial
-from musicllm.evals.requests import asks_for_tune
 from musicllm.evals.results import Outcome
+from musicllm.evals.scorer.scorer import Scorer
 from musicllm.job import Job
 from musicllm.schema import BenchmarkConfig
-from musicllm.serve.sampling import SamplingSettings, sample
+from musicllm.serve.sampling import SamplingSettings
+from musicllm.stages.asking import measure_choices
+from musicllm.stages.materials import Materials
 from musicllm.stages.models import load_model
-
-MAX_TRAINING_CHARACTERS = 20_000_000
-"""Training text that xz is primed with and copies are looked for in, which takes about 1.2 GB."""
+from musicllm.stages.writing import write_all
+from musicllm.train import group
 
 SAMPLED_TOGETHER = 32
 
 
-class Inputs:
-    """The documents, prompts and training tunes of a job."""
+class Processes:
+    """All processes of this run, each with a copy of the model."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    rank = property(lambda _: ranks.rank())
+    size = property(lambda _: ranks.world_size())
 
-    def documents(self, benchmark: BenchmarkConfig) -> list[str]:
-        """Return the texts of the benchmark's split, or as many of the first as it asks for.
-
-        Raises:
-            ConfigError: the benchmark names no split.
-            InputError: the corpus holds conversations, or nothing in this split.
-        """
-        corpus = self._corpus("corpus")
-        records = list(corpus.records(_split(benchmark)))[: benchmark.num_questions]
-        if not records or "text" not in records[0]:
-            found = "conversations, not texts," if records else "no documents"
-            raise InputError(
-                f"{corpus.path} has {found} in its {benchmark.split} split; benchmark "
-                f"{benchmark.name} needs texts: write inputs.corpus=<a corpus of tunes>"
-            )
-        return [record["text"] for record in records]
-
-    def conversations(self, benchmark: BenchmarkConfig) -> list[Record]:
-        """Draw conversations from the instructions; all when the benchmark names no number.
-
-        Raises:
-            ConfigError: the benchmark names no split.
-            InputError: there are none in this split.
-        """
-        corpus = self._corpus("instructions")
-        records = [record for record in corpus.records(_split(benchmark)) if asks_for_tune(record)]
-        if not records:
-            raise InputError(
-                f"{corpus.path} has no requests for tunes in its {benchmark.split} split; "
-                f"benchmark {benchmark.name} needs them: write "
-                f"inputs.instructions=<an instruction corpus>"
-            )
-        wanted = len(records) if benchmark.num_questions is None else benchmark.num_questions
-        if wanted > len(records):
-            console.note(f"{benchmark.name}: {len(records)} prompts instead of {wanted} exist")
-            wanted = len(records)
-        return random.Random(self._job.config.seed).sample(records, wanted)
-
-    @cached_property
-    def training_texts(self) -> list[str]:
-        """The first MAX_TRAINING_CHARACTERS of what was trained on: tunes, or else answers."""
-        texts: list[str] = []
-        size = 0
-        corpus = self._corpus("corpus" if "corpus" in self._job.inputs else "instructions")
-        for record in corpus.records("train"):
-            text = record["text"] if "text" in record else record["messages"][-1]["content"]
-            size += len(text)
-            if size > MAX_TRAINING_CHARACTERS:
-                console.note(f"only the first {len(texts):,} training texts go to xz and copies")
-                break
-            texts.append(text)
-        return texts
-
-    @cached_property
-    def copy_index(self) -> CopyIndex:
-        """Where copies are looked for."""
-        return CopyIndex(self.training_texts)
-
-    def _corpus(self, role: str) -> Corpus:
-        return Corpus.open(self._job.input(role).path)
+    def gather(self, value: Any) -> list[Any]:
+        """Return what every process has."""
+        return group.gather(value)
 
 
-def _split(benchmark: BenchmarkConfig) -> str:
-    if benchmark.split is None:
-        key = f"benchmark.{benchmark.name}.split"
-        raise ConfigError([Problem(key, "null", "names no documents", "write test")])
-    return benchmark.split
-
-
-class Subject:
+class Examinee:
     """A model under test; its weights are read when the first measurement needs them."""
 
-    def __init__(self, job: Job, role: str, inputs: Inputs, partial: Partial) -> None:
+    def __init__(self, job: Job, role: str, materials: Materials, partial: Partial) -> None:
         self.config = job.config
-        self.inputs = inputs
+        self.materials = materials
         self._job = job
         self._role = role
         self._partial = partial
 
     @cached_property
-    def parts(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The model and its tokenizer."""
+    def _parts(self) -> tuple[nn.Module, PreTrainedTokenizerBase]:
         return load_model(self._job, self._role)
 
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return self._parts[1]
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scores texts under it."""
+        return Scorer(self._parts[0], Processes())
+
+    def kept(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Return what an interrupted run measured of this model, or measure and keep it."""
+        return self._partial.get(f"{self._role}-{name}", measure)
+
     def scores(self, benchmark: BenchmarkConfig) -> list[DocumentScore]:
-        """Return the likelihood of a benchmark's documents, measured once for all benchmarks."""
-        size = "all" if benchmark.num_questions is None else benchmark.num_questions
-        kept = self._partial.get(
-            f"{self._role}-documents-{benchmark.split}-{size}", lambda: self._scores(benchmark)
-        )
-        return [DocumentScore(**score) for score in kept]
-
-    def _scores(self, benchmark: BenchmarkConfig) -> list[dict[str, Any]]:
-        scores = document_nll(*self.parts, self.inputs.documents(benchmark))
-        return [dataclasses.asdict(score) for score in scores]
+        """Return the likelihood of a benchmark's documents."""
+        texts = self.materials.documents(benchmark)
+        ends = benchmark.location is None  # a tune does; of other texts it says nothing
+        return document_nll(self.scorer, self.tokenizer, texts, ends=ends, kept=self.kept)
 
 
-def measure_perplexity(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
-    """Perplexity of the documents of a split."""
-    return Outcome(perplexity.measure(subject.scores(benchmark), subject.config.seed))
+def measure_perplexity(examinee: Examinee, benchmark: BenchmarkConfig) -> Outcome:
+    """Perplexity of the documents of a split, or of general texts."""
+    texts, scores = examinee.materials.documents(benchmark), examinee.scores(benchmark)
+    metrics = perplexity.measure(scores, examinee.config.seed, texts)
+    return Outcome(metrics, predictions=perplexity.document_rows(scores, texts))
 
 
-def measure_compression(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
-    """Bits per character beside xz, gzip and bzip2."""
-    inputs, seed = subject.inputs, subject.config.seed
-    texts = inputs.documents(benchmark)
-    scores = subject.scores(benchmark)
-    return Outcome(compression.measure(scores, texts, inputs.training_texts, seed))
+def measure_compression(examinee: Examinee, benchmark: BenchmarkConfig) -> Outcome:
+    """Bits per character and note, beside compressors and formats."""
+    texts, seed = examinee.materials.documents(benchmark), examinee.config.seed
+    marks = examinee.materials.yardsticks(benchmark)
+    return Outcome(compression.compare(examinee.scores(benchmark), texts, marks, seed))
 
 
-def measure_theory(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
-    """Accuracy in the quiz of music theory."""
-    seed = subject.config.seed
-    quiz = theory.make_quiz(benchmark.num_questions, seed, benchmark.num_fewshot)
-    return theory.measure(*subject.parts, *quiz)
+def measure_questions(examinee: Examinee, benchmark: BenchmarkConfig) -> Outcome:
+    """Accuracy in questions with lettered options."""
+    asked, settings = examinee.materials.questions(benchmark)
+    scorer, seed = examinee.scorer, examinee.config.seed
+    return measure_choices(
+        scorer, examinee.tokenizer, asked, settings, seed=seed, kept=examinee.kept
+    )
 
 
-def measure_generation(subject: Subject, benchmark: BenchmarkConfig) -> Outcome:
+def measure_generation(examinee: Examinee, benchmark: BenchmarkConfig) -> Outcome:
     """Validity of tunes that the model writes on request."""
-    config = subject.config
-    model, tokenizer = subject.parts
-    records = subject.inputs.conversations(benchmark)
-    encoder = Encoder(tokenizer)
-    prompts = [encoder.prompt(record["messages"][:-1]) for record in records]
+    config, materials = examinee.config, examinee.materials
+    encoder = Encoder(examinee.tokenizer)
+    requests = materials.requests(benchmark)
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
-    with console.progress("writing tunes", len(prompts), "tune") as advance:
-        completions = sample(
-            model,
-            encoder,
-            prompts,
-            SamplingSettings(**{name: getattr(config.generation, name) for name in names}),
-            seed=config.seed,
-            batch_size=SAMPLED_TOGETHER,
-            progress=advance,
-        )
-    return generation.measure(
-        [record["messages"][-2]["content"] for record in records],
-        [completion.text for completion in completions],
-        [completion.finished for completion in completions],
-        subject.inputs.copy_index,
-        config.seed,
+    written = write_all(
+        examinee.scorer.reader.model,
+        encoder,
+        [encoder.prompt([{"role": "user", "content": each.prompt}]) for each in requests],
+        SamplingSettings(**{name: getattr(config.generation, name) for name in names}),
+        seed=config.seed,
+        batch_size=SAMPLED_TOGETHER,
+        team=examinee.scorer.team,
+        kept=examinee.kept,
     )
+    texts, finished = [one.text for one in written], [one.finished for one in written]
+    return generation.measure(requests, texts, finished, materials.copy_index, config.seed)
 
 
-def measure_reference(job: Job, inputs: Inputs, benchmark: BenchmarkConfig) -> Outcome:
-    """The same measurements on the answers that the tunes' own writers gave."""
-    records = inputs.conversations(benchmark)
-    return generation.measure(
-        [record["messages"][-2]["content"] for record in records],
-        [record["messages"][-1]["content"] for record in records],
-        [True] * len(records),
-        inputs.copy_index,
-        job.config.seed,
-    )
+def measure_reference(materials: Materials, benchmark: BenchmarkConfig, seed: int) -> Outcome:
+    """The same measurements on the tunes that people wrote, from which the requests were made."""
+    requests = materials.requests(benchmark)
+    texts, finished = [each.reference for each in requests], [True] * len(requests)
+    return generation.measure(requests, texts, finished, materials.copy_index, seed)
 
 
-MEASURES: dict[str, Callable[[Subject, BenchmarkConfig], Outcome]] = {
+MEASURES: dict[str, Callable[[Examinee, BenchmarkConfig], Outcome]] = {
+    "multiple_choice": measure_questions,
+    "theory": measure_questions,
     "perplexity": measure_perplexity,
     "compression": measure_compression,
-    "theory": measure_theory,
     "generation": measure_generation,
 }
 """Kind of benchmark -> how a model is measured."""

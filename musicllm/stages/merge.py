@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from musicllm import console
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
-from musicllm.model import base, packaged
+from musicllm.model import base
 from musicllm.model.merge import MergeReport, merge
-from musicllm.stages.models import remember_ends
+from musicllm.stages.models import base_of, remember_ends
 
 CHECK_TEXT = """X:1
 T:The Merge
@@ -91,13 +90,5 @@ def _base_of(job: Job, adapter: Artifact) -> tuple[str, str | None]:
     """Return folder or hub id of the base, and its revision: an input, or what the adapter says."""
     if "model" in job.inputs:
         return str(job.inputs["model"].path), None
-    remembered = adapter.provenance.get("inputs", {}).get("model")
-    if remembered is not None:
-        return str(remembered["path"]), None
-    model = adapter.provenance.get("config", {}).get("model", {})
-    if model.get("location") is None:
-        raise ArtifactError(
-            f"{adapter.path} does not say which base it was trained on; "
-            f"write inputs.model=<recipe name or folder of a finished run>"
-        )
-    return packaged.find(model["location"], Path(job.config.paths.cache)), model["revision"]
+    place = base_of(adapter, job.config)
+    return place.path, place.revision

@@ -1,57 +1,135 @@
-"""The model that a stage uses: an input, or the one that the configuration names."""
+"""The model that a stage uses: an input, or the one that the configuration names.
+
+An input is a model or an adapter; an adapter is put on the base that it was trained on, without
+merging it.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from musicllm import ranks
+from musicllm.artifacts import Artifact
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
-from musicllm.model import base, packaged
+from musicllm.model import adapters, base, packaged
+from musicllm.schema import Config
+from musicllm.train.capabilities import probe, refuse_precision
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-def model_path(job: Job, role: str = "model") -> str:
-    """Return the folder or hub id of a model that is ready to use.
+class Place(NamedTuple):
+    """Where a model lies.
 
-    Args:
-        job: the input of this role goes first, then `model.location`.
-        role: of the input.
+    Attributes:
+        path: folder or hub id of the weights.
+        revision: of a hub repository.
+        adapter: folder of an adapter that goes on them, or None.
+    """
+
+    path: str
+    revision: str | None = None
+    adapter: Path | None = None
+
+
+def place_of(job: Job, role: str = "model") -> Place:
+    """Return where a model lies: the input of this role goes first, then `model.location`.
 
     Raises:
-        ArtifactError: there is neither, or the input is an adapter.
+        ArtifactError: there is neither, or the input is no model and no adapter.
     """
-    location = job.config.model.location
-    if role not in job.inputs and location is not None:
-        return packaged.find(location, Path(job.config.paths.cache))
+    model = job.config.model
+    if role not in job.inputs and model.location is not None:
+        found = packaged.find(model.location, Path(job.config.paths.cache))
+        return Place(found, model.revision)
     artifact = job.input(role)
+    if artifact.kind == "adapter":
+        return base_of(artifact, job.config)._replace(adapter=artifact.path)
     if artifact.kind != "model":
         raise ArtifactError(
-            f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model is "
-            f"needed here; an adapter becomes one with: python -m musicllm recipe=merge "
-            f"inputs.adapter={artifact.path}"
+            f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model or an adapter "
+            f"is needed here"
         )
-    return str(artifact.path)
+    return Place(str(artifact.path))
 
 
-def load_model(job: Job, role: str = "model") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a model and its tokenizer: in float32 on a CPU, as its weights are stored on a GPU.
+def base_of(adapter: Artifact, config: Config) -> Place:
+    """Return the base that an adapter was trained on, as it remembers it.
 
     Raises:
-        MusicLLMError: as `model_path` and `model.base.load` do.
+        ArtifactError: it does not.
     """
-    path = model_path(job, role)
+    remembered = adapter.provenance.get("inputs", {}).get("model")
+    if remembered is not None:
+        return Place(str(remembered["path"]))
+    model = adapter.provenance.get("config", {}).get("model", {})
+    if model.get("location") is None:
+        raise ArtifactError(
+            f"{adapter.path} does not say which base it was trained on; "
+            f"write inputs.model=<recipe name or folder of a finished run>"
+        )
+    return Place(packaged.find(model["location"], Path(config.paths.cache)), model["revision"])
+
+
+def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """Load a model and its tokenizer.
+
+    Its weights are as `hardware.precision` says; `auto` is float32 on a CPU, and as they are stored
+    on a GPU. `adapter.quantization=nf4` loads the base in 4 bits.
+
+    Raises:
+        MusicLLMError: as `place_of`, `model.base.load` and `model.adapters.load_adapter` do.
+        ConfigError: the device does not compute in this precision.
+    """
+    place = place_of(job, role)
     config = job.config
-    if config.hardware.num_threads is not None:
-        torch.set_num_threads(config.hardware.num_threads)
-    trusted = config.model.trust_remote_code
-    device = "cuda" if config.hardware.accelerator == "gpu" else "cpu"
-    stored = str(base.load_config(path, trust_remote_code=trusted).dtype).removeprefix("torch.")
-    dtype = "float32" if device == "cpu" else stored
-    model = base.load(path, dtype=dtype, attention="sdpa", trust_remote_code=trusted)
-    return model.to(device), base.load_tokenizer(path)
+    _share_threads(config)
+    on_gpu = config.hardware.accelerator == "gpu"
+    quantization = config.adapter.quantization
+    model: nn.Module = base.load(
+        place.path,
+        dtype=_dtype(config, place),
+        attention="sdpa",
+        revision=place.revision,
+        trust_remote_code=config.model.trust_remote_code,
+        quantization=quantization,
+    )
+    if quantization is None:
+        model = model.to("cuda" if on_gpu else "cpu")
+    if place.adapter is not None:
+        model = adapters.load_adapter(model, place.adapter)
+    return model, base.load_tokenizer(place.adapter or place.path, revision=place.revision)
+
+
+def _dtype(config: Config, place: Place) -> str:
+    precision = config.hardware.precision
+    if precision != "auto":
+        refuse_precision(precision, probe(config.hardware.accelerator))
+        return DTYPES[precision]
+    if config.hardware.accelerator == "cpu":
+        return "float32"
+    stored = base.load_config(
+        place.path, revision=place.revision, trust_remote_code=config.model.trust_remote_code
+    )
+    return str(stored.dtype).removeprefix("torch.")
+
+
+def _share_threads(config: Config) -> None:
+    """Give every process of this machine its part of the cores, unless the profile says more."""
+    num_threads = config.hardware.num_threads
+    if num_threads is None and ranks.launched() and config.hardware.accelerator == "cpu":
+        num_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        num_threads = max(1, torch.get_num_threads() // num_ranks)
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
 
 
 def remember_ends(folder: Path) -> None:

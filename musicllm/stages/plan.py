@@ -138,7 +138,7 @@ def _training(config: Config, plan: RunPlan) -> Rows:
 
 def _input(config: Config, role: str) -> Artifact | None:
     try:
-        return runner.find_input(role, config.inputs[role], Path(config.paths.runs))
+        return runner.find_input(f"inputs.{role}", config.inputs[role], Path(config.paths.runs))
     except ArtifactError:
         return None
 

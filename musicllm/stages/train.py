@@ -83,6 +83,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         folder=job.folder,
         identity=job.fingerprint,
         write_samples=watching.samples(config, corpus),
+        evaluation=watching.evaluation(config, corpus),
         callbacks=tuple(map(instantiate, config.callbacks.extra.values())),
     )
     try:

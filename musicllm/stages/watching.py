@@ -10,6 +10,7 @@ from musicllm.job import Job, public
 from musicllm.schema import Config
 from musicllm.stages.samples import sample_writer
 from musicllm.train import loggers
+from musicllm.train.evaluation import Evaluation
 from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.loggers import LoggerSpec
 from musicllm.train.samples import SampleWriter
@@ -54,6 +55,15 @@ def shown(job: Job, corpus: Corpus) -> dict[str, Any]:
 def samples(config: Config, corpus: Corpus) -> SampleWriter | None:
     """Return what lets the model write during training, or None when that is off."""
     return None if config.callbacks.samples_every_steps is None else sample_writer(config, corpus)
+
+
+def evaluation(config: Config, corpus: Corpus) -> Evaluation | None:
+    """Return what the model is asked during training, or None when that is off."""
+    if config.callbacks.evaluate_every_steps is None:
+        return None
+    from musicllm.stages.evaluating import evaluation_of  # which imports the harness
+
+    return evaluation_of(config, corpus)
 
 
 def log_artifact(job: Job, settings: FitSettings) -> None:

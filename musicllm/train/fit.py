@@ -33,6 +33,7 @@ from musicllm.train import (
 )
 from musicllm.train.callbacks import Metrics, Progress
 from musicllm.train.checkpoints import Checkpoint
+from musicllm.train.evaluation import Evaluation, Evaluations
 from musicllm.train.incidents import Incidents, RollBack
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.loading import TimedLoader, validation_batches
@@ -61,6 +62,7 @@ class TrainingRun:
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
         identity: of the job; checkpoints of another one are not continued.
         write_samples: lets the model write tunes; see `SampleWriter`.
+        evaluation: benchmarks during the run; None for none.
         callbacks: the user's own, beside ours.
     """
 
@@ -73,6 +75,7 @@ class TrainingRun:
     folder: Path
     identity: str
     write_samples: SampleWriter | None = None
+    evaluation: Evaluation | None = None
     callbacks: tuple[Callback, ...] = ()
 
     def fit(self) -> FitResult:
@@ -129,7 +132,8 @@ class TrainingRun:
         watch = self._metrics(loader, clock, skipped)
         incidents = self._incidents(batches)
         saving = self._saving(found, clock, incidents)
-        others = [*self._samples(clock), *self.callbacks, saving]
+        asking = self._evaluations(clock, incidents)
+        others = [*self._samples(clock), *asking, *self.callbacks, saving]
         with self._progress(start_step) as progress:
             lightning.callbacks = [skipped, watch, incidents, *progress, *others]
             self._follow(lightning, self._module(start_step, left_out), loader, saving)
@@ -244,3 +248,8 @@ class TrainingRun:
         if every is None or self.write_samples is None:
             return []
         return [Samples(self.folder, self.write_samples, clock, every=every)]
+
+    def _evaluations(self, clock: StepClock, incidents: Incidents) -> list[Callback]:
+        if self.evaluation is None:
+            return []
+        return [Evaluations(self.folder, self.evaluation, clock, before=incidents.settle)]

@@ -5,14 +5,16 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from musicllm.evals.copies import CopyIndex, body, suffix_array
+from musicllm.evals.copies import CopyIndex, body
+from musicllm.evals.suffixes import suffix_array
 
 TRAINING = ["X:1\nK:C\nCDEF GABc|\ncBAG FEDC|]", "X:2\nK:G\nGGGG AAAA|BBBB c4|]"]
 
 
-def test_body_leaves_header_and_white_space_out() -> None:
+def test_body_leaves_header_chord_symbols_and_white_space_out() -> None:
     assert body(TRAINING[0]) == "CDEFGABc|cBAGFEDC|]"
     assert body("no tune at all") == "notuneatall"
+    assert body('X:1\nK:C\n"Am"CD "^slowly"EF|') == 'CD"^slowly"EF|'
 
 
 @pytest.mark.parametrize("text", ["", "a", "banana", "aaaa", "\0b\0a", "é♯é"])

@@ -104,8 +104,16 @@ def test_the_hubs_training_files_and_single_subjects_are_not_fetched() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "subject,input,choice0,choice1,choice2,target\nv,Q?,a,b,c,0\n",
+            ":2 has the fields subject",
+        ),
+        ("question,A,B,C,D,answer\nQ?,a,b,c,d,0\n", ":2 has the fields question, a, b, c, d, answ"),
+        (" ,a,b,c,d,A\n", ":1 asks nothing: its question is blank"),
+        ("Q?,a,b,c,d,\n", ":1 has the answer ''; expected is A to D, or 0 to 3"),
+        (HEADER + "Q?,a,b,c,d,0,e\n", ":2 has 7 columns, but the header has 6: question, choice"),
         (HEADER + "Q?,a,b,c,d,5\n", ":2 has the answer '5'; expected is A to D, or 0 to 3"),
-        (HEADER + "Q?,a,b,c,d,0\nQ?,a,b\n", ":3 has the fields question, choice0, choice1; exp"),
+        (HEADER + "Q?,a,b,c,d,0\nQ?,a,b\n", ":3 has 3 columns, but the header has 6: question"),
         ("Q?,a,b,c,A\n", ":1 has 5 columns without names; expected are stem, options"),
     ],
 )
@@ -121,6 +129,11 @@ def test_a_bad_row_of_a_csv_is_named(tmp_path: Path, text: str, message: str) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            json.dumps(THEORY | {"options": dict(zip("ABCDE", "abcde", strict=True))}),
+            "has the fields stem, options, answer, subj",
+        ),
+        (json.dumps(THEORY | {"answer": "E"}), ":1 has the answer 'E'; expected is A to D"),
         ('{"stem": 1', "cannot be read: Expecting ',' delimiter"),
         ("[1]", "has 1 columns without names; expected are"),
         ("3", "has no fields without names; expected are"),
@@ -149,6 +162,13 @@ def test_json_that_is_no_list_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"test\.json is no list of questions but a dict"):
         list(read_solved("mtb", tmp_path))
+
+
+def test_an_open_quote_does_not_swallow_the_rest(tmp_path: Path) -> None:
+    file = mmlu(tmp_path, "test", 'Q?,a,b,c,d,A\n"Q?,a,b,c,d,A\nQ?,a,b,c,d,A\n')
+
+    with pytest.raises(InputError, match=r"virology_test\.csv cannot be read: unexpected end"):
+        list(read_solved("mmlu", file))
 
 
 def test_a_folder_without_questions_is_named(tmp_path: Path) -> None:
@@ -182,7 +202,7 @@ def test_without_network_the_error_says_what_to_place_where(
 ) -> None:
     import huggingface_hub as hub
 
-    def refuse(self: object, name: str, timeout: float) -> None:
+    def refuse(self: object, name: str, revision: str | None, timeout: float) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(hub.HfApi, "dataset_info", refuse)
@@ -191,8 +211,9 @@ def test_without_network_the_error_says_what_to_place_where(
     with pytest.raises(NotAvailableError) as error:
         load_questions("mmlu", "multiple_choice", "cais/mmlu", folder)
 
+    assert "the data set cais/mmlu could not be downloaded: no route to host" in str(error.value)
     assert "benchmark.mmlu.location=cais/mmlu is no path on this machine" in str(error.value)
-    assert "no route to host; place its question files (.csv, .json" in str(error.value)
+    assert "place its question files (.csv, .json" in str(error.value)
     assert f"in {folder}, or set benchmark.mmlu.location=<folder>" in str(error.value)
 
 

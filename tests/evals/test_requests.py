@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musicllm.data.instructions import TASKS, wordings
-from musicllm.evals.requests import Asked, asked, asks_for_tune, find_tune
+from musicllm.evals.requests import Asked, Request, asked, asks_for_tune, find_tune
 from musicllm.music.abc import parse_key
 
 TUNE = "X:1\nL:1/8\nM:6/8\nK:D\nABc def|"
@@ -92,6 +92,13 @@ def test_tune_is_found_up_to_the_blank_line() -> None:
     assert find_tune(f"Here it is:\n{TUNE}\nGAB|\n\nEnjoy!\nX:2") == f"{TUNE}\nGAB|"
     assert find_tune("X:1 L:1/8 M:2/4 K:G G2BG | A2 |") == "X:1\nL:1/8\nM:2/4\nK:G\nG2BG | A2 |"
     assert find_tune("I cannot. MAX:1") == ""
+
+
+def test_what_a_request_wants_goes_before_what_its_prompt_states() -> None:
+    prompt = "Eine Jig in D-Dur, bitte; oder A minor in 3/4?"
+    assert Request(prompt).stated == Asked("3/4", parse_key("Am"))
+    request = Request(prompt, wanted={"key": "D major", "metre": "6/8"})
+    assert request.stated == Asked("6/8", parse_key("D"))
 
 
 def test_requests_for_tunes_are_told_from_questions_and_dialogues() -> None:

@@ -1,280 +1,165 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections import Counter
-from fractions import Fraction
+from pathlib import Path
 
 import pytest
-import torch
 
 from musicllm.errors import InputError
 from musicllm.evals import theory
-from musicllm.evals.theory import families, spelling
-from musicllm.evals.theory.families import FAMILIES, Draft
-from musicllm.evals.theory.scoring import HINT, prompt_of
-from musicllm.music import abc
-from musicllm.music.abc.keys import standard_key
+from musicllm.evals.theory import __main__ as command
+from musicllm.evals.theory.families import drafts_of
 
-# Everything here is derived from letters and semitones, not from the line of fifths.
-LETTERS = "CDEFGAB"
-SEMITONES = dict(zip(LETTERS, (0, 2, 4, 5, 7, 9, 11), strict=True))
-INTERVAL_NAMES = {
-    (1, 1): "minor second", (1, 2): "major second", (2, 3): "minor third", (2, 4): "major third",
-    (3, 5): "perfect fourth", (3, 6): "augmented fourth", (4, 6): "diminished fifth",
-    (4, 7): "perfect fifth", (5, 8): "minor sixth", (5, 9): "major sixth",
-    (6, 10): "minor seventh", (6, 11): "major seventh",
-}  # fmt: skip
-CHORD_SEMITONES = {
-    "major": (0, 4, 7), "minor": (0, 3, 7), "diminished": (0, 3, 6), "augmented": (0, 4, 8),
-    "dominant seventh": (0, 4, 7, 10), "major seventh": (0, 4, 7, 11),
-    "minor seventh": (0, 3, 7, 10), "half-diminished seventh": (0, 3, 6, 10),
-}  # fmt: skip
-SCALE_SEMITONES = {"major": (0, 2, 4, 5, 7, 9, 11), "natural minor": (0, 2, 3, 5, 7, 8, 10)}
-WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+CHECKSUM = "fixme"
+"""SHA-256 of the public test set as JSON lines; docs/THEORY.md names it too."""
 
 
-def pitch(note: str) -> int:
-    return (SEMITONES[note[0]] + note.count("#") - note.count("b")) % 12
+def content(question: theory.Question) -> tuple[str, str]:
+    return question.stem, question.abc_score
 
 
-def above(note: str, steps: int, semitones: int) -> str:
-    """The note so many letters and semitones above another."""
-    letter = LETTERS[(LETTERS.index(note[0]) + steps) % 7]
-    alteration = (pitch(note) + semitones - SEMITONES[letter] + 6) % 12 - 6
-    return letter + ("#" * alteration or "b" * -alteration)
+def test_the_public_test_set_stays_as_it_is() -> None:
+    rows = command.lines(question.as_row() for question in theory.test_questions())
+    assert hashlib.sha256(rows.encode()).hexdigest() == CHECKSUM
+    docs = Path(__file__).parents[2] / "docs" / "THEORY.md"
+    assert CHECKSUM in docs.read_text()
 
 
-def interval(lower: str, upper: str) -> str:
-    steps = (LETTERS.index(upper[0]) - LETTERS.index(lower[0])) % 7
-    return INTERVAL_NAMES[steps, (pitch(upper) - pitch(lower)) % 12]
-
-
-def sharps(key: str) -> int:
-    tonic, mode = key.split()
-    return sum(standard_key(tonic, mode).signature)
-
-
-def count_of(text: str) -> int:
-    if text == "no sharps or flats":
-        return 0
-    count, kind = text.split()
-    return int(count) if kind.startswith("sharp") else -int(count)
-
-
-def right_interval(draft: Draft, option: str) -> bool:
-    if draft.abc:
-        first, second = (bar_note.pitches[0] for bar_note in abc.parse(draft.abc).bars[0].notes)
-        letters = [sign for sign in draft.abc.split("\n")[-1].upper() if sign in LETTERS]
-        steps = (LETTERS.index(letters[1]) - LETTERS.index(letters[0])) % 7
-        return INTERVAL_NAMES[steps, second - first] == option
-    words = draft.stem.rstrip("?").split()
-    if draft.stem.startswith("Which interval"):
-        return interval(words[4], words[8]) == option
-    steps, semitones = {name: size for size, name in INTERVAL_NAMES.items()}[" ".join(words[4:6])]
-    return pitch(above(words[-1], steps, semitones)) == pitch(option)
-
-
-def right_signature(draft: Draft, option: str) -> bool:
-    if draft.abc:
-        return sum(abc.parse(draft.abc).key.signature) == count_of(option)
-    if draft.stem.startswith("How many"):
-        key = draft.stem.rstrip("?").split(" of ")[1]
-        return (sharps(key) - count_of(option)) % 12 == 0
-    mode = draft.stem.split()[1]
-    wanted = count_of(draft.stem.split(" has ")[1].split(" in its")[0])
-    return option.endswith(mode) and (sharps(option) - wanted) % 12 == 0
-
-
-def right_relative(draft: Draft, option: str) -> bool:
-    if draft.abc:
-        key = abc.parse(draft.abc).key
-        own, mode = sum(key.signature), draft.stem.split()[1]
-        assert key.mode != mode
-    else:
-        name = draft.stem.rstrip("?").split(" of ")[1]
-        own, mode = sharps(name), {"major": "minor", "minor": "major"}[name.split()[1]]
-    return option.endswith(mode) and (sharps(option) - own) % 12 == 0
-
-
-def right_length(draft: Draft, option: str) -> bool:
-    unit = {"quarter": 4, "eighth": 8, "sixteenth": 16, "thirty-second": 32}[draft.stem.split()[2]]
-    if draft.abc:
-        (bar,) = abc.parse(draft.abc).bars
-        return bar.metre - bar.duration == Fraction(int(option), unit)
-    return Fraction(draft.stem.split()[-2]) == Fraction(int(option), unit)
-
-
-def right_chord(draft: Draft, option: str) -> bool:
-    if draft.abc:
-        (chord,) = abc.parse(draft.abc).bars[0].notes
-        root, quality = option.split(" ", 1)
-        sounds = {(pitch(root) + step) % 12 for step in CHORD_SEMITONES[quality]}
-        return {sound % 12 for sound in chord.pitches} == sounds
-    root, quality = draft.stem.rstrip("?").split(" chord ")[1].split(" ", 1)
-    wanted = {(pitch(root) + step) % 12 for step in CHORD_SEMITONES[quality]}
-    return {pitch(note) for note in option.split()} == wanted
-
-
-def right_degree(draft: Draft, option: str) -> bool:
-    tonic, scale = draft.stem.split(" of the ")[1].split(" scale")[0].split(" ", 1)
-    notes = [above(tonic, step, size) for step, size in enumerate(SCALE_SEMITONES[scale])]
-    if draft.abc:
-        sounding = abc.parse(draft.abc).bars[0].notes[0].pitches[0] % 12
-        return pitch(notes[WORDS.index(option)]) == sounding
-    return pitch(notes[WORDS.index(draft.stem.split()[4])]) == pitch(option)
-
-
-CHECKS = {
-    "intervals": right_interval,
-    "key_signatures": right_signature,
-    "relative_keys": right_relative,
-    "bar_lengths": right_length,
-    "chords": right_chord,
-    "scale_degrees": right_degree,
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_answer_is_right_and_every_other_is_wrong(family: str) -> None:
-    drafts = list(FAMILIES[family]())
-    assert len(drafts) >= 50
-    for draft in drafts:
-        assert CHECKS[family](draft, draft.answer), draft
-        assert not any(CHECKS[family](draft, wrong) for wrong in draft.wrong), draft
-
-
-def test_notes_of_answers_are_spelled_as_theory_does() -> None:
-    for draft in families.chords():
-        if not draft.abc:
-            root, quality = draft.stem.rstrip("?").split(" chord ")[1].split(" ", 1)
-            sizes = CHORD_SEMITONES[quality]
-            thirds = [above(root, 2 * place, size) for place, size in enumerate(sizes)]
-            assert draft.answer == " ".join(thirds)
-    for draft in families.scale_degrees():
-        if not draft.abc:
-            tonic, scale = draft.stem.split(" of the ")[1].split(" scale")[0].split(" ", 1)
-            place = WORDS.index(draft.stem.split()[4])
-            assert draft.answer == above(tonic, place, SCALE_SEMITONES[scale][place])
-    for draft in families.intervals():
-        if draft.stem.startswith("Which note"):
-            words = draft.stem.rstrip("?").split()
-            assert interval(words[-1], draft.answer) == " ".join(words[4:6])
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_options_suffice_and_questions_differ(family: str) -> None:
-    drafts = list(FAMILIES[family]())
-    assert len({(draft.stem, draft.abc) for draft in drafts}) == len(drafts)
-    for draft in drafts:
-        assert len(set(draft.wrong)) == len(draft.wrong) >= 3
-
-
-def test_spelling_by_hand() -> None:
-    assert [spelling.name(place) for place in (-9, -2, 0, 6, 7, 13)] == [
-        "Bbb", "Bb", "C", "F#", "C#", "F##",
-    ]  # fmt: skip
-    assert spelling.semitones(6) == spelling.semitones(-6) == 6
-    assert spelling.abc([2, 6, 3]) == ["D", "^F", "A"]
-    assert spelling.abc([5, 2, -1, 3]) == ["B", "d", "f", "a"]
-    assert spelling.same_sound([6], [-6])
-
-
-def test_known_facts() -> None:
-    answers = {
-        (draft.stem, draft.abc): draft.answer for family in FAMILIES.values() for draft in family()
-    }
-    assert answers["Which interval lies between F and the next B above it?", ""] == (
-        "augmented fourth"
-    )
-    assert answers["Which note lies a minor third above E?", ""] == "G"
-    assert answers["How many sharps or flats are in the key signature of Eb major?", ""] == (
-        "3 flats"
-    )
-    assert answers["Which key is the relative minor of D major?", ""] == "B minor"
-    assert answers["How many eighth notes fill one bar of 3/4 time?", ""] == "6"
-    assert answers["Which notes form the chord A dominant seventh?", ""] == "A C# E G"
-    assert answers["Which note is the sixth degree of the G natural minor scale?", ""] == "Eb"
-
-
-def test_quiz_is_balanced_and_nothing_comes_twice() -> None:
-    questions, examples = theory.make_quiz(240, seed=7, num_examples=5)
-    assert Counter(question.answer for question in questions) == dict.fromkeys("ABCD", 60)
-    assert set(Counter(question.subject for question in questions).values()) == {40}
-    asked = [(question.stem, question.abc_score) for question in [*questions, *examples]]
-    assert len(set(asked)) == 245
+def test_the_public_test_set_is_balanced_and_nothing_comes_twice() -> None:
+    questions = theory.test_questions()
+    counts = Counter((each.subject, each.level, each.answer) for each in questions)
+    assert len(counts) == len(theory.FAMILIES) * 3 * 4
+    assert set(counts.values()) == {3}
+    assert len({*map(content, questions)}) == len({each.id for each in questions}) == len(questions)
     assert all(len(set(question.options)) == 4 for question in questions)
 
 
 def test_the_letter_is_that_of_the_rule_s_answer() -> None:
     facts = {
-        (draft.stem, draft.abc): draft.answer for family in FAMILIES.values() for draft in family()
+        (draft.stem, draft.abc): draft for family in theory.FAMILIES for draft in drafts_of(family)
     }
-    questions, _ = theory.make_quiz(60, seed=0)
-    for question in questions:
-        option = question.options["ABCD".index(question.answer)]
-        assert option == facts[question.stem, question.abc_score]
+    for question in theory.test_questions():
+        draft = facts[content(question)]
+        assert question.right == draft.answer
+        assert {*question.options} <= {draft.answer, *draft.wrong}
 
 
-def test_quiz_depends_on_its_seed_alone() -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_training_shares_no_question_and_no_score_with_the_test(seed: int) -> None:
+    test = theory.test_questions()
+    trained = theory.train_questions(None, seed)
+    assert len(trained) > 5_000
+    assert not {*map(content, test)} & {*map(content, trained)}
+    scores = {question.abc_score for question in test} - {""}
+    assert not scores & {question.abc_score for question in trained}
+    assert len({*map(content, trained)}) == len(trained)
+
+
+def test_examples_are_of_neither_side() -> None:
+    _, examples = theory.make_quiz(1, seed=0, num_examples=200)
+    shown = {*map(content, examples)}
+    assert len(shown) == 200
+    assert not shown & {*map(content, theory.test_questions())}
+    assert not shown & {*map(content, theory.train_questions(None, 0))}
+
+
+@pytest.mark.parametrize("num_questions", [12, 84, 240])
+def test_draws_are_balanced(num_questions: int) -> None:
+    questions, _ = theory.make_quiz(num_questions, seed=7)
+    assert {*questions} <= {*theory.test_questions()}
+    assert set(Counter(each.answer for each in questions).values()) == {num_questions // 4}
+    assert set(Counter(each.level for each in questions).values()) == {num_questions // 3}
+    by_family = Counter(each.subject for each in questions)
+    assert max(by_family.values()) - min(by_family.values()) <= 1
+
+
+def test_all_questions_are_the_public_test_set() -> None:
+    questions, examples = theory.make_quiz(None, seed=3)
+    assert {*questions} == {*theory.test_questions()}
+    assert examples == []
+
+
+@pytest.mark.parametrize("split", ["test", "dev", "train"])
+def test_a_quiz_depends_on_its_seed_alone(split: str) -> None:
     random.seed(1)
-    first = theory.make_quiz(30, seed=3)
+    first = theory.make_quiz(30, 3, 2, split=split)
     random.seed(2)
-    assert theory.make_quiz(30, seed=3) == first
-    assert theory.make_quiz(30, seed=4) != first
+    assert theory.make_quiz(30, 3, 2, split=split) == first
+    assert theory.make_quiz(30, 4, 2, split=split) != first
 
 
-def test_all_questions() -> None:
-    smallest = min(len(list(family())) for family in FAMILIES.values())
-    questions, _ = theory.make_quiz(None, seed=0)
-    assert len(questions) == len(FAMILIES) * smallest
-    with pytest.raises(InputError, match=r"num_questions=9,999 is more than the \d+ different"):
-        theory.make_quiz(9_999, seed=0)
+def test_dev_does_not_ask_what_it_shows() -> None:
+    asked, shown = theory.make_quiz(None, 0, 100, split="dev")
+    assert not {*map(content, asked)} & {*map(content, shown)}
 
 
-QUESTION = theory.Question("Which?", "X:1\nK:C\nC", ("one", "two", "three", "four"), "B", "chords")
+def test_families_and_levels_are_chosen() -> None:
+    questions, examples = theory.make_quiz(
+        8, 0, 4, families=["cadences", "chords"], levels=["hard"]
+    )
+    assert Counter(each.subject for each in questions) == {"cadences": 4, "chords": 4}
+    assert {each.level for each in [*questions, *examples]} == {"hard"}
+    assert Counter(each.answer for each in questions) == dict.fromkeys("ABCD", 2)
 
 
-def test_prompt() -> None:
-    asked = "Which?\nX:1\nK:C\nC\nA. one\nB. two\nC. three\nD. four\nAnswer:"
-    assert prompt_of(QUESTION) == f"{HINT}\n{asked}"
-    assert prompt_of(QUESTION, [QUESTION]) == f"{HINT}\n{asked} B\n\n{asked}"
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"families": ["chord"]}, "'chord' is no family of the theory quiz; did you mean chords? "),
+        ({"levels": ["harder"]}, "'harder' is no level of the theory quiz; did you mean hard? "),
+        ({"split": "val"}, "There are test, dev, train"),
+        ({"num_questions": 757}, "757 questions are wanted of the 756 of the theory quiz's split "),
+        ({"num_questions": 0}, "use 1 to 756"),
+        ({"num_examples": 9_999}, "9,999 questions are wanted of the "),
+    ],
+)
+def test_mistakes(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        theory.make_quiz(**{"num_questions": 4, "seed": 0, **arguments})
+    assert message in str(error.value)
+
+
+QUESTION = theory.Question("Which?", "X:1\nK:C\nC", ("1", "2", "3", "4"), "B", "chords", "easy")
 
 
 def test_row_has_the_schema_of_music_theory_bench() -> None:
     assert QUESTION.as_row() == {
+        "id": QUESTION.id,
         "stem": "Which?",
-        "options": {"A": "one", "B": "two", "C": "three", "D": "four"},
+        "options": {"A": "1", "B": "2", "C": "3", "D": "4"},
         "answer": "B",
         "subject": "chords",
+        "level": "easy",
         "abc_score": "X:1\nK:C\nC",
     }
+    assert QUESTION.id.startswith("chords/")
 
 
-def test_model_that_always_says_c(model, tokenizer) -> None:
-    questions, _ = theory.make_quiz(24, seed=0)
-    constant = ConstantModel(model, tokenizer.convert_tokens_to_ids("C"))
-    outcome = theory.measure(constant, tokenizer, questions)
-    assert {row["predicted"] for row in outcome.predictions} == {"C"}
-    assert outcome.metrics["accuracy"] == 0.25 == outcome.metrics["majority_baseline"]
-    assert outcome.metrics["accuracy_by_letter"] == 0.25
-    assert outcome.metrics["accuracy_low"] < 0.25 < outcome.metrics["accuracy_high"]
-    by_family = [outcome.metrics[f"accuracy_{family}"] for family in FAMILIES]
-    assert sum(by_family) / 6 == pytest.approx(0.25)
-    assert outcome.metrics["num_questions"] == 24
+def test_training_records_are_conversations_with_the_right_answer() -> None:
+    questions = theory.train_questions(40, seed=5)
+    records = [*theory.training_records(40, seed=5)]
+    assert len({record["id"] for record in records}) == 40
+    for number, (question, record) in enumerate(zip(questions, records, strict=True)):
+        asked, answer = (message["content"] for message in record["messages"])
+        assert asked.startswith(question.stem)
+        assert question.abc_score in asked
+        assert answer == (f"{question.answer}. {question.right}" if number % 2 else question.right)
+        assert (f"\nA. {question.options[0]}\nB. " in asked) == bool(number % 2)
 
 
-class ConstantModel(torch.nn.Module):
-    """Prefers one token everywhere."""
-
-    def __init__(self, model, token: int) -> None:
-        super().__init__()
-        self.config, self.token, self.device = model.config, token, torch.device("cpu")
-
-    def forward(self, input_ids, past_key_values, use_cache):
-        logits = torch.zeros(*input_ids.shape, self.config.vocab_size)
-        logits[..., self.token] = 5.0
-        return type("Output", (), {"logits": logits})
+def test_the_command_writes_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test, train = tmp_path / "test.jsonl", tmp_path / "train.jsonl"
+    assert command.main(["test", str(test)]) == 0
+    assert command.main(["train", str(train), "--num", "10", "--seed", "2"]) == 0
+    assert capsys.readouterr().out == f"{test}: 756 rows\n{train}: 10 rows\n"
+    rows = [json.loads(line) for line in test.read_text().splitlines()]
+    assert rows == [question.as_row() for question in theory.test_questions()]
+    assert len(train.read_text().splitlines()) == 10
 
 
-def test_near_counts_stay_positive() -> None:
-    assert families._near_counts(1, 1) == ("2", "3", "4")
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["train", str(tmp_path / "no"), "--num", "0"]) == 1
+    assert capsys.readouterr().err.startswith("0 questions are wanted of the ")

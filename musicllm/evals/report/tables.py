@@ -6,10 +6,11 @@ Knows how the facts of a corpus, `results.json` and `plan.json` are laid out; do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from musicllm.evals.report.runs import Run
+from musicllm.evals.results import subset_words
 
 NOTHING = "–"
 """Stands where there is no value."""
@@ -78,18 +79,36 @@ def words(name: str) -> str:
     return name.removeprefix("num_").replace("_", " ")
 
 
-def evaluation_tables(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Table]:
+def evaluation_tables(
+    models: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    facts: Mapping[str, Mapping[str, Any]],
+    most_rows: int | None = None,
+) -> list[Table]:
     """Return one table per benchmark: a line per metric, a column per model or reference.
 
     Args:
         models: value by metric by benchmark by role, as in `results.json`; `<metric>_low` and
             `<metric>_high` are the 95 % interval of `<metric>`.
+        facts: of the benchmarks, as there; one that was asked in part is marked.
+        most_rows: of a table; the last ones are left out, and counted in its note. None: all.
     """
     benchmarks = dict.fromkeys(name for results in models.values() for name in results)
-    return [_benchmark(name, models) for name in benchmarks]
+    return [
+        _cut(_benchmark(name, models, subset_words(facts[name])), most_rows) for name in benchmarks
+    ]
 
 
-def _benchmark(name: str, models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+def _cut(table: Table, most_rows: int | None) -> Table:
+    if most_rows is None or len(table.rows) <= most_rows:
+        return table
+    left_out = f"{len(table.rows) - most_rows} further lines stand in results.json"
+    note = f"{table.note} {left_out}".strip()
+    return replace(table, rows=table.rows[:most_rows], note=note)
+
+
+def _benchmark(
+    name: str, models: Mapping[str, Mapping[str, Mapping[str, Any]]], subset: str
+) -> Table:
     by_role = {role: results[name] for role, results in models.items() if name in results}
     metrics = dict.fromkeys(metric for values in by_role.values() for metric in values)
     bounds = {f"{metric}_{end}" for metric in metrics for end in ("low", "high")}
@@ -99,7 +118,8 @@ def _benchmark(name: str, models: Mapping[str, Mapping[str, Mapping[str, Any]]])
         if metric not in bounds
     ]
     note = REFERENCE_NOTE if "reference" in by_role else ""
-    return Table(words(name), ["", *map(words, by_role)], rows, note)
+    caption = f"{words(name)} ({subset})" if subset else words(name)
+    return Table(caption, ["", *map(words, by_role)], rows, note)
 
 
 def _measured(values: Mapping[str, Any], metric: str) -> Cell:

@@ -1,10 +1,23 @@
 """A quiz of music theory whose questions and answers are computed by rules.
 
-`spelling` is the arithmetic of note names, `families` states facts as questions, `quiz` draws a
-balanced set of them, `scoring` asks a model.
+`spelling` is the arithmetic of note names and `staff` that of written notes, `families` states
+facts as questions, `split` tells test from training, `quiz` draws balanced sets, `training` makes
+conversations of them. `python -m musicllm.evals.theory` writes either as JSON lines.
 """
 
-from musicllm.evals.theory.quiz import Question, make_quiz
+from musicllm.evals.theory.drafts import LEVELS
+from musicllm.evals.theory.families import FAMILIES
+from musicllm.evals.theory.quiz import Question, make_quiz, test_questions, train_questions
 from musicllm.evals.theory.scoring import measure
+from musicllm.evals.theory.training import training_records
 
-__all__ = ["Question", "make_quiz", "measure"]
+__all__ = [
+    "FAMILIES",
+    "LEVELS",
+    "Question",
+    "make_quiz",
+    "measure",
+    "test_questions",
+    "train_questions",
+    "training_records",
+]

@@ -2,14 +2,14 @@
 
 A spelled note is its place on the line ... Bb F C G D A E B F# ..., with C at 0; the names of an
 interval, a chord or a scale are differences on that line. Notes that sound alike (F# and Gb) lie
-12 apart. Octaves are not known here, except that ABC is written upwards from the first note.
+12 apart. Octaves are not known here; see `staff`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-LETTERS = "CDEFGAB"
 _LINE = "FCGDAEB"
 
 INTERVALS = {
@@ -19,16 +19,50 @@ INTERVALS = {
 }  # fmt: skip
 """Interval -> difference on the line of fifths, from the narrowest to the widest."""
 
-TRIADS = {
+TRIADS: dict[str, tuple[int, ...]] = {
     "major": (0, 4, 1), "minor": (0, -3, 1), "diminished": (0, -3, -6), "augmented": (0, 4, 8),
 }  # fmt: skip
-SEVENTHS = {
+SEVENTHS: dict[str, tuple[int, ...]] = {
     "dominant seventh": (0, 4, 1, -2), "major seventh": (0, 4, 1, 5),
     "minor seventh": (0, -3, 1, -2), "half-diminished seventh": (0, -3, -6, -2),
 }  # fmt: skip
 SCALES = {"major": (0, 2, 4, -1, 1, 3, 5), "natural minor": (0, 2, -3, -1, 1, -4, -2)}
-MINOR_TO_MAJOR = 3
-"""A minor key has the signature of the major key three places back."""
+MODES = {
+    "major": (0, ""), "minor": (3, "m"), "dorian": (2, "dor"), "phrygian": (4, "phr"),
+    "lydian": (-1, "lyd"), "mixolydian": (1, "mix"), "locrian": (5, "loc"),
+}  # fmt: skip
+"""Mode -> (its tonic's place beyond that of the major key of equal signature, suffix in ABC)."""
+
+ROOTS = range(-4, 7)
+"""Notes from Ab to F#."""
+SIGNATURES = range(-6, 7)
+"""Sharps of a key signature; flats are negative."""
+
+
+class KeyName(NamedTuple):
+    """A key by the sharps of its signature (flats are negative) and its mode, one of `MODES`."""
+
+    sharps: int
+    mode: str
+
+    @property
+    def tonic(self) -> int:
+        """Place of the tonic on the line of fifths."""
+        return self.sharps + MODES[self.mode][0]
+
+    @property
+    def name(self) -> str:
+        """Such as `F# minor`."""
+        return f"{name(self.tonic)} {self.mode}"
+
+    @property
+    def abc(self) -> str:
+        """As a field `K:` has it, such as `F#m`."""
+        return name(self.tonic) + MODES[self.mode][1]
+
+
+KEYS = tuple(KeyName(sharps, mode) for mode in ("major", "minor") for sharps in SIGNATURES)
+"""The major and minor keys of up to six sharps or flats."""
 
 
 def name(fifths: int) -> str:
@@ -52,16 +86,19 @@ def same_sound(first: Sequence[int], second: Sequence[int]) -> bool:
     return {*map(semitones, first)} == {*map(semitones, second)}
 
 
-def abc(notes: Sequence[int]) -> list[str]:
-    """Return ABC for notes that rise from the first one, which stands in the octave of middle C.
+def accidentals(sharps: int) -> str:
+    """Return a key signature in words, such as `2 flats`."""
+    if sharps == 0:
+        return "no sharps or flats"
+    kind = "sharp" if sharps > 0 else "flat"
+    return f"{abs(sharps)} {kind}" + "s" * (abs(sharps) > 1)
 
-    Accidentals are written out, so the key has to be C; each step is less than an octave.
-    """
-    written, previous, octave = [], -1, 0
-    for fifths in notes:
-        letter, accidentals = name(fifths)[0], name(fifths)[1:]
-        octave += LETTERS.index(letter) <= previous
-        previous = LETTERS.index(letter)
-        signs = accidentals.replace("#", "^").replace("b", "_")
-        written.append(signs + (letter.lower() if octave else letter) + "'" * (octave - 1))
-    return written
+
+def num_altered(notes: Sequence[int]) -> int:
+    """Count the notes whose name has an accidental."""
+    return sum(len(name(note)) > 1 for note in notes)
+
+
+def article(words: str) -> str:
+    """Return the words with `a` or `an` before them."""
+    return ("an " if words[0] in "aeio" else "a ") + words

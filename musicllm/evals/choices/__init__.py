@@ -1,0 +1,32 @@
+"""Questions with lettered options, once they are answered: how many are right, and how sure it is.
+
+Takes the rows of `predictions.jsonl`, one per question, and returns numbers: `metrics` of one
+model, `compare` of two models that answered the same questions, `reliability` for a picture. Asks
+nothing and reads no files.
+"""
+
+from musicllm.evals.choices.accuracy import Row, metrics
+from musicllm.evals.choices.calibration import Bin, reliability
+from musicllm.evals.choices.significance import (
+    Comparison,
+    Difference,
+    compare,
+    compare_by_subject,
+    holm,
+    mcnemar,
+    paired_difference,
+)
+
+__all__ = [
+    "Bin",
+    "Comparison",
+    "Difference",
+    "Row",
+    "compare",
+    "compare_by_subject",
+    "holm",
+    "mcnemar",
+    "metrics",
+    "paired_difference",
+    "reliability",
+]

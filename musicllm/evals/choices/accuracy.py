@@ -1,0 +1,136 @@
+"""Accuracy over all questions, by subject and by category, and what guessing would reach.
+
+Micro is over questions; macro by subject is the mean over subjects. A category's accuracy is over
+its questions, as in the reference evaluation of MMLU (hendrycks/test), and macro by category the
+mean over categories.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from musicllm.evals.choices import calibration
+from musicllm.evals.results import Metrics, bootstrap_shares, wilson, with_interval
+
+Row = Mapping[str, Any]
+"""One answered question, as it stands in `predictions.jsonl`."""
+
+CHANCE = 0.25
+"""Accuracy of guessing among A, B, C and D."""
+
+Tally = tuple[int, int]
+"""Questions that were answered right, and all questions."""
+
+
+def metrics(rows: Sequence[Row], seed: int) -> Metrics:
+    """Return what the answers to at least one question amount to.
+
+    A question without an answer (no letter was found in what the model wrote) counts as wrong, and
+    a flagged one, say with a blank option, counts like any other; both are counted as well.
+
+    Args:
+        rows: one per question.
+        seed: of the resampling for the intervals.
+
+    Returns:
+        `accuracy` and the macro means with bootstrap intervals; `accuracy_<subject>`,
+        `accuracy_category_<category>` and `accuracy_level_<level>`, which may rest on few
+        questions, with Wilson's, which stays honest there. In perplexity mode
+        `accuracy_by_letter`, what the likelihood of the letter alone would have chosen, and
+        `agreement`, the share of questions on which both choose the same. Calibration where there
+        are likelihoods. Counts.
+    """
+    assert rows, "accuracy needs questions"
+    return {
+        **_means(rows, seed),
+        **_by_letter(rows, seed),
+        **_baselines(rows),
+        **calibration.metrics(rows),
+        **_counts(rows),
+        **_parts(rows, "category", "accuracy_category"),
+        **_parts(rows, "level", "accuracy_level"),
+        **_parts(rows, "subject", "accuracy"),
+    }
+
+
+def tallies(rows: Iterable[Row], key: str) -> dict[str, Tally]:
+    """Return right answers and questions by the value of a field, in the order of appearance.
+
+    Args:
+        rows: of any benchmark.
+        key: `subject`, `category` or `level`; rows that have none are left out.
+    """
+    found: dict[str, Tally] = {}
+    for row in rows:
+        if (value := row.get(key)) is not None:
+            right, num = found.get(value, (0, 0))
+            found[value] = right + bool(row["correct"]), num + 1
+    return found
+
+
+def named(part: str) -> str:
+    """Return a subject or category as a part of a metric's name."""
+    return part.strip().lower().replace(" ", "_")
+
+
+def _means(rows: Sequence[Row], seed: int) -> Metrics:
+    found = _mean("accuracy", [_tally(rows, "correct")], seed)
+    for key, name in (
+        ("subject", "accuracy_macro_subject"),
+        ("category", "accuracy_macro_category"),
+    ):
+        parts = tallies(rows, key).values()
+        if sum(num for _, num in parts) == len(rows):  # a mean that leaves questions out misleads
+            found |= _mean(name, list(parts), seed)
+    return found
+
+
+def _mean(name: str, parts: Sequence[Tally], seed: int) -> Metrics:
+    mean = sum(right / num for right, num in parts) / len(parts)
+    return with_interval(name, mean, bootstrap_shares(parts, seed))
+
+
+def _tally(rows: Sequence[Row], key: str) -> Tally:
+    return sum(bool(row[key]) for row in rows), len(rows)
+
+
+def _parts(rows: Sequence[Row], key: str, name: str) -> Metrics:
+    found: Metrics = {}
+    for part, (right, num) in tallies(rows, key).items():
+        found |= with_interval(f"{name}_{named(part)}", right / num, wilson(right, num))
+    return found
+
+
+def _by_letter(rows: Sequence[Row], seed: int) -> Metrics:
+    """Compare the two ways to choose, where both are known."""
+    if any(row["mean_nll"] is None or row["predicted_by_letter"] is None for row in rows):
+        return {}
+    right = sum(row["predicted_by_letter"] == row["gold"] for row in rows)
+    same = sum(row["predicted_by_letter"] == row["predicted"] for row in rows)
+    found = _mean("accuracy_by_letter", [(right, len(rows))], seed)
+    return found | {"agreement": same / len(rows)}
+
+
+def _baselines(rows: Sequence[Row]) -> Metrics:
+    """Return the accuracy of guessing, and of always giving the most frequent right letter."""
+    letters = Counter(row["gold"] for row in rows)
+    return {
+        "chance_accuracy": CHANCE,
+        "majority_accuracy": max(letters.values()) / len(rows),
+    }
+
+
+def _counts(rows: Sequence[Row]) -> Metrics:
+    flags = Counter(flag for row in rows for flag in row["flags"])
+    return {
+        "num_questions": len(rows),
+        "num_subjects": len(tallies(rows, "subject")),
+        "num_correct": sum(bool(row["correct"]) for row in rows),
+        "num_no_letter": sum(row["predicted"] is None for row in rows),
+        "num_dropped_shots": sum(row["num_dropped_shots"] for row in rows),
+        "num_questions_with_dropped_shots": sum(row["num_dropped_shots"] > 0 for row in rows),
+        "num_flagged": sum(bool(row["flags"]) for row in rows),
+        **{f"num_flagged_{named(flag)}": count for flag, count in sorted(flags.items())},
+    }

@@ -1,0 +1,165 @@
+"""Whether a tune keeps to what was asked for, one number for each thing that can be asked.
+
+What was not asked is None. What was asked of an answer that is no tune is not kept: False or 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+from musicllm.evals.generation.motif_forms import motif_form, read_bars
+from musicllm.evals.requests import Request
+from musicllm.music import abc
+from musicllm.music.analysis import chord_tones, chords, count_motif, form, key_fit, terms
+from musicllm.music.analysis.sections import sounds
+
+NOT_FOUND = "none"
+"""Stands for the form of a motif that does not come."""
+
+_TERM = re.compile(r"'([^']*)'")
+
+
+@dataclass(frozen=True)
+class Adherence:
+    """What one tune keeps of what its request asks for; None where it does not ask.
+
+    Attributes:
+        metre_as_asked: the metre at the start is the one asked for.
+        key_as_asked: the key at the start is.
+        key_fit_as_asked: share of sounding time in the scale of the key asked for.
+        rhythm_as_asked: `R:` names the type asked for.
+        chords_as_asked: the chord symbols are those asked for, in order, bass notes aside.
+        chord_adherence: 1 less the edits that turn one sequence of chords into the other, over the
+            length of the longer (Levenshtein).
+        motif_as_asked: the motif's bars stand in the first voice.
+        motif_times: how often.
+        motif_form: the closest of `motif_forms.FORMS` in which it comes, or `none`.
+        form_as_asked: the letters are those asked for, or all terms asked for apply.
+        form_adherence: 1 less the edits between the letters, over the length of the longer; where
+            terms were asked for, the share of them that apply.
+        first_bars_as_asked: the tune starts with the bars given.
+        first_bars_kept: share of the bars given that sound in their place.
+    """
+
+    metre_as_asked: bool | None = None
+    key_as_asked: bool | None = None
+    key_fit_as_asked: float | None = None
+    rhythm_as_asked: bool | None = None
+    chords_as_asked: bool | None = None
+    chord_adherence: float | None = None
+    motif_as_asked: bool | None = None
+    motif_times: int | None = None
+    motif_form: str | None = None
+    form_as_asked: bool | None = None
+    form_adherence: float | None = None
+    first_bars_as_asked: bool | None = None
+    first_bars_kept: float | None = None
+
+
+def adherence(request: Request, score: abc.Score | None) -> Adherence:
+    """Compare a tune with its request.
+
+    Args:
+        request: what was asked.
+        score: the answer; None when it is no tune.
+    """
+    wanted, stated = request.wanted, request.stated
+    chord = _chords(wanted["chords"], score) if "chords" in wanted else None
+    kept_form = _form(request, score)
+    opening = _first_bars(wanted["opening"], score) if "opening" in wanted else None
+    times, found = _motif(request, score) if "motif" in wanted else (None, None)
+    return Adherence(
+        metre_as_asked=_agrees(stated.metre, score and score.metre_text),
+        key_as_asked=_agrees(stated.key, score and score.key),
+        key_fit_as_asked=None if stated.key is None else _fit(score, stated.key),
+        rhythm_as_asked=_rhythm(wanted.get("rhythm"), score),
+        chords_as_asked=_whole(chord),
+        chord_adherence=chord,
+        motif_as_asked=None if times is None else times > 0,
+        motif_times=times,
+        motif_form=found,
+        form_as_asked=_whole(kept_form),
+        form_adherence=kept_form,
+        first_bars_as_asked=_whole(opening),
+        first_bars_kept=opening,
+    )
+
+
+def edit_similarity(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Return 1 less the Levenshtein distance over the length of the longer; 1 for two empty ones.
+
+    Quadratic in the lengths.
+    """
+    row = list(range(len(second) + 1))
+    for i, one in enumerate(first, start=1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(second, start=1):
+            changed = before + (one != other)
+            before = row[j]
+            row[j] = min(row[j] + 1, row[j - 1] + 1, changed)
+    longer = max(len(first), len(second))
+    return 1 - row[-1] / longer if longer else 1.0
+
+
+def _agrees(wanted: object | None, found: object | None) -> bool | None:
+    return None if wanted is None else wanted == found
+
+
+def _whole(share: float | None) -> bool | None:
+    return None if share is None else share == 1.0
+
+
+def _fit(score: abc.Score | None, key: abc.Key) -> float:
+    """Return the share of sounding time in the scale of a key, whatever key the tune names."""
+    if score is None:
+        return 0.0
+    bars = tuple(bar._replace(key=key) for bar in score.bars)
+    return key_fit(replace(score, bars=bars))
+
+
+def _rhythm(wanted: str | None, score: abc.Score | None) -> bool | None:
+    """`tune` is what requests say where the tune names no type; every tune is one."""
+    if wanted is None or wanted == "tune":
+        return None
+    return score is not None and score.header.get("R", "").strip().lower() == wanted.lower()
+
+
+def _chords(wanted: str, score: abc.Score | None) -> float:
+    found = chords(score) if score else ()
+    return edit_similarity([*map(_meaning, wanted.split())], [*map(_meaning, found)])
+
+
+def _meaning(symbol: str) -> Hashable:
+    """Return what makes chords equal: their tones, or their name where we do not know it."""
+    return chord_tones(symbol) or symbol
+
+
+def _motif(request: Request, score: abc.Score | None) -> tuple[int, str]:
+    if score is None:
+        return 0, NOT_FOUND
+    motif, header = request.wanted["motif"], request.wanted.get("header", "")
+    return count_motif(score, motif), motif_form(score, motif, header) or NOT_FOUND
+
+
+def _form(request: Request, score: abc.Score | None) -> float | None:
+    letters, named = request.wanted.get("form"), request.wanted.get("terms")
+    if letters is None and named is None:
+        return None
+    if score is None:
+        return 0.0
+    if letters is not None:
+        return edit_similarity(letters, form(score))
+    asked_for = _TERM.findall(named or "")
+    return sum(name in terms(score) for name in asked_for) / max(len(asked_for), 1)
+
+
+def _first_bars(opening: str, score: abc.Score | None) -> float | None:
+    """Return the share of bars kept; None when the bars given cannot be read."""
+    given = read_bars(opening)
+    if not given or score is None:
+        return 0.0 if given else None
+    numbers = sounds((*given, *score.voice()))
+    pairs = zip(numbers[: len(given)], numbers[len(given) :], strict=False)
+    return sum(one == other for one, other in pairs) / len(given)

@@ -1,0 +1,112 @@
+"""Requests for tunes, made from held-out tunes, whose answer a person has written.
+
+What is asked follows from the tune and is checked on it, as in `data.instructions`, whose wordings
+these are: a model that was trained on such instructions is asked as it was taught.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from musicllm.data.instructions import Wordings, wordings
+from musicllm.data.instructions.subject import Subject
+from musicllm.data.instructions.turns import ask
+from musicllm.errors import InputError
+from musicllm.evals.requests import Request
+
+FAMILIES: Mapping[str, str] = {
+    "metadata": "metadata_to_tune",
+    "chords": "chords_to_tune",
+    "motif": "motif_to_tune",
+    "form": "form_to_tune",
+    "first_bars": "continuation",
+}
+"""What a tune is conditioned on -> the family of instructions that asks so."""
+
+_NAMES = {task: family for family, task in FAMILIES.items()}
+
+
+def make_requests(
+    tunes: Sequence[str],
+    families: Sequence[str],
+    num: int | None,
+    seed: int,
+    language: str = "en",
+) -> list[Request]:
+    """Make requests from tunes, as many of each family as far as the tunes offer them.
+
+    Families take turns; each goes through the tunes in an order of its own and takes none twice.
+    Tunes that another family has come last, so that all are different while there are enough. A
+    tune that does not offer what a family asks for (no motif comes back, no chords fit) is passed
+    over. A pure function of the arguments.
+
+    Args:
+        tunes: held-out texts; those that are no tunes are passed over too.
+        families: keys of `FAMILIES`; empty for all.
+        num: how many in all; fewer are returned when the tunes are used up. None: as many as there
+            are tunes.
+        seed: decides tunes, wordings and lengths of openings.
+        language: of the wordings.
+
+    Raises:
+        InputError: a family is unknown, no text is a tune, or no tune offers what a family asks
+            for.
+    """
+    known = wordings(language)
+    chosen = list(dict.fromkeys(families or FAMILIES))
+    unknown = [family for family in chosen if family not in FAMILIES]
+    if unknown:
+        rule = f"there are {', '.join(FAMILIES)}"
+        raise InputError(f"{', '.join(unknown)}: no such family of requests for tunes; {rule}")
+    draw = random.Random(seed)
+    waiting = {family: draw.sample(range(len(tunes)), len(tunes)) for family in chosen}
+    made: dict[str, list[Request]] = {family: [] for family in chosen}
+    used: set[int] = set()
+    wanted = len(tunes) if num is None else num
+    while any(waiting.values()) and sum(map(len, made.values())) < wanted:
+        family = min((one for one in chosen if waiting[one]), key=lambda one: len(made[one]))
+        number = _take(waiting[family], used)
+        if request := _request(family, tunes[number], known, f"{seed}:{family}:{number}"):
+            made[family].append(request)
+            used.add(number)
+    _refuse_barren([one for one in chosen if not (made[one] or waiting[one])], chosen, len(tunes))
+    return [request for family in chosen for request in made[family]]
+
+
+def request_of(record: Mapping[str, Any]) -> Request:
+    """Return the request of an instruction record, one question that is answered with a tune.
+
+    Without `task` and `conditions`, which records made elsewhere lack, what is wanted is what the
+    prompt states.
+    """
+    question, answer = record["messages"][-2:]
+    task = record.get("task", "")
+    wanted = record.get("conditions") or {}
+    return Request(question["content"], _NAMES.get(task, task), wanted, answer["content"])
+
+
+def _take(waiting: list[int], used: Collection[int]) -> int:
+    """Take the next tune that nothing was asked about, or else the next."""
+    fresh = (place for place, number in enumerate(waiting) if number not in used)
+    return waiting.pop(next(fresh, 0))
+
+
+def _request(family: str, text: str, known: Wordings, seed: str) -> Request | None:
+    try:
+        turn = ask(FAMILIES[family], Subject(text.strip()), known, random.Random(seed))
+    except InputError:
+        return None
+    return Request(turn.request, family, turn.conditions, turn.answer) if turn else None
+
+
+def _refuse_barren(barren: Sequence[str], families: Sequence[str], num_tunes: int) -> None:
+    """Refuse families for which all tunes were tried in vain."""
+    if barren and len(barren) == len(families):
+        raise InputError(f"none of the {num_tunes} held-out texts is a tune to ask for")
+    if barren:
+        raise InputError(
+            f"none of the {num_tunes} held-out texts offers what requests of the family "
+            f"{', '.join(barren)} name; leave it out, or give more tunes"
+        )

@@ -1,0 +1,89 @@
+"""What the YAML files in `plugin/` refer to, for the harness's own command line (docs/LM_EVAL.md).
+
+There the harness puts prompts together and asks; what it gets from here are documents with the same
+texts as in our own evaluations. It leaves no examples out of prompts that are too long: models of
+the harness cut tokens off at the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from musicllm.data.settings import Question
+from musicllm.errors import InputError
+from musicllm.evals.answers import extract
+from musicllm.evals.harness.documents import Document, dataset
+from musicllm.evals.prompts import FORMATS
+from musicllm.evals.questions import Solved, read_solved
+from musicllm.evals.theory import test_questions
+
+PLUGIN = Path(__file__).parent / "plugin"
+"""The folder for `lm_eval --include_path`."""
+
+
+def questions(
+    benchmark: str,
+    wording: str,
+    subject: str | None = None,
+    location: str | None = None,
+    **given: object,
+) -> dict[str, Any]:
+    """Return the documents of a benchmark, as the harness's `custom_dataset`.
+
+    Args:
+        benchmark: `mmlu` or `musictheorybench`.
+        wording: a key of `prompts.FORMATS`.
+        subject: only this one.
+        location: file or folder of the questions, from `--metadata`.
+        given: the rest of `--metadata`; under the benchmark's name, a location of its own.
+
+    Returns:
+        `test` and `dev` (what may be shown before), of which `dev` may be empty.
+
+    Raises:
+        InputError: the location is missing or holds none of these questions.
+    """
+    place = given.get(benchmark, location)
+    if not isinstance(place, str) or not Path(place).expanduser().exists():
+        raise InputError(
+            f"--metadata {benchmark}={place} is no path here; give the file or folder of its "
+            f"questions: --metadata {benchmark}=<path>, or location=<path>"
+        )
+    read = [each for each in _read(benchmark, place) if subject in (None, each.subject)]
+    asked, shown = ([each for each in read if each.split == split] for split in ("test", "dev"))
+    if not asked:
+        about = f" about {subject}" if subject else ""
+        raise InputError(f"{place} holds no test questions{about} for {benchmark}")
+    return _documents(wording, asked, shown)
+
+
+@lru_cache(maxsize=4)
+def _read(benchmark: str, place: str) -> tuple[Solved, ...]:
+    return tuple(read_solved(benchmark, Path(place).expanduser()))
+
+
+def theory(wording: str, **_: object) -> dict[str, Any]:
+    """Return the documents of our own music theory, which are made here; see `questions`."""
+    made = [
+        Solved(
+            Question("theory", each.id, each.stem, each.options, each.abc_score or None),
+            each.answer,
+            each.subject,
+            "test",
+        )
+        for each in test_questions()
+    ]
+    return _documents(wording, made, [])
+
+
+def _documents(wording: str, asked: Sequence[Solved], shown: Sequence[Solved]) -> dict[str, Any]:
+    test = dataset(FORMATS[wording], asked)
+    return {"test": test, "dev": dataset(FORMATS[wording], shown) if shown else test.select([])}
+
+
+def written(doc: Document, results: Sequence[str]) -> dict[str, float]:
+    """Return whether a written answer states the right letter, as `process_results`."""
+    return {"exact_match": float(extract(results[0], doc["options"]) == doc["answer"])}

@@ -1,0 +1,108 @@
+"""What a model chose: read from the answers that the harness got for one question."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from musicllm.errors import StageError
+from musicllm.evals.answers import extract
+from musicllm.evals.ask import Mode
+from musicllm.evals.questions import LETTERS, Solved
+
+MeanNll = Callable[[str, str], float]
+"""Context, continuation -> mean negative log-likelihood of both together, nats per token."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A model's choice among the options of one question.
+
+    Attributes:
+        logliks: letter -> log-likelihood behind the prompt, in nats; None where it wrote.
+        mean_nll: letter -> nats per token of the whole prompt with it; None but in perplexity mode.
+        answer: what it wrote; None where it did not.
+        predicted: the choice by the mode; None where no letter was found.
+        by_letter: the choice by `logliks`; None where it wrote.
+    """
+
+    logliks: dict[str, float] | None
+    mean_nll: dict[str, float] | None
+    answer: str | None
+    predicted: str | None
+    by_letter: str | None
+
+
+def read_answer(solved: Solved, text: str) -> Reading:
+    """Read the choice out of what a model wrote."""
+    return Reading(None, None, text, extract(text, solved.question.options), None)
+
+
+def read_likelihoods(
+    solved: Solved, logliks: Sequence[float], mean_nll: Sequence[float] | None = None
+) -> Reading:
+    """Read the choice from likelihoods; of equal ones the first counts, as in the harness.
+
+    Args:
+        solved: the question, for messages.
+        logliks: of the letters behind the prompt, in nats.
+        mean_nll: of the whole prompt with each letter, in nats per token; it then decides.
+
+    Raises:
+        StageError: a likelihood is not a number.
+    """
+    by_letter = _lettered(solved, logliks)
+    whole = None if mean_nll is None else _lettered(solved, mean_nll)
+    most_probable = max(by_letter, key=by_letter.__getitem__)
+    predicted = most_probable if whole is None else min(whole, key=whole.__getitem__)
+    return Reading(by_letter, whole, None, predicted, most_probable)
+
+
+def _lettered(solved: Solved, values: Sequence[float]) -> dict[str, float]:
+    if any(map(math.isnan, values)):
+        raise StageError(
+            f"the model gives question {solved.question.id} likelihoods that are not numbers; "
+            "its weights or their type are to blame: load it in bfloat16 or float32"
+        )
+    return {letter: float(value) for letter, value in zip(LETTERS, values, strict=True)}
+
+
+def scores(reading: Reading, solved: Solved) -> dict[str, float]:
+    """Return the harness's metrics of one question."""
+    correct = float(reading.predicted == solved.answer)
+    if reading.answer is not None:
+        return {"exact_match": correct}
+    if reading.mean_nll is None:
+        return {"acc": correct}
+    return {"acc": correct, "acc_by_letter": float(reading.by_letter == solved.answer)}
+
+
+METRICS: Mapping[Mode, tuple[str, ...]] = {
+    "likelihood": ("acc",),
+    "perplexity": ("acc", "acc_by_letter"),
+    "generation": ("exact_match",),
+}
+"""What `scores` returns in each mode; means over questions, higher is better."""
+
+
+def row_of(
+    solved: Solved, reading: Reading, sample: Mapping[str, Any], shown: int, flags: Sequence[str]
+) -> dict[str, Any]:
+    """Return a question's row of `predictions.jsonl`, but for task, category and dropped shots."""
+    return {
+        "subject": solved.subject,
+        "question_id": solved.question.id,
+        "doc_id": sample["doc_id"],
+        "prompt_hash": sample["prompt_hash"],
+        "num_shots": shown,
+        "logliks": reading.logliks,
+        "mean_nll": reading.mean_nll,
+        "predicted": reading.predicted,
+        "predicted_by_letter": reading.by_letter,
+        "gold": solved.answer,
+        "correct": reading.predicted == solved.answer,
+        "answer": reading.answer,
+        "flags": list(flags),
+    }

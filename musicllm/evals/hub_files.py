@@ -1,0 +1,54 @@
+"""Fetches chosen files of a data set of the hub, all or nothing."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from musicllm import console
+from musicllm.data.sources.opening import cause_of
+from musicllm.errors import NotAvailableError
+
+
+def fetch(
+    hub_id: str,
+    revision: str | None,
+    folder: Path,
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    fix: str,
+) -> None:
+    """Download into a hidden neighbour, so that `folder` is there only when all of it is.
+
+    An interrupted download is continued by the next one.
+
+    Args:
+        hub_id: of the data set.
+        revision: branch, tag or commit; None is the newest.
+        folder: is not there yet.
+        choose: picks among the names of the data set's files; may raise.
+        fix: what the user can do without the hub, for the message.
+
+    Raises:
+        NotAvailableError: it cannot be downloaded.
+    """
+    import huggingface_hub as hub
+    from huggingface_hub.utils import httpx
+
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    try:
+        info = hub.HfApi().dataset_info(hub_id, revision=revision, timeout=20)
+        names = choose([file.rfilename for file in info.siblings or ()])
+        console.say(f"downloading {len(names)} files of {hub_id} to {folder}")
+        hub.snapshot_download(
+            hub_id,
+            repo_type="dataset",
+            revision=revision,
+            local_dir=unfinished,
+            allow_patterns=[glob.escape(name) for name in names],
+        )
+        unfinished.rename(folder)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise NotAvailableError(
+            f"the data set {hub_id} could not be downloaded: {cause_of(error)}; {fix}"
+        ) from error

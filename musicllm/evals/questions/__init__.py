@@ -1,0 +1,13 @@
+"""The questions of benchmarks, one form for all: MMLU, MusicTheoryBench, our own theory quiz.
+
+`rows` reads them, `flags` finds what is wrong with single ones, `benchmark` puts together what is
+asked and what is shown before it, `notes` says what is missing, `drawing` takes a part of them.
+Nothing is asked or scored here.
+"""
+
+from musicllm.evals.questions.benchmark import Asked, read_benchmark
+from musicllm.evals.questions.drawing import draw
+from musicllm.evals.questions.rows import Solved, load_questions, read_solved
+from musicllm.evals.theory.quiz import LETTERS
+
+__all__ = ["LETTERS", "Asked", "Solved", "draw", "load_questions", "read_benchmark", "read_solved"]

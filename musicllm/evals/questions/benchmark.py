@@ -1,0 +1,184 @@
+"""What is asked of a benchmark, what is shown before it, and what is missing of it.
+
+A missing file is an error or a note, never an unremarked gap in the scores.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from musicllm.errors import InputError
+from musicllm.evals.question_files import locate
+from musicllm.evals.questions.flags import find_flags
+from musicllm.evals.questions.notes import make_notes, num_published
+from musicllm.evals.questions.rows import Entry, Solved, read_entries
+
+EXAMPLES = "dev"
+"""The split that examples are taken from."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The questions of a benchmark.
+
+    Attributes:
+        questions: what is asked.
+        examples: subject of a question -> what is shown before it, in this order.
+        notes: what a reader of the scores should know, one sentence each.
+        flags: id of a question -> what is wrong with it, such as `blank option`; see `flags`.
+        num_published: how many questions the split has as published, where that is known.
+    """
+
+    questions: tuple[Solved, ...]
+    examples: Mapping[str, tuple[Solved, ...]]
+    notes: tuple[str, ...] = ()
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    num_published: int | None = None
+
+
+def read_benchmark(
+    name: str,
+    location: str,
+    folder: Path,
+    split: str,
+    subjects: Sequence[str],
+    num_fewshot: int,
+    revision: str | None = None,
+) -> Asked:
+    """Read what is asked of a benchmark.
+
+    In MMLU's schema, a subject is shown the first examples of its own; in MusicTheoryBench's, the
+    first of the split are shown to all subjects, as its authors do.
+
+    Args:
+        name: of the benchmark, for messages.
+        location: file, folder or hub id.
+        folder: where the files of a hub id lie or will lie.
+        split: what is asked; examples are those of `dev`.
+        subjects: which ones; empty: all.
+        num_fewshot: examples that every subject must have.
+        revision: of a hub data set.
+
+    Returns:
+        The questions in the order of the files, with flags and notes.
+
+    Raises:
+        InputError: a file, a subject or an example is missing, or a row cannot be understood.
+        NotAvailableError: the files are not here and cannot be downloaded.
+    """
+    path = locate(name, location, folder, revision)
+    wanted = _Wanted(name, path, split, frozenset(subjects), num_fewshot)
+    entries = list(read_entries(name, path))
+    asked = _asked(wanted, entries)
+    examples = _examples(wanted, entries, asked)
+    of_music = any(entry.of_music for entry in entries)
+    flags = find_flags(asked, examples, of_music=of_music)
+    everything = [entry.solved for entry in entries if entry.solved.split == split]
+    notes = make_notes(everything, asked, flags, of_music=of_music)
+    return Asked(asked, examples, notes, flags, num_published(everything, split))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    benchmark: str
+    path: Path
+    split: str
+    subjects: frozenset[str]
+    num_fewshot: int
+
+    def has(self, subject: str) -> bool:
+        return not self.subjects or subject in self.subjects
+
+    def setting(self, key: str, value: object) -> str:
+        return f"benchmark.{self.benchmark}.{key}={value}"
+
+
+def _asked(wanted: _Wanted, entries: Sequence[Entry]) -> tuple[Solved, ...]:
+    """Return the questions of the split and the subjects.
+
+    Raises:
+        InputError: there are none, or a subject has none.
+    """
+    here = Counter(entry.solved.split for entry in entries)
+    found = tuple(entry.solved for entry in entries if entry.solved.split == wanted.split)
+    if not found:
+        counts = ", ".join(f"{split} ({number:,})" for split, number in here.items()) or "nothing"
+        raise InputError(
+            f"{wanted.setting('split', wanted.split)}, but {wanted.path} has {counts}; place "
+            f"its files there, or write another split"
+        )
+    _check_subjects(wanted, {solved.subject for solved in found})
+    _check_pairs(wanted, entries, {solved.subject for solved in found})
+    return tuple(solved for solved in found if wanted.has(solved.subject))
+
+
+def _check_subjects(wanted: _Wanted, found: set[str]) -> None:
+    if not (unknown := sorted(wanted.subjects - found)):
+        return
+    close = get_close_matches(unknown[0], found, 1, 0.5)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    raise InputError(
+        f"{wanted.setting('subjects', unknown)}{meant}: {wanted.path} has no {wanted.split} "
+        f"questions of these; it has {', '.join(sorted(found))}"
+    )
+
+
+def _check_pairs(wanted: _Wanted, entries: Sequence[Entry], found: set[str]) -> None:
+    """Refuse a folder with the examples of a subject whose questions are missing."""
+    lone = sorted(
+        {
+            entry.solved.subject
+            for entry in entries
+            if entry.solved.split == EXAMPLES and not entry.of_music
+        }
+        - found
+    )
+    if lone and not wanted.subjects:
+        raise InputError(
+            f"{wanted.path} has {EXAMPLES} examples, but no {wanted.split} questions, of "
+            f"{', '.join(lone)}; place the missing files there, or write the subjects that are to "
+            f"be asked into benchmark.{wanted.benchmark}.subjects"
+        )
+
+
+def _examples(
+    wanted: _Wanted, entries: Sequence[Entry], asked: Sequence[Solved]
+) -> dict[str, tuple[Solved, ...]]:
+    """Return what is shown before the questions of each subject.
+
+    Raises:
+        InputError: there is too little of it, or it is what is asked.
+    """
+    subjects = list(dict.fromkeys(solved.subject for solved in asked))
+    if wanted.num_fewshot == 0:
+        return dict.fromkeys(subjects, ())
+    if wanted.split == EXAMPLES:
+        raise InputError(
+            f"{wanted.setting('split', EXAMPLES)} would show every question with its answer: with "
+            f"{wanted.setting('num_fewshot', wanted.num_fewshot)}, write test or validation"
+        )
+    shown = [entry for entry in entries if entry.solved.split == EXAMPLES]
+    examples = {
+        subject: tuple(
+            entry.solved for entry in shown if entry.of_music or entry.solved.subject == subject
+        )[: wanted.num_fewshot]
+        for subject in subjects
+    }
+    _check_examples(wanted, examples)
+    return examples
+
+
+def _check_examples(wanted: _Wanted, examples: Mapping[str, Sequence[Solved]]) -> None:
+    few = {subject: len(shown) for subject, shown in examples.items()}
+    few = {subject: number for subject, number in few.items() if number < wanted.num_fewshot}
+    if few:
+        counts = ", ".join(f"{subject} ({number})" for subject, number in few.items())
+        raise InputError(
+            f"{wanted.setting('num_fewshot', wanted.num_fewshot)}, but the {EXAMPLES} files in "
+            f"{wanted.path} have fewer examples of {counts}; place them there, or write "
+            f"num_fewshot={min(few.values())}"
+        )

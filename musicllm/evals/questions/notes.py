@@ -1,0 +1,76 @@
+"""What a reader of a benchmark's scores should know of its questions, in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from musicllm.evals.categories import MMLU_SUBJECTS
+from musicllm.evals.questions.rows import UNNAMED_SUBJECT, Solved
+
+MMLU_SIZES = {"dev": 285, "validation": 1_531, "test": 14_042}
+"""Questions of hendrycks/test (arXiv 2009.03300)."""
+
+MUSIC_THEORY_BENCH_SIZES = {"dev": 5, "test": 367}
+"""Questions of m-a-p/MusicTheoryBench (arXiv 2402.16153)."""
+
+_MUSIC_SUBJECTS = {"knowledge", "reasoning", UNNAMED_SUBJECT}
+
+
+def num_published(questions: Sequence[Solved], split: str) -> int | None:
+    """Return how many questions the split has as published, of the benchmarks known here.
+
+    Args:
+        questions: what was found of the split; its subjects tell which benchmark it is.
+        split: which one.
+    """
+    subjects = {solved.subject for solved in questions}
+    if subjects & set(MMLU_SUBJECTS):
+        return MMLU_SIZES.get(split)
+    return MUSIC_THEORY_BENCH_SIZES.get(split) if subjects <= _MUSIC_SUBJECTS else None
+
+
+def make_notes(
+    found: Sequence[Solved],
+    asked: Sequence[Solved],
+    flags: Mapping[str, Sequence[str]],
+    *,
+    of_music: bool,
+) -> tuple[str, ...]:
+    """Return what is missing and what is odd, one sentence each.
+
+    Args:
+        found: all questions of the split that is asked.
+        asked: those of the subjects that are asked.
+        flags: of the questions asked.
+        of_music: whether questions may have scores.
+    """
+    subjects = {solved.subject for solved in found}
+    wanted = {solved.subject for solved in asked}
+    published = num_published(found, asked[0].split)
+    notes = []
+    if subjects & set(MMLU_SUBJECTS):
+        notes += _of_mmlu(subjects)
+    if published not in (None, len(found)):
+        notes.append(f"{len(found):,} questions are here, {published:,} are published.")
+    if wanted != subjects:
+        notes.append(f"{len(wanted)} of {len(subjects)} subjects are asked.")
+    if of_music:
+        number = sum(solved.question.abc is None for solved in asked)
+        notes.append(f"{number:,} of {len(asked):,} questions asked have no score.")
+    for flag, number in Counter(chain.from_iterable(flags.values())).items():
+        notes.append(f"{number:,} of {len(asked):,} questions asked are flagged: {flag}.")
+    return tuple(notes)
+
+
+def _of_mmlu(subjects: set[str]) -> list[str]:
+    notes = []
+    if missing := sorted(set(MMLU_SUBJECTS) - subjects):
+        number = len(MMLU_SUBJECTS) - len(missing)
+        notes.append(
+            f"Only {number} of MMLU's 57 subjects are here; missing: {', '.join(missing)}."
+        )
+    if others := sorted(subjects - set(MMLU_SUBJECTS)):
+        notes.append(f"No subjects of MMLU: {', '.join(others)}.")
+    return notes

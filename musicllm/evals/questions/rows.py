@@ -1,0 +1,205 @@
+"""From the rows of files to questions with their answers.
+
+Understands the schemas of MMLU and MusicTheoryBench. Every row is a question or an error that names
+its place; what is odd about a question, but can be asked, is found in `flags`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musicllm.data.settings import Question
+from musicllm.errors import InputError
+from musicllm.evals.question_files import Row, locate, read_rows, split_of, subject_of
+from musicllm.evals.theory import make_quiz
+from musicllm.evals.theory.quiz import LETTERS
+
+UNNAMED_SUBJECT = "music theory"
+"""Of a row in MusicTheoryBench's schema that names none."""
+
+_FORMS = (
+    "stem, options {A, B, C, D} and answer (MusicTheoryBench); question, choices and answer, or "
+    "question, choice0 to choice3 and answer (MMLU); or six columns without names (MMLU)"
+)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A question with what is known about it.
+
+    Attributes:
+        question: stem, options and tune.
+        answer: letter of the right option.
+        subject: what it is about; in MMLU's layout the file's name where it does not say.
+        split: `dev` (to be shown as solved examples), `validation` or `test`.
+        analysis: why the answer is right, where the benchmark says so.
+    """
+
+    question: Question
+    answer: str
+    subject: str
+    split: str
+    analysis: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A question and where it was read.
+
+    Attributes:
+        solved: the question.
+        place: file and line, or file and number of the row, for messages.
+        of_music: whether the row has MusicTheoryBench's schema, not MMLU's: it may have a score,
+            and all subjects are shown the same examples, not each its own.
+    """
+
+    solved: Solved
+    place: str
+    of_music: bool
+
+
+def load_questions(
+    name: str,
+    kind: str,
+    location: str | None,
+    folder: Path,
+    num_questions: int | None = None,
+    num_fewshot: int = 0,
+    seed: int = 0,
+    revision: str | None = None,
+) -> list[Question]:
+    """Return all that a benchmark can ask or show, of every split.
+
+    Args:
+        name: of the benchmark.
+        kind: `multiple_choice`, `theory`, or another, which has no questions of its own.
+        location: file, folder or hub id; of multiple choice.
+        folder: where the files of a hub id lie or will lie.
+        num_questions: of the theory quiz, which is drawn.
+        num_fewshot: likewise.
+        seed: likewise.
+        revision: of a hub data set.
+
+    Raises:
+        InputError: a file or row cannot be understood; says where, and what was expected.
+        NotAvailableError: the files are not here and cannot be downloaded.
+    """
+    if kind == "theory":
+        asked, shown = make_quiz(num_questions, seed, num_fewshot)
+        return [
+            Question(
+                name, f"{each.subject}/{number}", each.stem, each.options, each.abc_score or None
+            )
+            for number, each in enumerate([*asked, *shown])
+        ]
+    if kind != "multiple_choice":
+        return []
+    if location is None:
+        raise InputError(f"benchmark.{name}.location=null, but {kind} needs a folder or hub id")
+    return [
+        solved.question for solved in read_solved(name, locate(name, location, folder, revision))
+    ]
+
+
+def read_solved(benchmark: str, path: Path) -> Iterator[Solved]:
+    """Yield the questions of a file or folder with their answers.
+
+    Args:
+        benchmark: its name.
+        path: in one of the layouts of MMLU or MusicTheoryBench; see `question_files`.
+
+    Raises:
+        InputError: a file or row cannot be understood.
+    """
+    for entry in read_entries(benchmark, path):
+        yield entry.solved
+
+
+def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
+    """Yield the questions of a file or folder and where each was read.
+
+    A question's id is its subject, its split and its number among those of both, so that it is the
+    same in every layout of a benchmark.
+
+    Raises:
+        InputError: a file or row cannot be understood.
+    """
+    numbers: Counter[tuple[str, str]] = Counter()
+    for row in read_rows(path):
+        fields = _named(row)
+        subject, split = _subject(row, fields), _split(row, fields)
+        question = _question(row.place, fields)
+        key = f"{subject}/{split}/{numbers[subject, split]}"
+        numbers[subject, split] += 1
+        solved = Solved(
+            Question(benchmark, key, *question),
+            _letter(row.place, fields["answer"]),
+            subject,
+            split,
+            str(fields.get("analysis") or "").strip(),
+        )
+        yield Entry(solved, row.place, "stem" in fields)
+
+
+def _named(row: Row) -> Mapping[str, Any]:
+    """Return the fields by name; those of a headerless row are question, options and answer."""
+    if isinstance(row.fields, dict):
+        return row.fields
+    if not isinstance(row.fields, list) or len(row.fields) != len(LETTERS) + 2:
+        width = f"{len(row.fields)} columns" if isinstance(row.fields, list) else "no fields"
+        raise InputError(f"{row.place} has {width} without names; expected are {_FORMS}")
+    question, *options, answer = row.fields
+    return {"question": question, "choices": options, "answer": answer}
+
+
+def _subject(row: Row, fields: Mapping[str, Any]) -> str:
+    named = str(fields.get("subject") or "").strip()
+    return named or (
+        UNNAMED_SUBJECT if "stem" in fields else subject_of(row.file) or UNNAMED_SUBJECT
+    )
+
+
+def _split(row: Row, fields: Mapping[str, Any]) -> str:
+    named = fields.get("split")
+    return named if named in ("dev", "validation", "test") else split_of(row.file) or "test"
+
+
+def _question(place: str, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:
+    """Return stem, options and score; an option may be blank."""
+    stem = fields.get("stem", fields.get("question"))
+    options = _options(fields)
+    if not isinstance(stem, str) or len(options) != len(LETTERS) or "answer" not in fields:
+        found = ", ".join(map(str, fields))
+        raise InputError(f"{place} has the fields {found}; expected are {_FORMS}")
+    if not stem.strip():
+        raise InputError(
+            f"{place} asks nothing: its {'stem' if 'stem' in fields else 'question'} is blank"
+        )
+    if not all(isinstance(option, str) for option in options):
+        raise InputError(f"{place} has the options {options}; expected are four texts")
+    score = fields.get("abc_score")
+    return stem, options, score if isinstance(score, str) and score.strip() else None
+
+
+def _options(fields: Mapping[str, Any]) -> tuple[Any, ...]:
+    if isinstance(options := fields.get("options"), dict):
+        named = {letter: options[letter] for letter in LETTERS if letter in options}
+        found = tuple(named.values()) if len(named) == len(options) else ()
+    elif isinstance(choices := fields.get("choices"), list):
+        found = tuple(choices)
+    else:
+        found = tuple(fields[name] for i in range(len(LETTERS)) if (name := f"choice{i}") in fields)
+    return tuple("" if option is None else option for option in found)
+
+
+def _letter(place: str, answer: object) -> str:
+    text = str(answer).strip().upper()
+    if text in set(LETTERS):
+        return text
+    if text in {str(number) for number in range(len(LETTERS))}:
+        return LETTERS[int(text)]
+    raise InputError(f"{place} has the answer {answer!r}; expected is A to D, or 0 to 3")

@@ -1,0 +1,144 @@
+"""Questions with lettered options, from a benchmark's settings to the score of a model.
+
+The one way in which stages ask them, of files and of the quiz of music theory: after training and
+during it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from musicllm import console
+from musicllm.data.encoder import Encoder
+from musicllm.data.settings import Question
+from musicllm.evals import choices, theory
+from musicllm.evals.ask import AskSettings
+from musicllm.evals.harness.model import Generate, HarnessModel
+from musicllm.evals.harness.running import ask
+from musicllm.evals.questions import Asked, Solved, draw, read_benchmark
+from musicllm.evals.results import Outcome
+from musicllm.evals.scorer.scorer import Kept, Scorer
+from musicllm.schema import BenchmarkConfig, Config
+from musicllm.serve.sampling import SamplingSettings
+from musicllm.stages import corpora
+from musicllm.stages.writing import write_all
+
+WRITTEN_TOGETHER = 16
+"""Answers that are written at a time."""
+
+
+def choices_of(config: Config, benchmark: BenchmarkConfig) -> tuple[Asked, AskSettings]:
+    """Return the questions of a benchmark, as many as it wants, and how they are asked.
+
+    Raises:
+        InputError: the questions cannot be read, or are too few.
+        NotAvailableError: they are not here and cannot be downloaded.
+    """
+    asked = _quiz(config, benchmark) if benchmark.kind == "theory" else _read(config, benchmark)
+    assert benchmark.prompt_format is not None, "checks refuse questions without a format"
+    assert benchmark.mode is not None, "checks refuse questions without a mode"
+    names = {field.name for field in dataclasses.fields(AskSettings)} - {"benchmark", "seed"}
+    values: dict[str, Any] = {name: getattr(benchmark, name) for name in names}
+    return asked, AskSettings(benchmark=benchmark.name, seed=config.seed, **values)
+
+
+def measure_choices(
+    scorer: Scorer,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Asked,
+    settings: AskSettings,
+    *,
+    seed: int,
+    kept: Kept | None = None,
+) -> Outcome:
+    """Ask a model.
+
+    Args:
+        scorer: of the model, which is neither moved nor cast.
+        tokenizer: its tokenizer.
+        asked: the questions, all of which are asked.
+        settings: how.
+        seed: of the resampling for intervals.
+        kept: where finished parts are kept and looked for.
+
+    Raises:
+        InputError: a question does not fit into the model, or the tokenizer is not the model's.
+    """
+    if settings.add_bos and tokenizer.bos_token_id is None:
+        console.note(f"{settings.benchmark}: the tokenizer has no mark of the beginning; prompts "
+                     "begin without one")  # fmt: skip
+    lm = HarnessModel(
+        scorer,
+        tokenizer,
+        add_bos=settings.add_bos,
+        whole_prompts=settings.mode == "perplexity",
+        max_length=settings.max_length,
+        generate=_writer(scorer, tokenizer, settings.max_new_tokens, kept),
+        kept=kept,
+    )
+    rows, harness = ask(lm, asked, settings)
+    return Outcome(choices.metrics(rows, seed), predictions=rows, harness=harness)
+
+
+def _read(config: Config, benchmark: BenchmarkConfig) -> Asked:
+    location, split = benchmark.location, benchmark.split
+    assert location is not None, "checks refuse questions from nowhere"
+    assert split is not None, "checks refuse questions of no split"
+    found = read_benchmark(
+        benchmark.name,
+        location,
+        corpora.downloads(config, location),
+        split,
+        benchmark.subjects,
+        benchmark.num_fewshot,
+        benchmark.revision,
+    )
+    drawn = draw(found.questions, benchmark.num_questions, config.seed)
+    return dataclasses.replace(found, questions=drawn)
+
+
+def _quiz(config: Config, benchmark: BenchmarkConfig) -> Asked:
+    asked, shown = theory.make_quiz(
+        benchmark.num_questions,
+        config.seed,
+        benchmark.num_fewshot,
+        split=benchmark.split or "test",
+        families=benchmark.subjects,
+        levels=benchmark.levels,
+    )
+    questions = tuple(_solved(benchmark.name, each, "test") for each in asked)
+    examples = tuple(_solved(benchmark.name, each, "dev") for each in shown)
+    num_published = len(theory.test_questions())
+    return Asked(
+        questions, {each.subject: examples for each in questions}, num_published=num_published
+    )
+
+
+def _solved(benchmark: str, each: theory.Question, split: str) -> Solved:
+    question = Question(benchmark, each.id, each.stem, each.options, each.abc_score or None)
+    return Solved(question, each.answer, each.subject, split)
+
+
+def _writer(
+    scorer: Scorer,
+    tokenizer: PreTrainedTokenizerBase,
+    max_new_tokens: int | None,
+    kept: Kept | None,
+) -> Generate | None:
+    """Return what writes answers, always with the most likely token, as benchmarks are written."""
+    if max_new_tokens is None:
+        return None
+    likely = SamplingSettings(0, 0, 1, 1, max_new_tokens)
+
+    def write(prompts: Sequence[list[int]], _: Sequence[Mapping[str, Any]]) -> list[str]:
+        written = write_all(
+            scorer.reader.model, Encoder(tokenizer), prompts, likely,
+            seed=0, batch_size=WRITTEN_TOGETHER, team=scorer.team, kept=kept,
+        )  # fmt: skip
+        return [completion.text for completion in written]
+
+    return write

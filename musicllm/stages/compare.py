@@ -1,0 +1,108 @@
+"""Compare: evaluations side by side, in one table, with tests question by question and pictures.
+
+The evaluations stand in the order in which their models were made; the first is what all others
+are compared with. Nothing is measured again.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from musicllm import artifacts, console
+from musicllm.evals.report.compare_figures import Picture
+from musicllm.evals.report.compare_page import ComparePage, render_comparison
+from musicllm.evals.report.comparing import assemble_comparison, draw, headlines, plain
+from musicllm.evals.report.contestants import Contestant, read_contestants
+from musicllm.evals.report.page import Command
+from musicllm.evals.report.paired import against_first
+from musicllm.evals.report.tables import Cell, Table, words
+from musicllm.job import Job
+
+PICTURES = "pictures"
+"""Folder of the pictures as PNG."""
+
+
+def run(job: Job) -> list[tuple[str, object]]:
+    """Write page, pictures and `comparison.json` of all inputs; show them in wandb if it is on.
+
+    Raises:
+        ArtifactError: an input is no evaluation, or a file of it is damaged.
+        InputError: fewer than two models, or one benchmark's name for different questions.
+    """
+    contestants = read_contestants(list(job.inputs.values()))
+    against = against_first(contestants, job.config.seed)
+    pictures = draw(contestants)
+    title = ", ".join(one.label for one in contestants)
+    page = assemble_comparison(title, contestants, against, pictures, _commands(contestants))
+    html = render_comparison(page)
+    with job.writing() as (folder, facts):
+        artifacts.write_json(folder / "comparison.json", plain(contestants, against))
+        artifacts.write_text(folder / "report.html", html)
+        artifacts.write_text(job.folder / "report.html", html)
+        _write_pictures(folder / PICTURES, pictures)
+        facts["metrics"] = headlines(contestants)
+    _log(job, contestants, page)
+    _show(page)
+    return [
+        ("page", job.folder / "report.html"),
+        ("the same as numbers", job.artifact_path / "comparison.json"),
+        ("pictures", job.artifact_path / PICTURES),
+    ]
+
+
+def _write_pictures(folder: Path, pictures: Mapping[str, Sequence[Picture]]) -> None:
+    folder.mkdir()
+    for some in pictures.values():
+        for picture in some:
+            picture.write_png(folder / f"{picture.name}.png")
+
+
+def _log(job: Job, contestants: Sequence[Contestant], page: ComparePage) -> None:
+    if job.config.logger:  # training's loggers are slow to import
+        from musicllm.stages import compare_log
+
+        compare_log.log(job, contestants, page, sorted((job.artifact_path / PICTURES).iterdir()))
+
+
+def _show(page: ComparePage) -> None:
+    for note in page.notes:
+        console.note(note)
+    for table in (page.overview, page.significance):
+        if table is not None:
+            console.say()
+            _table(table)
+
+
+def _table(table: Table) -> None:
+    rows = [[row.head, *map(_cell, row.cells)] for row in table.rows]
+    console.table(table.caption, table.columns, rows)
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell.text} ({cell.interval})" if cell.interval else cell.text
+
+
+def _commands(contestants: Sequence[Contestant]) -> list[Command]:
+    """Return the commands that ask the rest of what was not asked completely."""
+    commands = []
+    for one in contestants:
+        made = one.artifact.provenance
+        parts = [name for name in one.metrics if one.subset(name)]
+        missing = [word for name in parts for word in _all_of(name, made["config"]["benchmark"])]
+        if missing:
+            given = [f"inputs.{role}={given['path']}" for role, given in made["inputs"].items()]
+            line = ["python", "-m", "musicllm", f"recipe={made['recipe']}", *missing, *given]
+            purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"
+            commands.append(Command(purpose, shlex.join(line)))
+    return commands
+
+
+def _all_of(name: str, benchmarks: Mapping[str, Any]) -> list[str]:
+    """Return the settings that make a benchmark complete."""
+    settings = benchmarks[name]
+    lists = [key for key in ("subjects", "levels") if settings[key]]
+    number = [] if settings["num_questions"] is None else [f"benchmark.{name}.num_questions=null"]
+    return [*number, *(f"benchmark.{name}.{key}=[]" for key in lists)]

@@ -1,0 +1,121 @@
+"""Our model of the harness gives what the harness's own `hf` backend gives."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from musicllm.errors import InputError
+from musicllm.evals.harness.model import HarnessModel
+from musicllm.evals.scorer.scorer import Scorer
+
+HINT = "The following are questions about keys.\n\n"
+SHOTS = "How many sharps has D?\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer: B\n\n" * 3
+QUESTIONS = [
+    f"{HINT}{SHOTS}How many sharps has {key}?\nA. 1\nB. 2\nC. 3\nD. {number}\nAnswer:"
+    for number, key in enumerate(("G", "A", "E major", "B", "F sharp"), 4)
+]
+PAIRS = [
+    *((prompt, f" {letter}") for prompt in QUESTIONS for letter in "ABCD"),
+    *((prompt, f" {words}") for prompt in QUESTIONS[:2] for words in ("one sharp", "two", "t")),
+    ("", "no context"),
+    ("ends with a blank ", "word"),
+]
+
+
+@pytest.fixture(scope="module")
+def theirs(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Iterator[object]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lm_eval.models.huggingface import HFLM
+
+        backend = HFLM(pretrained=model.eval(), tokenizer=tokenizer, batch_size=3, device="cpu")
+        yield backend
+
+
+def requests(kind: str, arguments: list[tuple[object, ...]]) -> list[Instance]:
+    return [Instance(kind, {}, given, 0) for given in arguments]
+
+
+@pytest.mark.parametrize("add_bos", [False, True])
+def test_likelihoods_are_the_harness_s(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object, add_bos: bool
+) -> None:
+    asked = requests("loglikelihood", PAIRS)
+    begun = [(f"<s>{prompt}" if add_bos and prompt else prompt, option) for prompt, option in PAIRS]
+    spelled = requests("loglikelihood", begun)  # the tokenizer itself puts nothing before a text
+    expected = theirs.loglikelihood(spelled, disable_tqdm=True)  # type: ignore[attr-defined]
+    found = HarnessModel(Scorer(model), tokenizer, add_bos=add_bos).loglikelihood(asked)
+    for (logprob, greedy), (wanted, greedy_there) in zip(found, expected, strict=True):
+        assert logprob == pytest.approx(wanted, abs=1e-3)
+        assert greedy == greedy_there
+
+
+def test_rolling_likelihoods_are_the_harness_s(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object
+) -> None:
+    asked = requests("loglikelihood_rolling", [("A short text.",), ("la " * 300,), ("b",)])
+    expected = theirs.loglikelihood_rolling(asked, disable_tqdm=True)  # type: ignore[attr-defined]
+    found = HarnessModel(Scorer(model), tokenizer).loglikelihood_rolling(asked)
+    assert found == pytest.approx(expected, abs=2e-3)
+
+
+def test_perplexity_mode_scores_whole_prompts_and_chooses_the_same_letter(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    asked = requests("loglikelihood", PAIRS[:20])
+    ours = HarnessModel(Scorer(model), tokenizer, whole_prompts=True)
+    by_letter = [logprob for logprob, _ in ours.loglikelihood(asked)]
+    for start in range(0, 20, 4):
+        means = [ours.mean_nll(*pair) for pair in PAIRS[start : start + 4]]
+        letters = by_letter[start : start + 4]
+        assert means.index(min(means)) == letters.index(max(letters))
+    prompt, option = PAIRS[5]
+    ids = tokenizer(prompt + option, add_special_tokens=False, return_tensors="pt").input_ids
+    with torch.no_grad():
+        logprobs = model.eval()(input_ids=ids).logits[0, :-1].log_softmax(-1)
+    total = float(logprobs.gather(1, ids[0, 1:, None]).sum())
+    assert ours.mean_nll(prompt, option) == pytest.approx(-total / ids.shape[1], abs=1e-5)
+
+
+def test_what_is_too_long_loses_its_beginning_as_in_the_harness(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object
+) -> None:
+    asked = requests("loglikelihood", [("x" * 600, " A"), ("y" * 512, "z")])
+    expected = theirs.loglikelihood(asked, disable_tqdm=True)  # type: ignore[attr-defined]
+    found = HarnessModel(Scorer(model), tokenizer).loglikelihood(asked)
+    assert [one for one, _ in found] == pytest.approx([one for one, _ in expected], abs=1e-3)
+
+
+def test_answers_end_at_the_harness_s_stops(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    ours = HarnessModel(
+        Scorer(model), tokenizer, generate=lambda prompts, _: ["B.\n\nQuestion: C"] * len(prompts)
+    )
+    asked = requests("generate_until", [("Q:", {"until": ["\n\n", ""]}), ("Q:", {"until": "."})])
+    assert ours.generate_until(asked) == ["B.", "B"]
+
+
+def test_a_prompt_that_has_its_mark_of_the_beginning_gets_no_second_one(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    ours = HarnessModel(Scorer(model), tokenizer, add_bos=True)
+    assert ours.tok_encode("<s>A") == ours.tok_encode("A") == [0, ours.tok_encode("A")[-1]]
+    assert ours.count_tokens(["A", "<s>A"]) == [2, 2]
+    assert ours.tok_encode("A", add_special_tokens=False) == [ours.tok_encode("A")[-1]]
+    assert not math.isnan(ours.loglikelihood(requests("loglikelihood", [("A", "B")]))[0][0])
+
+
+def test_a_larger_vocabulary_than_the_model_s_is_refused(
+    tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM
+) -> None:
+    config = type(model.config)(**(model.config.to_dict() | {"vocab_size": 50}))
+    with pytest.raises(InputError, match=r"has tokens up to 98, and the model knows 50; take"):
+        HarnessModel(Scorer(LlamaForCausalLM(config)), tokenizer)
