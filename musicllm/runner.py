@@ -26,6 +26,7 @@ from musicllm.stages import STAGES, WATCHING, artifact_kind
 NEXT = {
     "corpus": "inputs.corpus={folder} in a recipe that trains",
     "adapter": "python -m musicllm recipe=merge inputs.adapter={folder}",
+    "evaluation": "python -m musicllm recipe=compare runs=[<another run>,{folder}]",
     "model": "python -m musicllm recipe=generate inputs.model={folder} hardware={hardware}",
 }
 """What an artifact is for, by its kind."""

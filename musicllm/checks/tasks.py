@@ -47,9 +47,8 @@ def inputs(config: Config) -> Iterator[Problem]:
             yield needs(role, f"a {config.task} stage reads a {role}")
     if config.task == "pipeline" and not config.steps:
         yield Problem("steps", "[]", "a pipeline needs at least one recipe")
-    if config.task == "compare" and len(config.runs) < 2:
-        rule = "names fewer than the two evaluations that a comparison needs"
-        yield Problem("runs", config.runs, rule, "write runs=[<run>,<run>]")
+    if config.task == "compare" and not config.runs:
+        yield Problem("runs", "[]", "names no evaluation", "write runs=[<run>,<run>]")
 
 
 def benchmarks(config: Config) -> Iterator[Problem]:
@@ -64,7 +63,7 @@ def benchmarks(config: Config) -> Iterator[Problem]:
 
 def _settings(name: str, spec: BenchmarkConfig) -> Iterator[Problem]:
     """Yield settings of one benchmark that are none of their values or do not go together."""
-    allowed: dict[str, tuple[str | None, ...]] = {"kind": KINDS, "long_prompts": LONG_PROMPTS}
+    allowed: dict[str, tuple[str, ...]] = {"kind": KINDS, "long_prompts": LONG_PROMPTS}
     if spec.kind in ASKED:
         allowed |= {"mode": MODES, "prompt_format": FORMATS}
     for key, values in allowed.items():

@@ -2,13 +2,14 @@ r"""Reads which option a written answer states. Asks nothing and scores nothing.
 
 The rules, in this order; the first that finds a letter decides:
 
-1. The last statement: `the answer is B`, `option (B) is correct`, `I would choose B`, `\boxed{B}`,
+1. The answer, or its first line, is the text of an option, which is no letter A to D.
+2. The last statement: `the answer is B`, `option (B) is correct`, `I would choose B`, `\boxed{B}`,
    `so, B.`, and `答案是B`, `故选B`, `B正确` and the like. Denied ones (`is not B`, `不选B`) and
    those of several letters (`A or B`) state nothing.
-2. The first word: `B`, `(B)`, `B. Dominant`, `b)`, `Option B`.
-3. The text of an option: the whole answer or its first line, or the only one that occurs without
-   being denied, or the last that the answer `is`.
-4. The only letter in brackets or after `option` that is not denied.
+3. The first word: `B`, `(B)`, `B. Dominant`, `b)`, `Option B`.
+4. The text of an option: the only one that occurs without being denied, or the last that the answer
+   `is`.
+5. The only letter in brackets or after `option` that is not denied.
 
 Letters are notes as well: those of `C major`, `B-flat`, `D.C.` and `A和弦` are no options. Where
 nothing else is said, `the answer is C` means option C, even if C is the text of another one. What
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from musicllm.evals.questions import LETTERS
 
@@ -85,11 +86,14 @@ def extract(text: str, options: Sequence[str] = ()) -> str | None:
         text: what a model wrote behind the prompt, in English or Chinese.
         options: the texts of A, B, C and D; an answer may repeat one instead of its letter.
     """
-    text = _plain(text)
+    text, letters = _plain(text), _letters(options)
+    for whole in (_words(text), _words(text.partition("\n")[0])):
+        if whole in letters and whole not in set(LETTERS.lower()):
+            return letters[whole]
     further = _FURTHER.search(text)
     if further and (found := _stated(text[: further.start()]) or _first(text)):
         return found
-    return _stated(text) or _first(text) or _repeated(text, options) or _mentioned(text)
+    return _stated(text) or _first(text) or _repeated(text, letters) or _mentioned(text)
 
 
 def _plain(text: str) -> str:
@@ -122,16 +126,16 @@ def _is_denied(match: re.Match[str], group: str | int) -> bool:
     return bool(_DENIED.search(clause) or _REFUTED.match(match.string, match.end(group)))
 
 
-def _repeated(text: str, options: Sequence[str]) -> str | None:
+def _letters(options: Sequence[str]) -> dict[str, str]:
+    """Return letters by the texts that only one option has."""
     texts = [_words(option) for option in options]
-    letters = {
-        words: letter
-        for words, letter in zip(texts, LETTERS, strict=False)
-        if words and texts.count(words) == 1
-    }
-    whole = letters.get(_words(text)) or letters.get(_words(text.partition("\n")[0]))
-    if whole or not letters:
-        return whole
+    named = zip(texts, LETTERS, strict=False)
+    return {text: letter for text, letter in named if text and texts.count(text) == 1}
+
+
+def _repeated(text: str, letters: Mapping[str, str]) -> str | None:
+    if not letters:
+        return None
     longest_first = sorted(letters, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
     found = [match for match in pattern.finditer(_words(text)) if not _is_denied(match, 0)]

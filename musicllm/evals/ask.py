@@ -1,4 +1,4 @@
-"""How the questions of a benchmark are asked: plain values, as the stage takes them from `conf/`."""
+"""How the questions of a benchmark are asked: plain values."""
 
 from __future__ import annotations
 

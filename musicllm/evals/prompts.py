@@ -69,7 +69,9 @@ _ROLE = (
     "You are a musicologist who has taught music theory, harmony and analysis for many years and "
     "who reads scores in ABC notation fluently. "
 )
-_THINK = "Let's think step by step."
+_LETTER_CUE = "\nAnswer:"
+_THINK_CUE = "\nAnswer: Let's think step by step."
+"""Of arXiv 2205.11916."""
 
 
 def _about(subject: str) -> str:
@@ -92,6 +94,11 @@ def _opencompass_hint(subject: str) -> str:
 
 def _role_hint(_subject: str) -> str:
     return _ROLE + _CHOOSE
+
+
+def _thinking_hint(subject: str) -> str:
+    asked = _opencompass_hint(subject).rstrip()
+    return f'{asked} Think first, then end with "The answer is" and the letter of your choice.\n\n'
 
 
 def _stem(solved: Solved) -> str:
@@ -124,11 +131,14 @@ def _reasoned(solved: Solved) -> str:
 
 
 FORMATS: dict[str, PromptFormat] = {
-    "harness": PromptFormat(_harness_hint, _stripped, "\nAnswer:", _letter),
-    "opencompass": PromptFormat(_opencompass_hint, _plain, "\nAnswer:", _letter),
-    "role_play": PromptFormat(_role_hint, _plain, "\nAnswer:", _letter),
+    # lm-evaluation-harness, tasks/mmlu/default
+    "harness": PromptFormat(_harness_hint, _stripped, _LETTER_CUE, _letter),
+    # OpenCompass as ChatMusician's authors configured it: two hints, MMLU's with two blanks
+    "opencompass": PromptFormat(_opencompass_hint, _plain, _LETTER_CUE, _letter),
+    # made here, after table 3 of arXiv 2402.16153, which prints no wording
+    "role_play": PromptFormat(_role_hint, _plain, _LETTER_CUE, _letter),
     "chain_of_thought": PromptFormat(
-        _opencompass_hint, _plain, f"\nAnswer: {_THINK}", _reasoned, stops=(_THINK,)
+        _thinking_hint, _plain, _THINK_CUE, _reasoned, stops=(_THINK_CUE,)
     ),
 }
 """Name -> format; what `benchmark.<name>.prompt_format` may say."""

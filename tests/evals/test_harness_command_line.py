@@ -216,12 +216,12 @@ def test_the_real_command_line_runs_offline(
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     command = ["lm_eval", "--include_path", str(PLUGIN)] if which == "hf" else [entry.__package__]
+    command += ["--model", which, "--model_args", f"pretrained={tmp_path / 'model'}"]
+    command += ["--tasks", "musictheorybench", "--num_fewshot", "2", "--device", "cpu"]
+    command += ["--metadata", f"musictheorybench={theory_file}", "--output_path", str(tmp_path)]
 
     subprocess.run(
-        [sys.executable, "-m", *command, "--model", which]
-        + ["--model_args", f"pretrained={tmp_path / 'model'}", "--device", "cpu"]
-        + ["--tasks", "musictheorybench", "--num_fewshot", "2", "--output_path", str(tmp_path)]
-        + ["--metadata", f"musictheorybench={theory_file}"],
+        [sys.executable, "-m", *command],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"},
         check=True,
         timeout=300,

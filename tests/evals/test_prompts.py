@@ -1,4 +1,4 @@
-"""Prompts, letter by letter: the harness's from its own templates, the others from their sources."""
+"""Prompts, letter by letter: the harness's from its own templates, the others as published."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
 from musicllm.data.settings import Question
 from musicllm.evals.categories import MMLU_SUBJECTS
@@ -29,14 +29,16 @@ def solved(
     return Solved(question, answer, subject, "test", **more)
 
 
-def templates() -> Path:
+def of_harness(name: str) -> dict[str, Any]:
+    """Return a file of the harness's own tasks."""
     spec = find_spec("lm_eval")
-    assert spec is not None and spec.origin is not None, "lm_eval is a dependency"
-    return Path(spec.origin).parent / "tasks/mmlu/default"
+    assert spec is not None
+    file = Path(str(spec.origin)).parent / "tasks/mmlu/default" / name
+    return dict(OmegaConf.load(file).items())
 
 
 def test_the_harness_format_is_that_of_its_own_task() -> None:
-    task = yaml.safe_load((templates() / "_default_template_yaml").read_text())
+    task = of_harness("_default_template_yaml")
     text = jinja2.Environment(keep_trailing_newline=True).from_string(task["doc_to_text"])
     asked, shown = solved("  What, \n now? \n"), [solved("One?", "A"), solved("Two? ", "D")]
 
@@ -46,7 +48,7 @@ def test_the_harness_format_is_that_of_its_own_task() -> None:
     shots = [f"{rendered(each)} {each.answer}\n\n" for each in shown]
     form = FORMATS["harness"]
     for subject in MMLU_SUBJECTS:
-        described = yaml.safe_load((templates() / f"mmlu_{subject}.yaml").read_text())
+        described = of_harness(f"mmlu_{subject}.yaml")
         assert form.hint(subject) == described["description"]
     assert form.prompt(asked, shown) == "".join([form.hint("virology"), *shots, rendered(asked)])
     assert [form.option(letter) for letter in task["doc_to_choice"]] == [" A", " B", " C", " D"]
@@ -94,8 +96,12 @@ def test_chain_of_thought_thinks_and_shows_why() -> None:
     step = "Answer: Let's think step by step."
     assert f"D. z\n{step} It has a D. The answer is C.\n\nTwo?" in prompt
     assert f"D. z\n{step} The answer is A.\n\nThree?" in prompt
-    assert prompt.startswith(CHOOSE + "One?") and prompt.endswith(f"D. z\n{step}")
-    assert form.stops == ("Let's think step by step.",)
+    assert prompt.startswith(
+        f'{CHOOSE.rstrip()} Think first, then end with "The answer is" and the letter of your '
+        "choice.\n\nOne?"
+    )
+    assert prompt.endswith(f"D. z\n{step}")
+    assert form.stops == (f"\n{step}",)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -105,7 +111,8 @@ def test_every_prompt_shows_score_options_and_cue(name: str) -> None:
     prompt = form.prompt(asked, [asked])
 
     assert prompt.count(SCORE) == 2
-    assert prompt.endswith(form.text(asked)) and form.text(asked).endswith(form.cue)
+    assert prompt.endswith(form.text(asked))
+    assert form.text(asked).endswith(form.cue)
     assert form.shot(asked) == form.text(asked) + form.delimiter + form.target(asked)
     assert all(prompt.count(f"\n{letter}. ") == 2 for letter in "ABCD")
 

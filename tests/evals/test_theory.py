@@ -13,7 +13,7 @@ from musicllm.evals import theory
 from musicllm.evals.theory import __main__ as command
 from musicllm.evals.theory.families import drafts_of
 
-CHECKSUM = "fixme"
+CHECKSUM = "d60dbaef09295b3aff7c0e4395f03a2f09bda54cacc97d7f865cc2817a6a7543"
 """SHA-256 of the public test set as JSON lines; docs/THEORY.md names it too."""
 
 
@@ -56,6 +56,24 @@ def test_training_shares_no_question_and_no_score_with_the_test(seed: int) -> No
     scores = {question.abc_score for question in test} - {""}
     assert not scores & {question.abc_score for question in trained}
     assert len({*map(content, trained)}) == len(trained)
+
+
+def test_option_statistics_tell_little() -> None:
+    trained = theory.train_questions(None, 0)
+    right = Counter((each.subject, each.right) for each in trained)
+    shown = Counter((each.subject, option) for each in trained for option in each.options)
+
+    def share_right(subject: str, option: str) -> float:
+        return right[subject, option] / max(1, shown[subject, option])
+
+    test = theory.test_questions()
+    hits = sum(
+        max(each.options, key=lambda option: share_right(each.subject, option)) == each.right
+        for each in test
+    )
+    assert hits / len(test) < 0.32
+    longest = sum(max(each.options, key=len) == each.right for each in test)
+    assert 0.2 < longest / len(test) < 0.3
 
 
 def test_examples_are_of_neither_side() -> None:

@@ -37,14 +37,18 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Comm
     corpora = [run for run in runs if run.artifact.kind == "corpus"]
     scores = [score for run in _of_kind(runs, "tunes") for score in read_scores(run.artifact.path)]
     results = [_results(run) for run in _of_kind(runs, "evaluation")]
-    known = Known(runs, corpora, trained, results, scores)
+    known = Known(runs, corpora, trained, [found["models"] for found in results], scores)
     return Report(
         title=title,
         summary=sentence(known),
         tiles=tiles(known),
         scores=scores,
         scores_note=_scores_note(scores),
-        evaluation=[table for models in results for table in tables.evaluation_tables(models)],
+        evaluation=[
+            table
+            for found in results
+            for table in tables.evaluation_tables(found["models"], found.get("benchmarks", {}))
+        ],
         curves=[_curve(run) for run in trained],
         plan=tables.plan_table(trained),
         corpora=[corpus_table(run.artifact.facts, run.recipe) for run in corpora],
@@ -59,10 +63,8 @@ def _of_kind(runs: Sequence[Run], kind: str) -> list[Run]:
     return [run for run in runs if run.artifact.kind == kind]
 
 
-def _results(run: Run) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    models: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    models = read_json(run.artifact.path / "results.json")["models"]
-    return models
+def _results(run: Run) -> Mapping[str, Any]:
+    return read_json(run.artifact.path / "results.json")
 
 
 def _scores_note(scores: Sequence[ScoreCard]) -> str:

@@ -92,7 +92,7 @@ def significance(against: Sequence[Against], first: str) -> Table | None:
     note = (
         "On what both were asked alone. Gained are questions that only the model answers right, "
         "lost those that only the first does. p of accuracy is McNemar's exact test, of other "
-        "measures the paired bootstrap's; Holm's correction is for the number of tests in a benchmark."
+        "measures the paired bootstrap's; Holm's correction is for the tests of a benchmark."
     )
     return Table("", columns, rows, note) if rows else None
 

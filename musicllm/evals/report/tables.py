@@ -89,13 +89,12 @@ def evaluation_tables(
     Args:
         models: value by metric by benchmark by role, as in `results.json`; `<metric>_low` and
             `<metric>_high` are the 95 % interval of `<metric>`.
-        facts: of the benchmarks, as there; one that was asked in part is marked.
+        facts: by benchmark, as there; one that was asked in part is marked.
         most_rows: of a table; the last ones are left out, and counted in its note. None: all.
     """
     benchmarks = dict.fromkeys(name for results in models.values() for name in results)
-    return [
-        _cut(_benchmark(name, models, subset_words(facts[name])), most_rows) for name in benchmarks
-    ]
+    marks = {name: subset_words(facts[name]) if name in facts else "" for name in benchmarks}
+    return [_cut(_benchmark(name, models, mark), most_rows) for name, mark in marks.items()]
 
 
 def _cut(table: Table, most_rows: int | None) -> Table:

@@ -43,13 +43,16 @@ def others(candidates: Iterable[str], answer: str) -> tuple[str, ...]:
 
 
 def near_counts(right: int, draw: random.Random, *tempting: int) -> tuple[str, ...]:
-    """Draw three counts that are not right, close or tempting, as often above as below it."""
-    below = min(draw.randrange(4), right - 1)
-    near = [*tempting, *range(right - 3, right + 4), 2 * right]
+    """Draw three counts that are not right: close ones, twice as many, or tempting ones."""
+    return drawn_counts(right, draw, [*tempting, *range(right - 3, right + 4), 2 * right])
+
+
+def drawn_counts(right: int, draw: random.Random, near: Iterable[int]) -> tuple[str, ...]:
+    """Draw three counts of those near the right one, as often above as below it."""
     low = sorted({count for count in near if 0 < count < right})
     high = sorted({count for count in near if count > right})
-    drawn = draw.sample(low, min(below, len(low)))
-    return tuple(map(str, (*drawn, *draw.sample(high, 3 - len(drawn)))))
+    below = min(max(draw.randrange(4), 3 - len(high)), len(low))
+    return tuple(map(str, (*draw.sample(low, below), *draw.sample(high, 3 - below))))
 
 
 def score(music: str, *, metre: str = "4/4", unit: int = 4, key: str = "C", tempo: str = "") -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
 
-from musicllm.evals.theory.drafts import Draft, level, near_counts, others, score
+from musicllm.evals.theory.drafts import Draft, drawn_counts, level, others, score
 from musicllm.evals.theory.families.values import UNITS, timed
 
 METRES = ("2/4", "3/4", "4/4", "5/4", "2/2", "3/2", "6/4", "3/8", "6/8", "9/8", "12/8", "7/8")
@@ -20,15 +20,15 @@ def bar_lengths() -> Iterator[Draft]:
     Harder where the notes are not the metre's beats, and outside 2/4, 3/4 and 4/4.
     """
     draw = random.Random("bar lengths")
+    known = sorted({full for _, _, full in _countable()})
     for metre, unit, full in _countable():
-        beats, beat = map(int, metre.split("/"))
-        hard = level(unit != beat, metre not in _COMMON)
+        hard = level(unit != int(metre.split("/")[1]), metre not in _COMMON)
         stem = f"How many {UNITS[unit]} notes fill one bar of {metre} time?"
-        yield Draft(stem, "", str(full), near_counts(full, draw, beats), hard)
+        yield Draft(stem, "", str(full), drawn_counts(full, draw, _around(known, full)), hard)
         stem = f"How many {UNITS[unit]} notes are missing to complete the bar of this score?"
         for missing in range(1, min(full, 7)):
             for _ in range(30 if hard == "easy" else 3):
-                wrong = near_counts(missing, draw, full - missing)
+                wrong = drawn_counts(missing, draw, range(1, 7))
                 written = score(_filled(draw, full - missing), metre=metre, unit=unit)
                 yield Draft(stem, written, str(missing), wrong, hard)
 
@@ -44,8 +44,9 @@ def metres() -> Iterator[Draft]:
         length = Fraction(metre)
         wrong = [other for other in METRES if Fraction(other) != length]
         wrong.sort(key=lambda other: abs(Fraction(other) - length))
-        common = [other for other in _COMMON if other in wrong and metre in _COMMON]
-        near = others([*common, *wrong[: 5 - len(common)]], metre)
+        if metre in _COMMON:
+            wrong = [*(other for other in _COMMON if other in wrong), *wrong[:3]]
+        near = others(wrong, metre)
         hard = level(unit != int(metre.split("/")[1]), metre not in _COMMON)
         for _ in range(80 if hard == "easy" else 16):
             bars = f"{_filled(draw, full)} | {_filled(draw, full)}"
@@ -59,21 +60,23 @@ def tempo() -> Iterator[Draft]:
     Harder where the beat is no quarter note, and with other than 60 or 120 beats a minute.
     """
     draw = random.Random("tempo")
-    for metre in ("2/4", "3/4", "4/4", "6/8", "9/8"):
-        beats = ("1/4", "1/2") if metre[-1] == "4" else ("3/8", "1/8")
-        for beat in beats:
-            for per_minute in (40, 60, 72, 80, 90, 96, 120, 144):
-                for num_bars in (1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 6, 6):
-                    seconds = Fraction(metre) * num_bars / Fraction(beat) * 60 / per_minute
-                    if seconds.denominator > 1:
-                        continue
-                    full = int(Fraction(metre) * 8)
-                    music = " | ".join(_filled(draw, full) for _ in range(num_bars))
-                    written = score(music, metre=metre, unit=8, tempo=f"{beat}={per_minute}")
-                    hard = level(beat != "1/4", per_minute not in (60, 120))
-                    stem = "How many seconds does this score last, played at its tempo?"
-                    wrong = near_counts(int(seconds), draw, 4 * num_bars, 3 * num_bars)
-                    yield Draft(stem, written, str(seconds), wrong, hard)
+    stem = "How many seconds does this score last, played at its tempo?"
+    lasting = [
+        (metre, beat, per_minute, num_bars, int(lasts))
+        for metre in ("2/4", "3/4", "4/4", "6/8", "9/8")
+        for beat in (("1/4", "1/2") if metre[-1] == "4" else ("3/8", "1/8"))
+        for per_minute in (40, 60, 72, 80, 90, 96, 120, 144)
+        for num_bars in (1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 6, 6)
+        if (lasts := Fraction(metre) * num_bars / Fraction(beat) * 60 / per_minute) % 1 == 0
+    ]
+    known = sorted({seconds for *_, seconds in lasting})
+    for metre, beat, per_minute, num_bars, seconds in lasting:
+        full = int(Fraction(metre) * 8)
+        music = " | ".join(_filled(draw, full) for _ in range(num_bars))
+        written = score(music, metre=metre, unit=8, tempo=f"{beat}={per_minute}")
+        hard = level(beat != "1/4", per_minute not in (60, 120))
+        wrong = drawn_counts(seconds, draw, _around(known, seconds))
+        yield Draft(stem, written, str(seconds), wrong, hard)
 
 
 def _countable() -> Iterator[tuple[str, int, int]]:
@@ -82,6 +85,12 @@ def _countable() -> Iterator[tuple[str, int, int]]:
         full = Fraction(metre) * unit
         if full.denominator == 1 and 2 <= full <= 24:
             yield metre, unit, int(full)
+
+
+def _around(known: Sequence[int], count: int) -> Sequence[int]:
+    """Return a count of sorted ones with its neighbours, three on either side."""
+    place = known.index(count)
+    return known[max(0, place - 3) : place + 4]
 
 
 def _filled(draw: random.Random, num_units: int) -> str:
