@@ -75,6 +75,10 @@ def _settings(name: str, spec: BenchmarkConfig) -> Iterator[Problem]:
         written = "null" if spec.max_new_tokens is None else spec.max_new_tokens
         rule = f"does not fit mode={spec.mode}: answers have a length where they are written"
         yield Problem(f"benchmark.{name}.max_new_tokens", written, rule)
+    if spec.prompt_format == "chain_of_thought" and spec.mode != "generation":
+        rule = f"does not fit mode={spec.mode}: a thought comes between question and letter"
+        key = f"benchmark.{name}.prompt_format"
+        yield Problem(key, spec.prompt_format, rule, "write mode=generation, or opencompass")
     for key in ("num_questions", "max_length", "max_new_tokens"):
         if (number := getattr(spec, key)) is not None and number < 1:
             yield Problem(f"benchmark.{name}.{key}", number, "must be at least 1")

@@ -75,6 +75,9 @@ _FURTHER = re.compile(
     r"\n[^\n]*\n\s*A[.)][^\n]*\n\s*B[.)][^\n]*\n\s*C[.)][^\n]*\n\s*D[.)][^\n]*\n\s*(?:Answer|答案)\s*:"
 )
 _MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+_LOOK_BACK = 160
+"""Characters before a letter or text that tell whether it is stated or denied."""
+
 _WRITTEN_OUT = 3
 """Characters of an option that is recognised wherever it occurs; `2` or `G` may be anything."""
 
@@ -122,8 +125,13 @@ def _mentioned(text: str) -> str | None:
 
 def _is_denied(match: re.Match[str], group: str | int) -> bool:
     """Tell whether the clause up to a letter or text denies it, or what follows does."""
-    clause = _CLAUSE.split(match.string[: match.start(group)])[-1]
+    clause = _CLAUSE.split(_before(match, group))[-1]
     return bool(_DENIED.search(clause) or _REFUTED.match(match.string, match.end(group)))
+
+
+def _before(match: re.Match[str], group: str | int) -> str:
+    start = match.start(group)
+    return match.string[max(0, start - _LOOK_BACK) : start]
 
 
 def _letters(options: Sequence[str]) -> dict[str, str]:
@@ -139,7 +147,7 @@ def _repeated(text: str, letters: Mapping[str, str]) -> str | None:
     longest_first = sorted(letters, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
     found = [match for match in pattern.finditer(_words(text)) if not _is_denied(match, 0)]
-    said = [match for match in found if _SAID.search(match.string[: match.start()])]
+    said = [match for match in found if _SAID.search(_before(match, 0))]
     written = [match for match in found if len(match[0]) >= _WRITTEN_OUT]
     if len({match[0] for match in written}) == 1:
         return letters[written[0][0]]

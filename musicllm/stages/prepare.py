@@ -47,7 +47,8 @@ def questions(config: Config) -> tuple[Question, ...]:
     """Return what the configured benchmarks ask, which training must not see."""
     if not config.data.decontaminate:
         return ()
-    once = {(spec.kind, spec.location): spec for spec in reversed(config.benchmark.values())}
+    asked = reversed(config.benchmark.values())
+    once = {(spec.kind, spec.location, spec.revision): spec for spec in asked}
     found = [
         load_questions(
             benchmark.name,
@@ -57,6 +58,7 @@ def questions(config: Config) -> tuple[Question, ...]:
             benchmark.num_questions,
             benchmark.num_fewshot,
             config.seed,
+            benchmark.revision,
         )
         for benchmark in once.values()
     ]

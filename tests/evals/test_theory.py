@@ -12,6 +12,7 @@ from musicllm.errors import InputError
 from musicllm.evals import theory
 from musicllm.evals.theory import __main__ as command
 from musicllm.evals.theory.families import drafts_of
+from musicllm.music.abc import find_tunes
 
 CHECKSUM = "d60dbaef09295b3aff7c0e4395f03a2f09bda54cacc97d7f865cc2817a6a7543"
 """SHA-256 of the public test set as JSON lines; docs/THEORY.md names it too."""
@@ -166,6 +167,14 @@ def test_training_records_are_conversations_with_the_right_answer() -> None:
         assert question.abc_score in asked
         assert answer == (f"{question.answer}. {question.right}" if number % 2 else question.right)
         assert (f"\nA. {question.options[0]}\nB. " in asked) == bool(number % 2)
+
+
+def test_tunes_in_training_records_end_before_the_options() -> None:
+    questions = theory.train_questions(600, seed=0)
+    for question, record in zip(questions, theory.training_records(600, seed=0), strict=True):
+        asked = record["messages"][0]["content"]
+        tunes = [asked[found.start : found.stop] for found in find_tunes(asked)]
+        assert tunes == [question.abc_score] * bool(question.abc_score)
 
 
 def test_the_command_writes_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from lm_eval.config.group import AggMetricConfig
 
 from musicllm.errors import InputError
 from musicllm.evals.ask import AskSettings
-from musicllm.evals.categories import CATEGORIES
+from musicllm.evals.categories import CATEGORIES, harness_category_of
 from musicllm.evals.harness.documents import Sheet, dataset, make_sheets, task_name
 from musicllm.evals.harness.fitting import CountTokens, fit_shots
 from musicllm.evals.harness.reading import (
@@ -193,14 +193,14 @@ def _configuration(sheet: Sheet, settings: AskSettings) -> dict[str, Any]:
 
 
 def _groups(settings: AskSettings, tasks: Sequence[SubjectTask]) -> Iterator[Group]:
-    """Yield the group of all subjects, and those of categories within it."""
+    """Yield the group of all subjects, and in it those of the harness's categories."""
     name = settings.benchmark
     everything = _group(name, name, settings)
     by_category = {
         category: _group(task_name(name, category), category, settings) for category in CATEGORIES
     }
     for task in tasks:
-        category = task.sheet.category
+        category = harness_category_of(task.sheet.subject)
         (everything if category is None else by_category[category]).add(task)
     for group in by_category.values():
         if len(group):

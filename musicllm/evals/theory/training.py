@@ -45,10 +45,14 @@ def training_records(
 
 
 def _open(question: Question) -> tuple[str, str]:
-    return "\n".join(filter(None, (question.stem, question.abc_score))), question.right
+    return _asked(question).rstrip(), question.right
 
 
 def _with_options(question: Question) -> tuple[str, str]:
     options = [f"{letter}. {text}" for letter, text in zip(LETTERS, question.options, strict=True)]
-    asked = [question.stem, question.abc_score, *options]
-    return "\n".join(filter(None, asked)), f"{question.answer}. {question.right}"
+    return "\n".join([_asked(question), *options]), f"{question.answer}. {question.right}"
+
+
+def _asked(question: Question) -> str:
+    """Return stem and score; a blank line ends a tune, so what follows is not read as music."""
+    return f"{question.stem}\n{question.abc_score}\n" if question.abc_score else question.stem
