@@ -102,6 +102,15 @@ class Job:
             "argv": sys.argv,
         }
 
+    def agreement(self) -> dict[str, str]:
+        """Return what must be the same in all processes of a run, by what it is called."""
+        return {
+            "the settings": artifacts.fingerprint(public(self.config)),
+            "the inputs": self.fingerprint,
+            "the code of musicllm": code_fingerprint(),
+            "the installed packages": artifacts.fingerprint(installed_versions()),
+        }
+
 
 def public(config: Config) -> dict[str, Any]:
     """Return the configuration as JSON; it holds no secrets, since no setting may (`checks`)."""

@@ -47,6 +47,8 @@ Facts = dict[str, dict[str, Any]]
 def run(job: Job) -> list[tuple[str, object]]:
     """Measure `inputs.model`, or the model of the configuration, and `inputs.baseline`."""
     group.start(job.config.hardware.accelerator)
+    if ranks.launched():
+        group.agree(job.agreement())
     materials = Materials(job)
     for benchmark in job.config.benchmark.values():
         materials.check(benchmark)

@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from musicllm import artifacts, console, ranks
 from musicllm.data.corpus import Corpus
-from musicllm.job import Job, code_fingerprint, installed_versions, public
+from musicllm.job import Job
 from musicllm.model import adapters
 from musicllm.schema import Config
 from musicllm.stages import watching
@@ -41,21 +41,11 @@ def run(job: Job) -> list[tuple[str, object]]:
     disable_progress_bar()
     group.start(job.config.hardware.accelerator)
     if ranks.launched():
-        group.agree(_agreement(job))
+        group.agree(job.agreement())
     while (rows := _train_or_go_back(job)) is None:
         gc.collect()  # what was trained and Lightning hold each other; the next needs their memory
     group.stop()
     return rows
-
-
-def _agreement(job: Job) -> dict[str, str]:
-    """Return what must be the same in all processes, or they would train different things."""
-    return {
-        "the settings": artifacts.fingerprint(public(job.config)),
-        "the inputs": job.fingerprint,
-        "the code of musicllm": code_fingerprint(),
-        "the installed packages": artifacts.fingerprint(installed_versions()),
-    }
 
 
 def _train_or_go_back(job: Job) -> list[tuple[str, object]] | None:
