@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from musicllm.checks import data, launch, safety, tasks, training, values, watching
+from musicllm.checks import benchmarks, data, launch, safety, tasks, training, values, watching
 from musicllm.errors import ConfigError, Problem
 from musicllm.schema import Config
 
 Rule = Callable[[Config], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
-    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, tasks.benchmarks,
+    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, benchmarks.values,
+    benchmarks.combinations, benchmarks.materials,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.model, training.optimizer, launch.sweeps, launch.launchers,

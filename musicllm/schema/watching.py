@@ -32,7 +32,7 @@ class CallbacksConfig:
     samples_every_steps: int | None  # optimizer steps between tunes written as a test; null: none
     num_samples: int  # tunes written then
     sample_prompts: list[str]  # user messages or beginnings of texts, as the corpus is; []: made
-    evaluate_every_steps: int | None  # optimizer steps between askings of benchmark=[...]; null: none
+    evaluate_every_steps: int | None  # optimizer steps between askings of benchmark; null: none
     num_eval_questions: int  # asked of each benchmark then, drawn evenly over its subjects
     extra: dict[str, dict[str, Any]]  # further Lightning callbacks by name, each with a _target_
 

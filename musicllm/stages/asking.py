@@ -14,12 +14,11 @@ from transformers import PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.data.encoder import Encoder
-from musicllm.data.settings import Question
 from musicllm.evals import choices, theory
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import Generate, HarnessModel
 from musicllm.evals.harness.running import ask
-from musicllm.evals.questions import Asked, Solved, draw, read_benchmark
+from musicllm.evals.questions import Asked, draw, quiz, read_benchmark
 from musicllm.evals.results import Outcome
 from musicllm.evals.scorer.scorer import Kept, Scorer
 from musicllm.schema import BenchmarkConfig, Config
@@ -110,17 +109,12 @@ def _quiz(config: Config, benchmark: BenchmarkConfig) -> Asked:
         families=benchmark.subjects,
         levels=benchmark.levels,
     )
-    questions = tuple(_solved(benchmark.name, each, "test") for each in asked)
-    examples = tuple(_solved(benchmark.name, each, "dev") for each in shown)
+    questions = tuple(quiz.solved(benchmark.name, each, "test") for each in asked)
+    examples = tuple(quiz.solved(benchmark.name, each, "dev") for each in shown)
     num_published = len(theory.test_questions())
     return Asked(
         questions, {each.subject: examples for each in questions}, num_published=num_published
     )
-
-
-def _solved(benchmark: str, each: theory.Question, split: str) -> Solved:
-    question = Question(benchmark, each.id, each.stem, each.options, each.abc_score or None)
-    return Solved(question, each.answer, each.subject, split)
 
 
 def _writer(

@@ -109,9 +109,7 @@ def _show(findings: Findings) -> None:
     if findings.timings:
         columns = ("contestant", "rate (median)", "seconds (median)", "spread", "rounds")
         console.table("measured", columns, rows_of(findings.timings))
-    rows = [
-        (name, _figure(value), findings.goals[name]) for name, value in findings.ratios.items()
-    ]
+    rows = [(name, _figure(value), findings.goals[name]) for name, value in findings.ratios.items()]
     console.table("key figures", ("key in bench.json", "value", "goal"), rows)
 
 

@@ -55,9 +55,6 @@ def questions(config: Config) -> tuple[Question, ...]:
             benchmark.kind,
             benchmark.location,
             corpora.downloads(config, benchmark.location or benchmark.name),
-            benchmark.num_questions,
-            benchmark.num_fewshot,
-            config.seed,
             benchmark.revision,
         )
         for benchmark in once.values()

@@ -39,7 +39,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_typo_in_the_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["recipe=quikstart"], capsys)
     assert code == 2
-    assert "recipe=quikstart is not a recipe; there are bench/memory, " in text
+    assert "recipe=quikstart is not a recipe; there are bench/eval, " in text
     assert text.endswith("did you mean quickstart?\n")
 
 
@@ -128,7 +128,7 @@ def test_every_pair_plans_or_is_refused_with_a_fix(
 def test_a_pipeline_plans_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(["recipe=chatmusician", "stage=plan"], capsys)
     assert code == 0
-    assert text.count("plan of ") == 8
+    assert text.count("plan of ") == 10
     assert "275,000" in text  # 1.1 M samples x 2 epochs / 8
 
 

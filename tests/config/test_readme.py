@@ -14,7 +14,7 @@ from musicllm.sweep import space
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-COMMAND = re.compile(r"^ *(?:\.venv/bin/)?python -m musicllm(.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^ *(?:\.venv/bin/)?python -m musicllm((?: .*)?)$", re.MULTILINE)
 COMMANDS = [
     (page.name, found.split(" #")[0])
     for page in PAGES

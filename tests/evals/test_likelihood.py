@@ -8,8 +8,8 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from musicllm.errors import InputError
-from musicllm.evals import passes
-from musicllm.evals.likelihood import choice_nll, document_nll
+from musicllm.evals.likelihood import document_nll
+from musicllm.evals.scorer import memory
 from musicllm.evals.scorer.scorer import Scorer
 
 TEXTS = ["CDEF|GABc|", "C", "", "G2 A2 | B4 |]\nabc"]
@@ -44,7 +44,7 @@ def test_uniform_model_needs_the_logarithm_of_the_vocabulary(model, tokenizer) -
 def test_batching_changes_nothing_but_rounding(model, tokenizer, monkeypatch) -> None:
     texts = [text * 3 for text in TEXTS] + TEXTS
     together = document_nll(Scorer(model), tokenizer, texts, ends=True)
-    monkeypatch.setattr(passes, "MAX_BATCH_TOKENS", 1)
+    monkeypatch.setattr(memory, "CPU_TOKENS", 1)
     for one, other in zip(
         document_nll(Scorer(model), tokenizer, texts, ends=True), together, strict=True
     ):
@@ -86,52 +86,6 @@ def test_end_of_text_stands_for_a_missing_beginning(model, tokenizer) -> None:
     (score,) = document_nll(Scorer(model), beginless, ["CD"], ends=True)
     ids = [1, *tokenizer.encode("CD", add_special_tokens=False), 1]
     assert score.nll_nats == pytest.approx(by_hand(model, ids), rel=1e-5)
-
-
-def test_choices_by_hand(model, tokenizer) -> None:
-    (score,) = choice_nll(model, tokenizer, ["Answer:"], [[" A", " B", " no"]])
-    for option, mean, alone in zip(
-        [" A", " B", " no"], score.mean_nll, score.option_nll, strict=True
-    ):
-        ids = [0, *tokenizer.encode("Answer:" + option, add_special_tokens=False)]
-        assert mean == pytest.approx(by_hand(model, ids) / (len(ids) - 1), rel=1e-5)
-        # <s>, 7 letters and the blank are common to all options
-        assert alone == pytest.approx(by_hand(model, ids, 9), rel=1e-5)
-
-
-def test_letters_share_one_pass(model, tokenizer, monkeypatch) -> None:
-    fed = []
-    forward = passes._forward
-
-    def counted(model, batch, cache):
-        fed.extend(one.inputs for one in batch)
-        return forward(model, batch, cache)
-
-    monkeypatch.setattr(passes, "_forward", counted)
-    prompts = ["Hint: one", "Hint: two"]
-    choice_nll(model, tokenizer, prompts, [[" A", " B", " no", " nor"]] * 2)
-    # <s> and the six characters of the hint once, then its last blank again with what follows
-    assert sorted(map(len, fed)) == [6, 7, 7]
-
-
-def test_common_beginning_changes_nothing_but_rounding(model, tokenizer, monkeypatch) -> None:
-    prompts = ["Hint: one", "Hint: three", "Hint: t"]
-    options = [[" A", " B"], ["x", "yy"], [" none", " no"]]
-    together = choice_nll(model, tokenizer, prompts, options)
-    monkeypatch.setattr(passes, "MAX_CACHED_TOKENS", 1)
-    one_by_one = choice_nll(model, tokenizer, prompts, options)
-    for prompt, few, score, other in zip(prompts, options, together, one_by_one, strict=True):
-        (alone,) = choice_nll(model, tokenizer, [prompt], [few])
-        for each in (other, alone):
-            assert each.mean_nll == pytest.approx(score.mean_nll, rel=1e-5)
-            assert each.option_nll == pytest.approx(score.option_nll, rel=1e-5)
-
-
-def test_prompt_longer_than_the_context_is_refused(model, tokenizer) -> None:
-    with pytest.raises(
-        InputError, match=r"question 1 has 603 tokens, and the model's context is 512"
-    ):
-        choice_nll(model, tokenizer, ["a", "a" * 600], [[" A", " B"]] * 2)
 
 
 def test_types(model, tokenizer) -> None:

@@ -12,12 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from musicllm.data.settings import Question
 from musicllm.errors import InputError
 from musicllm.evals.answers import extract
 from musicllm.evals.harness.documents import Document, dataset
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import Solved, read_solved
+from musicllm.evals.questions import Solved, quiz, read_solved
 from musicllm.evals.theory import test_questions
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -67,15 +66,7 @@ def _read(benchmark: str, place: str) -> tuple[Solved, ...]:
 
 def theory(wording: str, **_: object) -> dict[str, Any]:
     """Return the documents of our own music theory, which are made here; see `questions`."""
-    made = [
-        Solved(
-            Question("theory", each.id, each.stem, each.options, each.abc_score or None),
-            each.answer,
-            each.subject,
-            "test",
-        )
-        for each in test_questions()
-    ]
+    made = [quiz.solved("theory", each, "test") for each in test_questions()]
     return _documents(wording, made, [])
 
 

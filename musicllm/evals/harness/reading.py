@@ -91,8 +91,10 @@ def row_of(
     solved: Solved, reading: Reading, sample: Mapping[str, Any], shown: int, flags: Sequence[str]
 ) -> dict[str, Any]:
     """Return a question's row of `predictions.jsonl`, but for task, category and dropped shots."""
+    level = {} if solved.level is None else {"level": solved.level}
     return {
         "subject": solved.subject,
+        **level,
         "question_id": solved.question.id,
         "doc_id": sample["doc_id"],
         "prompt_hash": sample["prompt_hash"],

@@ -15,7 +15,6 @@ from typing import Any
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
 from musicllm.evals.question_files import Row, locate, read_rows, split_of, subject_of
-from musicllm.evals.theory import make_quiz
 from musicllm.evals.theory.quiz import LETTERS
 
 UNNAMED_SUBJECT = "music theory"
@@ -37,6 +36,7 @@ class Solved:
         subject: what it is about; in MMLU's layout the file's name where it does not say.
         split: `dev` (to be shown as solved examples), `validation` or `test`.
         analysis: why the answer is right, where the benchmark says so.
+        level: of difficulty, where the benchmark says so.
     """
 
     question: Question
@@ -44,6 +44,7 @@ class Solved:
     subject: str
     split: str
     analysis: str = ""
+    level: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,35 +68,23 @@ def load_questions(
     kind: str,
     location: str | None,
     folder: Path,
-    num_questions: int | None = None,
-    num_fewshot: int = 0,
-    seed: int = 0,
     revision: str | None = None,
 ) -> list[Question]:
-    """Return all that a benchmark can ask or show, of every split.
+    """Return all that a benchmark can ask or show and a corpus might hold, of every split.
+
+    The quiz of music theory has none: what it makes for training is never what it asks.
 
     Args:
         name: of the benchmark.
-        kind: `multiple_choice`, `theory`, or another, which has no questions of its own.
+        kind: `multiple_choice`, or another, which has no questions in files.
         location: file, folder or hub id; of multiple choice.
         folder: where the files of a hub id lie or will lie.
-        num_questions: of the theory quiz, which is drawn.
-        num_fewshot: likewise.
-        seed: likewise.
         revision: of a hub data set.
 
     Raises:
         InputError: a file or row cannot be understood; says where, and what was expected.
         NotAvailableError: the files are not here and cannot be downloaded.
     """
-    if kind == "theory":
-        asked, shown = make_quiz(num_questions, seed, num_fewshot)
-        return [
-            Question(
-                name, f"{each.subject}/{number}", each.stem, each.options, each.abc_score or None
-            )
-            for number, each in enumerate([*asked, *shown])
-        ]
     if kind != "multiple_choice":
         return []
     if location is None:

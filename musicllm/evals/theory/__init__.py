@@ -8,7 +8,6 @@ conversations of them. `python -m musicllm.evals.theory` writes either as JSON l
 from musicllm.evals.theory.drafts import LEVELS
 from musicllm.evals.theory.families import FAMILIES
 from musicllm.evals.theory.quiz import Question, make_quiz, test_questions, train_questions
-from musicllm.evals.theory.scoring import measure
 from musicllm.evals.theory.training import training_records
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "LEVELS",
     "Question",
     "make_quiz",
-    "measure",
     "test_questions",
     "train_questions",
     "training_records",
