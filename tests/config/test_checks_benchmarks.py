@@ -1,0 +1,64 @@
+"""Rules on benchmarks: every broken one is named with its key, value and fix."""
+
+from __future__ import annotations
+
+import pytest
+
+from musicllm import config
+from musicllm.checks import check
+from musicllm.errors import ConfigError
+
+MTB = "benchmark.musictheorybench"
+
+BROKEN = [
+    ("recipe=mmlu", "benchmark.mmlu.kind=choice", "benchmark.mmlu.kind=choice must be one of"),
+    ("recipe=mmlu", "benchmark.mmlu.mode=letter", "mode=letter must be one of likelihood, perplex"),
+    ("recipe=mmlu", "benchmark.mmlu.mode=null", "benchmark.mmlu.mode=null must be one of"),
+    ("recipe=mmlu", "benchmark.mmlu.prompt_format=opencompas", "did you mean opencompass"),
+    ("recipe=mmlu", "benchmark.mmlu.long_prompts=cut", "must be one of drop_shots, stop"),
+    ("recipe=mmlu", "benchmark.mmlu.num_fewshot=-1", "num_fewshot=-1 must be from 0 to 1000"),
+    ("recipe=mmlu", "benchmark.mmlu.num_questions=0", "num_questions=0 must be from 1"),
+    ("recipe=mmlu", "benchmark.mmlu.location=null", "location=null has no questions"),
+    ("recipe=mmlu", "benchmark.mmlu.split=null", "split=null names no questions; write test"),
+    ("recipe=mmlu", "benchmark.mmlu.max_new_tokens=8", "max_new_tokens=8 does not fit mode=likelih"),
+    ("recipe=musictheorybench", f"{MTB}.mode=generation", "max_new_tokens=null does not fit mode=g"),
+    (
+        "recipe=musictheorybench",
+        f"{MTB}.prompt_format=chain_of_thought",
+        "does not fit mode=perplexity: a thought comes between question and letter",
+    ),
+    ("recipe=mmlu", "benchmark=[]", "benchmark=[] names no benchmark"),
+    ("recipe=mmlu", "benchmark=[compression]", "inputs.corpus=??? is missing: benchmark compress"),
+    ("recipe=mmlu", "benchmark=[generation]", "inputs.instructions=??? is missing"),
+    ("recipe=compare", "runs=[]", "runs=[] names no evaluation"),
+    ("recipe=sft", "callbacks.evaluate_every_steps=5", "names nothing that callbacks.evaluate_every"),
+    ("recipe=sft", "benchmark=[theory]", "callbacks.evaluate_every_steps=null never asks"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "word", "said"), BROKEN, ids=[word for _, word, _ in BROKEN])
+def test_broken_rules(recipe: str, word: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(config.load([recipe, word])[0])
+    assert said in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["benchmark=[generation]"], "benchmark.generation=generation writes tunes, which callb"),
+        (["benchmark=[compression]"], "benchmark.compression=compression is measured on a finish"),
+        (["benchmark=[perplexity]"], "names no texts: those of the corpus are what val/loss is"),
+        (["benchmark=[theory]", "strategy=zero3"], "evaluate_every_steps=5 needs whole weights on"),
+    ],
+)
+def test_what_a_training_cannot_ask(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(["recipe=sft", "callbacks.evaluate_every_steps=5", *words])[0])
+    assert said in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize("name", config.options("benchmark"))
+def test_every_benchmark_keeps_the_rules(name: str) -> None:
+    words = [f"benchmark=[{name}]", "inputs.corpus=a", "inputs.instructions=b", "inputs.model=c"]
+    check(config.load(["recipe=mmlu", *words])[0])
