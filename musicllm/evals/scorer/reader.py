@@ -19,6 +19,7 @@ from transformers import Cache, PreTrainedModel
 
 from musicllm import console
 from musicllm.evals.scorer.prefix import growing, shared
+from musicllm.evals.scorer.products import fast_products
 
 MAX_LOGITS = 1 << 24
 """Logits that exist at a time: 64 MiB in float32."""
@@ -66,11 +67,11 @@ class Reader:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Put the model into evaluation mode, and every module back afterwards."""
+        """Put the model into evaluation mode, and every module back afterwards; no gradients."""
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), fast_products(self.model):
                 yield
         finally:
             for module, mode in modes.items():
