@@ -53,8 +53,12 @@ def test_layers_come_back_after_an_error(model: Layers, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("vendor", "capability", "chosen"),
-    [("AuthenticAMD", "AVX512", True), ("GenuineIntel", "AVX512", False), ("AuthenticAMD", "AVX2", False)],
-)  # fmt: skip
+    [
+        ("AuthenticAMD", "AVX512", True),
+        ("GenuineIntel", "AVX512", False),
+        ("AuthenticAMD", "AVX2", False),
+    ],
+)
 def test_only_where_mkl_leaves_instructions_unused(
     vendor: str, capability: str, chosen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:

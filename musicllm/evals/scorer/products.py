@@ -25,7 +25,8 @@ def fast_products(model: nn.Module) -> Iterator[None]:
 
     Nothing in the block may need gradients.
     """
-    chosen = [module for module in model.modules() if _is_plain(module)] if _is_faster() else []
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    chosen = [layer for layer in layers if _is_plain(layer)] if _is_faster() else []
     for layer in chosen:
         layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
     try:
@@ -44,13 +45,13 @@ def _is_faster() -> bool:
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and not is_intel
 
 
-def _is_plain(module: nn.Module) -> bool:
-    """Tell whether a module is a linear layer of torch in float32 on the CPU, and nobody's else."""
+def _is_plain(layer: nn.Linear) -> bool:
+    """Tell whether a layer is torch's own, in float32 on the CPU, and untouched by others."""
     return (
-        type(module) is nn.Linear
-        and module.weight.device.type == "cpu"
-        and module.weight.dtype == torch.float32
-        and "forward" not in vars(module)
+        type(layer) is nn.Linear
+        and layer.weight.device.type == "cpu"
+        and layer.weight.dtype == torch.float32
+        and "forward" not in vars(layer)
     )
 
 
