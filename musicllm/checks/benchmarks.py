@@ -17,6 +17,32 @@ MODES = ("likelihood", "perplexity", "generation")
 FORMATS = ("harness", "opencompass", "role_play", "chain_of_thought")
 LONG_PROMPTS = ("drop_shots", "stop")
 
+UNSET: dict[str, object] = {
+    "location": None,
+    "revision": None,
+    "subjects": [],
+    "levels": [],
+    "num_fewshot": 0,
+    "prompt_format": None,
+    "mode": None,
+    "add_bos": True,
+    "max_length": None,
+    "long_prompts": "drop_shots",
+    "max_new_tokens": None,
+}
+"""What says nothing, by key: the values of conf/measurement/default.yaml (tested)."""
+
+_OF_PROMPTS = ("num_fewshot", "prompt_format", "mode", "add_bos", "max_length", "long_prompts",
+               "max_new_tokens")  # fmt: skip
+USED: dict[str, tuple[str, ...]] = {
+    "multiple_choice": ("location", "revision", "subjects", *_OF_PROMPTS),
+    "theory": ("subjects", "levels", *_OF_PROMPTS),
+    "generation": ("subjects",),
+    "perplexity": ("location", "revision"),
+    "compression": ("location", "revision"),
+}
+"""Keys of UNSET that a kind of benchmark reads; all read split and num_questions."""
+
 MOST = {
     "num_fewshot": (0, 1000),
     "num_questions": (1, 1 << 40),
@@ -44,7 +70,7 @@ def values(config: Config) -> Iterator[Problem]:
 
 
 def combinations(config: Config) -> Iterator[Problem]:
-    """Yield settings of one benchmark that do not go together."""
+    """Yield settings of one benchmark that do not go together, or that its kind ignores."""
     for name, spec in config.benchmark.items():
         if spec.kind in ASKED and (spec.mode == "generation") != (spec.max_new_tokens is not None):
             written = "null" if spec.max_new_tokens is None else spec.max_new_tokens
@@ -54,6 +80,29 @@ def combinations(config: Config) -> Iterator[Problem]:
             rule = f"does not fit mode={spec.mode}: a thought comes between question and letter"
             key = f"benchmark.{name}.prompt_format"
             yield Problem(key, spec.prompt_format, rule, "write mode=generation, or opencompass")
+        yield from _ignored(name, spec)
+
+
+def _ignored(name: str, spec: BenchmarkConfig) -> Iterator[Problem]:
+    """Yield settings that a benchmark of this kind does not read."""
+    used = USED.get(spec.kind, tuple(UNSET))
+    for key, nothing in UNSET.items():
+        value = getattr(spec, key)
+        if key not in used and value != nothing:
+            rule = f"is not read by a benchmark of kind {spec.kind}"
+            yield Problem(f"benchmark.{name}.{key}", _word(value), rule, f"write {_word(nothing)}")
+    if "revision" in used and spec.revision is not None and spec.location is None:
+        rule = f"is of a hub data set, and benchmark.{name}.location=null names none"
+        yield Problem(f"benchmark.{name}.revision", spec.revision, rule, "write null")
+
+
+def _word(value: object) -> str:
+    """Return a value as the command line takes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def materials(config: Config) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Fetches chosen files of a data set of the hub, all or nothing."""
+"""Where files of a data set of the hub lie, and fetching chosen ones of them, all or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,36 @@ from pathlib import Path
 
 from musicllm import console
 from musicllm.data.sources.opening import cause_of
-from musicllm.errors import NotAvailableError
+from musicllm.errors import InputError, NotAvailableError
+
+
+def on_this_machine(benchmark: str, location: str, revision: str | None) -> Path | None:
+    """Return a location that is a path here; None for a data set of the hub.
+
+    Args:
+        benchmark: its name, for messages.
+        location: file, folder or hub id.
+        revision: of a hub data set.
+
+    Raises:
+        InputError: a revision of what is a path.
+    """
+    here = Path(location).expanduser()
+    if not here.exists():
+        return None
+    if revision is not None:
+        raise InputError(
+            f"benchmark.{benchmark}.revision={revision} is of a hub data set, but "
+            f"benchmark.{benchmark}.location={location} is a path; use null"
+        )
+    return here
+
+
+def folder_of(folder: Path, revision: str | None) -> Path:
+    """Return where the files of a revision lie: in a folder of their own beside the newest."""
+    if revision is None:
+        return folder
+    return folder.with_name(f"{folder.name}@{revision.replace('/', '-')}")
 
 
 def fetch(
@@ -30,6 +59,7 @@ def fetch(
         fix: what the user can do without the hub, for the message.
 
     Raises:
+        InputError: nothing was picked.
         NotAvailableError: it cannot be downloaded.
     """
     import huggingface_hub as hub
@@ -39,6 +69,8 @@ def fetch(
     try:
         info = hub.HfApi().dataset_info(hub_id, revision=revision, timeout=20)
         names = choose([file.rfilename for file in info.siblings or ()])
+        if not names:
+            raise InputError(f"the data set {hub_id} has no file of the kinds that are read; {fix}")
         console.say(f"downloading {len(names)} files of {hub_id} to {folder}")
         hub.snapshot_download(
             hub_id,

@@ -1,34 +1,28 @@
 """How much of a tune's melody stands in the training tunes, in whatever key and note values.
 
-A step is an interval in semitones and the ratio of two durations. Two views: the longest run of
-steps that one training tune holds too, and the share of figures, runs of six steps, that the most
-similar training tune has (`music.analysis.melodic_fingerprint`, by which a corpus is freed of
-versions of one melody too). What is copied letter by letter is counted in `copies`.
+Two views: the longest run of steps (`music.analysis.melodic_steps`) that one training tune holds
+too, and the share of figures, runs of six steps, that the most similar training tune has
+(`music.analysis.melodic_fingerprint`, by which a corpus is freed of versions of one melody too).
+What is copied letter by letter is counted in `copies`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicllm.evals.suffixes import SuffixIndex
 from musicllm.music import abc
-from musicllm.music.analysis import melodic_fingerprint
+from musicllm.music.analysis import Step, melodic_fingerprint, melodic_steps
 
 SAME_MELODY = 0.6
 """Similarity from which two tunes are versions of one melody; our corpora join tunes from there."""
 MIN_FIGURES = 16
 """Melodies with fewer figures, about five bars, are not compared: they share formulas by chance."""
-
-Step = tuple[int, int, int]
-"""Semitones upwards; numerator and denominator of the later duration over the earlier one."""
 
 Figures = NDArray[np.uint64]
 
@@ -81,7 +75,7 @@ class MelodyIndex:
 
     def look_up(self, score: abc.Score) -> Heard:
         """Return what of a tune's melody is known."""
-        spelt = "".join(self._read.letters.get(step, UNKNOWN) for step in steps(score))
+        spelt = "".join(self._read.letters.get(step, UNKNOWN) for step in melodic_steps(score))
         length, _ = self._runs.longest_run(spelt)
         share = length / len(spelt) if spelt else 0.0
         return Heard(length + 1 if length else 0, share, *self._nearest(figures(score)))
@@ -146,30 +140,10 @@ class _Melodies:
         self.sources.append(source)
         self.figures.append(figures(score))
         self.spelt.append(
-            "".join(letters.setdefault(step, _character(len(letters))) for step in steps(score))
+            "".join(
+                letters.setdefault(step, _character(len(letters))) for step in melodic_steps(score)
+            )
         )
-
-
-def steps(score: abc.Score) -> list[Step]:
-    """Return the steps of a tune's melody: the highest notes of its first voice.
-
-    Rests are left out and a note that is repeated counts as one long note, as in
-    `melodic_fingerprint`.
-    """
-    melody: list[tuple[int, int, int]] = []
-    for note in (note for bar in score.voice() for note in bar.notes if note.pitches):
-        pitch, length = max(note.pitches), note.duration
-        if melody and melody[-1][0] == pitch:
-            length += Fraction(melody[-1][1], melody[-1][2])
-            melody.pop()
-        melody.append((pitch, length.numerator, length.denominator))
-    return [_step(before, after) for before, after in pairwise(melody)]
-
-
-def _step(before: tuple[int, int, int], after: tuple[int, int, int]) -> Step:
-    over, under = after[1] * before[2], after[2] * before[1]
-    common = gcd(over, under)
-    return after[0] - before[0], over // common, under // common
 
 
 def figures(score: abc.Score) -> Figures:
@@ -181,7 +155,7 @@ def _scores(text: str) -> Iterator[abc.Score]:
     """Yield the tunes in a text that can be read."""
     for found in abc.find_tunes(text):
         try:
-            yield abc.parse(abc.unfold(text[found.start : found.stop]))
+            yield abc.parse(text[found.start : found.stop])
         except abc.AbcError:
             continue
 

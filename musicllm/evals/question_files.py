@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from musicllm.errors import InputError
-from musicllm.evals.hub_files import fetch
+from musicllm.evals.hub_files import fetch, folder_of, on_this_machine
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 SPLITS = ("dev", "val", "validation", "test")
@@ -56,19 +56,12 @@ def locate(benchmark: str, location: str, folder: Path, revision: str | None = N
         revision: of the hub's data set; its files lie in a folder of their own beside `folder`.
 
     Raises:
-        InputError: a revision of what is a path.
+        InputError: a revision of what is a path, or a data set without files of questions.
         NotAvailableError: it is neither here nor to be had; says which files to place where.
     """
-    here = Path(location).expanduser()
-    if here.exists():
-        if revision is not None:
-            raise InputError(
-                f"benchmark.{benchmark}.revision={revision} is of a hub data set, but "
-                f"benchmark.{benchmark}.location={location} is a path; use null"
-            )
+    if here := on_this_machine(benchmark, location, revision):
         return here
-    if revision is not None:
-        folder = folder.with_name(f"{folder.name}@{revision.replace('/', '-')}")
+    folder = folder_of(folder, revision)
     if not folder.exists():
         fix = (
             f"benchmark.{benchmark}.location={location} is no path on this machine either; place "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from musicllm import artifacts
 
@@ -84,18 +85,25 @@ def bootstrap(
         seed: of the resampling; equal seeds give equal intervals.
         weights: what each item counts in the denominator; None is 1 each, for a mean.
     """
+    ratios = resampled(values, seed, weights)
+    low, high = np.percentile(ratios, [2.5, 97.5]) if len(ratios) else (0.0, 0.0)
+    return float(low), float(high)
+
+
+def resampled(
+    values: Sequence[float], seed: int, weights: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """Return `sum(values) / sum(weights)` of each resample, but those without any weight.
+
+    For the arguments see `bootstrap`.
+    """
     numerators = np.asarray(values, dtype=np.float64)
     denominators = np.ones_like(numerators) if weights is None else np.asarray(weights, np.float64)
     assert len(numerators) == len(denominators) > 0, "bootstrap needs items, one weight each"
     generator = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(NUM_RESAMPLES):
-        drawn = generator.integers(0, len(numerators), len(numerators))
-        total = denominators[drawn].sum()
-        if total > 0:
-            ratios.append(numerators[drawn].sum() / total)
-    low, high = np.percentile(ratios, [2.5, 97.5]) if ratios else (0.0, 0.0)
-    return float(low), float(high)
+    draws = (generator.integers(0, len(numerators), len(numerators)) for _ in range(NUM_RESAMPLES))
+    sums = ((numerators[drawn].sum(), denominators[drawn].sum()) for drawn in draws)
+    return np.array([value / weight for value, weight in sums if weight > 0])
 
 
 def bootstrap_shares(parts: Sequence[tuple[int, int]], seed: int) -> tuple[float, float]:

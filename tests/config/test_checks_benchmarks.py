@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from omegaconf import OmegaConf
 
 from musicllm import config
-from musicllm.checks import check
+from musicllm.checks import benchmarks, check
 from musicllm.errors import ConfigError
 
 MTB = "benchmark.musictheorybench"
@@ -20,8 +21,8 @@ BROKEN = [
     ("recipe=mmlu", "benchmark.mmlu.num_questions=0", "num_questions=0 must be from 1"),
     ("recipe=mmlu", "benchmark.mmlu.location=null", "location=null has no questions"),
     ("recipe=mmlu", "benchmark.mmlu.split=null", "split=null names no questions; write test"),
-    ("recipe=mmlu", "benchmark.mmlu.max_new_tokens=8", "max_new_tokens=8 does not fit mode=likelih"),
-    ("recipe=musictheorybench", f"{MTB}.mode=generation", "max_new_tokens=null does not fit mode=g"),
+    ("recipe=mmlu", "benchmark.mmlu.max_new_tokens=8", "max_new_tokens=8 does not fit mode=likeli"),
+    ("recipe=musictheorybench", f"{MTB}.mode=generation", "max_new_tokens=null does not fit mode="),
     (
         "recipe=musictheorybench",
         f"{MTB}.prompt_format=chain_of_thought",
@@ -30,8 +31,10 @@ BROKEN = [
     ("recipe=mmlu", "benchmark=[]", "benchmark=[] names no benchmark"),
     ("recipe=mmlu", "benchmark=[compression]", "inputs.corpus=??? is missing: benchmark compress"),
     ("recipe=mmlu", "benchmark=[generation]", "inputs.instructions=??? is missing"),
+    ("recipe=mmlu", "benchmark.mmlu.levels=[hard]",
+     "benchmark.mmlu.levels=[hard] is not read by a benchmark of kind multiple_choice; write []"),
     ("recipe=compare", "runs=[]", "runs=[] names no evaluation"),
-    ("recipe=sft", "callbacks.evaluate_every_steps=5", "names nothing that callbacks.evaluate_every"),
+    ("recipe=sft", "callbacks.evaluate_every_steps=5", "names nothing that callbacks.evaluate_ev"),
     ("recipe=sft", "benchmark=[theory]", "callbacks.evaluate_every_steps=null never asks"),
 ]  # fmt: skip
 
@@ -41,6 +44,39 @@ def test_broken_rules(recipe: str, word: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(config.load([recipe, word])[0])
     assert said in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "kind_and_fix"),
+    [
+        ("theory", "location=quiz.json", "theory; write null"),
+        ("language", "num_fewshot=5", "perplexity; write 0"),
+        ("language", "mode=perplexity", "perplexity; write null"),
+        ("language", "max_length=512", "perplexity; write null"),
+        ("language", "add_bos=false", "perplexity; write true"),
+        ("compression", "subjects=[a,b]", "compression; write []"),
+        ("generation", "max_new_tokens=9", "generation; write null"),
+    ],
+)
+def test_what_a_kind_would_ignore_is_refused(name: str, word: str, kind_and_fix: str) -> None:
+    words = [f"benchmark=[{name}]", "inputs.corpus=a", f"benchmark.{name}.{word}"]
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(["recipe=mmlu", *words])[0])
+    expected = f"benchmark.{name}.{word} is not read by a benchmark of kind {kind_and_fix}"
+    assert expected in " ".join(str(caught.value).split())
+
+
+def test_a_revision_of_nothing_is_refused() -> None:
+    words = ["benchmark=[perplexity]", "inputs.corpus=a", "benchmark.perplexity.revision=main"]
+    with pytest.raises(ConfigError, match=r"revision=main is of a hub data set, and .*=null names"):
+        check(config.load(["recipe=mmlu", *words])[0])
+
+
+def test_what_says_nothing_is_what_every_benchmark_starts_from() -> None:
+    start = OmegaConf.to_container(OmegaConf.load(config.root() / "measurement" / "default.yaml"))
+    assert isinstance(start, dict)
+    read_by_all = {"split": None, "num_questions": None}
+    assert benchmarks.UNSET | read_by_all == start
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,12 @@ def test_a_sample_is_rendered_and_failures_are_counted(
     assert said in capsys.readouterr().err
 
 
+def test_a_tune_on_one_line_is_taken_apart_before_it_is_rendered(rendered: list[str]) -> None:
+    sample, num_failed = compression.render([TEXTS[0].replace("\n", " ")], seed=0)
+    assert (len(sample), num_failed) == (1, 0)
+    assert rendered == [TEXTS[0]]
+
+
 def test_wav_is_as_large_as_the_file(tmp_path: Path) -> None:
     midi = abc_to_midi(TEXTS[0])
     sound = midi_to_sound(midi, tmp_path, "tune")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
@@ -18,7 +19,7 @@ from musicllm.errors import InputError, NotAvailableError
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.categories import CATEGORIES, MMLU_SUBJECTS, category_of
 from musicllm.evals.harness import __main__ as entry
-from musicllm.evals.harness import command_line
+from musicllm.evals.harness import command_line, named_model
 from musicllm.evals.harness.command_line import PLUGIN, questions, written
 from musicllm.evals.harness.model import HarnessModel
 from musicllm.evals.harness.named_model import NamedModel
@@ -179,8 +180,33 @@ def test_with_arguments_it_is_the_harness_with_our_model(monkeypatch: pytest.Mon
     assert get_model("musicllm") is NamedModel
 
 
+def test_a_folder_of_the_user_s_is_taken_in_either_spelling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: seen.append(sys.argv[1:]))
+    for words in (["--include_path=mine"], ["--include_path", "mine"]):
+        monkeypatch.setattr(sys, "argv", ["it", *words])
+        entry.main()
+        assert seen[-1] == words
+
+
+@pytest.mark.parametrize(
+    ("given", "has_gpu", "taken"),
+    [(None, True, "cuda"), (None, False, "cpu"), ("cpu", True, "cpu"), ("cuda:1", True, "cuda:1")],
+)
+def test_a_gpu_is_taken_where_there_is_one(
+    given: str | None, has_gpu: bool, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert named_model.usable(given) == taken
+
+
 def test_a_model_is_found_by_its_name(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     seen: dict[str, Any] = {}
 
@@ -201,6 +227,7 @@ def test_a_model_is_found_by_its_name(
         {"batch_size": 1, "max_batch_size": None, "device": "cuda:0"},
     )
 
+    assert "--device cuda:0 is not there; the CPU is taken" in capsys.readouterr().err
     assert seen == {"path": "ours", "dtype": "float32", "attention": "sdpa", "revision": "main"}
     ours = HarnessModel(Scorer(model), tokenizer, add_bos=True)
     assert named.loglikelihood(asked) == ours.loglikelihood(asked)

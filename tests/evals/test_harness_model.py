@@ -113,6 +113,26 @@ def test_a_prompt_that_has_its_mark_of_the_beginning_gets_no_second_one(
     assert not math.isnan(ours.loglikelihood(requests("loglikelihood", [("A", "B")]))[0][0])
 
 
+@pytest.mark.parametrize("add_bos", [False, True])
+def test_the_options_of_a_prompt_share_its_tokens(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    add_bos: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = HarnessModel(Scorer(model), tokenizer, add_bos=add_bos)
+    contexts: list[list[int]] = []
+    monkeypatch.setattr(
+        ours,
+        "_loglikelihood_tokens",
+        lambda requests, **_: contexts.extend(context for _, context, _ in requests),
+    )
+    ours.loglikelihood(requests("loglikelihood", PAIRS[:8]))
+    assert len(contexts) == 8
+    assert len({id(context) for context in contexts}) == 2
+    assert contexts[0] == ours.tok_encode(QUESTIONS[0]) != contexts[4]
+
+
 def test_a_larger_vocabulary_than_the_model_s_is_refused(
     tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +45,24 @@ def test_mmlu_with_and_without_a_header_is_the_same(tmp_path: Path) -> None:
         ("C", "virology"),
         ("A", "virology"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "split"),
+    [
+        ("dev", "dev"),
+        ("val", "validation"),
+        ("Test", "test"),
+        ("train", "train"),
+        (None, "validation"),
+        ("other", "validation"),
+    ],
+)
+def test_a_row_may_name_its_split(tmp_path: Path, said: str | None, split: str) -> None:
+    file = tmp_path / "validation.jsonl"
+    file.write_text(json.dumps(THEORY | {"split": said}))
+
+    assert [each.split for each in read_solved("mtb", file)] == [split]
 
 
 def test_splits_are_named_by_folders_and_files(tmp_path: Path) -> None:
@@ -206,6 +225,25 @@ def test_without_network_the_error_says_what_to_place_where(
     assert "benchmark.mmlu.location=cais/mmlu is no path on this machine" in str(error.value)
     assert "place its question files (.csv, .json" in str(error.value)
     assert f"in {folder}, or set benchmark.mmlu.location=<folder>" in str(error.value)
+
+
+def test_a_data_set_without_questions_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub as hub
+
+    def hold_a_picture(self: object, name: str, revision: str | None, timeout: float) -> Any:
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename="logo.png")])
+
+    monkeypatch.setattr(hub.HfApi, "dataset_info", hold_a_picture)
+
+    with pytest.raises(InputError) as error:
+        load_questions("mmlu", "multiple_choice", "me/pictures", tmp_path / "mmlu")
+
+    said = (
+        "the data set me/pictures has no file of the kinds that are read; benchmark.mmlu.location"
+    )
+    assert str(error.value).startswith(said)
 
 
 def test_multiple_choice_needs_a_location(tmp_path: Path) -> None:

@@ -235,6 +235,61 @@ def test_one_prompt_that_does_not_fit_is_an_error_that_says_what_to_do(
         ours.score([Item((1, 2, 3), 1)])
 
 
+def test_a_beginning_that_does_not_fit_is_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Scorer(llama())
+
+    def fails(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(ours.reader, "prefix", fails)
+    with pytest.raises(StageError, match=r"does not suffice for one prompt \(CUDA out of memory"):
+        ours.score(questions())
+
+
+def test_half_of_a_batch_behind_a_long_beginning_is_half_of_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = tuple(range(40)) * 5
+    items = [Item((*begun, number, 1), 201) for number in range(50)]
+    ours = Scorer(llama())
+    read, seen = ours.reader.read, []
+
+    def fails(rows: list[Any], *rest: Any) -> Any:
+        seen.append(len(rows))
+        if len(rows) > 30:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return read(rows, *rest)
+
+    monkeypatch.setattr(ours.reader, "read", fails)
+    ours.score(items)
+    assert seen == [1, 50, 25, 25]
+
+
+def test_nothing_to_score_is_no_error() -> None:
+    assert Scorer(llama()).score([]) == []
+
+
+def test_a_probe_is_no_longer_than_the_model_s_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Scorer(llama())
+    seen: list[list[int]] = []
+    monkeypatch.setattr(ours.reader, "read", lambda rows, _: seen.append([*map(len, rows)]))
+    ours._feed(600)
+    assert seen == [[256, 256, 256]]
+
+
+@pytest.mark.parametrize("when", ["loaded", "asked"])
+def test_what_is_no_number_is_an_error_before_it_is_kept(when: str) -> None:
+    model, kept = llama(), []
+    ours = None if when == "loaded" else Scorer(model)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight.fill_(float("nan"))
+    with pytest.raises(StageError, match=r"not numbers; its weights .*precision=bf16"):
+        (ours or Scorer(model)).score(
+            [Item((1, 2, 3), 1)], kept=lambda _, measure: kept.append(measure())
+        )
+    assert not kept
+
+
 def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     assert not memory.is_out_of_memory(RuntimeError("shapes differ"))
     assert not memory.is_out_of_memory(ValueError("can't allocate memory"))

@@ -205,3 +205,13 @@ def test_a_data_set_with_several_folders_asks_for_one(tmp_path: Path, hub: FakeH
         read("owner/name", tmp_path)
     with pytest.raises(InputError, match=r"owner/name/none: the data set has no file of texts the"):
         read("owner/name/none", tmp_path)
+
+
+def test_a_revision_of_a_path_is_refused(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", {"text": "a"})
+    with pytest.raises(
+        InputError,
+        match=r"^benchmark\.language\.revision=main is of a hub data set, but "
+        r"benchmark\.language\.location=.*a\.jsonl is a path; use null$",
+    ):
+        read(path, revision="main")

@@ -14,7 +14,7 @@ from musicllm.evals.theory import __main__ as command
 from musicllm.evals.theory.families import drafts_of
 from musicllm.music.abc import find_tunes
 
-CHECKSUM = "d60dbaef09295b3aff7c0e4395f03a2f09bda54cacc97d7f865cc2817a6a7543"
+CHECKSUM = "be7f524283773f4abd3cf01681ba6bff5269cc5cb906c0b76e7498766059d2ee"
 """SHA-256 of the public test set as JSON lines; docs/THEORY.md names it too."""
 
 

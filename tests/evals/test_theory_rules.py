@@ -10,7 +10,7 @@ from musicllm.evals.theory import spelling, staff
 from musicllm.evals.theory.drafts import LEVELS, Draft, level, near_counts, score
 from musicllm.evals.theory.families import FAMILIES, drafts_of
 from musicllm.evals.theory.split import split_of
-from musicllm.music import abc
+from musicllm.music import abc, analysis
 from tests.evals.theory_rules import CHECKS
 
 
@@ -80,6 +80,15 @@ def test_known_facts(stem: str, music: str, answer: str, grade: str) -> None:
         if draft.stem == stem and draft.abc.endswith(music) and bool(draft.abc) == bool(music)
     )
     assert (draft.answer, draft.level) == (answer, grade)
+
+
+def test_no_mirror_of_another_name_may_be_called_an_arch() -> None:
+    called = [draft for draft in drafts_of("form") if "called" in draft.stem]
+    forms = {(analysis.form(abc.parse(draft.abc)), draft.answer, draft.wrong) for draft in called}
+    mirrors = [(name, wrong) for letters, name, wrong in forms if letters == letters[::-1]]
+    assert {name for name, _ in mirrors} >= {"ternary form", "rondo", "arch form"}
+    assert not [name for name, wrong in mirrors if "arch form" in wrong]
+    assert any("arch form" in wrong for _, _, wrong in forms)
 
 
 def test_all_scores_are_valid_and_most_questions_have_one() -> None:

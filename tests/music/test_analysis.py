@@ -10,6 +10,7 @@ from musicllm.music.analysis import (
     estimate_key,
     key_fit,
     melodic_fingerprint,
+    melodic_steps,
     pitch_class_durations,
     similarity,
 )
@@ -45,6 +46,17 @@ def test_key_fit() -> None:
 )
 def test_estimate_key(body: str, key: str, name: str) -> None:
     assert estimate_key(read(body, key)).name == name
+
+
+def test_steps_are_intervals_and_ratios_of_durations() -> None:
+    # repeated notes join, rests are left out, of chords the highest note counts
+    score = read("C2 D z D | [EG]4 C |")
+    assert melodic_steps(score) == [(2, 1, 1), (5, 2, 1), (-7, 1, 4)]
+
+
+def test_fingerprint_is_that_of_corpora_made_before() -> None:
+    known = [313046947896788400, 1770062081436835100]
+    assert sorted(melodic_fingerprint(read("CDEF GABc |"))) == known
 
 
 def test_fingerprint_ignores_key_unit_length_repeated_notes_and_grace() -> None:

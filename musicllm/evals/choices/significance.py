@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from musicllm.errors import InputError
-from musicllm.evals.results import NUM_RESAMPLES
+from musicllm.evals.results import NUM_RESAMPLES, resampled
 
 Row = Mapping[str, Any]
 Name = TypeVar("Name")
@@ -147,13 +147,10 @@ def paired_difference(
     pairs = np.asarray([baseline, model], dtype=np.float64)
     counted = np.ones(pairs.shape[1]) if weights is None else np.asarray(weights, np.float64)
     assert pairs.shape[1] == len(counted) > 0, "paired items need a value each, and a weight"
-    generator = np.random.default_rng(seed)
-    drawn = (generator.integers(0, len(counted), len(counted)) for _ in range(NUM_RESAMPLES))
-    change = pairs[1] - pairs[0]
-    resampled = np.array([change[some].sum() / counted[some].sum() for some in drawn])
+    changes = resampled(list(pairs[1] - pairs[0]), seed, list(counted))
     ratios = pairs.sum(axis=1) / counted.sum()
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    beyond = 1 + min((resampled <= 0).sum(), (resampled >= 0).sum())
+    low, high = np.percentile(changes, [2.5, 97.5])
+    beyond = 1 + min((changes <= 0).sum(), (changes >= 0).sum())
     return Difference(
         num_items=len(counted),
         baseline=float(ratios[0]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from musicllm import console
 from musicllm.errors import RenderError
-from musicllm.music.abc import find_tunes
+from musicllm.music.abc import find_tunes, unfold
 from musicllm.music.render import abc_to_midi
 from musicllm.music.render.sound import RATE_HZ, TAIL_S
 
@@ -73,4 +73,4 @@ def render(texts: Sequence[str], seed: int) -> tuple[list[Rendered], int]:
 
 def _only_tune(text: str) -> str | None:
     found = find_tunes(text)
-    return text[found[0].start : found[0].stop] if len(found) == 1 else None
+    return unfold(text[found[0].start : found[0].stop]) if len(found) == 1 else None

@@ -15,10 +15,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from musicllm.evals.memorisation import MIN_FIGURES, SAME_MELODY, steps
+from musicllm.evals.memorisation import MIN_FIGURES, SAME_MELODY
 from musicllm.evals.results import Z95, Metrics, with_interval
 from musicllm.music.abc import Score
-from musicllm.music.analysis import melodic_fingerprint
+from musicllm.music.analysis import melodic_fingerprint, melodic_steps
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def distinctness(scores: Sequence[Score]) -> Metrics:
         at a time. None where there are too few tunes or notes.
     """
     metrics: Metrics = {}
-    melodies = [steps(score) for score in scores]
+    melodies = [melodic_steps(score) for score in scores]
     for size in SIZES:
         metrics |= _distinct(size, melodies)
     return metrics | _similarities([melodic_fingerprint(score) for score in scores])

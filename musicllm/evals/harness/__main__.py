@@ -20,7 +20,7 @@ def main() -> None:
     from lm_eval.api.registry import model_registry
 
     model_registry.register("musicllm", target="musicllm.evals.harness.named_model:NamedModel")
-    if "--include_path" not in sys.argv:
+    if not any(word.split("=")[0] == "--include_path" for word in sys.argv):
         sys.argv += ["--include_path", str(plugin)]
     cli_evaluate()
 

@@ -7,6 +7,7 @@ give the same numbers. Text is written by a function from outside.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -57,6 +58,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         refuse_larger_vocabulary(tokenizer, self._scorer.reader.vocab_size)
         begin = self._lexicon.id_of("bos_token")
         self._begin = [begin] if add_bos and begin is not None else []
+        # the harness encodes a prompt anew for each of its options, which are to share its tokens
+        self._encoded = lru_cache(maxsize=2)(partial(_encode, self._lexicon, self._begin))
         self._whole_prompts = whole_prompts
         limits = [limit for limit in (max_length, scorer.reader.context) if limit]
         self.max_length = min(limits, default=None)
@@ -85,17 +88,17 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: object
     ) -> list[int]:
-        """Return the tokens of a text, behind the mark of the beginning if prompts have it."""
-        ids = list(next(self._lexicon.encode([string])))
-        return ids if add_special_tokens is False else self._begun(ids)
+        """Return the tokens of a text, behind the mark of the beginning if prompts have it.
+
+        The list is not to be changed: the next call with this text returns it again.
+        """
+        if add_special_tokens is False:
+            return _encode(self._lexicon, [], string)
+        return self._encoded(string)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens prompts have."""
-        return [len(self._begun(list(ids))) for ids in self._lexicon.encode(texts)]
-
-    def _begun(self, ids: list[int]) -> list[int]:
-        """Put the mark of the beginning before tokens, unless they have it."""
-        return ids if ids[: len(self._begin)] == self._begin else [*self._begin, *ids]
+        return [len(_begun(self._begin, list(ids))) for ids in self._lexicon.encode(texts)]
 
     def mean_nll(self, context: str, continuation: str) -> float:
         """Return nats per token of a prompt with an option, as OpenCompass's PPL mode ranks them.
@@ -180,6 +183,15 @@ def refuse_larger_vocabulary(tokenizer: PreTrainedTokenizerBase, vocab_size: int
             f"knows {vocab_size:,}; take the tokenizer that belongs to the model, or resize the "
             f"model's embeddings"
         )
+
+
+def _encode(lexicon: Lexicon, begin: list[int], text: str) -> list[int]:
+    return _begun(begin, list(next(lexicon.encode([text]))))
+
+
+def _begun(begin: list[int], ids: list[int]) -> list[int]:
+    """Put the mark of the beginning before tokens, unless they have it."""
+    return ids if ids[: len(begin)] == begin else [*begin, *ids]
 
 
 def _item(context: Sequence[int], option: Sequence[int], max_length: int | None) -> Item:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from musicllm import console
 from musicllm.errors import NotAvailableError
 from musicllm.evals.harness.model import HarnessModel
 from musicllm.evals.scorer.scorer import Scorer
@@ -21,7 +22,8 @@ class NamedModel(HarnessModel):
         peft: folder of an adapter.
         revision: of the hub's repository.
         dtype: float32, bfloat16 or float16; `auto`: as stored.
-        device: for torch; a GPU that is not there becomes the CPU.
+        device: for torch; None: the GPU if there is one. A GPU that is not there becomes the CPU,
+            which is said.
         add_bos_token: put the mark of the beginning before prompts.
         max_length: tokens; None: the model's context.
         batch_size: accepted, since the harness always gives one; batches find their size here.
@@ -39,7 +41,7 @@ class NamedModel(HarnessModel):
         peft: str | None = None,
         revision: str | None = None,
         dtype: str = "auto",
-        device: str = "cpu",
+        device: str | None = None,
         add_bos_token: bool = False,
         max_length: int | None = None,
         batch_size: object = None,
@@ -54,9 +56,8 @@ class NamedModel(HarnessModel):
         model = base.load(pretrained, dtype=dtype, attention="sdpa", revision=revision)
         if peft is not None:
             model = adapters.load_adapter(model, Path(peft))
-        usable = device if torch.cuda.is_available() or not device.startswith("cuda") else "cpu"
         tokenizer = base.load_tokenizer(pretrained, revision=revision)
-        scorer = Scorer(model.to(usable))
+        scorer = Scorer(model.to(usable(device)))
         super().__init__(scorer, tokenizer, add_bos=add_bos_token, max_length=max_length)
 
     def generate_until(self, *_: object, **__: object) -> list[str]:
@@ -69,3 +70,16 @@ class NamedModel(HarnessModel):
             "--model musicllm scores options and texts and writes nothing; use --model hf for "
             "tasks that are answered in words, or recipe=musictheorybench of musicllm itself"
         )
+
+
+def usable(device: str | None) -> str:
+    """Return the device that is taken for what `--device` says."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device is None:
+        return "cuda" if has_gpu else "cpu"
+    if device.startswith("cuda") and not has_gpu:
+        console.note(f"--device {device} is not there; the CPU is taken")
+        return "cpu"
+    return device

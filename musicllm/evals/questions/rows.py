@@ -15,10 +15,12 @@ from typing import Any
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
 from musicllm.evals.question_files import Row, locate, read_rows, split_of, subject_of
-from musicllm.evals.theory.quiz import LETTERS
+from musicllm.evals.theory import LETTERS
 
 UNNAMED_SUBJECT = "music theory"
 """Of a row in MusicTheoryBench's schema that names none."""
+
+_SPLITS = ("train", "dev", "validation", "test")
 
 _FORMS = (
     "stem, options {A, B, C, D} and answer (MusicTheoryBench); question, choices and answer, or "
@@ -34,7 +36,8 @@ class Solved:
         question: stem, options and tune.
         answer: letter of the right option.
         subject: what it is about; in MMLU's layout the file's name where it does not say.
-        split: `dev` (to be shown as solved examples), `validation` or `test`.
+        split: `dev` (to be shown as solved examples), `validation` or `test`; or `train`, which
+            only a row can say, since training files are not read.
         analysis: why the answer is right, where the benchmark says so.
         level: of difficulty, where the benchmark says so.
     """
@@ -153,8 +156,10 @@ def _subject(row: Row, fields: Mapping[str, Any]) -> str:
 
 
 def _split(row: Row, fields: Mapping[str, Any]) -> str:
-    named = fields.get("split")
-    return named if named in ("dev", "validation", "test") else split_of(row.file) or "test"
+    """Return what the row says, or its file; what is for training is never taken for a test."""
+    named = str(fields.get("split") or "").strip().lower()
+    named = {"val": "validation"}.get(named, named)
+    return named if named in _SPLITS else split_of(row.file) or "test"
 
 
 def _question(place: str, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:

@@ -37,12 +37,12 @@ class Room:
     def __init__(self, device: torch.device, feed: Callable[[int], object]) -> None:
         self.max_tokens = CPU_TOKENS if device.type != "cuda" else _probed(device, feed)
 
-    def shrink(self, num_rows: int, length: int, reason: str) -> None:
+    def shrink(self, num_rows: int, tokens_per_row: int, reason: str) -> None:
         """Take half of what a batch had, after it did not fit.
 
         Args:
             num_rows: of the batch.
-            length: tokens of its longest row, behind the prefix.
+            tokens_per_row: as what its longest row counted when it was formed.
             reason: what torch said.
 
         Raises:
@@ -52,13 +52,22 @@ class Room:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if num_rows == 1:
-            raise StageError(
-                f"memory does not suffice for one prompt ({reason.strip().splitlines()[0][:120]}); "
-                f"use shorter ones (benchmark.<name>.max_length), hardware.precision=bf16, or a "
-                f"larger device"
-            )
-        self.max_tokens = num_rows * length // 2
+            raise too_large(reason)
+        self.max_tokens = num_rows * tokens_per_row // 2
         console.note(f"memory did not suffice; batches have {self.max_tokens:,} tokens from now on")
+
+
+def too_large(reason: str) -> StageError:
+    """Return the error about one prompt that does not fit.
+
+    Args:
+        reason: what torch said.
+    """
+    said = "".join(reason.strip().splitlines()[:1])[:120]
+    return StageError(
+        f"memory does not suffice for one prompt ({said}); use shorter ones (of questions: "
+        f"benchmark.<name>.max_length), hardware.precision=bf16, or a larger device"
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

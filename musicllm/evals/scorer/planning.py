@@ -79,6 +79,8 @@ def plan(items: Sequence[Item], *, share: bool = True) -> list[Portion]:
         items: in any order; equal ones cost nothing.
         share: whether inputs may share a prefix.
     """
+    if not items:
+        return []
     hosts = _hosts(items)
     shortest = {host: min(len(items[member].ids) for member in host.members) for host in hosts}
     groups = _groups(hosts, shortest) if share else [(0, hosts)]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from musicllm import console
+from musicllm.errors import StageError
 from musicllm.evals.scorer.prefix import growing, shared
 from musicllm.evals.scorer.products import fast_products
 
@@ -42,6 +43,9 @@ class Reader:
 
     Args:
         model: any causal language model of transformers, with or without PEFT's adapters.
+
+    Raises:
+        StageError: its logits are not numbers; likewise in `prefix` and `read`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -136,6 +140,7 @@ class Reader:
             found = logits[at, chosen] - logits.logsumexp(-1)[at]
             logprobs[here] = found.cpu()
             is_first[here] = (logits.argmax(-1)[at] == chosen).cpu()
+        _refuse_other_than_numbers(logprobs)
         return logprobs, is_first
 
     def _try_out(self) -> None:
@@ -145,6 +150,7 @@ class Reader:
         whole = self._base(input_ids=torch.tensor([ids], device=self.device), use_cache=False)
         expected = whole.logits[0].float()
         del whole
+        _refuse_other_than_numbers(expected.logsumexp(-1))
         half = PROBE_TOKENS // 2
         asked = [(0, position, 0) for position in range(half)]
         self._splits = self._splits and self._agree([ids], [(0, p, 0) for p in range(len(ids))],
@@ -170,6 +176,15 @@ class Reader:
         rounding = TOLERANCE if exact else HALF_TOLERANCE
         return found.shape == expected.shape and bool(
             (found - expected).abs().max() <= rounding * max(scale, 1.0)
+        )
+
+
+def _refuse_other_than_numbers(logprobs: Tensor) -> None:
+    """Refuse NaN and infinities, of which no mean can be made and nothing kept as JSON."""
+    if not bool(logprobs.isfinite().all()):
+        raise StageError(
+            "the model gives likelihoods that are not numbers; its weights or their type are to "
+            "blame: load it in bfloat16 or float32 (hardware.precision=bf16 or fp32)"
         )
 
 

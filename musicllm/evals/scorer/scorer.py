@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from musicllm import artifacts, console
-from musicllm.evals.scorer.memory import Room, is_out_of_memory
+from musicllm.evals.scorer.memory import Room, is_out_of_memory, too_large
 from musicllm.evals.scorer.planning import Item, Portion, plan
 from musicllm.evals.scorer.reader import Reader
 from musicllm.evals.scorer.reading import Prefix, Scored, key_of
@@ -58,7 +58,7 @@ class Scorer:
             One result per item, in their order, in every process of the team.
 
         Raises:
-            StageError: memory does not suffice for one input.
+            StageError: memory does not suffice for one input, or a likelihood is not a number.
         """
         portions = plan(items, share=self.reader.shares)
         mine = dealt(portions, self.team.size)[self.team.rank]
@@ -72,7 +72,9 @@ class Scorer:
         return [everything[number] for number in range(len(items))]
 
     def _feed(self, num_tokens: int) -> None:
-        self.reader.read([[0] * num_tokens], [(0, num_tokens - 1, 0)])
+        length = min(num_tokens, self.reader.context or num_tokens)
+        rows = [[0] * length] * -(-num_tokens // length)
+        self.reader.read(rows, [(0, length - 1, 0)])
 
 
 class _Portions:
@@ -89,31 +91,41 @@ class _Portions:
 
     def of(self, portion: Portion) -> dict[int, Scored]:
         """Return what the items of a portion have, by number."""
-        if self._prefix is None or self._prefix.key != key_of(portion, self._items):
-            self._prefix = None  # its memory is free before the next one is made
-            self._prefix = Prefix(self._reader, portion, self._items)
+        prefix = self._prefix_of(portion)
         found: dict[int, Scored] = {}
         waiting = portion.hosts
         while waiting:
-            batch = waiting[: self._num_rows(portion, len(waiting[0].inputs))]
+            per_row = _tokens_per_row(portion, len(waiting[0].inputs))
+            batch = waiting[: max(1, self._room.max_tokens // per_row)]
             failure = None
             try:
-                found |= self._prefix.read(batch)
+                found |= prefix.read(batch)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 failure = str(error)
             if failure is not None:  # by now what the failed pass held is free
-                self._room.shrink(len(batch), len(batch[0].inputs) - portion.shared, failure)
+                self._room.shrink(len(batch), per_row, failure)
                 continue
             waiting = waiting[len(batch) :]
             self._advance(len(batch))
         return found
 
-    def _num_rows(self, portion: Portion, length: int) -> int:
-        """Return how many inputs of a length fit into memory together."""
-        tokens = self._room.max_tokens
-        return max(1, min(tokens // (length - portion.shared), PREFIX_ROWS * tokens // length))
+    def _prefix_of(self, portion: Portion) -> Prefix:
+        if self._prefix is None or self._prefix.key != key_of(portion, self._items):
+            self._prefix = None  # its memory is free before the next one is made
+            try:
+                self._prefix = Prefix(self._reader, portion, self._items)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise too_large(str(error)) from error
+        return self._prefix
+
+
+def _tokens_per_row(portion: Portion, length: int) -> int:
+    """Return as how many tokens of a batch an input of a length counts."""
+    return max(length - portion.shared, -(-length // PREFIX_ROWS))
 
 
 def _kept(

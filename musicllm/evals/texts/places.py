@@ -13,7 +13,7 @@ from pathlib import Path
 
 from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError
-from musicllm.evals.hub_files import fetch
+from musicllm.evals.hub_files import fetch, folder_of, on_this_machine
 
 _NAMES = {
     "train": ("train", "training"),
@@ -24,27 +24,29 @@ _SPLITS = {name: split for split, names in _NAMES.items() for name in names}
 _SPLIT = re.compile(rf"(?:^|[/_.-])({'|'.join(_SPLITS)})(?=[/_.\d-])")
 
 
-def locate(key: str, location: str, folder: Path, split: str | None, revision: str | None) -> Path:
+def locate(
+    benchmark: str, location: str, folder: Path, split: str | None, revision: str | None
+) -> Path:
     """Return where the files are; each split of a data set is downloaded when it is asked for.
 
     Args:
-        key: the setting that names the location, for messages.
+        benchmark: its name, for messages.
         location: file, folder, or data set of the hub with a folder of it behind.
         folder: where the hub's files lie or will lie; `@<revision>` goes behind its name.
         split: None: all.
         revision: of the data set of the hub; None is the newest.
 
     Raises:
-        InputError: the data set has no such split, or several folders of texts.
+        InputError: the data set has no such split, or several folders of texts, or a revision is
+            asked of what is a path.
         NotAvailableError: it is neither here nor to be had; says which files to place where.
     """
-    here = Path(location).expanduser()
-    if here.exists():
+    if here := on_this_machine(benchmark, location, revision):
         return here
-    if revision is not None:
-        folder = folder.with_name(f"{folder.name}@{revision.replace('/', '-')}")
+    folder = folder_of(folder, revision)
     if _holds(folder, split):
         return folder
+    key = f"benchmark.{benchmark}.location"
     owner, _, rest = location.partition("/")
     name, _, inside = rest.partition("/")
     fix = (

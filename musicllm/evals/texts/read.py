@@ -53,11 +53,12 @@ def read_texts(
         revision: of the data set of the hub.
 
     Raises:
-        InputError: no file, no such split, no column of texts, or a row that cannot be read.
+        InputError: no file, no such split, no column of texts, a row that cannot be read, or a
+            revision of what is a path.
         NotAvailableError: it is neither here nor to be had; says which files to place where.
     """
     key = f"benchmark.{benchmark}.location"
-    path = locate(key, location, folder, split, revision)
+    path = locate(benchmark, location, folder, split, revision)
     choose = list if path.is_file() else partial(of_split, f"{key}={path}", split)
     texts: list[str] = []
     num_blank = 0

@@ -7,11 +7,13 @@ conversations of them. `python -m musicllm.evals.theory` writes either as JSON l
 
 from musicllm.evals.theory.drafts import LEVELS
 from musicllm.evals.theory.families import FAMILIES
-from musicllm.evals.theory.quiz import Question, make_quiz, test_questions, train_questions
+from musicllm.evals.theory.question import LETTERS, Question
+from musicllm.evals.theory.quiz import make_quiz, test_questions, train_questions
 from musicllm.evals.theory.training import training_records
 
 __all__ = [
     "FAMILIES",
+    "LETTERS",
     "LEVELS",
     "Question",
     "make_quiz",

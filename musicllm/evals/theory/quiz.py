@@ -1,14 +1,12 @@
 """Sets of questions: the fixed public test set, and seeded draws from it and from what is left.
 
-The questions have the schema of MusicTheoryBench (stem, options A to D, answer, subject,
-abc_score), with the family as subject, and a level besides. Nothing is asked here.
+Nothing is asked here.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -16,56 +14,13 @@ from musicllm.errors import InputError
 from musicllm.evals.theory.deal import deal
 from musicllm.evals.theory.drafts import LEVELS, Draft
 from musicllm.evals.theory.families import FAMILIES
-from musicllm.evals.theory.split import SPLITS, Split, digest, side
+from musicllm.evals.theory.question import LETTERS, Question
+from musicllm.evals.theory.split import SPLITS, Split, side
 
-LETTERS = "ABCD"
 TEST_SEED = 240_216_153
 """Of the public test set."""
 NUM_PER_LEVEL = 12
 """Questions of each family and level in the public test set."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A multiple-choice question.
-
-    Attributes:
-        stem: what is asked.
-        abc_score: a score that belongs to it, or empty.
-        options: the texts of A, B, C and D, all different.
-        answer: letter of the right one.
-        subject: its family.
-        level: `easy`, `medium` or `hard`.
-    """
-
-    stem: str
-    abc_score: str
-    options: tuple[str, str, str, str]
-    answer: str
-    subject: str
-    level: str
-
-    @property
-    def right(self) -> str:
-        """Text of the right option."""
-        return self.options[LETTERS.index(self.answer)]
-
-    @property
-    def id(self) -> str:
-        """The family and a hash of stem, score and right answer; the same in every draw."""
-        return f"{self.subject}/{digest(self.stem, self.abc_score, self.right)[:12]}"
-
-    def as_row(self) -> dict[str, object]:
-        """Return the question as MusicTheoryBench stores one, with its level and id."""
-        return {
-            "id": self.id,
-            "stem": self.stem,
-            "options": dict(zip(LETTERS, self.options, strict=True)),
-            "answer": self.answer,
-            "subject": self.subject,
-            "level": self.level,
-            "abc_score": self.abc_score,
-        }
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from musicllm.data.records import Record
-from musicllm.evals.theory.quiz import LETTERS, Question, train_questions
+from musicllm.evals.theory.question import LETTERS, Question
+from musicllm.evals.theory.quiz import train_questions
 
 
 def training_records(

@@ -11,7 +11,7 @@ from musicllm.music.analysis.chords import (
 )
 from musicllm.music.analysis.form import form, terms, terms_of
 from musicllm.music.analysis.harmony import harmonize
-from musicllm.music.analysis.melody import melodic_fingerprint, similarity
+from musicllm.music.analysis.melody import Step, melodic_fingerprint, melodic_steps, similarity
 from musicllm.music.analysis.motifs import Motif, count_motif, find_motif, motif
 from musicllm.music.analysis.sections import count_bars
 from musicllm.music.analysis.tonality import estimate_key, key_fit, pitch_class_durations
@@ -19,6 +19,7 @@ from musicllm.music.analysis.tonality import estimate_key, key_fit, pitch_class_
 __all__ = [
     "Motif",
     "PlacedChord",
+    "Step",
     "chord_cover",
     "chord_tones",
     "chords",
@@ -30,6 +31,7 @@ __all__ = [
     "harmonize",
     "key_fit",
     "melodic_fingerprint",
+    "melodic_steps",
     "motif",
     "pitch_class_durations",
     "placed_chords",

@@ -1,9 +1,10 @@
-"""A melody's fingerprint, the same in every key and at every note value."""
+"""A melody as steps, and its fingerprint: the same in every key and at every note value."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from math import gcd
 
 from musicllm.music.abc import Score
 
@@ -11,24 +12,38 @@ DEFAULT_ORDER = 6
 _PRIME = (1 << 61) - 1
 _BASE = 1_000_003
 
+Step = tuple[int, int, int]
+"""Semitones upwards; numerator and denominator of the later duration over the earlier one."""
+
+
+def melodic_steps(score: Score) -> list[Step]:
+    """Return the steps of a melody: the highest notes of the first voice.
+
+    Rests are left out and a note that is repeated counts as one long note.
+    """
+    melody: list[tuple[int, int, int]] = []
+    for note in (note for bar in score.voice() for note in bar.notes if note.pitches):
+        pitch, length = max(note.pitches), note.duration
+        if melody and melody[-1][0] == pitch:
+            length += Fraction(melody[-1][1], melody[-1][2])
+            melody.pop()
+        melody.append((pitch, length.numerator, length.denominator))
+    return [_step(before, after) for before, after in pairwise(melody)]
+
 
 def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[int]:
     """Return hashes of all runs of `order` steps in the melody.
 
-    A step is an interval in semitones and the ratio of two durations. The melody is the highest
-    note of the first voice; rests are left out and repeated notes count as one long note, so
-    transposing, another `L:`, ties and grace notes change nothing. Hashes are below 2**61 and the
-    same in every process. Linear in the number of notes times `order`.
+    The steps are those of `melodic_steps`, so transposing, another `L:`, ties and grace notes
+    change nothing. Hashes are below 2**61 and the same in every process. Linear in the number of
+    notes times `order`.
 
     Raises:
         ValueError: `order` is below 1.
     """
     if order < 1:
         raise ValueError(f"order={order} must be at least 1")
-    skeleton = _skeleton(score)
-    steps = [
-        _code(after[0] - before[0], after[1] / before[1]) for before, after in pairwise(skeleton)
-    ]
+    steps = [*map(_code, melodic_steps(score))]
     return frozenset(_fold(steps[i : i + order]) for i in range(len(steps) - order + 1))
 
 
@@ -41,23 +56,16 @@ def similarity(first: frozenset[int], second: frozenset[int]) -> float:
     return len(first & second) / smaller if smaller else 0.0
 
 
-def _skeleton(score: Score) -> list[tuple[int, Fraction]]:
-    """Return (highest pitch, duration) of the melody, repeated notes joined."""
-    result: list[tuple[int, Fraction]] = []
-    for bar in score.voice():
-        for note in bar.notes:
-            if not note.pitches:
-                continue
-            pitch = max(note.pitches)
-            if result and result[-1][0] == pitch:
-                result[-1] = (pitch, result[-1][1] + note.duration)
-            else:
-                result.append((pitch, note.duration))
-    return result
+def _step(before: tuple[int, int, int], after: tuple[int, int, int]) -> Step:
+    """Return the step between two notes, each a pitch and a duration as a fraction."""
+    over, under = after[1] * before[2], after[2] * before[1]
+    common = gcd(over, under)
+    return after[0] - before[0], over // common, under // common
 
 
-def _code(interval: int, ratio: Fraction) -> int:
-    return ((interval + 128) * 65_537 + ratio.numerator) * 65_537 + ratio.denominator
+def _code(step: Step) -> int:
+    interval, over, under = step
+    return ((interval + 128) * 65_537 + over) * 65_537 + under
 
 
 def _fold(codes: list[int]) -> int:

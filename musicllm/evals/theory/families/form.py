@@ -40,7 +40,9 @@ def form() -> Iterator[Draft]:
             repeats = _has_doubles(letters) and len(set(letters)) > 1 and draw.random() < 0.5
             hard = level(True, len(letters) > 4, repeats)
             stem = "What is the form of this score called?"
-            yield Draft(stem, _tune(draw, letters, repeats), name, others(_NAMED, name), hard)
+            yield Draft(
+                stem, _tune(draw, letters, repeats), name, _other_names(letters, name), hard
+            )
 
 
 def played_bars() -> Iterator[Draft]:
@@ -95,6 +97,14 @@ def _bar(draw: random.Random) -> str:
 
 def _has_doubles(letters: str) -> bool:
     return any(len(list(run)) == 2 for _, run in groupby(letters))
+
+
+def _other_names(letters: str, name: str) -> tuple[str, ...]:
+    """Return what else forms are called; in a wider sense all that read backwards are arches."""
+    is_mirror = letters == letters[::-1]
+    return tuple(
+        other for other in others(_NAMED, name) if not (is_mirror and other == "arch form")
+    )
 
 
 def _near_forms(letters: str) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def token(place: int, length: Fraction) -> str:
 
 
 def _near_values(length: Fraction) -> tuple[str, ...]:
-    """Return names of the values that are up to twice or half as long."""
+    """Return names of the other values that are at most four times, at least a quarter as long."""
     return tuple(
         name
         for name, other in _VALUES.items()
