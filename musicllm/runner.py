@@ -121,15 +121,20 @@ def _local_files(config: Config) -> dict[str, list[tuple[str, int, int]]]:
         "benchmark": [benchmark.location for benchmark in config.benchmark.values()],
     }
     groups = {key.split(".")[0] for key in STAGES[config.task].settings}
-    return {
-        location: [
-            (str(file.relative_to(location)), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted([Path(location), *Path(location).rglob("*")])
-            if file.is_file()
-        ]
+    here = {
+        location: Path(location).expanduser()
         for group, some in locations.items()
         for location in some
-        if location is not None and group in groups and Path(location).exists()
+        if location is not None and group in groups
+    }
+    return {
+        location: [
+            (str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted([path, *path.rglob("*")])
+            if file.is_file()
+        ]
+        for location, path in here.items()
+        if path.exists()
     }
 
 

@@ -37,20 +37,24 @@ def precision(config: Config) -> Iterator[Problem]:
     if hardware.precision == "bf16" and hardware.supports_bf16 is False:
         rule = f"is not there on {hardware.device}, which has no bfloat16"
         yield Problem("hardware.precision", "bf16", rule, "use fp16 or fp32")
-    if hardware.precision == "fp16" and hardware.accelerator == "cpu":
+    is_trained = config.task == "train"
+    if is_trained and hardware.precision == "fp16" and hardware.accelerator == "cpu":
         rule = "trains with loss scaling, which needs a GPU"
         yield Problem("hardware.precision", "fp16", rule, "use bf16 or fp32")
 
 
 def strategy(config: Config) -> Iterator[Problem]:
     """Yield a strategy that does not fit the devices or itself."""
-    if config.task != "train":
+    if config.task not in ("train", "evaluate"):
         return
     kind, hardware = config.strategy.kind, config.hardware
     devices = hardware.num_nodes * hardware.devices_per_node
     if kind == "single" and devices > 1:
         rule = f"uses one device, but {hardware.name} has {devices}"
-        yield Problem("strategy", config.strategy.name, rule, "use ddp, zero1, zero2 or zero3")
+        fix = "use ddp, zero1, zero2 or zero3" if config.task == "train" else "use ddp"
+        yield Problem("strategy", config.strategy.name, rule, fix)
+    if config.task != "train":
+        return
     if (kind == "deepspeed") != (config.strategy.zero_stage is not None):
         rule = "goes with strategy.kind=deepspeed, and only with it"
         yield Problem("strategy.zero_stage", config.strategy.zero_stage, rule)

@@ -72,6 +72,7 @@ STAGES: dict[str, Stage] = {
             "model",
             "benchmark",
             "generation",
+            "hardware.accelerator",  # precision=auto follows it
             "hardware.precision",
             "adapter.quantization",
             "seed",

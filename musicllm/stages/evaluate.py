@@ -9,18 +9,23 @@ Several processes share the work; the first writes.
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from musicllm import console, ranks
+import torch
+
+from musicllm import artifacts, console, ranks
 from musicllm.evals import choices, perplexity
 from musicllm.evals.partial import Partial
 from musicllm.evals.report.tables import Cell, evaluation_tables, shown, words
 from musicllm.evals.results import Metrics, Outcome, subset_words, write_results, write_rows
-from musicllm.job import Job
+from musicllm.job import Job, code_fingerprint, installed_versions
 from musicllm.schema import BenchmarkConfig
 from musicllm.stages.materials import Materials
 from musicllm.stages.measures import MEASURES, Examinee, measure_reference
+from musicllm.stages.models import place_of
 from musicllm.train import group
 
 HEADLINES = {
@@ -37,6 +42,10 @@ ASKED = ("multiple_choice", "theory")
 MOST_ROWS = 30
 """Of a table in the terminal; what is left out stands in results.json."""
 
+MOST_APART = timedelta(days=7)
+"""How long a process waits for another that has more left to measure, say after an interruption;
+of one that died, the launcher ends the others."""
+
 Outcomes = dict[tuple[str, str], Outcome]
 """What was found, by role and name of the benchmark."""
 
@@ -46,13 +55,12 @@ Facts = dict[str, dict[str, Any]]
 
 def run(job: Job) -> list[tuple[str, object]]:
     """Measure `inputs.model`, or the model of the configuration, and `inputs.baseline`."""
-    group.start(job.config.hardware.accelerator)
+    group.start(job.config.hardware.accelerator, MOST_APART)
     if ranks.launched():
         group.agree(job.agreement())
     materials = Materials(job)
-    for benchmark in job.config.benchmark.values():
-        materials.check(benchmark)
-    partial = Partial(job.folder / "partial", job.fingerprint)
+    _check_in_turn(job, materials)
+    partial = Partial(job.folder / "partial", _fingerprint(job))
     outcomes = _outcomes(job, materials, partial)
     models = _by_role(outcomes)
     headlines = _headlines(job, models)
@@ -71,10 +79,43 @@ def run(job: Job) -> list[tuple[str, object]]:
     ]
 
 
+def _check_in_turn(job: Job, materials: Materials) -> None:
+    """Let one process download or unpack what is read before the others, of other machines first.
+
+    Several at once would take each other's unfinished files away.
+    """
+    turn = 0 if ranks.is_main() else 1 if ranks.local_rank() == 0 else 2
+    for each in range(3):
+        if each == turn:
+            for role in _roles(job):
+                place_of(job, role)
+            for benchmark in job.config.benchmark.values():
+                materials.check(benchmark)
+        group.barrier()
+
+
+def _fingerprint(job: Job) -> str:
+    """Return what kept measurements depend on: also what may have changed since they were made."""
+    return artifacts.fingerprint(
+        [
+            job.fingerprint,
+            job.config.hardware.accelerator,  # precision=auto follows it
+            code_fingerprint(),
+            installed_versions(),
+        ]
+    )
+
+
+def _roles(job: Job) -> list[str]:
+    return ["model", *(["baseline"] if "baseline" in job.inputs else [])]
+
+
 def _outcomes(job: Job, materials: Materials, partial: Partial) -> Outcomes:
     outcomes: Outcomes = {}
     benchmarks = job.config.benchmark
-    for role in ["model", *(["baseline"] if "baseline" in job.inputs else [])]:
+    for role in _roles(job):
+        gc.collect()  # tasks of the harness hold each other and the model before
+        torch.cuda.empty_cache()  # nothing where there is no GPU
         examinee = Examinee(job, role, materials, partial)
         for name, benchmark in benchmarks.items():
             if role == "model" or benchmark.kind != "generation":
@@ -83,6 +124,7 @@ def _outcomes(job: Job, materials: Materials, partial: Partial) -> Outcomes:
                 outcomes[role, name] = MEASURES[benchmark.kind](examinee, benchmark)
                 if kept := partial.num_found - found:
                     console.note(f"{kept} of its parts were kept from the interrupted run")
+        del examinee
     for name, benchmark in benchmarks.items():
         if benchmark.kind == "generation":
             reference = measure_reference(materials, benchmark, job.config.seed)

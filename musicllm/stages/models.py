@@ -112,14 +112,15 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
 def _dtype(config: Config, place: Place) -> str:
     precision = config.hardware.precision
     if precision != "auto":
-        refuse_precision(precision, probe(config.hardware.accelerator))
+        if precision != "fp16":  # which only training cannot do everywhere: it scales the loss
+            refuse_precision(precision, probe(config.hardware.accelerator))
         return DTYPES[precision]
     if config.hardware.accelerator == "cpu":
         return "float32"
     stored = base.load_config(
         place.path, revision=place.revision, trust_remote_code=config.model.trust_remote_code
     )
-    return str(stored.dtype).removeprefix("torch.")
+    return str(stored.dtype or torch.float32).removeprefix("torch.")
 
 
 def _share_threads(config: Config) -> None:

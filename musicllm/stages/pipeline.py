@@ -25,7 +25,9 @@ from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 STOPPED = (REQUEUE_EXIT_CODE, 130, 143, *(-number for number in SIGNALS))
 """Exit codes of a step that a signal stopped, after it saved or before it had begun."""
 
-SOURCES = "data.sources."
+SOURCES, BENCHMARKS = "data.sources.", "benchmark."
+"""Groups with parts of their own, which not every step has."""
+
 OWN = ("recipe", "stage", "task", "name", "steps")
 """Words that are meant for the pipeline itself."""
 
@@ -33,29 +35,37 @@ OWN = ("recipe", "stage", "task", "name", "steps")
 def fitting(step: str, command: Command) -> list[str]:
     """Return the words of a pipeline's command that are meant for one of its steps.
 
-    Those are all but the pipeline's own, and the settings of sources that the step's data has.
+    Those are all but the pipeline's own, and the settings of sources that the step's data has, and
+    of benchmarks that it asks.
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
-    plain = [word for word in words if source_of(word) is None]
-    data = configuration.load([f"recipe={step}", *plain], command.folders)[0].data
-    return [word for word in words if source_of(word) in (None, *data.sources)]
+    plain = [word for word in words if part_of(word) is None]
+    config, _ = configuration.load([f"recipe={step}", *plain], command.folders)
+    parts = {(SOURCES, name) for name in config.data.sources}
+    parts |= {(BENCHMARKS, name) for name in config.benchmark}
+    return [word for word in words if part_of(word) in (None, *parts)]
 
 
-def source_of(word: str) -> str | None:
-    """Return the name in `data.sources.<name>...`, or None."""
-    return word.split(".")[2] if word.startswith(SOURCES) and word.count(".") > 2 else None
+def part_of(word: str) -> tuple[str, str] | None:
+    """Return group and name of `data.sources.<name>.<key>=...` and the like, or None."""
+    key = word.partition("=")[0].lstrip("+~")
+    for group in (SOURCES, BENCHMARKS):
+        name, dot, _ = key.removeprefix(group).partition(".")
+        if key.startswith(group) and dot:
+            return group, name
+    return None
 
 
 def refuse_unused(config: Config, command: Command) -> None:
-    """Refuse settings of a source that no step reads.
+    """Refuse settings of a source that no step reads, or of a benchmark that none asks.
 
     Raises:
         ConfigError: there are such settings.
     """
     used = {word for step in config.steps for word in fitting(step, command)}
-    unused = [word for word in command.overrides if source_of(word) and word not in used]
+    unused = [word for word in command.overrides if part_of(word) and word not in used]
     if unused:
-        rule = "is a setting of a source that no step of this pipeline reads"
+        rule = "is a setting of a source or benchmark that no step of this pipeline has"
         pairs = (word.split("=", 1) for word in unused)
         raise ConfigError([Problem(key, value, rule) for key, value in pairs])
 
@@ -76,6 +86,8 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
         if name in made and command.value(f"inputs.{role}") is None
     }
     words += [f"inputs.{role}={folder}" for role, folder in bound.items()]
+    if any(name in made for name in config.runs) and command.value("runs") is None:
+        words.append(f"runs=[{','.join(str(made.get(name, name)) for name in config.runs)}]")
     return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
 
 

@@ -15,7 +15,7 @@ from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ArtifactError
-from musicllm.schema import Config
+from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import STAGES
 from musicllm.stages.pipeline import fitting, refuse_unused
 from musicllm.stages.settings import total
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan
 
 Rows = list[tuple[str, object]]
+
+ITEMS = {"generation": "tunes", "perplexity": "texts", "compression": "texts"}
+"""What a kind of benchmark counts, if not questions."""
 
 
 def show(config: Config, recipe: str, command: Command) -> None:
@@ -59,8 +62,11 @@ def _show_one(config: Config, recipe: str) -> RunPlan | None:
     rows: Rows = [("task", f"{config.task}: {STAGES[config.task].summary}")]
     if not STAGES[config.task].available:
         rows.append(("", "not in this version of musicllm: it plans, but does not run"))
-    rows += [(f"reads {role}", _found(config, role)) for role in config.inputs]
-    rows += {"prepare": _preparation, "evaluate": _evaluation}.get(config.task, _nothing)(config)
+    rows += [
+        (f"reads {role}", _found(config, f"inputs.{role}", name))
+        for role, name in config.inputs.items()
+    ]
+    rows += DETAILS.get(config.task, _nothing)(config)
     rows += _training(config, plan) if plan else []
     rows.append(("settings from", config.source))
     console.table("", ("", ""), rows)
@@ -97,20 +103,51 @@ def _preparation(config: Config) -> Rows:
 
 
 def _evaluation(config: Config) -> Rows:
+    hardware, quantization = config.hardware, config.adapter.quantization
+    devices = hardware.num_nodes * hardware.devices_per_node
+    weights = f"{hardware.precision}{f', {quantization}' if quantization else ''}"
+    own = (
+        []
+        if "model" in config.inputs
+        else [("model", f"{config.model.name}, from {config.model.location or 'nowhere'}")]
+    )
     return [
-        (
-            f"benchmark {name}",
-            f"{spec.kind}, {spec.num_questions or 'all'} questions, {spec.num_fewshot}-shot, "
-            f"from {spec.location or 'inputs'}",
-        )
-        for name, spec in config.benchmark.items()
-    ]
+        *own,
+        ("hardware", f"{hardware.name}: {devices} x {hardware.device}, weights in {weights}"),
+        *((f"benchmark {name}", _benchmark(spec)) for name, spec in config.benchmark.items()),
+    ]  # fmt: skip
+
+
+def _benchmark(spec: BenchmarkConfig) -> str:
+    """Return what would be asked, and how."""
+    number = "all" if spec.num_questions is None else f"{spec.num_questions:,}"
+    parts = [spec.kind, f"{number} {ITEMS.get(spec.kind, 'questions')}"]
+    parts += [f"split {spec.split}"] if spec.split else []
+    parts += [f"only {', '.join(words)}" for words in (spec.subjects, spec.levels) if words]
+    if spec.mode is not None:
+        limit = "the model's context" if spec.max_length is None else f"{spec.max_length:,} tokens"
+        parts += [
+            f"{spec.num_fewshot}-shot", f"prompts of {spec.prompt_format}", f"mode {spec.mode}",
+            f"at most {limit} ({spec.long_prompts})",
+        ]  # fmt: skip
+    origin = "made here" if spec.kind == "theory" else "from the inputs"
+    parts.append(origin if spec.location is None else f"from {spec.location}")
+    return ", ".join([*parts, f"licence: {spec.licence}"])
+
+
+def _comparison(config: Config) -> Rows:
+    return [(f"run {number}", _found(config, "runs", name))
+            for number, name in enumerate(config.runs, 1)]  # fmt: skip
+
+
+DETAILS = {"prepare": _preparation, "evaluate": _evaluation, "compare": _comparison}
+"""Task -> what its plan says beside its inputs."""
 
 
 def _plan(config: Config) -> RunPlan:
     from musicllm.stages.planning import run_plan
 
-    corpus = _input(config, "corpus")
+    corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
     return run_plan(config, corpus.facts if corpus else None)
 
 
@@ -136,16 +173,16 @@ def _training(config: Config, plan: RunPlan) -> Rows:
     ]  # fmt: skip
 
 
-def _input(config: Config, role: str) -> Artifact | None:
+def _input(config: Config, key: str, name: str) -> Artifact | None:
     try:
-        return runner.find_input(f"inputs.{role}", config.inputs[role], Path(config.paths.runs))
+        return runner.find_input(key, name, Path(config.paths.runs))
     except ArtifactError:
         return None
 
 
-def _found(config: Config, role: str) -> str:
-    artifact = _input(config, role)
-    return f"{config.inputs[role]}: {artifact.path if artifact else 'not made yet'}"
+def _found(config: Config, key: str, name: str) -> str:
+    artifact = _input(config, key, name)
+    return f"{name}: {artifact.path if artifact else 'not made yet'}"
 
 
 def _count(number: int | None) -> str:

@@ -7,14 +7,17 @@ several write the same. A finished batch is kept.
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections import ChainMap
 from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import nn
 
 from musicllm import artifacts, console
 from musicllm.data.encoder import Encoder
+from musicllm.evals.scorer.memory import is_out_of_memory, too_large
 from musicllm.evals.scorer.scorer import Kept
 from musicllm.evals.scorer.team import Team
 from musicllm.serve.sampling import Completion, SamplingSettings, sample
@@ -67,6 +70,25 @@ def _written(
     settings: SamplingSettings,
     seed: int,
 ) -> list[tuple[object, ...]]:
-    """Return the values of completions of one batch."""
-    made = sample(model, encoder, prompts, settings, seed=seed, batch_size=len(prompts))
-    return [dataclasses.astuple(one) for one in made]
+    """Return the values of completions of one batch, made in halves where memory is too small."""
+    failure = None
+    try:
+        made = sample(model, encoder, prompts, settings, seed=seed, batch_size=len(prompts))
+        return [dataclasses.astuple(one) for one in made]
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = str(error)
+    if len(prompts) == 1:
+        raise too_large(failure)
+    gc.collect()  # by now what the failed batch held is free
+    torch.cuda.empty_cache()
+    middle = len(prompts) // 2
+    console.note(f"memory did not suffice; {len(prompts)} texts are written in two halves")
+    halves = prompts[:middle], prompts[middle:]
+    seeds = seed, seed + (len(prompts) << 32)  # no two parts of a batch draw the same
+    return [
+        row
+        for half, own in zip(halves, seeds, strict=True)
+        for row in _written(model, encoder, half, settings, own)
+    ]

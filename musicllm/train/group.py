@@ -23,18 +23,19 @@ TIMEOUT = timedelta(hours=2)
 """How long a process waits for another: as long as the first may load weights or save."""
 
 
-def start(accelerator: str) -> None:
+def start(accelerator: str, timeout: timedelta = TIMEOUT) -> None:
     """Meet the other processes; where there are none, or we have met, nothing happens.
 
     Args:
         accelerator: cpu (gloo), or gpu (NCCL for tensors there, gloo for what is said here).
+        timeout: how long one may wait for another.
     """
     if not ranks.launched() or distributed.is_initialized():
         return
     if accelerator == "gpu":
         torch.cuda.set_device(ranks.local_rank())
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
-    distributed.init_process_group(backend, timeout=TIMEOUT)
+    distributed.init_process_group(backend, timeout=timeout)
 
 
 def stop() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from musicllm import config
@@ -23,6 +25,24 @@ def test_a_source_that_no_step_reads_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         pipeline.refuse_unused(settings, command)
     assert str(caught.value.problems[0]) == (
-        "data.sources.musicpile.location=mine is a setting of a source that no step of this "
-        "pipeline reads"
+        "data.sources.musicpile.location=mine is a setting of a source or benchmark that no step "
+        "of this pipeline has"
     )
+
+
+def test_a_step_gets_the_settings_of_the_benchmarks_that_it_asks() -> None:
+    own = "benchmark.theory.num_questions=5"
+    command = parse(["recipe=chatmusician", own])
+
+    assert pipeline.fitting("chatmusician/evaluate", command) == [own]
+    assert pipeline.fitting("chatmusician/evaluate_before", command) == []
+
+
+def test_what_is_compared_is_what_the_steps_before_made() -> None:
+    command = parse(["recipe=chatmusician"])
+    made = {"chatmusician/evaluate": Path("runs/chatmusician/evaluate/abc")}
+
+    assert pipeline.step_words("chatmusician/compare", command, made)[1:] == [
+        "runs=[chatmusician/evaluate_before,chatmusician/evaluate_base,"
+        "runs/chatmusician/evaluate/abc]"
+    ]
