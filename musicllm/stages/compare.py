@@ -62,9 +62,16 @@ def _write_pictures(folder: Path, pictures: Mapping[str, Sequence[Picture]]) -> 
 
 def _log(job: Job, contestants: Sequence[Contestant], page: ComparePage) -> None:
     if job.config.logger:  # training's loggers are slow to import
-        from musicllm.stages import compare_log
+        from musicllm.stages import result_log
 
-        compare_log.log(job, contestants, page, sorted((job.artifact_path / PICTURES).iterdir()))
+        tables = {"overview": page.overview, "significance": page.significance}
+        result_log.log(
+            job,
+            [one.metrics for one in contestants],
+            {name: table for name, table in tables.items() if table},
+            sorted((job.artifact_path / PICTURES).iterdir()),
+            job.folder / "report.html",
+        )
 
 
 def _show(page: ComparePage) -> None:

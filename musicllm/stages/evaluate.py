@@ -68,6 +68,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     if ranks.is_main():
         _write(job, models, outcomes, facts, headlines)
         partial.remove()
+        _log(job, models, facts)
     group.barrier()
     group.stop()
     _show(models, facts)
@@ -221,6 +222,19 @@ def _comparisons(job: Job, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
         elif benchmark.kind == "perplexity":
             found[name] = dict(perplexity.forgetting(before, after, job.config.seed))
     return found
+
+
+def _log(job: Job, models: dict[str, dict[str, Metrics]], facts: Facts) -> None:
+    if job.config.logger:  # training's loggers are slow to import
+        from musicllm.stages import result_log
+
+        named = {
+            name if role == "model" else f"{role}/{name}": metrics
+            for role, found in models.items()
+            for name, metrics in found.items()
+        }
+        tables = zip(facts, evaluation_tables(models, facts), strict=True)
+        result_log.log(job, [named], dict(tables))
 
 
 def _show(models: dict[str, dict[str, Metrics]], facts: Facts) -> None:

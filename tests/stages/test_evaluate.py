@@ -271,3 +271,12 @@ def test_only_the_first_training_texts_are_held_against_a_model(
     results = json.loads((run("benchmark=[compression]").path / "results.json").read_text())
     assert 0 < results["models"]["model"]["compression"]["num_training_characters"] <= 300
     assert "only the first 2 training texts go to xz and copies" in capsys.readouterr().err
+
+
+def test_results_go_to_loggers(run: Run) -> None:
+    artifact = run("benchmark=[perplexity]", "logger=[csv]")
+    (lines,) = artifact.path.parent.rglob("metrics.csv")
+    logged = lines.read_text(encoding="utf-8")
+    assert "perplexity/bits_per_character" in logged.splitlines()[0]
+    assert "baseline/perplexity/bits_per_character" in logged.splitlines()[0]
+    assert str(bits_of(artifact))[:8] in logged

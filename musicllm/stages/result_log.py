@@ -1,33 +1,37 @@
-"""A comparison where metrics go: in CSV, TensorBoard and Weights & Biases.
+"""Results where metrics go: in CSV, TensorBoard and Weights & Biases.
 
-Every model is a step, so that a benchmark is a line over the order of models. wandb also gets the
-tables, the pictures and the page.
+Of a comparison every model is a step, so that a benchmark is a line over the order of models. wandb
+also gets tables, pictures and the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from musicllm.evals.report.compare_page import ComparePage
-from musicllm.evals.report.contestants import Contestant
 from musicllm.evals.report.tables import Table
+from musicllm.evals.results import Metrics
 from musicllm.job import Job, public
 from musicllm.stages.watching import logger_specs
 from musicllm.train import loggers
 
 
 def log(
-    job: Job, contestants: Sequence[Contestant], page: ComparePage, pictures: Sequence[Path]
+    job: Job,
+    steps: Sequence[Mapping[str, Metrics]],
+    tables: Mapping[str, Table],
+    pictures: Sequence[Path] = (),
+    page: Path | None = None,
 ) -> None:
     """Tell every configured logger, and end what it keeps open.
 
     Args:
         job: whose artifact is complete.
-        contestants: the models, in order.
-        page: the tables.
+        steps: metrics by benchmark, of one model or of several in order.
+        tables: by name.
         pictures: PNG files.
+        page: HTML.
 
     Raises:
         NotAvailableError: a logger's package is not installed.
@@ -35,16 +39,17 @@ def log(
     specs, settings = logger_specs(job.config), public(job.config)
     made = loggers.build(specs, job.folder, start_step=0, run_id=job.fingerprint, settings=settings)
     for logger in made:
-        for step, one in enumerate(contestants):
-            logger.log_metrics(_numbers(one), step=step)
+        for step, metrics in enumerate(steps):
+            logger.log_metrics(_numbers(metrics), step=step)
         if type(logger).__name__ == "WandbLogger":
-            shown = _shown(page, pictures, job.folder / "report.html")
-            logger.log_metrics(shown, step=len(contestants) - 1)
+            shown = _shown(tables, pictures, page)
+            named = {f"{job.kind}/{name}": value for name, value in shown.items()}
+            logger.log_metrics(named, step=len(steps) - 1)
         logger.finalize("success")
     loggers.log_artifact(
         specs,
         job.folder,
-        num_steps=len(contestants),
+        num_steps=len(steps),
         run_id=job.fingerprint,
         settings=settings,
         artifact=job.artifact_path,
@@ -53,25 +58,26 @@ def log(
     loggers.close()
 
 
-def _numbers(one: Contestant) -> dict[str, float | int]:
+def _numbers(by_benchmark: Mapping[str, Metrics]) -> dict[str, float | int]:
     """Return what was measured of a model; what was not is left out."""
     return {
         f"{benchmark}/{metric}": value
-        for benchmark, metrics in one.metrics.items()
+        for benchmark, metrics in by_benchmark.items()
         for metric, value in metrics.items()
         if value is not None
     }
 
 
-def _shown(page: ComparePage, pictures: Sequence[Path], report: Path) -> dict[str, Any]:
+def _shown(
+    tables: Mapping[str, Table], pictures: Sequence[Path], page: Path | None
+) -> dict[str, Any]:
     import wandb
 
-    tables = {"overview": page.overview, "significance": page.significance}
-    return {
-        **{f"comparison/{name}": _table(table) for name, table in tables.items() if table},
-        **{f"comparison/{path.stem}": wandb.Image(str(path)) for path in pictures},
-        "comparison/report": wandb.Html(report.read_text(encoding="utf-8"), inject=False),
-    }
+    shown: dict[str, Any] = {name: _table(table) for name, table in tables.items()}
+    shown |= {path.stem: wandb.Image(str(path)) for path in pictures}
+    if page is not None:
+        shown["report"] = wandb.Html(page.read_text(encoding="utf-8"), inject=False)
+    return shown
 
 
 def _table(table: Table) -> Any:
