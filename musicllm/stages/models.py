@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from musicllm import ranks
+from musicllm import console, ranks
 from musicllm.artifacts import Artifact
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
@@ -88,6 +88,7 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
     Raises:
         MusicLLMError: as `place_of`, `model.base.load` and `model.adapters.load_adapter` do.
         ConfigError: the device does not compute in this precision.
+        NotAvailableError: a GPU is wanted, and there is none.
     """
     place = place_of(job, role)
     config = job.config
@@ -111,16 +112,21 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
 
 def _dtype(config: Config, place: Place) -> str:
     precision = config.hardware.precision
+    able = probe(config.hardware.accelerator)
     if precision != "auto":
         if precision != "fp16":  # which only training cannot do everywhere: it scales the loss
-            refuse_precision(precision, probe(config.hardware.accelerator))
+            refuse_precision(precision, able)
         return DTYPES[precision]
     if config.hardware.accelerator == "cpu":
         return "float32"
     stored = base.load_config(
         place.path, revision=place.revision, trust_remote_code=config.model.trust_remote_code
     )
-    return str(stored.dtype or torch.float32).removeprefix("torch.")
+    dtype = stored.dtype or torch.float32
+    if dtype == torch.bfloat16 and not able.bf16:
+        console.note(f"{able.device} has no bfloat16, in which {place.path} is stored: fp16")
+        dtype = torch.float16
+    return str(dtype).removeprefix("torch.")
 
 
 def _share_threads(config: Config) -> None:

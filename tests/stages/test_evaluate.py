@@ -14,7 +14,7 @@ import torch
 from musicllm import artifacts, runner
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, ConfigError, InputError
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.evals.report.runs import read_lines
 from musicllm.evals.scorer.reader import Reader
 from musicllm.model import adapters, base
@@ -280,3 +280,9 @@ def test_results_go_to_loggers(run: Run) -> None:
     assert "perplexity/bits_per_character" in logged.splitlines()[0]
     assert "baseline/perplexity/bits_per_character" in logged.splitlines()[0]
     assert str(bits_of(artifact))[:8] in logged
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(run: Run) -> None:
+    with pytest.raises(NotAvailableError, match="hardware"):
+        run("benchmark=[perplexity]", "hardware=gpu1")
