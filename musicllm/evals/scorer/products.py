@@ -1,7 +1,7 @@
 """Matrix products in float32 on a CPU by the faster of the two libraries that torch carries.
 
 torch gives float32 products to MKL, which keeps its widest instructions to Intel's processors. On
-an AMD EPYC with AVX-512 oneDNN is 2.1 times as fast (docs/BENCHMARKS.md), with the weights where
+an AMD EPYC with AVX-512 oneDNN is twice as fast (docs/BENCHMARKS.md), with the weights where
 they are and the same precision. GPUs, other types and quantized layers are left alone.
 """
 
