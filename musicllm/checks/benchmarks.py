@@ -26,14 +26,15 @@ UNSET: dict[str, object] = {
     "prompt_format": None,
     "mode": None,
     "add_bos": True,
+    "as_chat": False,
     "max_length": None,
     "long_prompts": "drop_shots",
     "max_new_tokens": None,
 }
 """What says nothing, by key: the values of conf/measurement/default.yaml (tested)."""
 
-_OF_PROMPTS = ("num_fewshot", "prompt_format", "mode", "add_bos", "max_length", "long_prompts",
-               "max_new_tokens")  # fmt: skip
+_OF_PROMPTS = ("num_fewshot", "prompt_format", "mode", "add_bos", "as_chat", "max_length",
+               "long_prompts", "max_new_tokens")  # fmt: skip
 USED: dict[str, tuple[str, ...]] = {
     "multiple_choice": ("location", "revision", "subjects", *_OF_PROMPTS),
     "theory": ("subjects", "levels", *_OF_PROMPTS),
@@ -80,6 +81,9 @@ def combinations(config: Config) -> Iterator[Problem]:
             rule = f"does not fit mode={spec.mode}: a thought comes between question and letter"
             key = f"benchmark.{name}.prompt_format"
             yield Problem(key, spec.prompt_format, rule, "write mode=generation, or opencompass")
+        if spec.as_chat and spec.mode != "generation":
+            rule = f"does not fit mode={spec.mode}: the likelihood of letters is that of plain text"
+            yield Problem(f"benchmark.{name}.as_chat", "true", rule, "write false")
         yield from _ignored(name, spec)
 
 

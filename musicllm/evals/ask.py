@@ -22,6 +22,7 @@ class AskSettings:
         num_questions: asked in all, drawn evenly over the subjects; None: all.
         seed: of the draw.
         add_bos: whether the mark of the beginning stands before a prompt.
+        as_chat: whether a prompt that is answered in words goes through the chat template.
         max_length: tokens of a prompt with its longest option or its answer; None: the model's
             context.
         long_prompts: `drop_shots` leaves out the first examples of a prompt that is longer, and
@@ -36,6 +37,7 @@ class AskSettings:
     num_questions: int | None
     seed: int
     add_bos: bool
+    as_chat: bool
     max_length: int | None
     long_prompts: Literal["drop_shots", "stop"]
     max_new_tokens: int | None

@@ -55,6 +55,7 @@ class BenchmarkConfig:
     prompt_format: str | None  # of questions; a key of evals.prompts.FORMATS
     mode: str | None  # likelihood (of the letter), perplexity (of the whole prompt) or generation
     add_bos: bool  # the mark of the beginning stands before a prompt, if the tokenizer has one
+    as_chat: bool  # answers that are written: the prompt is a user's message of the chat template
     max_length: int | None  # tokens of a prompt with its answer; null: the model's context
     long_prompts: str  # drop_shots (the first ones, counted), or stop
     max_new_tokens: int | None  # of an answer that is written, when mode=generation

@@ -7,7 +7,7 @@ during it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -77,6 +77,7 @@ def measure_choices(
         whole_prompts=settings.mode == "perplexity",
         max_length=settings.max_length,
         generate=_writer(scorer, tokenizer, settings.max_new_tokens, kept),
+        as_message=_as_message(tokenizer, settings),
         kept=kept,
     )
     rows, harness = ask(lm, asked, settings)
@@ -115,6 +116,19 @@ def _quiz(config: Config, benchmark: BenchmarkConfig) -> Asked:
     return Asked(
         questions, {each.subject: examples for each in questions}, num_published=num_published
     )
+
+
+def _as_message(
+    tokenizer: PreTrainedTokenizerBase, settings: AskSettings
+) -> Callable[[str], list[int]] | None:
+    """Return what makes a user's message of a prompt; None where prompts stay plain text."""
+    if not settings.as_chat:
+        return None
+    encoder = Encoder(tokenizer)
+    if not tokenizer.chat_template:
+        console.note(f"{settings.benchmark}: the tokenizer has no chat template; prompts are texts")
+        return None
+    return lambda text: encoder.prompt([{"role": "user", "content": text}])
 
 
 def _writer(

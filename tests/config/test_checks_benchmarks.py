@@ -28,6 +28,7 @@ BROKEN = [
         f"{MTB}.prompt_format=chain_of_thought",
         "does not fit mode=perplexity: a thought comes between question and letter",
     ),
+    ("recipe=mmlu", "benchmark.mmlu.as_chat=true", "as_chat=true does not fit mode=likelihood"),
     ("recipe=mmlu", "benchmark=[]", "benchmark=[] names no benchmark"),
     ("recipe=mmlu", "benchmark=[compression]", "inputs.corpus=??? is missing: benchmark compress"),
     ("recipe=mmlu", "benchmark=[generation]", "inputs.instructions=??? is missing"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -101,6 +101,23 @@ def test_answers_end_at_the_harness_s_stops(
     )
     asked = requests("generate_until", [("Q:", {"until": ["\n\n", ""]}), ("Q:", {"until": "."})])
     assert ours.generate_until(asked) == ["B.", "B"]
+
+
+def test_prompts_that_are_answered_in_words_may_be_messages(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    seen: list[list[int]] = []
+
+    def write(prompts: Sequence[list[int]], _: Sequence[object]) -> list[str]:
+        seen.extend(prompts)
+        return ["B"] * len(prompts)
+
+    ours = HarnessModel(
+        Scorer(model), tokenizer, generate=write, as_message=lambda text: [7, 7, *map(ord, text)]
+    )
+    assert ours.generate_until(requests("generate_until", [("Q:", {"until": []})])) == ["B"]
+    assert seen == [[7, 7, 81, 58]]
+    assert ours.count_tokens(["Q:"]) == [4]
 
 
 def test_a_prompt_that_has_its_mark_of_the_beginning_gets_no_second_one(

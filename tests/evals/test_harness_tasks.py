@@ -50,6 +50,7 @@ def settings(**given: Any) -> AskSettings:
             "num_questions": None,
             "seed": 0,
             "add_bos": False,
+            "as_chat": False,
             "max_length": None,
             "long_prompts": "drop_shots",
             "max_new_tokens": None,

@@ -34,7 +34,7 @@ SHOTS = (NUM_EXAMPLES, 0)
 
 
 def run(settings: BenchSettings) -> Findings:
-    """Measure; takes about ten minutes on two cores.
+    """Measure; takes about a quarter of an hour on two cores.
 
     Raises:
         ConfigError: a setting that this bench cannot follow.

@@ -19,7 +19,8 @@ def main() -> None:
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.api.registry import model_registry
 
-    model_registry.register("musicllm", target="musicllm.evals.harness.named_model:NamedModel")
+    if "musicllm" not in model_registry:
+        model_registry.register("musicllm", target="musicllm.evals.harness.named_model:NamedModel")
     if not any(word.split("=")[0] == "--include_path" for word in sys.argv):
         sys.argv += ["--include_path", str(plugin)]
     cli_evaluate()

@@ -34,6 +34,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         whole_prompts: also score the prompts themselves, for `mean_nll`.
         max_length: tokens of a prompt with its option at most; None: the model's context.
         generate: writes answers; None where no task asks for any.
+        as_message: from a prompt that is answered in words to its tokens as a user's message, up
+            to where the answer begins; None: it is plain text.
         kept: where finished portions are kept and looked for.
 
     Raises:
@@ -49,6 +51,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         whole_prompts: bool = False,
         max_length: int | None = None,
         generate: Generate | None = None,
+        as_message: Callable[[str], list[int]] | None = None,
         kept: Kept | None = None,
     ) -> None:
         super().__init__()
@@ -64,6 +67,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         limits = [limit for limit in (max_length, scorer.reader.context) if limit]
         self.max_length = min(limits, default=None)
         self._generate = generate
+        self._as_message = as_message
         self._kept = kept
         self._means: dict[tuple[str, str], float] = {}
 
@@ -97,8 +101,9 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         return self._encoded(string)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return how many tokens prompts have."""
-        return [len(_begun(self._begin, list(ids))) for ids in self._lexicon.encode(texts)]
+        """Return how many tokens prompts have, those of the chat template about them included."""
+        around = 0 if self._as_message is None else len(self._as_message(""))
+        return [around + len(_begun(self._begin, list(ids))) for ids in self._lexicon.encode(texts)]
 
     def mean_nll(self, context: str, continuation: str) -> float:
         """Return nats per token of a prompt with an option, as OpenCompass's PPL mode ranks them.
@@ -161,7 +166,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         """Return what the model writes after prompts, up to the first of the harness's stops."""
         del disable_tqdm
         assert self._generate is not None, "a task asks for text, and nothing was given to write it"
-        prompts = [self.tok_encode(request.args[0]) for request in requests]
+        encode = self._as_message or self.tok_encode
+        prompts = [encode(request.args[0]) for request in requests]
         texts = self._generate(prompts, [request.args[1] for request in requests])
         answers = []
         for request, text in zip(requests, texts, strict=True):
