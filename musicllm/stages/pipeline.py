@@ -36,13 +36,16 @@ def fitting(step: str, command: Command) -> list[str]:
     """Return the words of a pipeline's command that are meant for one of its steps.
 
     Those are all but the pipeline's own, and the settings of sources that the step's data has, and
-    of benchmarks that it asks.
+    of benchmarks that it asks; a training that asks none is not given any.
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
     config, _ = configuration.load([f"recipe={step}", *plain], command.folders)
     parts = {(SOURCES, name) for name in config.data.sources}
-    parts |= {(BENCHMARKS, name) for name in config.benchmark}
+    if config.task == "train" and config.callbacks.evaluate_every_steps is None:
+        words = [word for word in words if not word.startswith("benchmark=")]
+    else:
+        parts |= {(BENCHMARKS, name) for name in config.benchmark}
     return [word for word in words if part_of(word) in (None, *parts)]
 
 

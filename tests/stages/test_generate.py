@@ -99,12 +99,12 @@ def test_fewer_tunes_than_prompts_are_refused(run: Run) -> None:
         run("generation.num_tunes=1", "generation.prompts=[one, two]")
 
 
-def test_adapter_is_refused_with_the_command_that_merges_it(run: Run, tmp_path: Path) -> None:
+def test_an_adapter_that_does_not_know_its_base_is_refused(run: Run, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     with artifacts.writing(adapter, "adapter", "a", {}):
         pass
     with pytest.raises(
         ArtifactError,
-        match=r"is of kind adapter, and a model is needed.*recipe=merge inputs\.adapter=",
+        match=r"does not say which base it was trained on; write inputs\.model=",
     ):
         run(model_path=adapter)
