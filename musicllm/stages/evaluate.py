@@ -167,8 +167,9 @@ def _completeness(
     """Return how much of a benchmark was asked."""
     if benchmark.kind not in ASKED:
         counted = {"generation": "num_tunes"}.get(benchmark.kind, "num_documents")
-        whole = benchmark.num_questions is None
-        return {"complete": whole, "num_questions": metrics[counted], "num_available": None}
+        found, wanted = metrics[counted], benchmark.num_questions
+        whole = wanted is None or (found is not None and found < wanted)
+        return {"complete": whole, "num_questions": found, "num_available": None}
     asked, _ = materials.questions(benchmark)
     num_asked, available = len(asked.questions), asked.num_published
     part = benchmark.num_questions is not None or benchmark.subjects or benchmark.levels
