@@ -18,7 +18,7 @@ from musicllm.evals.report.comparing import assemble_comparison, draw, headlines
 from musicllm.evals.report.contestants import Contestant, read_contestants
 from musicllm.evals.report.page import Command
 from musicllm.evals.report.paired import against_first
-from musicllm.evals.report.tables import Cell, Table, words
+from musicllm.evals.report.tables import Table, words
 from musicllm.job import Job
 
 PICTURES = "pictures"
@@ -84,12 +84,8 @@ def _show(page: ComparePage) -> None:
 
 
 def _table(table: Table) -> None:
-    rows = [[row.head, *map(_cell, row.cells)] for row in table.rows]
+    rows = [[row.head, *map(str, row.cells)] for row in table.rows]
     console.table(table.caption, table.columns, rows)
-
-
-def _cell(cell: Cell) -> str:
-    return f"{cell.text} ({cell.interval})" if cell.interval else cell.text
 
 
 def _commands(contestants: Sequence[Contestant]) -> list[Command]:

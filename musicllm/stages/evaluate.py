@@ -19,7 +19,7 @@ import torch
 from musicllm import artifacts, console, ranks
 from musicllm.evals import choices, perplexity
 from musicllm.evals.partial import Partial
-from musicllm.evals.report.tables import Cell, evaluation_tables, shown, words
+from musicllm.evals.report.tables import evaluation_tables, shown, words
 from musicllm.evals.results import Metrics, Outcome, subset_words, write_results, write_rows
 from musicllm.job import Job, code_fingerprint, installed_versions
 from musicllm.schema import BenchmarkConfig
@@ -240,11 +240,7 @@ def _log(job: Job, models: dict[str, dict[str, Metrics]], facts: Facts) -> None:
 
 def _show(models: dict[str, dict[str, Metrics]], facts: Facts) -> None:
     for table in evaluation_tables(models, facts, most_rows=MOST_ROWS):
-        rows = [[row.head, *map(_cell, row.cells)] for row in table.rows]
+        rows = [[row.head, *map(str, row.cells)] for row in table.rows]
         console.table(table.caption, table.columns, rows)
         if table.note:
             console.note(table.note)
-
-
-def _cell(cell: Cell) -> str:
-    return f"{cell.text} ({cell.interval})" if cell.interval else cell.text

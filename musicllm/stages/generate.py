@@ -13,9 +13,10 @@ from musicllm.data.encoder import Encoder
 from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import asks_for_tune, find_tune
 from musicllm.job import Job
-from musicllm.serve.sampling import Completion, SamplingSettings, sample
+from musicllm.serve.sampling import Completion, sample
 from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
 from musicllm.stages.models import load_model
+from musicllm.stages.writing import sampling_settings
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -56,14 +57,7 @@ def _asking(job: Job) -> Ask:
     """Return a function that puts user messages to the model."""
     model, tokenizer = load_model(job)
     encoder = Encoder(tokenizer)
-    generation = job.config.generation
-    settings = SamplingSettings(
-        temperature=generation.temperature,
-        top_k=generation.top_k,
-        top_p=generation.top_p,
-        repetition_penalty=generation.repetition_penalty,
-        max_new_tokens=generation.max_new_tokens,
-    )
+    settings = sampling_settings(job.config)
 
     def ask(messages: Sequence[str], seed: int) -> list[Completion]:
         turns = [[{"role": "user", "content": message}] for message in messages]

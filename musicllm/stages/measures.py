@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -19,11 +18,10 @@ from musicllm.evals.results import Outcome
 from musicllm.evals.scorer.scorer import Scorer
 from musicllm.job import Job
 from musicllm.schema import BenchmarkConfig
-from musicllm.serve.sampling import SamplingSettings
 from musicllm.stages.asking import measure_choices
 from musicllm.stages.materials import Materials
 from musicllm.stages.models import load_model
-from musicllm.stages.writing import write_all
+from musicllm.stages.writing import sampling_settings, write_all
 from musicllm.train import group
 
 SAMPLED_TOGETHER = 32
@@ -103,12 +101,11 @@ def measure_generation(examinee: Examinee, benchmark: BenchmarkConfig) -> Outcom
     config, materials = examinee.config, examinee.materials
     encoder = Encoder(examinee.tokenizer)
     requests = materials.requests(benchmark)
-    names = [field.name for field in dataclasses.fields(SamplingSettings)]
     written = write_all(
         examinee.scorer.reader.model,
         encoder,
         [encoder.prompt([{"role": "user", "content": each.prompt}]) for each in requests],
-        SamplingSettings(**{name: getattr(config.generation, name) for name in names}),
+        sampling_settings(config),
         seed=config.seed,
         batch_size=SAMPLED_TOGETHER,
         team=examinee.scorer.team,

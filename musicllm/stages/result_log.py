@@ -84,8 +84,5 @@ def _table(table: Table) -> Any:
     """Return a table of texts for wandb, every interval in brackets behind its value."""
     import wandb
 
-    cells = [
-        [row.head, *(f"{c.text} ({c.interval})" if c.interval else c.text for c in row.cells)]
-        for row in table.rows
-    ]
+    cells = [[row.head, *map(str, row.cells)] for row in table.rows]
     return wandb.Table(columns=[name or "what" for name in table.columns], data=cells)

@@ -6,6 +6,7 @@ Prompts are what the corpus is made of: beginnings of texts, or user messages.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from musicllm.music.render.png import svg_to_png
 from musicllm.schema import Config
 from musicllm.serve.sampling import Completion, SamplingSettings, sample
 from musicllm.serve.tunes import draw_requests
+from musicllm.stages.writing import sampling_settings
 from musicllm.train.samples import SampleReport, SampleWriter
 from musicllm.train.tunes import SampleTune
 
@@ -113,14 +115,8 @@ def _settings(config: Config, prompts: Sequence[Prompt], max_length: int) -> Sam
             f"callbacks.sample_prompts: {longest.text[:60]!r} has {len(longest.ids)} tokens, and "
             f"the rows of the corpus hold {max_length}; write a shorter one"
         )
-    chosen = config.generation
-    return SamplingSettings(
-        temperature=chosen.temperature,
-        top_k=chosen.top_k,
-        top_p=chosen.top_p,
-        repetition_penalty=chosen.repetition_penalty,
-        max_new_tokens=min(chosen.max_new_tokens, room),
-    )
+    chosen = sampling_settings(config)
+    return dataclasses.replace(chosen, max_new_tokens=min(chosen.max_new_tokens, room))
 
 
 def _report(

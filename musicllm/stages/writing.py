@@ -20,7 +20,14 @@ from musicllm.data.encoder import Encoder
 from musicllm.evals.scorer.memory import is_out_of_memory, too_large
 from musicllm.evals.scorer.scorer import Kept
 from musicllm.evals.scorer.team import Team
+from musicllm.schema import Config
 from musicllm.serve.sampling import Completion, SamplingSettings, sample
+
+
+def sampling_settings(config: Config) -> SamplingSettings:
+    """Return how tokens are chosen, by `config.generation`."""
+    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    return SamplingSettings(**{name: getattr(config.generation, name) for name in names})
 
 
 def write_all(

@@ -26,6 +26,10 @@ class Cell:
     text: str
     interval: str = ""
 
+    def __str__(self) -> str:
+        """Return the value with its interval in brackets behind it."""
+        return f"{self.text} ({self.interval})" if self.interval else self.text
+
 
 @dataclass(frozen=True)
 class Row:
