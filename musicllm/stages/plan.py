@@ -18,7 +18,7 @@ from musicllm.errors import ArtifactError
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import STAGES
 from musicllm.stages.pipeline import fitting, refuse_unused
-from musicllm.stages.settings import total
+from musicllm.stages.settings import muon_dtype, total
 
 if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan
@@ -170,7 +170,17 @@ def _training(config: Config, plan: RunPlan) -> Rows:
         ("warm-up steps", f"{steps.warmup_steps:,}"),
         ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
                           f"{config.schedule.name})"),
+        *_muon(config),
     ]  # fmt: skip
+
+
+def _muon(config: Config) -> Rows:
+    """Return the rate of Muon and the type of its products, where it is used."""
+    if config.optimizer.name != "muon":
+        return []
+    dtype = muon_dtype(config)
+    why = "" if dtype == "bfloat16" else f": {config.hardware.device} has no native bfloat16"
+    return [("learning rate of Muon", f"{config.optimizer.muon_lr:g}, products in {dtype}{why}")]
 
 
 def _input(config: Config, key: str, name: str) -> Artifact | None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from musicllm.errors import NotAvailableError
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
 from musicllm.train import strategies
@@ -51,7 +52,21 @@ def optimizer_spec(config: Config) -> OptimizerSpec:
         fused=optimizer.fused,
         muon_lr=optimizer.muon_lr,
         muon_momentum=optimizer.muon_momentum,
+        muon_dtype=muon_dtype(config),
     )
+
+
+def muon_dtype(config: Config) -> str:
+    """Return the type of Muon's products: bfloat16, or float32 where that would be emulated.
+
+    A GPU that is not here is taken for one with bfloat16.
+    """
+    hardware = config.hardware
+    try:
+        native = strategies.has_bf16(hardware.accelerator, hardware.supports_bf16)
+    except NotAvailableError:
+        native = True
+    return "bfloat16" if native else "float32"
 
 
 def machine_of(config: Config) -> Machine:

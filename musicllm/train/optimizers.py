@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from musicllm.train.muon import Float32Muon
+
 
 @dataclass(frozen=True)
 class OptimizerSpec:
@@ -29,6 +31,7 @@ class OptimizerSpec:
         fused: one kernel for all tensors of AdamW.
         muon_lr: peak learning rate of Muon; None unless `name` is muon, as the next.
         muon_momentum: Nesterov momentum of Muon.
+        muon_dtype: type of Muon's products, which a device should have: bfloat16 or float32.
     """
 
     name: str
@@ -39,6 +42,7 @@ class OptimizerSpec:
     fused: bool
     muon_lr: float | None
     muon_momentum: float | None
+    muon_dtype: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def build(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
     assert spec.name == "muon", f"optimizer {spec.name!r} passed the checks"
     assert spec.muon_lr is not None, "muon without its learning rate passed the checks"
     assert spec.muon_momentum is not None, "muon without its momentum passed the checks"
-    muon = Muon(
+    kind = Muon if spec.muon_dtype == "bfloat16" else Float32Muon
+    muon = kind(
         groups.hidden,
         lr=spec.muon_lr,
         momentum=spec.muon_momentum,

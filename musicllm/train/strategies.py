@@ -92,9 +92,14 @@ def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None)
     """
     if name != "auto":
         return PRECISIONS[name]
-    if probe(accelerator).bf16 if supports_bf16 is None else supports_bf16:
+    if has_bf16(accelerator, supports_bf16):
         return PRECISIONS["bf16"]
     return PRECISIONS["fp16" if accelerator == "gpu" else "fp32"]
+
+
+def has_bf16(accelerator: str, supports_bf16: bool | None) -> bool:
+    """Tell whether a device computes in bfloat16 natively; what a profile says goes first."""
+    return probe(accelerator).bf16 if supports_bf16 is None else supports_bf16
 
 
 def _ddp(accelerator: str) -> Any:

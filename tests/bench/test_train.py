@@ -20,7 +20,7 @@ from tests.models import LORA, TINY
 FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, target_modules=())
 TRAINING = TrainingSettings(
     machine=Machine("cpu", 1, 1, "32-true", StrategySpec("single"), 1, 0),
-    optimizer=OptimizerSpec("adamw", 1e-3, (0.9, 0.95), 1e-8, 0.1, True, None, None),
+    optimizer=OptimizerSpec("adamw", 1e-3, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32"),
     attention="auto",
     num_steps=2,
     rows_per_step=4,

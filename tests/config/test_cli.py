@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,19 @@ def test_any_recipe_plans(hardware: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "2,031,250 (estimated" in text  # 4.16 B tokens / 2048
     assert "15,870" in text  # ceil(2,031,250 / 128) steps
     assert "794" in text  # 5 % of them, rounded up
+
+
+@pytest.mark.parametrize(
+    ("supported", "dtype"),
+    [("false", "float32: CPU has no native bfloat16"), ("true", "bfloat16")],
+)
+def test_the_plan_names_the_type_in_which_muon_multiplies(
+    supported: str, dtype: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["recipe=quickstart/pretrain", f"hardware.supports_bf16={supported}", "stage=plan"]
+    code, text = said(words, capsys)
+    assert code == 0
+    assert f"0.007, products in {dtype}\n" in re.sub(" +\n", "\n", text)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from musicllm.train.readings import Reading
 
 MakeRun = Callable[..., TrainingRun]
 
-MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95)
+MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95, "float32")
 
 
 def lines(run: TrainingRun) -> list[dict[str, Any]]:

@@ -10,10 +10,12 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from musicllm.train.muon import Float32Muon
 from musicllm.train.optimizers import MuonWithAdamW, OptimizerSpec, build, parameter_groups
 
-ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None)
+ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32")
 MUON = dataclasses.replace(ADAMW, name="muon", muon_lr=0.02, muon_momentum=0.95)
+KINDS = {"float32": Float32Muon, "bfloat16": Muon}
 
 
 def names(model: nn.Module, parameters: list[nn.Parameter]) -> set[str]:
@@ -61,15 +63,16 @@ def descend(model: nn.Module, optimizer: Optimizer, steps: int) -> None:
         optimizer.zero_grad()
 
 
+@pytest.mark.parametrize("dtype", list(KINDS))
 def test_muon_takes_hidden_matrices_and_does_what_both_parts_do(
-    make_model: Callable[..., nn.Module],
+    make_model: Callable[..., nn.Module], dtype: str
 ) -> None:
     joined_model, apart_model = make_model().eval(), make_model().eval()
-    joined = build(joined_model, MUON)
+    joined = build(joined_model, dataclasses.replace(MUON, muon_dtype=dtype))
     assert isinstance(joined, MuonWithAdamW)
     groups = parameter_groups(apart_model)
     options = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
-    muon = Muon(groups.hidden, lr=0.02, momentum=0.95, **options)  # type: ignore[arg-type]
+    muon = KINDS[dtype](groups.hidden, lr=0.02, momentum=0.95, **options)  # type: ignore[arg-type]
     adamw = AdamW(groups.plain, lr=1e-2, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     for _ in range(3):
         descend(joined_model, joined, 1)
@@ -110,4 +113,6 @@ def test_state_survives_saving(make_model: Callable[..., nn.Module], spec: Optim
 def test_muon_alone_when_only_hidden_matrices_are_trained(
     make_model: Callable[..., nn.Module], lora: object
 ) -> None:
-    assert isinstance(build(make_model(lora), MUON), Muon)
+    assert type(build(make_model(lora), MUON)) is Float32Muon
+    in_bfloat16 = dataclasses.replace(MUON, muon_dtype="bfloat16")
+    assert type(build(make_model(lora), in_bfloat16)) is Muon

@@ -1,0 +1,77 @@
+"""Muon in float32, for devices without native bfloat16.
+
+`torch.optim.Muon` orthogonalizes in bfloat16, whatever the weights are. A processor without it
+computes these products in software, thirty times slower than in float32 (docs/BENCHMARKS.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Muon
+
+
+class Float32Muon(Muon):
+    """`torch.optim.Muon` with its products in float32; settings and state are the same.
+
+    Updates are as large as AdamW's: a matrix of m x n is moved by 0.2 lr sqrt(max(m, n)) times
+    the orthogonalized momentum (arXiv 2502.16982, section 2.2).
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all matrices that have a gradient once."""
+        loss: Any = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, group)
+        return loss
+
+    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
+        gradient, state = weight.grad, self.state[weight]
+        assert gradient is not None, "only weights with a gradient are updated"
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        direction = orthogonalized(
+            gradient.lerp(momentum, group["momentum"]),  # Nesterov's look ahead
+            coefficients=group["ns_coefficients"],
+            num_iterations=group["ns_steps"],
+            eps=group["eps"],
+        )
+        weight.mul_(1 - group["lr"] * group["weight_decay"])
+        weight.add_(direction, alpha=-0.2 * group["lr"] * math.sqrt(max(weight.shape)))
+
+
+def orthogonalized(
+    matrix: Tensor, *, coefficients: tuple[float, float, float], num_iterations: int, eps: float
+) -> Tensor:
+    """Bring the singular values of a matrix near 1 by Newton-Schulz iterations, in float32.
+
+    An iteration maps X to aX + b(XX')X + c(XX')(XX')X. With the usual coefficients it is tuned to
+    lift small singular values fast rather than to converge: they end between about 0.7 and 1.2
+    (Jordan 2024, kellerjordan.github.io/posts/muon).
+
+    Args:
+        matrix: [m, n].
+        coefficients: a, b and c.
+        num_iterations: each takes two products with the matrix and one of the smaller side.
+        eps: the least norm that is divided by.
+    """
+    a, b, c = coefficients
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    wide = (matrix.T if is_tall else matrix).float()
+    wide = wide / wide.norm().clamp(min=eps)  # no singular value is above 1
+    for _ in range(num_iterations):
+        gram = wide @ wide.T
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        wide = torch.addmm(wide, polynomial, wide, beta=a)
+    return wide.T if is_tall else wide
