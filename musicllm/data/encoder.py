@@ -3,7 +3,8 @@
 One encoder serves training, evaluation and generation. A text becomes `<s> text </s>`, supervised
 but for its first token; it may be longer than a row, which the row former divides. A conversation
 goes once through the chat template, and what the assistant says in it is supervised, its end
-included; one that is longer than a row is left out or stops the preparation, but is never cut.
+included, unless its message is masked; one that is longer than a row is left out or stops the
+preparation, but is never cut.
 
 Special tokens that a text spells out (`</s>` in MusicPile) become those tokens, as in its
 publication. In messages they would let the content end a turn, so such a record is dropped.
@@ -39,6 +40,7 @@ from musicllm.data.templates import (
     Part,
     UnfitError,
     without_bos,
+    without_masked,
 )
 from musicllm.errors import InputError
 
@@ -208,7 +210,8 @@ class Encoder:
             if found := self._forbidden.search(message["content"]):
                 return _drop(record, "spells out a special token", found[0])
         try:
-            return self._parts(record["messages"])
+            parts = self._parts(record["messages"])
+            return parts if self._is_reference else without_masked(parts, record["messages"])
         except UnfitError as error:
             return _drop(record, "does not fit the chat template", str(error))
 
@@ -272,7 +275,7 @@ def _misfit(record: Record, document: TokenDocument, rows: RowSettings) -> Drop 
         detail = f"{length} tokens, data.max_length={rows.max_length}"
         return _drop(record, "is longer than a row", detail)
     if not document.num_supervised:
-        what = "no message of the assistant" if "messages" in record else "no text"
+        what = "no message of the assistant that is trained" if "messages" in record else "no text"
         return _drop(record, "has nothing to learn", what)
     return None
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Record = dict[str, Any]
 """One document: `id` (unique in a corpus), `source`, and `text` or `messages`.
 
-`messages` is a list of `{"role": "system" | "user" | "assistant", "content": str}`. Records of
-instruction families also have `task` and `conditions`.
+`messages` is a list of `{"role": "system" | "user" | "assistant", "content": str}`; what the
+assistant says is learned unless its message also has `"weight": 0`. Records of instruction families
+also have `task` and `conditions`.
 """
 
 SPLITS = ("train", "validation", "test")
+HELD_OUT = ("validation", "test")
+"""Splits that nothing is trained on; a later one is the more strictly so."""
 
 KINDS = ("knowledge", "scores")
 
@@ -25,6 +29,11 @@ def texts_of(record: Record) -> list[str]:
     if "text" in record:
         return [record["text"]]
     return [message["content"] for message in record["messages"]]
+
+
+def is_masked(message: Mapping[str, Any]) -> bool:
+    """Whether the assistant says this, but a model is not to learn it."""
+    return message.get("weight") == 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from musicllm.data.records import Record
+from musicllm.data.records import Record, is_masked
 from musicllm.data.stretches import Stretch, TokenDocument
 from musicllm.data.templates import Message, Part
 from musicllm.errors import InputError
@@ -39,13 +39,15 @@ def parts(rendered: Sequence[Part], messages: Sequence[Message]) -> list[Part]:
 
     Args:
         rendered: by the chat template, without a beginning of text.
-        messages: the same conversation; its last answer is taken as it is, without an end.
+        messages: the same conversation; its last answer is taken as it is, without an end, and
+            is the only one that can be learned.
     """
     texts = [text for text, _ in rendered]
     if messages[-1]["role"] != "assistant":
         return [("".join(texts), False)]
     last = max((i for i, (_, is_answer) in enumerate(rendered) if is_answer), default=len(texts))
-    return [("".join(texts[:last]), False), (messages[-1]["content"], True)]
+    target = messages[-1]
+    return [("".join(texts[:last]), False), (target["content"], not is_masked(target))]
 
 
 def target(record: Record) -> str:
@@ -67,9 +69,9 @@ def cut(stretches: Sequence[Stretch], end_id: int | None) -> TokenDocument:
         end_id: token to append; None when the answer is written with its end.
     """
     source = stretches[0][0]
-    target = stretches[1][0] if len(stretches) > 1 else array("i")
+    target, is_learned = stretches[1] if len(stretches) > 1 else (array("i"), True)
     kept_source = source[:MAX_SOURCE]
     kept_target = target[: MAX_TOTAL - MARGIN - len(kept_source)]
     is_cut = len(kept_source) + len(kept_target) < len(source) + len(target)
     end = array("i", [] if end_id is None or len(stretches) == 1 else [end_id])
-    return TokenDocument([(kept_source, False), (kept_target + end, True)], is_cut)
+    return TokenDocument([(kept_source, False), (kept_target + end, is_learned)], is_cut)

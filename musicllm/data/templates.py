@@ -24,16 +24,19 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from musicllm.data.records import is_masked
 from musicllm.errors import InputError
 
-Message = Mapping[str, str]
-"""`role` (system, user or assistant) and `content`."""
+Message = Mapping[str, Any]
+"""`role` (system, user or assistant) and `content`; further keys are not shown to a template."""
 
 Part = tuple[str, bool]
 """A piece of a rendered conversation, and whether the assistant says it."""
 
 START, STOP = "\ufdd0", "\ufdd1"
 """Stand around a generation block while it is rendered; Unicode has no characters there."""
+
+_SHOWN = ("role", "content")
 
 _BORDER = re.compile(f"[{START}{STOP}]")
 _BLOCK = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -95,7 +98,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message], ends_in_prompt: bool) -> str:
         try:
             return self._template.render(
-                messages=messages,
+                messages=[{key: message[key] for key in _SHOWN} for message in messages],
                 tools=None,
                 documents=None,
                 add_generation_prompt=ends_in_prompt,
@@ -124,6 +127,29 @@ class ChatTemplate:
         stripped = answered.rstrip()
         is_ended = len(stripped) > start and stripped.endswith(self._ends)
         return len(stripped) if is_ended else len(answered)
+
+
+def without_masked(parts: Sequence[Part], messages: Sequence[Message]) -> list[Part]:
+    """Return parts among which only what is to be learned counts as the assistant's.
+
+    Args:
+        parts: of a whole conversation.
+        messages: the same conversation; see `records` for how one is masked.
+
+    Raises:
+        UnfitError: a message is masked, and the template does not write one part for each answer.
+    """
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if not any(map(is_masked, answers)):
+        return list(parts)
+    num_parts = sum(is_answer for _, is_answer in parts)
+    if num_parts != len(answers):
+        raise UnfitError(
+            f"a turn is masked, and the chat template writes {num_parts} answers for the "
+            f"{len(answers)} turns of the assistant, so it cannot be told which one that is"
+        )
+    learned = iter([not is_masked(answer) for answer in answers])
+    return [(text, is_answer and next(learned)) for text, is_answer in parts]
 
 
 class _GenerationBlock(Extension):

@@ -127,6 +127,41 @@ def test_every_answer_and_its_end_count_and_nothing_else(
     assert ids[0] == 1 != ids[1]
 
 
+@pytest.mark.parametrize("source", [*map(template, NAMES), CHATML])
+def test_a_masked_answer_has_its_tokens_but_is_not_learned(source: str) -> None:
+    tokenizer = llama_like(source)
+    encoder = Encoder(tokenizer, ROWS)
+    record = chat("One", "DEF", "Two", " GAB", "Three", "AGE")
+    whole, _ = document(encoder.encode([record]))
+    _, first, third = learned(tokenizer, encoder.encode([record]))
+    assert (("DEF" in learned(tokenizer, encoder.encode([record]))[0]), "GAB" in first) == (1, 1)
+
+    record["messages"][3]["weight"] = 0
+    made = encoder.encode([record])
+
+    assert document(made)[0] == whole
+    assert learned(tokenizer, made)[1:] == [third]
+    record["messages"][1]["weight"] = 0
+    assert learned(tokenizer, encoder.encode([record])) == [third]
+    record["messages"][5]["weight"] = 0
+    (drop,) = encoder.encode([record]).drops
+    assert drop.reason == "has nothing to learn"
+
+
+def test_a_masked_answer_that_a_template_does_not_write_is_told() -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% elif loop.last %}"
+        "{% generation %}{{ m.content }}</s>{% endgeneration %}{% endif %}{% endfor %}"
+    )
+    record = chat("One", "DEF", "Two", "GAB")
+    record["messages"][1]["weight"] = 0
+
+    (drop,) = Encoder(llama_like(source), ROWS).encode([record]).drops
+
+    assert drop.reason == "does not fit the chat template"
+    assert drop.detail.startswith("a turn is masked, and the chat template writes 1 answers for t")
+
+
 def test_llama2_has_the_tokens_of_its_publication() -> None:
     """There each question with its answer is one text between <s> and </s>."""
     tokenizer = llama_like(template("llama2"))
@@ -255,7 +290,7 @@ def test_a_long_conversation_is_dropped_or_stops_and_a_long_text_is_neither(
         (chat("Say </s> now", "DEF"), "spells out a special token", "</s>"),
         (chat("Play!", "<|im_end|>"), "spells out a special token", "<|im_end|>"),
         (chat("Play!", "\ufdd0"), "spells out a special token", "\ufdd0"),
-        (chat("Play!"), "has nothing to learn", "no message of the assistant"),
+        (chat("Play!"), "has nothing to learn", "no message of the assistant that is trained"),
         (
             {"id": "c/1", "source": "c", "messages": [{"role": "system", "content": "Be."}]},
             "does not fit the chat template",

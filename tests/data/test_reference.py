@@ -98,6 +98,19 @@ def test_conversations_have_the_published_tokens(
     assert made.num_cut == is_cut
 
 
+def test_a_masked_last_answer_leaves_nothing_to_learn(encoder: Encoder) -> None:
+    first, last = (record("One", "DEFG", "Two", TUNE) for _ in range(2))
+    whole = encoder.encode([first]).documents
+    first["messages"][1]["weight"] = last["messages"][3]["weight"] = 0
+
+    made = encoder.encode([first, last])
+
+    assert made.documents.supervised.tolist() == whole.supervised.tolist()
+    assert [(drop.reason, drop.detail) for drop in made.drops] == [
+        ("has nothing to learn", "no message of the assistant that is trained")
+    ]
+
+
 def test_published_texts_go_before_the_messages_made_of_them(
     tokenizer: PreTrainedTokenizerBase, encoder: Encoder
 ) -> None:

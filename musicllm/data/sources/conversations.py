@@ -1,18 +1,21 @@
 """From the spellings of a conversation to our messages, or why it is none.
 
 A conversation has an optional system prompt, then user and assistant in turns, and ends with the
-assistant. Nothing is guessed: whatever breaks this is a `Misfit`.
+assistant. Nothing is guessed: whatever breaks this is a `Misfit`. An answer that the data marks as
+not to be learned (see `marks`) keeps that mark, as `weight: 0`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from musicllm.data.sources.marks import is_trained
 from musicllm.data.sources.misfit import Misfit
 
-Messages = list[dict[str, str]]
+Messages = list[dict[str, Any]]
+"""As in `records`."""
 
 ROLES = {
     "system": "system",
@@ -32,34 +35,56 @@ _MARK = re.compile(r"</s>\s*(Human|Assistant):")
 _OPENING_MARK = re.compile(r"\s*(?:</s>\s*)?(?:Human|Assistant):")
 
 
-def conversation(turns: Sequence[tuple[str, str]]) -> Messages:
+class Turn(NamedTuple):
+    """One turn.
+
+    Attributes:
+        role: a value of `ROLES`.
+        content: what is said.
+        is_trained: whether the assistant's is to be learned; means nothing for the others.
+    """
+
+    role: str
+    content: str
+    is_trained: bool = True
+
+
+def conversation(turns: Sequence[Turn]) -> Messages:
     """Return the messages of turns, after checking them.
 
     Args:
-        turns: role (a value of `ROLES`) and content; an empty system prompt is left out.
+        turns: in order; an empty system prompt is left out.
 
     Raises:
-        Misfit: the roles are out of order, or a turn is empty.
+        Misfit: the roles are out of order, a turn is empty, or no answer is to be learned.
     """
-    if turns and turns[0][0] == "system" and not turns[0][1].strip():
+    if turns and turns[0].role == "system" and not turns[0].content.strip():
         turns = turns[1:]
-    num_system = 1 if turns and turns[0][0] == "system" else 0
-    for number, (role, content) in enumerate(turns, start=1):
+    num_system = 1 if turns and turns[0].role == "system" else 0
+    for number, (role, content, _) in enumerate(turns, start=1):
         expected = ("user", "assistant")[(number - 1 - num_system) % 2]
         if role != expected and number > num_system:
             raise _broken(f"turn {number} is the {role}'s, where the {expected}'s is expected")
         if not content.strip():
             raise _broken(f"turn {number}, the {role}'s, is empty")
-    if not turns or turns[-1][0] != "assistant":
-        raise _broken(f"it ends with the {turns[-1][0]}" if turns else "it has no turns")
-    return [{"role": role, "content": content} for role, content in turns]
+    if not turns or turns[-1].role != "assistant":
+        raise _broken(f"it ends with the {turns[-1].role}" if turns else "it has no turns")
+    if not any(turn.is_trained for turn in turns if turn.role == "assistant"):
+        raise Misfit("has nothing to learn", "every turn of the assistant is masked")
+    return [_message(turn) for turn in turns]
 
 
-def listed(value: Any, role_key: str, content_key: str) -> list[tuple[str, str]]:
-    """Return the turns of a list of objects, each with a role and a content.
+def _message(turn: Turn) -> dict[str, Any]:
+    is_masked = turn.role == "assistant" and not turn.is_trained
+    mark = {"weight": 0} if is_masked else {}
+    return {"role": turn.role, "content": turn.content, **mark}
+
+
+def listed(value: Any, role_key: str, content_key: str) -> list[Turn]:
+    """Return the turns of a list of objects, each with a role, a content and perhaps a mark.
 
     Raises:
-        Misfit: not such a list, or a role that is not in `ROLES`.
+        Misfit: not such a list, a role that is not in `ROLES`, or a mark as in `is_trained`.
     """
     if not isinstance(value, list):
         raise _broken(f"a list of turns is expected, found {type(value).__name__}")
@@ -70,7 +95,8 @@ def listed(value: Any, role_key: str, content_key: str) -> list[tuple[str, str]]
         role = ROLES.get(turn[role_key]) if isinstance(turn[role_key], str) else None
         if role is None:
             raise _broken(f"turn {number} has the role {turn[role_key]!r}")
-        turns.append((role, _content(turn.get(content_key), number)))
+        content = _content(turn.get(content_key), number)
+        turns.append(Turn(role, content, is_trained(turn, role, number)))
     return turns
 
 
@@ -90,26 +116,27 @@ def question_and_answer(
     Raises:
         Misfit: not a conversation.
     """
-    turns = [("system", system)] if system else []
+    turns = [Turn("system", system)] if system else []
     for before, after in history:
-        turns += [("user", before), ("assistant", after)]
+        turns += [Turn("user", before), Turn("assistant", after)]
     if has_marks(question, answer):
         turns += _unmarked(question, answer)
     else:
-        turns += [("user", question), ("assistant", answer)]
+        turns += [Turn("user", question), Turn("assistant", answer)]
     return conversation(turns)
 
 
-def _unmarked(question: str, answer: str) -> list[tuple[str, str]]:
+def _unmarked(question: str, answer: str) -> list[Turn]:
     if not _OPENING_MARK.match(answer):
         answer = f"Assistant: {answer}"
         question = question.rstrip().removesuffix("Assistant:")
     transcript = f"</s>{_without_end(question)}</s>{_without_end(answer)}"
     before, *rest = _MARK.split(transcript)
     before = before.removeprefix("</s>").strip()
-    turns = [("user", before)] if before else []
+    turns = [Turn("user", before)] if before else []
     for mark, content in zip(rest[::2], rest[1::2], strict=True):
-        turns.append(("user" if mark == "Human" else "assistant", _without_end(content).strip()))
+        role = "user" if mark == "Human" else "assistant"
+        turns.append(Turn(role, _without_end(content).strip()))
     return turns
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicllm.data.sources.conversations import (
+    Turn,
     conversation,
     has_marks,
     listed,
     question_and_answer,
 )
+from musicllm.data.sources.marks import is_trained
 from musicllm.data.sources.misfit import Misfit
 
 Raw = Mapping[str, Any]
@@ -89,7 +91,7 @@ def _openai(raw: Raw) -> dict[str, Any]:
 def _sharegpt(raw: Raw) -> dict[str, Any]:
     turns = listed(raw["conversations"], "from", "value")
     if system := _string(raw, ("system",)):
-        turns.insert(0, ("system", system))
+        turns.insert(0, Turn("system", system))
     return {"messages": conversation(turns)}
 
 
@@ -98,15 +100,18 @@ def _xtuner(raw: Raw) -> dict[str, Any]:
     exchanges = [exchanges] if isinstance(exchanges, dict) else exchanges
     if not isinstance(exchanges, list) or not all(isinstance(item, dict) for item in exchanges):
         raise Misfit("is not a conversation", "a list of {system, input, output} is expected")
-    turns = []
+    turns: list[Turn] = []
     for item in exchanges:
         if system := _string(item, ("system",)):
-            turns.append(("system", system))
+            turns.append(Turn("system", system))
         if "output" not in item:
             raise Misfit("has other fields", "a turn without output; expected input, output")
         if not (question := _string(item, ("input",))) and len(exchanges) == 1 and not system:
             return {"text": _document(item, ("output",))}  # how XTuner writes pre-training text
-        turns += [("user", question), ("assistant", _string(item, ("output",)))]
+        number = len(turns) + 2
+        is_learned = is_trained(item, "assistant", number)
+        answer = Turn("assistant", _string(item, ("output",)), is_learned)
+        turns += [Turn("user", question), answer]
     return {"messages": conversation(turns)}
 
 
@@ -179,6 +184,7 @@ FORMATS = {
 - `openai`: `messages` of `{role, content}`, content a string or a list of `{type: text, text}`.
 - `sharegpt`: `conversations` of `{from, value}`.
 - `xtuner`: `conversation`, a list of `{system, input, output}`; one bare output is a text.
+  Turns of these three may carry `marks`.
 - `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields;
   such a record keeps source and target as they were in `published`, for `data.compat=reference`.
 - `prompt_completion`: likewise with a prompt or a question.

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from musicllm.data.sources.formats import FORMATS, detect
+from musicllm.data.sources.marks import MARKS
 from musicllm.data.sources.misfit import Misfit
 
 
@@ -159,6 +160,74 @@ def test_questions_and_our_own_records() -> None:
     assert convert("record", {"id": "a", "source": "b", "text": "abc"}) == {"text": "abc"}
 
 
+MASKED = {"role": "assistant", "content": "D", "weight": 0}
+
+
+@pytest.mark.parametrize("mark", [{name: 0} for name in MARKS] + [{"train": False}, {"loss": 0.0}])
+def test_a_marked_turn_is_masked_in_every_format_of_turns(mark: dict[str, Any]) -> None:
+    turns = said("Key?", "D", "Sure?", "Yes")["messages"]
+    expected = {"messages": [turns[0], MASKED, *turns[2:]]}
+    openai = [turns[0], turns[1] | mark, turns[2], turns[3] | dict.fromkeys(mark, 1)]
+    sharegpt = [
+        {"from": m["role"], "value": m["content"]} | {k: m[k] for k in m if k in mark}
+        for m in openai
+    ]
+    xtuner = [
+        {"input": "Key?", "output": "D"} | mark,
+        {"input": "Sure?", "output": "Yes"} | dict.fromkeys(mark),
+    ]
+
+    assert convert("openai", {"messages": openai}) == expected
+    assert convert("sharegpt", {"conversations": sharegpt}) == expected
+    assert convert("xtuner", {"conversation": xtuner}) == expected
+    assert convert("record", {"id": "a", "source": "b", **expected}) == expected
+
+
+def test_marks_that_mask_what_is_never_trained_change_nothing() -> None:
+    system, user, assistant = said("Key?", "D", system="Be brief.")["messages"]
+    marked = [system | {"weight": 0}, user | {"train": False, "loss": None}, assistant]
+    assert convert("openai", {"messages": marked}) == said("Key?", "D", system="Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("user", "assistant", "detail"),
+    [
+        ({}, {"weight": 0.5}, "turn 2: weight is 0.5; 0 masks a turn, and 1 trains it"),
+        ({}, {"loss_weight": 2}, "turn 2: loss_weight is 2; 0 masks a turn, and 1 trains it"),
+        ({}, {"train": "no"}, "turn 2: train is 'no'; 0 masks a turn, and 1 trains it"),
+        ({"weight": "0"}, {}, "turn 1: weight is '0'; 0 masks a turn, and 1 trains it"),
+        (
+            {},
+            {"weight": 1, "train": False},
+            "turn 2: weight is 1, train is False, which contradict each other",
+        ),
+        (
+            {},
+            {"train_detail": [{"begin_offset": 0, "end_offset": 3, "train": False}]},
+            "turn 2: train_detail marks parts of it; only whole turns can be masked",
+        ),
+        (
+            {},
+            {"need_eos_token": False},
+            "turn 2: need_eos_token is false; every answer ends with its token here",
+        ),
+        (
+            {"train": True},
+            {},
+            "turn 1: asks to train on the user; only the assistant's are trained",
+        ),
+    ],
+)
+def test_marks_that_cannot_be_followed_are_refused(
+    user: dict[str, Any], assistant: dict[str, Any], detail: str
+) -> None:
+    turns = said("Key?", "D")["messages"]
+    with pytest.raises(Misfit) as caught:
+        convert("openai", {"messages": [turns[0] | user, turns[1] | assistant]})
+    assert caught.value.reason == "has a mark on a turn that cannot be followed"
+    assert caught.value.detail == detail
+
+
 ROLES = "is not a conversation"
 
 
@@ -185,6 +254,12 @@ ROLES = "is not a conversation"
             "turn 1 has a part that is not text",
         ),
         ("openai", said("Key?"), ROLES, "it ends with the user"),
+        (
+            "openai",
+            {"messages": [{"role": "user", "content": "Key?"}, MASKED]},
+            "has nothing to learn",
+            "every turn of the assistant is masked",
+        ),
         ("openai", said("Key?", " "), ROLES, "turn 2, the assistant's, is empty"),
         (
             "sharegpt",
