@@ -16,6 +16,7 @@ from musicllm import config as configuration
 from musicllm import console, ranks
 from musicllm.command import Command, parse
 from musicllm.errors import ConfigError, InputError, MusicLLMError, Problem
+from musicllm.quoting import unquoted
 from musicllm.schema import Config
 
 
@@ -101,9 +102,8 @@ def _show(command: Command) -> int:
     """Let Hydra show what it composes (`--cfg`, `--info`)."""
     import hydra
 
-    search = [f"hydra.searchpath=[{','.join(f'file://{p.resolve()}' for p in command.folders)}]"]
     words = configuration.opened(command.overrides)
-    sys.argv = [sys.argv[0], *(search if command.folders else []), *words]
+    sys.argv = [sys.argv[0], *configuration.search_path(command.folders), *words]
     folder = str(configuration.root().resolve())
     hydra.main(version_base="1.3", config_path=folder, config_name="config")(lambda _: None)()
     return 0
@@ -121,14 +121,16 @@ def _check_recipe(command: Command) -> None:
     if recipe is None:
         rule = f"is missing; there are {', '.join(known)}"
         raise ConfigError([Problem("recipe", "???", rule, "begin with recipe=quickstart")])
-    for name in _swept(recipe) if command.sweep else (recipe,):
+    for name in _swept(command) if command.sweep else (recipe,):
         if name not in known:
             raise ConfigError([Problem("recipe", name, rule, configuration.nearest(name, known))])
 
 
-def _swept(recipe: str) -> tuple[str, ...]:
+def _swept(command: Command) -> tuple[str, ...]:
     """Return the recipes of a sweep, in whatever way of Hydra's they are listed."""
     from musicllm.sweep import space
 
-    axes = space.parse([f"recipe={recipe}"]).axes
-    return axes[0].values if axes and isinstance(axes[0].values, tuple) else (recipe,)
+    given = [word for word in command.overrides if word.startswith("recipe=")][-1:]
+    axes = space.parse(given).axes
+    listed = axes[0].values if axes and isinstance(axes[0].values, tuple) else ()
+    return tuple(map(unquoted, listed)) or (command.value("recipe") or "",)

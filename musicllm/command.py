@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from musicllm.errors import InputError
+from musicllm.quoting import unquoted
 
 SWEEP_FLAGS = ("-m", "--multirun")
 """Words that ask for a job per combination of values."""
@@ -32,9 +33,9 @@ class Command:
     sweep: bool = False
 
     def value(self, key: str) -> str | None:
-        """Return the last value given for a key, or None."""
+        """Return the last value given for a key, without quotes, or None."""
         values = [word.split("=", 1)[1] for word in self.overrides if word.startswith(f"{key}=")]
-        return values[-1] if values else None
+        return unquoted(values[-1]) if values else None
 
 
 def parse(words: Sequence[str]) -> Command:

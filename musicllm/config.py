@@ -12,11 +12,12 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.schema import Config
 
@@ -79,8 +80,13 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
     try:
         values, recipe = _compose(overrides, extra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError([_explain(error, overrides, extra)]) from error
-    return typed(values), recipe
+        problems = unreadable(overrides) or [_explain(error, overrides, extra)]
+        raise ConfigError(problems) from error
+    try:
+        return typed(values), recipe
+    except ConfigError as error:
+        given = _given(overrides)
+        raise ConfigError([_as_text(problem, given) for problem in error.problems]) from None
 
 
 OPEN = (
@@ -95,26 +101,89 @@ def opened(overrides: Iterable[str]) -> list[str]:
     return [f"++{word}" if word.startswith(OPEN) else word for word in overrides]
 
 
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """Return the override that lets Hydra look into the user's folders; none without a folder."""
+    if not folders:
+        return []
+    places = (quoting.literal(f"file://{folder.resolve()}") for folder in folders)
+    return [f"hydra.searchpath=[{','.join(places)}]"]
+
+
 def _compose(overrides: Sequence[str], extra: Sequence[Path]) -> tuple[dict[str, Any], str]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    paths = ",".join(f"file://{folder.resolve()}" for folder in extra)
-    search = [f"hydra.searchpath=[{paths}]"] if extra else []
+    words = [*search_path(extra), *opened(overrides)]
     with initialize_config_dir(str(root().resolve()), version_base="1.3"):
-        composed = compose(
-            "config", overrides=[*search, *opened(overrides)], return_hydra_config=True
-        )
+        composed = compose("config", overrides=words, return_hydra_config=True)
     OmegaConf.set_struct(composed, False)
     recipe: str = composed.pop("hydra").runtime.choices.recipe
     values: Any = OmegaConf.to_container(composed, resolve=True)
     return values, recipe
 
 
+def unreadable(overrides: Iterable[str], *, in_sweep: bool = False) -> list[Problem]:
+    """Return what is wrong with every word that Hydra's grammar does not read as one value.
+
+    Args:
+        overrides: words of a command.
+        in_sweep: a word may stand for several values.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser, problems = OverridesParser.create(), []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        try:
+            if parser.parse_override(word).is_sweep_override() and not in_sweep:
+                rule = "stands for several values, one for each run of a sweep"
+                fix = f"add -m, or write it as a text: {quoting.shown(key, value)}"
+                problems.append(Problem(key, value, rule, fix))
+        except HydraException:
+            problems.append(_misread(word))
+    return problems
+
+
+def _misread(word: str) -> Problem:
+    """Return why Hydra's grammar does not read a word, and what to type instead."""
+    key, equals, value = word.partition("=")
+    if not equals:
+        return Problem("command", word, "is not a setting", "write group=option or group.key=value")
+    if not re.fullmatch(r"[~+]*[\w./@:-]+", key, re.ASCII):
+        return Problem(key, value, "is not a setting: names have ASCII letters, digits and _ . /")
+    if value[:1] in ("[", "{"):
+        rule = (
+            "is not a complete list or mapping: brackets and quotes come in pairs, and texts with "
+            "letters outside ASCII or signs need quotes"
+        )
+        return Problem(key, value, rule, f"write it like {key}=\"['ü',b]\"")
+    rule = (
+        "cannot be read: letters outside ASCII and ( ) [ ] { } , = ' \" need quotes round "
+        "the value, and quotes of the shell round those"
+    )
+    text = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    return Problem(key, value, rule, f"write {quoting.shown(key, text)}")
+
+
+def _given(overrides: Iterable[str]) -> dict[str, str]:
+    """Return the words of a command as keys and what was written as their values."""
+    return dict(word.lstrip("+~").split("=", 1) for word in overrides if "=" in word)
+
+
+def _as_text(problem: Problem, given: Mapping[str, str]) -> Problem:
+    """Add what to type where a text was meant and Hydra read a number or a truth value."""
+    text = given.get(problem.key)
+    if text is None or not problem.rule.startswith("must be str"):
+        return problem
+    fix = f"write {quoting.shown(problem.key, text)}"
+    return dataclasses.replace(problem, value=text, fix=fix)
+
+
 def _explain(error: Exception, overrides: Sequence[str], extra: Sequence[Path]) -> Problem:
     """Turn a message of Hydra's into a key, a value, a rule and a fix."""
     text = str(error)
-    words = dict(word.lstrip("+~").split("=", 1) for word in overrides if "=" in word)
+    words = _given(overrides)
     if found := re.search(r"Could not find '([\w/]+?)/([^']+)'", text):
         group, option = found.groups()
         known = options(group, extra)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console, launching, ranks, runtime
+from musicllm import artifacts, console, launching, quoting, ranks, runtime
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
@@ -24,12 +24,24 @@ from musicllm.schema import Config
 from musicllm.stages import STAGES, WATCHING, artifact_kind
 
 NEXT = {
-    "corpus": "inputs.corpus={folder} in a recipe that trains",
-    "adapter": "python -m musicllm recipe=merge inputs.adapter={folder}",
-    "evaluation": "python -m musicllm recipe=compare runs=[<another run>,{folder}]",
-    "model": "python -m musicllm recipe=generate inputs.model={folder} hardware={hardware}",
+    "corpus": "{corpus} in a recipe that trains",
+    "adapter": "python -m musicllm recipe=merge {adapter}",
+    "evaluation": "python -m musicllm recipe=compare {runs}",
+    "model": "python -m musicllm recipe=generate {model} hardware={hardware}",
 }
 """What an artifact is for, by its kind."""
+
+
+def next_command(kind: str, folder: Path, hardware: str) -> str | None:
+    """Return what to do with an artifact, as it is typed in a shell; None where it is an end."""
+    if kind not in NEXT:
+        return None
+    roles = {
+        role: quoting.shown(f"inputs.{role}", folder) for role in ("corpus", "adapter", "model")
+    }
+    runs = f"runs=[<another run>,{quoting.quoted(str(folder))}]"
+    plain = str(folder) == quoting.quoted(str(folder))
+    return NEXT[kind].format(hardware=hardware, runs=runs if plain else f'"{runs}"', **roles)
 
 
 @dataclass(frozen=True)
@@ -207,9 +219,9 @@ def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
     artifacts.write_json(job.folder / "summary.json", summary)
     artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
     made = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
-    if job.kind in NEXT:
-        words = NEXT[job.kind].format(folder=job.folder, hardware=job.config.hardware.name)
-        made.append(("use it", words))
+    following = next_command(job.kind, job.folder, job.config.hardware.name)
+    if following is not None:
+        made.append(("use it", following))
     console.table("", ("", ""), [*rows, *made])
 
 

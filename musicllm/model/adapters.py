@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from musicllm import quoting
 from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
@@ -120,7 +121,7 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
         reason = str(error).strip().splitlines()[-1].strip()
         raise ArtifactError(
             f"the adapter {folder} does not fit its base ({reason}); merge them first: "
-            f"python -m musicllm recipe=merge inputs.adapter={folder}"
+            f"python -m musicllm recipe=merge {quoting.shown('inputs.adapter', folder)}"
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts, console, quoting
 from musicllm.bench.eval.task import EvalSettings
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.machine import describe_machine
@@ -99,7 +98,7 @@ def _content(findings: Findings) -> dict[str, Any]:
     return {
         **findings.as_json(),
         "machine": describe_machine(),
-        "command": shlex.join(["python", "-m", "musicllm", *sys.argv[1:]]),
+        "command": quoting.command(*sys.argv[1:]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

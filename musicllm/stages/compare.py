@@ -6,12 +6,11 @@ are compared with. Nothing is measured again.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts, console, quoting
 from musicllm.evals.report.compare_figures import Picture
 from musicllm.evals.report.compare_page import ComparePage, render_comparison
 from musicllm.evals.report.comparing import assemble_comparison, draw, headlines, plain
@@ -96,10 +95,12 @@ def _commands(contestants: Sequence[Contestant]) -> list[Command]:
         parts = [name for name in one.metrics if one.subset(name)]
         missing = [word for name in parts for word in _all_of(name, made["config"]["benchmark"])]
         if missing:
-            given = [f"inputs.{role}={given['path']}" for role, given in made["inputs"].items()]
-            line = ["python", "-m", "musicllm", f"recipe={made['recipe']}", *missing, *given]
+            recipe = quoting.word("recipe", made["recipe"])
+            given = [
+                quoting.word(f"inputs.{role}", x["path"]) for role, x in made["inputs"].items()
+            ]
             purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"
-            commands.append(Command(purpose, shlex.join(line)))
+            commands.append(Command(purpose, quoting.command(recipe, *missing, *given)))
     return commands
 
 

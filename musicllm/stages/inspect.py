@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts, console, quoting
 from musicllm.data.corpus import Corpus
 from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
@@ -43,11 +43,12 @@ def run(job: Job) -> list[tuple[str, object]]:
     """
     if "corpus" in job.inputs and not _reads_corpus(job):
         given = job.config.inputs["corpus"]
-        line = f"python -m musicllm recipe=<a recipe that trains> inputs.corpus={given}"
+        use = quoting.shown("inputs.corpus", given)
+        line = f"python -m musicllm recipe=<a recipe that trains> {use}"
         corpus = Corpus.open(job.input("corpus").path)
         return _look(job, corpus, given, Command("Train on it", line))
     name = job.config.data.name
-    line = f"python -m musicllm recipe=<a recipe that prepares> data={name}"
+    line = f"python -m musicllm recipe=<a recipe that prepares> {quoting.shown('data', name)}"
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
         corpus = _sample(job, Path(folder))
         return _look(job, corpus, f"{name}: a sample", Command("Prepare all of it", line))

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from musicllm import config as configuration
-from musicllm import console, runner
+from musicllm import console, quoting, runner
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
@@ -40,7 +40,7 @@ def fitting(step: str, command: Command) -> list[str]:
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
-    config, _ = configuration.load([f"recipe={step}", *plain], command.folders)
+    config, _ = configuration.load([quoting.word("recipe", step), *plain], command.folders)
     parts = {(SOURCES, name) for name in config.data.sources}
     if config.task == "train" and config.callbacks.evaluate_every_steps is None:
         words = [word for word in words if not word.startswith("benchmark=")]
@@ -81,16 +81,16 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
         command: the pipeline's command, whose other words are passed on.
         made: run folders of the steps before, by recipe; inputs are bound to them.
     """
-    words = [f"recipe={step}", *fitting(step, command)]
+    words = [quoting.word("recipe", step), *fitting(step, command)]
     config, _ = configuration.load(words, command.folders)
     bound = {
         role: made[name]
         for role, name in config.inputs.items()
         if name in made and command.value(f"inputs.{role}") is None
     }
-    words += [f"inputs.{role}={folder}" for role, folder in bound.items()]
+    words += [quoting.word(f"inputs.{role}", folder) for role, folder in bound.items()]
     if any(name in made for name in config.runs) and command.value("runs") is None:
-        words.append(f"runs=[{','.join(str(made.get(name, name)) for name in config.runs)}]")
+        words.append(quoting.words("runs", (made.get(name, name) for name in config.runs)))
     return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
 
 
@@ -134,10 +134,9 @@ def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
         console.note(f"{recipe} was stopped; the same command continues")
         raise SystemExit(130 if code in (130, -signal.SIGINT) else REQUEUE_EXIT_CODE)
     if code or not job.existing():
-        again = " ".join(["python -m musicllm", *words])
         raise StageError(
             f"{recipe} stopped with exit code {code}; what is complete is kept. "
-            f"The same command continues; this step alone: {again}"
+            f"The same command continues; this step alone: {quoting.command(*words)}"
         )
     return job.folder, time.monotonic() - started
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicllm import config as configuration
-from musicllm import console, runner
+from musicllm import console, quoting, runner
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.command import Command
@@ -42,7 +42,7 @@ def show(config: Config, recipe: str, command: Command) -> None:
     refuse_unused(config, command)
     plans = []
     for step in config.steps:
-        words = [f"recipe={step}", *fitting(step, command)]
+        words = [quoting.word("recipe", step), *fitting(step, command)]
         settings, _ = configuration.load(words, command.folders)
         check(settings)
         console.say()

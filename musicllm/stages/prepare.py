@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from musicllm import console
+from musicllm import console, quoting
 from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
 from musicllm.data.records import SPLITS
@@ -72,8 +72,9 @@ def named(config: Config) -> dict[str, Any]:
 
 
 def _commands(job: Job) -> list[Command]:
-    look = f"python -m musicllm recipe=inspect inputs.corpus={job.folder}"
-    train = f"python -m musicllm recipe=<a recipe that trains> inputs.corpus={job.folder}"
+    corpus = quoting.shown("inputs.corpus", job.folder)
+    look = f"python -m musicllm recipe=inspect {corpus}"
+    train = f"python -m musicllm recipe=<a recipe that trains> {corpus}"
     return [Command("look at its rows", look), Command("train on it", train)]
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from musicllm import artifacts
+from musicllm import artifacts, quoting
 from musicllm.artifacts import Artifact
 from musicllm.evals.report.assemble import assemble
 from musicllm.evals.report.page import Command, render
@@ -49,7 +48,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
     if models:
         words = [
             "generation=sampling",
-            f"inputs.model={models[-1].path.parent}",
+            quoting.word("inputs.model", models[-1].path.parent),
             f"hardware={models[-1].provenance['config']['hardware']['name']}",
             'generation.prompts=["Write a jig in G major."]',
         ]
@@ -66,8 +65,8 @@ def _longer(made: Mapping[str, Any]) -> Command:
 
 
 def _inputs(made: Mapping[str, Any]) -> list[str]:
-    return [f"inputs.{role}={given['path']}" for role, given in made["inputs"].items()]
+    return [quoting.word(f"inputs.{role}", given["path"]) for role, given in made["inputs"].items()]
 
 
 def _line(recipe: str, words: list[str]) -> str:
-    return shlex.join(["python", "-m", "musicllm", f"recipe={recipe}", *words])
+    return quoting.command(quoting.word("recipe", recipe), *words)

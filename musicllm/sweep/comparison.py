@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console
+from musicllm import artifacts, console, quoting
 from musicllm.schema import SweepConfig
 from musicllm.sweep.trial import FAILED, Result
 
@@ -32,7 +32,7 @@ def _plain(result: Result) -> dict[str, Any]:
         "seconds": result.seconds,
         "folder": None if result.folder is None else str(result.folder),
         "logs": str(result.trial.logs),
-        "command": " ".join(["python -m musicllm", *result.trial.words]),
+        "command": quoting.command(*result.trial.words),
         "error": result.error,
     }
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from musicllm import config as configuration
 from musicllm.errors import ConfigError, Problem
 
 COMMON = ("sweep", "launcher", "name", "stage", "paths")
@@ -88,8 +89,7 @@ def parse(words: Sequence[str]) -> Space:
     try:
         overrides = OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
-        text = " ".join(str(error).split())
-        raise ConfigError([Problem("command", " ".join(words), text)]) from error
+        raise ConfigError(configuration.unreadable(words, in_sweep=True)) from error
     swept = [override for override in overrides if override.is_sweep_override()]
     fixed = [word for word, one in zip(words, overrides, strict=True) if one not in swept]
     axes = [_axis(override) for override in swept]

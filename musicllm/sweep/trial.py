@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from musicllm import artifacts, runner
+from musicllm import artifacts, quoting, runner
 from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.job import Job
@@ -128,8 +128,8 @@ def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
     folder, made = job.folder, job.existing()
     if code or made is None:
         return Result(trial, FAILED, folder, error=why(trial.logs, code or 0))
-    following = runner.NEXT.get(made.kind, "inputs.<role>={folder}")
-    use = following.format(folder=folder, hardware=job.config.hardware.name)
+    use = runner.next_command(made.kind, folder, job.config.hardware.name)
+    use = use or quoting.shown("inputs.<role>", folder)
     return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
 
 

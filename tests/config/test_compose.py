@@ -142,4 +142,6 @@ def test_an_integer_is_a_float_but_not_the_reverse() -> None:
 
 
 def test_bad_grammar_is_a_problem_of_the_command() -> None:
-    assert "missing EQUAL" in problems("recipe=sft", "nonsense")
+    assert "command=nonsense is not a setting; write group=option" in problems(
+        "recipe=sft", "nonsense"
+    )

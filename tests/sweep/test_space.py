@@ -78,4 +78,4 @@ def test_what_holds_for_the_whole_sweep_is_not_swept() -> None:
 
 def test_globs_and_bad_grammar_are_refused() -> None:
     assert refused("data=glob(*)") == ("data=glob(*) names no values; write the options, as in a,b")
-    assert "missing EQUAL" in refused("nonsense")
+    assert "command=nonsense is not a setting; write group=option" in refused("nonsense")
