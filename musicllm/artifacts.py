@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +35,18 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, read in pieces of 1 MiB."""
+def checksum(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """Return the SHA-256 of a file's bytes, read in pieces of 1 MiB.
+
+    Args:
+        path: of the file.
+        advance: is told the bytes of every piece.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
+            advance(len(piece))
     return digest.hexdigest()
 
 

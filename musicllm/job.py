@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from typing import Any
 import musicllm
 from musicllm import artifacts
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError
+from musicllm.contents import Contents
+from musicllm.errors import ArtifactError, StageError
 from musicllm.schema import Config
 
 VERSIONED = (
@@ -43,6 +44,7 @@ class Job:
         kind: kind of artifact that the stage makes.
         fingerprint: of the settings that matter and the inputs.
         inputs: artifacts by role, such as `corpus` and `model`.
+        local: what the user's own files held when the job was bound, by the names of settings.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Job:
     kind: str
     fingerprint: str
     inputs: Mapping[str, Artifact]
+    local: Mapping[tuple[str, ...], Contents] = field(default_factory=dict)
 
     @property
     def artifact_path(self) -> Path:
@@ -85,6 +88,22 @@ class Job:
             self.artifact_path, self.kind, self.fingerprint, self.provenance()
         ) as made:
             yield made
+
+    def refuse_changed_files(self) -> None:
+        """Refuse what was made of files that changed meanwhile, since nobody knows which bytes.
+
+        Cost: one look at every file; those that were touched are read again.
+
+        Raises:
+            StageError: with the first such file.
+        """
+        for key, local in self.local.items():
+            if changed := local.changed():
+                more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+                raise StageError(
+                    f"{local.files[changed[0]]}{more} of {'.'.join(key)} changed while "
+                    f"{self.recipe} read it, so nothing is kept; run the same command again"
+                )
 
     def provenance(self) -> dict[str, Any]:
         """Return what is needed to make the artifact again."""

@@ -17,11 +17,13 @@ from typing import Any
 
 from musicllm import artifacts, console, launching, quoting, ranks, runtime
 from musicllm.artifacts import Artifact
+from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.launching import Rows
 from musicllm.schema import Config
 from musicllm.stages import STAGES, WATCHING, artifact_kind
+from musicllm.stages.locations import Key, local_contents, with_contents
 
 NEXT = {
     "corpus": "{corpus} in a recipe that trains",
@@ -99,55 +101,29 @@ def bind(config: Config, recipe: str) -> Job:
     }
     for number, name in enumerate(config.runs, 1):
         inputs[f"run {number}"] = find_input("runs", name, runs)
+    local = local_contents(config, {key.split(".")[0] for key in STAGES[config.task].settings})
     identity = artifacts.fingerprint(
         {
             "task": config.task,
             "version": STAGES[config.task].version,
-            "settings": _settings(config),
-            "files": _local_files(config),
+            "settings": _settings(config, local),
             "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
         }
     )
     folder = runs / recipe / (config.name or identity)
     _refuse_other_settings(folder, identity, config)
-    return Job(config, recipe, folder, artifact_kind(config), identity, inputs)
+    return Job(config, recipe, folder, artifact_kind(config), identity, inputs, local)
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
     """Return the settings that decide the stage's result."""
-    values = public(config)
+    values = with_contents(public(config), local)
     chosen = {key: _get(values, key) for key in STAGES[config.task].settings}
     for key in WATCHING:
         group, name = key.split(".")
         if group in chosen:
             del chosen[group][name]
     return chosen
-
-
-def _local_files(config: Config) -> dict[str, list[tuple[str, int, int]]]:
-    """Return name, size and time of change of the user's own files that the stage reads."""
-    locations = {
-        "data": [source.location for source in config.data.sources.values()]
-        + [config.data.instructions.phrasings],
-        "model": [config.model.location],
-        "benchmark": [benchmark.location for benchmark in config.benchmark.values()],
-    }
-    groups = {key.split(".")[0] for key in STAGES[config.task].settings}
-    here = {
-        location: Path(location).expanduser()
-        for group, some in locations.items()
-        for location in some
-        if location is not None and group in groups
-    }
-    return {
-        location: [
-            (str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted([path, *path.rglob("*")])
-            if file.is_file()
-        ]
-        for location, path in here.items()
-        if path.exists()
-    }
 
 
 def _get(values: Any, key: str) -> Any:

@@ -35,6 +35,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     with job.writing() as (folder, facts):
         made = prepare(preparation, corpora.tokenizer(job), engine, work, folder)
         facts.update(made | named(config))
+        job.refuse_changed_files()
     shutil.rmtree(work)
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
     _show_sources(facts)

@@ -216,3 +216,22 @@ def test_a_data_set_that_is_not_here_says_what_to_place_where(
     assert "m-a-p/MusicPile" in text
     assert str(tmp_path / "cache" / "datasets" / "m-a-p" / "MusicPile") in text
     assert "data.sources.musicpile.location=" in text
+
+
+def test_tunes_that_change_while_they_are_read_leave_no_corpus(
+    tmp_path: Path, books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(tmp_path, "quickstart/prepare", *own_books(books))
+
+    def change(*_: object) -> dict[str, object]:
+        (books / "second" / "tunes.abc").write_text(make_tune(1))
+        return {}
+
+    monkeypatch.setattr(prepare, "prepare", change)
+    with pytest.raises(
+        StageError,
+        match=r"tunes\.abc of data\.sources\.music21_books\.location changed while "
+        r"quickstart/prepare read it, so nothing is kept; run the same command again",
+    ):
+        prepare.run(job)
+    assert job.existing() is None

@@ -1,0 +1,106 @@
+"""The files and folders of the user that a stage reads, and which files of a folder count.
+
+What a setting names counts by what it holds, so that a copy elsewhere is the same input. A model or
+data set of the hub counts by its name and revision, a model in a package by its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from musicllm import contents
+from musicllm.contents import Contents
+from musicllm.schema import Config
+
+Key = tuple[str, ...]
+"""The parts of a setting's name; a part may hold dots."""
+
+PACKAGE = "package:"
+MODEL_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".tiktoken", ".py")
+MODEL_NAMES = ("merges.txt", "vocab.txt")
+MODEL_FOLDERS = ("additional_chat_templates",)
+"""What transformers reads of a model's folder; `manifest.json` is ours and says when and how."""
+
+
+def of_model(name: str) -> bool:
+    """Tell whether a file belongs to what a model's folder holds."""
+    path = PurePosixPath(name)
+    if len(path.parts) > 1 and path.parts[0] not in MODEL_FOLDERS:
+        return False
+    known = path.suffix in MODEL_SUFFIXES or path.name in MODEL_NAMES
+    return known and name != "manifest.json"
+
+
+def local_contents(config: Config, groups: set[str]) -> dict[Key, Contents]:
+    """Return what lies at the places on this machine that settings of some groups name.
+
+    Cost: see `contents.read`; weights are read whole once.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    cache = Path(config.paths.cache)
+    return {
+        key: contents.read(path, cache, counts)
+        for key, location, counts in _places(config)
+        if location is not None
+        and key[0] in groups
+        and (path := Path(location).expanduser()).exists()
+    }
+
+
+def with_contents(values: dict[str, Any], local: Mapping[Key, Contents]) -> dict[str, Any]:
+    """Return the configuration as it counts: places are replaced by what they hold.
+
+    Args:
+        values: the configuration as JSON; changed in place.
+        local: see `local_contents`.
+    """
+    model = values["model"]
+    if (model["location"] or "").startswith(PACKAGE):
+        model["location"] += _version(model["location"].removeprefix(PACKAGE))
+    for key, content in local.items():
+        *groups, name = key
+        place = values
+        for group in groups:
+            place = place[group]
+        place[name] = {"contents": content.identity}
+    return values
+
+
+def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], bool]]]:
+    """Yield every setting that may name a place, its value, and which files count there."""
+    data = config.data
+    for name, source in data.sources.items():
+        counts = _of_records if source.reader == "corpus" else _of_data
+        yield ("data", "sources", name, "location"), source.location, counts
+    yield ("data", "instructions", "phrasings"), data.instructions.phrasings, _of_phrasings
+    yield ("model", "location"), config.model.location, of_model
+    for name, benchmark in config.benchmark.items():
+        yield ("benchmark", name, "location"), benchmark.location, _of_data
+    yield ("bench", "questions"), config.bench.questions, _of_data
+
+
+def _of_data(name: str) -> bool:
+    from musicllm.data.sources.suffixes import kind_of  # imports what reads them
+
+    return kind_of(name) is not None or name.lower().endswith(".zip")
+
+
+def _of_records(name: str) -> bool:
+    return name.startswith("records/") and name.endswith(".jsonl")
+
+
+def _of_phrasings(name: str) -> bool:
+    return name.endswith(".toml")
+
+
+def _version(package: str) -> str:
+    """Return `==version` of an installed package; without it the stage says what is missing."""
+    try:
+        return f"=={metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return ""
