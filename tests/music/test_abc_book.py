@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 from musicllm.music.abc import Limits, Rejection, Tune, parse, read_book
@@ -58,7 +59,7 @@ def test_empty_file(tmp_path: Path) -> None:
 def test_file_without_tunes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.abc", "\nDear reader,\nno music here.\n")
     rejection = only_rejection(path)
-    assert rejection.reason == "no tune: no line starts with X:"
+    assert rejection.reason == "no tune: no line starts with X: or K:"
     assert (rejection.line, rejection.excerpt) == (1, "Dear reader,")
 
 
@@ -124,3 +125,52 @@ def test_sparse_file_of_zeros_is_binary(tmp_path: Path) -> None:
     path.touch()
     os.truncate(path, 20 << 20)
     assert only_rejection(path).reason == "binary file: it holds a zero byte"
+
+
+def texts(path: Path) -> list[str]:
+    return [item.text for item in read_book(path) if isinstance(item, Tune)]
+
+
+def test_fields_of_the_head_apply_to_tunes_without_their_own(tmp_path: Path) -> None:
+    head = "%abc-2.1\nM:6/8\nL:1/4\nO:England\nI:abc-charset utf-8\n"
+    book = head + "\nX:1\nT:A\nT:B\nK:C\nC|\n\nX:2\nL:1/16\nM:2/4\nK:C\nC|"
+    first, second = texts(write(tmp_path / "a.abc", book))
+    assert first == "X:1\nT:A\nT:B\nM:6/8\nL:1/4\nO:England\nK:C\nC|"
+    assert second == "X:2\nO:England\nL:1/16\nM:2/4\nK:C\nC|"
+    score = parse(first)
+    assert (score.metre_text, score.unit_length) == ("6/8", Fraction(1, 4))
+
+
+def test_fields_between_tunes_and_behind_prose_are_no_head(tmp_path: Path) -> None:
+    book = "Some words.\nM:6/8\n\nL:1/4\n\nX:1\nK:C\nC|\n\nM:3/4\n\nX:2\nK:C\nC|"
+    assert texts(write(tmp_path / "a.abc", book)) == ["X:1\nK:C\nC|", "X:2\nK:C\nC|"]
+
+
+def test_head_that_every_tune_would_repeat_is_refused(tmp_path: Path) -> None:
+    book = "M:3/4\nN:" + "n" * 4_000 + "\n\nX:1\nK:C\nC|"
+    rejection, tune = read_book(write(tmp_path / "a.abc", book))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == (
+        "the file's head sets more than 4,000 characters; it is not applied"
+    )
+    assert isinstance(tune, Tune)
+    assert tune.text == "X:1\nK:C\nC|"
+
+
+def test_tunes_of_a_file_without_numbers(tmp_path: Path) -> None:
+    book = "T:One\nM:3/4\nK:C\nC3|\n\nWords: none.\n\nT:Two\nK:D\nD3|\n"
+    path = write(tmp_path / "a.abc", book)
+    assert list(read_book(path)) == [
+        Tune("X:1\nT:One\nM:3/4\nK:C\nC3|", "1", str(path), 1),
+        Tune("X:1\nT:Two\nK:D\nD3|", "1", str(path), 8),
+    ]
+
+
+def test_block_of_text_holds_blank_lines_and_ends_at_the_next_tune(tmp_path: Path) -> None:
+    tune = "X:1\nM:4/4\nK:C\nC8|\n%%begintext\nAdd\n\na bead\n%%endtext\nD8|"
+    book = f"{tune}\n\nX:2\nK:C\n%%beginps\nC\n\nD\nX:3\nK:C\nC|"
+    whole, unended, last = texts(write(tmp_path / "a.abc", book))
+    assert whole == tune
+    assert [note.pitches for bar in parse(whole).bars for note in bar.notes] == [(60,), (62,)]
+    assert unended.endswith("D")
+    assert last.startswith("X:3")

@@ -1,19 +1,29 @@
 """Takes a book of tunes apart, whatever the file holds.
 
 Reads line by line and keeps one tune in memory. What cannot be a tune becomes a `Rejection` with
-its reason, and reading goes on. Text between tunes is read over, as ABC 2.1, section 2.2 says;
-defaults in a file's head are not applied. Nothing is parsed here.
+its reason, and reading goes on. Text between tunes is read over, as ABC 2.1, section 2.2 says.
+Fields in the file's head (up to the first blank line or `X:`) are written into every tune that has
+none of its own, behind its titles (section 2.2.2); directives and instructions there are read
+over. In a file without `X:`, fields up to a `K:` line start a tune. Nothing is parsed here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 from musicllm.music.abc.model import Rejection, Tune
+from musicllm.music.abc.prose import BLOCK_START, ends_block
 
+HEAD_FIELDS = frozenset("ABCDFGHLMmNORrSUZ")
+"""Fields that a file's head may set for its tunes (ABC 2.1, section 3, table)."""
+MAX_HEAD_CHARS = 4_000
+"""Of the fields in a file's head, which every tune repeats."""
+
+_FIELD = re.compile(r"([A-Za-z+]):")
 _EXCERPT_CHARS = 200
 _PIECE_CHARS = 1 << 20
 _BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf"
@@ -23,9 +33,10 @@ _BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf"
 def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Rejection]:
     """Yield each tune of a file, and a rejection for whatever cannot be one.
 
-    A tune starts at an `X:` line and ends at a blank line or the next `X:`. UTF-8 and Latin-1,
-    every line ending, and a byte order mark are understood. Memory stays below the longest tune
-    that `limits` allow plus 1 MiB; time is linear in the file's size.
+    A tune starts at an `X:` line and ends at a blank line (but in a block such as `%%begintext`) or
+    the next `X:`. UTF-8 and Latin-1, every line ending, and a byte order mark are understood.
+    Memory stays below the longest tune that `limits` allow plus 1 MiB; time is linear in the
+    file's size.
     """
     name = str(path)
     try:
@@ -38,6 +49,7 @@ def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Re
 
 def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]:
     tune: _OpenTune | None = None
+    loose = _Loose(limits)
     first, is_silent, number = "", True, 0
     for number, line, is_whole in _lines(file, limits.max_line_chars):
         first = first or line
@@ -45,11 +57,17 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             yield Rejection(name, "", number, "binary file: it holds a zero byte", _excerpt(line))
             return
         starts = line.startswith("X:")
-        if tune is not None and (starts or not line.strip()):
-            yield tune.finish(name)
+        if tune is not None and (starts or tune.ends_at(line)):
+            yield tune.finish(name, loose.head)
             tune = None
         if starts:
+            if loose.ends_too_long_head():
+                yield Rejection(name, "", 1, loose.too_long, _excerpt(first))
             tune, is_silent = _OpenTune(number), False
+        elif tune is None and is_whole and loose.starts_tune(line, number):
+            tune, is_silent = _OpenTune(loose.line), False
+            for field in ("X:1", *loose.take()):
+                tune.add(field, True, number, limits)
         if tune is not None:
             tune.add(line, is_whole, number, limits)
         elif not is_whole:
@@ -57,9 +75,9 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             yield Rejection(name, "", number, reason, _excerpt(line))
             is_silent = False
     if tune is not None:
-        yield tune.finish(name)
+        yield tune.finish(name, loose.head)
     if is_silent:
-        reason = "no tune: no line starts with X:" if number else "the file is empty"
+        reason = "no tune: no line starts with X: or K:" if number else "the file is empty"
         yield Rejection(name, "", min(number, 1), reason, _excerpt(first))
 
 
@@ -77,6 +95,72 @@ def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[int, str, bool]]:
         number += 1
 
 
+class _Loose:
+    """The lines before the first `X:`: the file's head, and tunes without a number.
+
+    Attributes:
+        head: letter -> lines, what the head sets for the tunes.
+        line: where the present paragraph starts.
+        too_long: why the head is not applied.
+    """
+
+    too_long = f"the file's head sets more than {MAX_HEAD_CHARS:,} characters; it is not applied"
+
+    def __init__(self, limits: Limits) -> None:
+        self.head: dict[str, list[str]] = {}
+        self.line = 0
+        self._limits = limits
+        self._lines: list[str] | None = []
+        self._num_chars = 0
+        self._is_first, self._is_over = True, False
+
+    def starts_tune(self, line: str, number: int) -> bool:
+        """Take a line outside tunes, and say whether it is the key of a tune without `X:`."""
+        if self._is_over:
+            return False
+        if not line.strip():
+            if self._lines != []:
+                self._end_paragraph()
+            self._lines, self._num_chars = [], 0
+        elif self._lines is None or not (line.startswith("%") or _FIELD.match(line)):
+            self._lines = None
+        elif line.startswith("K:"):
+            return True
+        else:
+            self.line = number if not self._lines else self.line
+            self._lines.append(line)
+            self._num_chars += len(line) + 1
+            if self._num_chars > self._limits.max_tune_chars:
+                self._lines = None
+        return False
+
+    def take(self) -> list[str]:
+        """Return the fields of a tune without `X:`, which are no head."""
+        fields, self._lines = self._lines or [], None
+        self._is_first = False
+        return fields
+
+    def ends_too_long_head(self) -> bool:
+        """At an `X:`, take the lines before it as the head; say whether it is too long for one."""
+        if self._is_over:
+            return False
+        if self._lines:
+            self._end_paragraph()
+        self._is_over = True
+        if sum(len(line) for lines in self.head.values() for line in lines) <= MAX_HEAD_CHARS:
+            return False
+        self.head = {}
+        return True
+
+    def _end_paragraph(self) -> None:
+        letter = ""
+        for line in (self._lines or []) if self._is_first else []:
+            letter = line[0] if line[0] != "+" else letter
+            if letter in HEAD_FIELDS:
+                self.head.setdefault(letter, []).append(line)
+        self._is_first = False
+
+
 class _OpenTune:
     """The lines of a tune so far, or why it is refused."""
 
@@ -86,9 +170,16 @@ class _OpenTune:
         self.num_chars = 0
         self.reason = ""
         self.fault_line = line
+        self.block = ""
+
+    def ends_at(self, line: str) -> bool:
+        """Say whether the tune ends before this line: it is blank and in no block."""
+        return not line.strip() and not self.block
 
     def add(self, line: str, is_whole: bool, number: int, limits: Limits) -> None:
         """Take a line, or refuse the tune from here on."""
+        if line.startswith("%%"):
+            self._see_directive(line)
         if self.reason:
             return
         self.num_chars += len(line) + 1
@@ -102,13 +193,33 @@ class _OpenTune:
         else:
             self.lines.append(line)
 
-    def finish(self, file: str) -> Tune | Rejection:
-        """Return the tune, or why there is none."""
-        text = _decode("\n".join(self.lines))
+    def finish(self, file: str, head: dict[str, list[str]]) -> Tune | Rejection:
+        """Return the tune with what the file's head sets, or why there is none."""
+        text = _decode("\n".join(_with_head(self.lines, head) if head else self.lines))
         number = text.partition("\n")[0][2:].strip()[:32]
         if self.reason:
             return Rejection(file, number, self.fault_line, self.reason, _excerpt(text))
         return Tune(text, number, file, self.line)
+
+    def _see_directive(self, line: str) -> None:
+        if self.block:
+            self.block = "" if ends_block(line, self.block) else self.block
+        elif begin := BLOCK_START.match(line):
+            self.block = begin[1]
+
+
+def _with_head(lines: list[str], head: dict[str, list[str]]) -> list[str]:
+    """Return a tune's lines with the head's fields that its own header lacks, behind its titles."""
+    own = set()
+    for line in lines:
+        own.add(line[:1] if line[1:2] == ":" else "")
+        if line.startswith("K:"):
+            break
+    missing = [line for letter, fields in head.items() if letter not in own for line in fields]
+    place = 1
+    while place < len(lines) and lines[place].startswith("T:"):
+        place += 1
+    return [*lines[:place], *missing, *lines[place:]]
 
 
 def _decode(text: str) -> str:

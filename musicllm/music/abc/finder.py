@@ -4,8 +4,9 @@ A tune is a header and music. The header starts with `X:` and a number and has a
 length or a key; without `X:` it has a readable key, and a readable metre or unit length. Fields
 stand on lines of their own or, one behind the other, on one line. A line ends with a line feed,
 with the two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a
-blank line, at the next `X:`, at a closing fence or quotation mark, and before prose. A header
-without music is no tune, nor is music without a header. Nothing is parsed or changed here.
+blank line, at the next `X:`, at a closing fence or quotation mark, and before prose, but for prose
+in a block such as `%%begintext`. A header without music is no tune, nor is music without a header.
+Nothing is parsed or changed here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from musicllm.music.abc.prose import BLOCK_START
 
 MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
 """What stands for the end of a line or a text."""
@@ -41,6 +44,7 @@ _ASIDE = re.compile(r'"[^"]*"|![^!\s|]*!|\[[A-Za-z]:[^\]|]*\]|&#?\w{1,8};')
 _WORD = re.compile(r'[h-tw](?![A-Ga-gxzuv.~^_=({\["])|[^\x00-\x7f]{2,}')
 _MUSIC = re.compile(r'[A-Ga-gzxZ|"\\]')
 _BAR_LINE = re.compile(r"\|[\]:]*")
+_MAX_BLOCK_CHARS = 10_000
 _CLOSERS = "\"'`\u201d\u2019).,;? \t"
 _NEXT_TUNE = re.compile(rf"(?<=\s)X{_COLON}[0-9]")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)["”](?=\s*(?:[,;:.)}\]]|\Z|\n))')
@@ -67,6 +71,7 @@ class _Header:
 
     stop: int
     values: dict[str, str] = field(default_factory=dict)
+    last: str = ""
     on_one_line: bool = True
     spaced: bool = False
 
@@ -123,7 +128,7 @@ def _title_before(text: str, start: int, floor: int) -> int:
 def _read_header(text: str, start: int, limit: int) -> _Header:
     header = _Header(start)
     while found := _next_field(text, header, limit):
-        letter = found[1] or "%"
+        letter = header.last = found[1] or "%"
         if ("K" in header.values and letter not in "LMQ") or (letter == "X" and header.values):
             break
         line = _LINE.match(text, found.end(), limit)
@@ -139,18 +144,39 @@ def _read_header(text: str, start: int, limit: int) -> _Header:
         header.stop = fold.end() if fold else line.end()
         if fold is None:
             header.on_one_line = False
+            header.stop = _over_block(text, found.start(), limit) or header.stop
             header.stop = _over_gap(text, header, limit)
     return header
 
 
 def _next_field(text: str, header: _Header, limit: int) -> re.Match[str] | None:
-    """Return the next field; in a numbered header it may stand behind a line that is none."""
-    found = _FIELD.match(text, header.stop, limit)
-    if found or header.on_one_line or "X" not in header.values or "K" in header.values:
+    """Return the next field; in a numbered header it may stand behind a line that is none.
+
+    Behind several lines after `H:`, since a history ran on before ABC 2.0.
+    """
+    place = header.stop
+    found = _FIELD.match(text, place, limit)
+    if header.on_one_line or "X" not in header.values or "K" in header.values:
         return found
-    line = _LINE.match(text, header.stop, limit)
-    is_junk = line is not None and line[1].strip()
-    return _FIELD.match(text, line.end(), limit) if line and is_junk else None
+    while found is None:
+        line = _LINE.match(text, place, limit)
+        if line is None or not line[1].strip():
+            return None
+        place = line.end()
+        found = _FIELD.match(text, place, limit)
+        if header.last != "H":
+            break
+    return found
+
+
+def _over_block(text: str, place: int, limit: int) -> int:
+    """Return where a block such as `%%begintext` that starts here ends; 0 where none does."""
+    begin = BLOCK_START.match(text, place, limit)
+    if begin is None:
+        return 0
+    end = text.find(f"\n%%end{begin[1]}", place, min(limit, place + _MAX_BLOCK_CHARS))
+    line = _LINE.match(text, end + 1, limit) if end >= 0 else None
+    return line.end() if line else 0
 
 
 def _over_gap(text: str, header: _Header, limit: int) -> int:
@@ -172,6 +198,10 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
     start = place = header.stop
     stop, is_music, is_behind_gap = 0, False, False
     while place < limit:
+        if block_stop := _over_block(text, place, limit):
+            place = block_stop
+            stop = place
+            continue
         line = _LINE.match(text, place, limit)
         assert line is not None, "a line ends at the end of the text at the latest"
         following = _NEXT_TUNE.search(line[1])

@@ -1,8 +1,8 @@
 """From a tune's text to its header fields and its lines of music.
 
-Comments, `%%` directives, lyrics and text fields end here: nothing behind this module can be made
-to include a file or to run a directive. Also `unfold`, which puts a tune that stands on one line,
-as ChatMusician and MusicPile write it, on lines of its own.
+Comments, `%%` directives and their blocks, lyrics and text fields end here: nothing behind this
+module can be made to include a file or to run a directive. Also `unfold`, which puts a tune that
+stands on one line, as ChatMusician and MusicPile write it, on lines of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from musicllm.music.abc.limits import AbcError, Limits, shorten
+from musicllm.music.abc.prose import comment_out
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _BODY_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
@@ -92,13 +93,13 @@ def read_source(text: str, limits: Limits) -> Source:
     """Take a tune's text apart; remembered for a moment, since who reads a tune may write it.
 
     Raises:
-        AbcError: too long, no `K:` line, or a header line that is no field.
+        AbcError: too long, no `K:` line, a header line that is no field, or an open block.
     """
     if len(text) > limits.max_tune_chars:
         raise AbcError(f"the tune is longer than {limits.max_tune_chars:,} characters")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = unfold(text)
+    text = unfold(comment_out(text))
     if not text:
         raise AbcError("the text is empty")
     lines = iter(enumerate(text.split("\n"), start=1))
@@ -114,7 +115,20 @@ def _content(number: int, line: str, limits: Limits) -> str:
     """Return a line without its comment."""
     if len(line) > limits.max_line_chars:
         raise AbcError(f"longer than {limits.max_line_chars:,} characters", number)
-    return line.partition("%")[0].rstrip() if "%" in line else line.rstrip()
+    return without_comment(line) if "%" in line else line.rstrip()
+
+
+def without_comment(line: str) -> str:
+    r"""Return what stands before the `%` of a comment; `\%` is a character of a text."""
+    end = line.find("%")
+    while end > 0 and line[end - 1] == "\\" and _is_text(line, end):
+        end = line.find("%", end + 1)
+    return (line if end < 0 else line[:end]).rstrip()
+
+
+def _is_text(line: str, place: int) -> bool:
+    """Say whether a place is in a field or in quotes; elsewhere a backslash joins lines."""
+    return bool(_FIELD.match(line)) or line.count('"', 0, place) % 2 == 1
 
 
 def _read_header(lines: Iterator[tuple[int, str]], limits: Limits) -> dict[str, tuple[str, int]]:

@@ -1,9 +1,10 @@
 """Makes a tune from a stranger or a language model fit to be handed to a rendering engine.
 
 Removed, because engines act on it: directives (`%%...`, among them `%%abc-include`, which makes
-abc2midi read any file), instructions (`I:` lines and `[I:...]`), comments, and control, format
-and bidirectional characters. Kept: one tune, from its `X:` line (numbered 1, and added when
-missing) to the first empty line, as ABC 2.1 section 2.2 delimits it.
+abc2midi read any file) with the blocks that they begin, whose prose engines play, instructions
+(`I:` lines and `[I:...]`), comments, and control, format and bidirectional characters. Kept: one
+tune, from its `X:` line (numbered 1, and added when missing) to the first empty line, as ABC 2.1
+section 2.2 delimits it.
 
 Refused, because engines crash, hang or fill the memory on it: more than `MAX_CHARACTERS`,
 `MAX_LINES`, `MAX_LINE_CHARACTERS` or `MAX_VOICES`, a number above `MAX_NUMBER` outside text
@@ -18,6 +19,9 @@ import re
 import unicodedata
 
 from musicllm.errors import RenderError
+from musicllm.music.abc.limits import AbcError
+from musicllm.music.abc.prose import comment_out
+from musicllm.music.abc.source import without_comment
 
 MAX_CHARACTERS = 64_000
 MAX_LINES = 2_000
@@ -26,8 +30,8 @@ MAX_VOICES = 16
 MAX_NUMBER = 9_999
 MAX_OCTAVE_MARKS = 8
 
-_COMMENT = re.compile(r"\\?%.*")
 _INLINE_INSTRUCTION = re.compile(r"\[\s*I\s*:[^\]]*\]?")
+_PERCENT_SIGNS = re.compile("%+")
 _INSTRUCTION_LINE = re.compile(r"\s*I\s*:")
 _CONTINUATION_LINE = re.compile(r"\s*\+:")
 _TEXT_FIELD = re.compile(r"[A-DF-HNORSTWZrsw+]:")
@@ -56,13 +60,20 @@ def sanitize(abc: str) -> str:
 
 def _one_tune(lines: list[str]) -> list[str]:
     """Return the lines of the first tune, without its `X:` line."""
-    lines = [_plain(line).strip() for line in lines]
+    lines = _without_prose([_plain(line).strip() for line in lines])
     references = [i for i, line in enumerate(lines) if _REFERENCE.match(line)]
     first = references[0] + 1 if references else next((i for i, s in enumerate(lines) if s), 0)
     for end in range(first, len(lines)):
         if not lines[end] or _REFERENCE.match(lines[end]):
             return lines[first:end]
     return lines[first:]
+
+
+def _without_prose(lines: list[str]) -> list[str]:
+    try:
+        return comment_out("\n".join(lines)).split("\n")
+    except AbcError as error:
+        raise RenderError(error.reason) from None
 
 
 def _plain(line: str) -> str:
@@ -87,10 +98,10 @@ def _without_instructions(lines: list[str]) -> list[str]:
 
 
 def _strip_line(line: str) -> str:
-    text = _COMMENT.sub("", line)
+    text = without_comment(line).rstrip("\\") if "%" in line else line
     while _INLINE_INSTRUCTION.search(text):  # removing one can join two halves of another
         text = _INLINE_INSTRUCTION.sub("", text)
-    return text.strip()
+    return _PERCENT_SIGNS.sub("%", text).strip()
 
 
 def _check(lines: list[str]) -> None:
