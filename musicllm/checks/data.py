@@ -10,6 +10,7 @@ from musicllm.errors import Problem
 from musicllm.schema import Config
 
 READERS = ("files", "books", "hub", "corpus")
+KINDS = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt", "abc")
 PREPARING = ("prepare", "inspect")
 
 
@@ -22,6 +23,10 @@ def sources(config: Config) -> Iterator[Problem]:
         if source.reader not in READERS:
             rule = f"must be one of {', '.join(READERS)}"
             yield Problem(f"{key}.reader", source.reader, rule, nearest(source.reader, READERS))
+        for kind in source.kinds:
+            if kind not in KINDS:
+                rule = f"must be of {', '.join(KINDS)}"
+                yield Problem(f"{key}.kinds", kind, rule, nearest(kind, KINDS))
         if source.reader in ("files", "hub") and source.location is None:
             fix = f"write {key}.location=<file, folder or zip>"
             yield Problem(f"{key}.location", "null", "names nothing to read", fix)

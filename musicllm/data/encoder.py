@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from musicllm.data import reference
+from musicllm.data.bytepairs import Ids
 from musicllm.data.documents import Documents
 from musicllm.data.lexicon import Lexicon
 from musicllm.data.records import Drop, Record
@@ -92,8 +93,10 @@ class Encoder:
         self._lexicon = lexicon
         self._rows = rows
         self._is_reference = rows is not None and rows.compat == "reference"
+        self._spelled: Callable[[str], str] = str
         if rows is not None and self._is_reference:
             reference.check(rows.max_length)
+            self._spelled = reference.speller(lexicon)
         begin = lexicon.id_of("bos_token")
         self._begin = array("i", [] if begin is None or self._is_reference else [begin])
         self._end = array("i", [] if self._is_reference else [end])
@@ -182,7 +185,7 @@ class Encoder:
             is_whole: whether it ends; otherwise it is the beginning of one.
         """
         end = self._end if is_whole else array("i")
-        return [*self._begin, *next(self._lexicon.encode([content])), *end]
+        return [*self._begin, *next(self._encode([content])), *end]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without the special ones."""
@@ -191,7 +194,7 @@ class Encoder:
     def _made(self, records: Sequence[Record], rows: RowSettings) -> Iterator[TokenDocument | Drop]:
         plans = [self._plan(record) for record in records]
         texts = [text for plan in plans if not isinstance(plan, Drop) for text, _ in plan]
-        ids = self._lexicon.encode(texts)
+        ids = self._encode(texts)
         for record, plan in zip(records, plans, strict=True):
             if isinstance(plan, Drop):
                 yield plan
@@ -241,7 +244,10 @@ class Encoder:
         return TokenDocument(stretches)
 
     def _joined(self, parts: Sequence[Part]) -> list[int]:
-        return list(chain.from_iterable(self._lexicon.encode([text for text, _ in parts])))
+        return list(chain.from_iterable(self._encode([text for text, _ in parts])))
+
+    def _encode(self, texts: Sequence[str]) -> Iterator[Ids]:
+        return self._lexicon.encode([self._spelled(text) for text in texts])
 
     def _end_of_answer(self) -> int | None:
         """Return the special token that ends an answer, or None when none does."""

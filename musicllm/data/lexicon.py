@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
 from musicllm.data.bytepairs import BytePairs, Ids, plain
 from musicllm.errors import InputError
@@ -96,6 +96,19 @@ class Lexicon:
         text = normalizer.normalize_str("a") if normalizer else "a"
         pieces = splitter.pre_tokenize_str(text) if splitter else [(text, (0, 1))]
         return len(pieces[0][0]) > 1
+
+    @cached_property
+    def blank_goes_before(self) -> Literal["first", "always"] | None:
+        """Before which stretches of a text, that special tokens divide, a blank goes by itself.
+
+        Only where it is the pre-tokenizer that puts it there, as in tokenizers of transformers 5:
+        it puts none before a stretch that begins with a blank. None else.
+        """
+        splitter = self.core.pre_tokenizer
+        if not isinstance(splitter, pre_tokenizers.Metaspace):
+            return None
+        scheme = splitter.prepend_scheme
+        return scheme if scheme in ("first", "always") else None
 
     def id_of(self, name: str) -> int | None:
         """Return the id of a named token, such as `bos_token`, or None when there is none."""

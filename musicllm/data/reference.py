@@ -8,9 +8,11 @@ are encoded as they are. Source: the repository ChatMusician, model/train/data_p
 
 from __future__ import annotations
 
+import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from musicllm.data.lexicon import Lexicon
 from musicllm.data.records import Record, is_masked
 from musicllm.data.stretches import Stretch, TokenDocument
 from musicllm.data.templates import Message, Part
@@ -32,6 +34,26 @@ def check(max_length: int) -> None:
             f"data.max_length={max_length} is less than the {MAX_TOTAL} tokens at which "
             f"data.compat=reference cuts; write data.max_length={MAX_TOTAL}"
         )
+
+
+def speller(lexicon: Lexicon) -> Callable[[str], str]:
+    """Return what makes of a text the one whose tokens are those of the published tokenizer.
+
+    The published code uses the Python tokenizer of transformers 4, where SentencePiece puts a blank
+    before every stretch between special tokens (`legacy: true`) or before a text (`legacy: false`),
+    also where a blank is there already. The Metaspace of transformers 5 then puts none, so it is
+    put here. Other tokenizers are taken as they are.
+    """
+    added = sorted(lexicon.core.get_added_tokens_decoder().values(), key=lambda t: -len(t.content))
+    token = "|".join(re.escape(each.content) for each in added) or "(?!)"
+    match lexicon.blank_goes_before:
+        case "always":
+            before_blank = re.compile(f"(^|{token})(?=[ \u2581])")
+        case "first":
+            before_blank = re.compile(f"(^)(?!{token})(?=[ \u2581])")
+        case None:
+            return str
+    return lambda text: before_blank.sub(r"\1 ", text)
 
 
 def parts(rendered: Sequence[Part], messages: Sequence[Message]) -> list[Part]:

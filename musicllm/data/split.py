@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,58 @@ def id_hash(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
     """Return a 64-bit hash of each record's id, the same in every process: [records]."""
     digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Records in groups of related ones; all arrays are [records].
+
+    Attributes:
+        split: place in `SPLITS` that the source gives a record; -1 where it gives none.
+        closed: splits that the record's source gives itself, so that no other of its records gets
+            there; bit i is `SPLITS[i]`.
+        group: place of the first record of the record's group.
+        keys: `id_hash` of each record.
+    """
+
+    split: npt.NDArray[np.int8]
+    closed: npt.NDArray[np.int8]
+    group: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64]
+
+
+def place(
+    groups: Groups, seed: int, validation_fraction: float, test_fraction: float
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+    """Return the split of each record, and which of them train beside a relative that is held out.
+
+    A source's own split is kept. A record without one follows the most strictly held out of its
+    group, unless its source gives that split itself: then the published border stays where it is,
+    and the record trains. Groups in which no split is given are drawn by `split_groups`, apart for
+    sources that give different splits; fractions are of these records.
+    """
+    split, group = groups.split.copy(), groups.group
+    is_given = split >= 0
+    held = np.full(len(split), -1, np.int8)
+    np.maximum.at(held, group[is_given], split[is_given])
+    held = held[group]
+    tied = ~is_given & (held >= 0)
+    is_open = groups.closed >> np.maximum(held, 0) & 1 == 0
+    split[tied] = np.where(is_open, held, SPLITS.index("train"))[tied]
+    drawn = ~is_given & ~tied
+    closed = np.zeros_like(groups.closed)
+    np.bitwise_or.at(closed, group[drawn], groups.closed[drawn])
+    closed = closed[group]
+    for mask in np.unique(closed[drawn]).tolist():
+        some = drawn & (closed == mask)
+        split[some] = split_groups(
+            (np.cumsum(some) - 1)[group[some]],
+            groups.keys[some],
+            seed,
+            0.0 if mask >> SPLITS.index("validation") & 1 else validation_fraction,
+            0.0 if mask >> SPLITS.index("test") & 1 else test_fraction,
+        )
+    return split, (split == SPLITS.index("train")) & (held > SPLITS.index("train"))
 
 
 def split_groups(

@@ -25,23 +25,30 @@ class Partial:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self.num_found = 0
-        """Measurements that were found finished."""
+        self._earlier = {path.relative_to(folder).as_posix() for path in folder.rglob("*.json")}
+        self.num_earlier = 0
+        """Measurements that an interrupted run had finished."""
+        self.num_shared = 0
+        """Measurements that this run had finished, for another benchmark."""
 
     def find(self, name: str) -> Any:
-        """Return what an interrupted run kept under a name, or None."""
+        """Return what was kept under a name, or None."""
         try:
             content = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
         if not isinstance(content, dict) or content.get("fingerprint") != self._fingerprint:
             return None
-        self.num_found += 1
+        if f"{name}.json" in self._earlier:
+            self.num_earlier += 1
+        else:
+            self.num_shared += 1
         return content["value"]
 
     def keep(self, name: str, value: Any) -> None:
         """Keep a JSON value; processes may keep values of different names at the same time."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._earlier.discard(f"{name}.json")
         kept = {"fingerprint": self._fingerprint, "value": value}
         artifacts.write_json(self._folder / f"{name}.json", kept)
 

@@ -1,7 +1,7 @@
 """Where the questions of a benchmark lie, and their rows as they stand there.
 
-Reads CSV (with a header or without), JSON, JSON lines and Parquet. Knows nothing of what the rows
-mean; `questions` does.
+Reads CSV (with a header or without), JSON, JSON lines and Parquet. A line end inside a CSV cell
+becomes a line feed, as in OpenCompass. Knows nothing of what the rows mean; `questions` does.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _csv(file: Path) -> Iterator[tuple[str, Any]]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with file.open(encoding="utf-8-sig") as lines:  # line ends in cells become line feeds
         reader = csv.reader(lines, strict=True)
         names: list[str] | None = None
         for number, row in enumerate(reader):

@@ -13,7 +13,9 @@ class SourceConfig:
     location: str | None  # file, folder, zip or hub id; null: what the reader itself knows
     revision: str | None  # of a hub data set
     format: str  # of its records; auto: found out from the first one
-    max_records: int | None  # only the first ones; null: all
+    kinds: list[str]  # of files to read, by suffix, such as [abc] or [jsonl, parquet]; []: all
+    named_splits: bool  # files named after a split are that split; false: all are pooled
+    max_records: int | None  # only the first ones, of each split; null: all
     licence: str  # of the documents
     citation: str  # where they are described
     num_documents: int | None  # published or measured size, for planning before preparation
@@ -85,7 +87,7 @@ class DataConfig:
     max_length: int  # tokens in a row
     row_former: str  # pack, chunk or single
     long_conversations: str  # longer than a row: drop (counted) or stop
-    compat: str | None  # reference: the tokens of ChatMusician's published code
+    compat: str | None  # reference: the tokens of ChatMusician's published code (docs/DATA.md)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _read(config: Config, benchmark: BenchmarkConfig) -> Asked:
     found = read_benchmark(
         benchmark.name,
         location,
-        corpora.downloads(config, location),
+        corpora.benchmark_files(config, benchmark),
         split,
         benchmark.subjects,
         benchmark.num_fewshot,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file
 
+from musicllm import console
 from musicllm.data.corpus import Corpus
 from musicllm.data.instructions import find_problems
 from musicllm.data.settings import (
@@ -19,12 +23,14 @@ from musicllm.data.settings import (
     RowSettings,
     SourceSpec,
 )
+from musicllm.data.sources import hub
 from musicllm.data.templates import without_bos
 from musicllm.errors import ConfigError, InputError
+from musicllm.evals.hub_files import folder_of
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer
-from musicllm.schema import Config, SourceConfig
+from musicllm.schema import BenchmarkConfig, Config, SourceConfig
 
 
 def preparation(
@@ -93,13 +99,31 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
         max_records=min(limits, default=None),
         local_folder=downloads(job.config, location) if source.reader == "hub" else None,
         revision=source.revision,
+        kinds=tuple(source.kinds),
+        named_splits=source.named_splits,
     )
 
 
 def downloads(config: Config, location: str | None) -> Path:
-    """Return the folder where a hub data set's files lie."""
+    """Return the folder where the files of a source lie that is a data set of the hub."""
     assert location is not None, "checks refuse a hub source without a location"
     return Path(config.paths.cache) / "datasets" / location
+
+
+def benchmark_files(config: Config, benchmark: BenchmarkConfig) -> Path:
+    """Return the folder where the files of a benchmark lie that is a data set of the hub.
+
+    Sources, questions and texts take different files of a data set, so each have a folder of their
+    own. Where sources' files lie, benchmarks had theirs in earlier versions; such a folder is used.
+    """
+    location = benchmark.location or benchmark.name
+    kind = "texts" if benchmark.kind in ("perplexity", "compression") else "questions"
+    folder = Path(config.paths.cache) / kind / location
+    old = downloads(config, location)
+    is_old = not folder_of(folder, benchmark.revision).exists() and not hub.is_of_source(
+        folder_of(old, benchmark.revision)
+    )
+    return old if is_old else folder
 
 
 def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
@@ -129,8 +153,38 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
     else:
         location = packaged.find(model.location, Path(job.config.paths.cache))
         loaded = load_tokenizer(location, revision=model.revision)
+    if is_reference:
+        as_published(loaded)
     if template.jinja is not None:
         loaded.chat_template = template.jinja
     if is_reference and loaded.chat_template:
         loaded.chat_template = without_bos(loaded.chat_template)
     return loaded
+
+
+def as_published(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer of LLaMA's class put blanks where transformers 4 puts them, and say so.
+
+    There a tokenizer is legacy unless its files say `legacy: false`: SentencePiece puts a blank
+    before every stretch between special tokens. transformers 5 takes it for not legacy unless they
+    say `legacy: true`, and writes neither when it saves one, only what follows from it.
+    """
+    core = tokenizer.backend_tokenizer
+    if not isinstance(core.pre_tokenizer, pre_tokenizers.Metaspace) or not _is_legacy(tokenizer):
+        return
+    core.pre_tokenizer = pre_tokenizers.Metaspace("\u2581", prepend_scheme="always", split=False)
+    console.note(
+        f"data.compat=reference: the tokenizer {tokenizer.name_or_path} is legacy (its "
+        "tokenizer_config.json does not say legacy: false), so the corpus has a blank of "
+        "SentencePiece's behind every special token, as published; transformers 5 and what runs "
+        "the model put none there by themselves, and the prompts differ by it"
+    )
+
+
+def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
+    name = tokenizer.name_or_path
+    settings = json.loads(Path(cached_file(name, "tokenizer_config.json")).read_text("utf-8"))
+    if settings.get("legacy") is not None:
+        return bool(settings["legacy"])
+    saved = Tokenizer.from_file(cached_file(name, "tokenizer.json")).pre_tokenizer
+    return not isinstance(saved, pre_tokenizers.Metaspace) or saved.prepend_scheme != "first"

@@ -121,10 +121,12 @@ def _outcomes(job: Job, materials: Materials, partial: Partial) -> Outcomes:
         for name, benchmark in benchmarks.items():
             if role == "model" or benchmark.kind != "generation":
                 console.say(f"{name} of the {role}")
-                found = partial.num_found
+                earlier, shared = partial.num_earlier, partial.num_shared
                 outcomes[role, name] = MEASURES[benchmark.kind](examinee, benchmark)
-                if kept := partial.num_found - found:
-                    console.note(f"{kept} of its parts were kept from the interrupted run")
+                if count := partial.num_earlier - earlier:
+                    console.note(f"{count:,} of its parts were kept from the interrupted run")
+                if count := partial.num_shared - shared:
+                    console.note(f"{count:,} of its parts were scored for another benchmark")
         del examinee
     for name, benchmark in benchmarks.items():
         if benchmark.kind == "generation":

@@ -83,7 +83,7 @@ def _texts(
     texts = read_texts(
         benchmark.name,
         location,
-        corpora.downloads(config, location),
+        corpora.benchmark_files(config, benchmark),
         benchmark.split,
         min(most, benchmark.num_questions or most),
         benchmark.revision,

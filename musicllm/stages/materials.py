@@ -123,7 +123,7 @@ class Materials:
     def _general_texts(self, benchmark: BenchmarkConfig) -> list[str]:
         location = benchmark.location
         assert location is not None, "texts of the corpus are read elsewhere"
-        folder = corpora.downloads(self._job.config, location)
+        folder = corpora.benchmark_files(self._job.config, benchmark)
         return read_texts(
             benchmark.name, location, folder, benchmark.split, benchmark.num_questions,
             benchmark.revision,

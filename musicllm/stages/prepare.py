@@ -55,7 +55,7 @@ def questions(config: Config) -> tuple[Question, ...]:
             benchmark.name,
             benchmark.kind,
             benchmark.location,
-            corpora.downloads(config, benchmark.location or benchmark.name),
+            corpora.benchmark_files(config, benchmark),
             benchmark.revision,
         )
         for benchmark in once.values()
@@ -90,8 +90,21 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
         rows.append((source, facts["formats"][source], read, *kept, dropped or "nothing"))
     columns = ("source", "format", "read", *SPLITS, "dropped because it ...")
     console.table("sources", columns, rows)
+    show_given(facts)
     for source, repairs in facts["repaired"].items():
         console.say(f"repaired in {source}: " + ", ".join(f"{n:,} {w}" for w, n in repairs.items()))
+
+
+def show_given(facts: Mapping[str, Any]) -> None:
+    """Print which records were put into a split by the names of their files, and what follows."""
+    for source, counts in facts.get("given", {}).items():
+        read = ", ".join(f"{count:,} for {split}" for split, count in counts.items())
+        console.say(f"{source} was read as its files are named: {read}")
+    if related := facts.get("related"):
+        console.note(
+            f"{related:,} training records are related to held-out ones, as their source divides "
+            "them (data.duplicates.related_similarity)"
+        )
 
 
 def _show_mix(facts: Mapping[str, Any]) -> None:

@@ -82,6 +82,9 @@ CASES = [
     (["recipe=prepare_sft", "data.sources.musicpile_sft.reader=hubb"],
      "data.sources.musicpile_sft.reader=hubb must be one of files, books, hub, corpus; did you "
      "mean hub?"),
+    (["recipe=prepare_sft", "data.sources.musicpile_sft.kinds=[jsonl,abcd]"],
+     "data.sources.musicpile_sft.kinds=abcd must be of jsonl, json, csv, tsv, parquet, arrow, txt, "
+     "abc; did you mean abc?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.max_records=0"],
      "data.sources.musicpile_sft.max_records=0 must be at least 1"),
     (["recipe=prepare_sft", "data=tune_instructions"],

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from itertools import chain
+from typing import Literal
 
 import pytest
-from transformers import PreTrainedTokenizerBase
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from musicllm.data.encoder import Encoder
 from musicllm.data.records import Record
@@ -121,6 +124,56 @@ def test_published_texts_go_before_the_messages_made_of_them(
 
     assert made.documents.input_ids.tolist() == ids
     assert made.documents.supervised.tolist() == [label != -100 for label in labels]
+
+
+BLANKS = [
+    "Human: Write. </s> Assistant: ",
+    " Write.",
+    "  Write.</s>Now </s>  </s>\n",
+    "</s> Write. <s>",
+    "\u2581Write",
+    " ",
+    "",
+]
+
+
+def with_metaspace(
+    tokenizer: PreTrainedTokenizerBase, scheme: Literal["always", "first"]
+) -> Encoder:
+    """Encode as transformers 5 loads LLaMA's tokenizer: legacy (always) or not (first)."""
+    core = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    core.normalizer = None
+    core.pre_tokenizer = pre_tokenizers.Metaspace("\u2581", prepend_scheme=scheme, split=False)
+    own = {"eos_token": "</s>", "bos_token": "<s>", "chat_template": tokenizer.chat_template}
+    return Encoder(PreTrainedTokenizerFast(tokenizer_object=core, **own), ROWS)
+
+
+def published_ids(tokenizer: PreTrainedTokenizerBase, text: str, is_legacy: bool) -> list[int]:
+    """Return the tokens of transformers 4's Python tokenizer, stretch by stretch."""
+    core = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    core.normalizer = normalizers.Replace(" ", "\u2581")  # what SentencePiece does but for a prefix
+    ids: list[int] = []
+    for number, stretch in enumerate(re.split("(<s>|</s>)", text)):
+        blank = "\u2581" if stretch and number % 2 == 0 and (is_legacy or number == 0) else ""
+        ids += core.encode(blank + stretch, add_special_tokens=False).ids
+    return ids
+
+
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_blanks_are_those_of_the_published_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, is_legacy: bool
+) -> None:
+    encoder = with_metaspace(tokenizer, "always" if is_legacy else "first")
+
+    for text in BLANKS:
+        assert encoder.text(text) == published_ids(tokenizer, text, is_legacy), text
+    messages = record("One", "DEFG", "Two")["messages"]
+    source = "Human: One </s> Assistant: DEFG </s> Human: Two </s> Assistant: "
+    assert encoder.prompt(messages) == published_ids(tokenizer, source, is_legacy)
+    made = encoder.encode([record("One", " DEFG")]).documents
+    first = published_ids(tokenizer, "Human: One </s> Assistant: ", is_legacy)
+    answer = published_ids(tokenizer, " DEFG", is_legacy)
+    assert made.input_ids.tolist() == [*first, *answer, 2]
 
 
 def test_lengths_of_cut_samples_by_hand(encoder: Encoder) -> None:

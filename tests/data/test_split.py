@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.records import SPLITS
-from musicllm.data.split import id_hash, split_groups
+from musicllm.data.split import Groups, id_hash, place, split_groups
 
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 
@@ -69,3 +69,49 @@ def test_no_records_have_no_splits() -> None:
 def test_the_hash_of_an_id_never_changes() -> None:
     # blake2b with 8 bytes, little end first
     assert [hex(value) for value in id_hash(["a"]).tolist()] == ["0x2f42665b399ef840"]
+
+
+def placed(
+    split: list[int], closed: list[int], group: list[int], share: float = 0.0
+) -> tuple[list[int], list[bool]]:
+    given = Groups(
+        np.array(split, np.int8), np.array(closed, np.int8), np.array(group), keys_of(len(split))
+    )
+    places, is_related = place(given, 0, share, share)
+    return places.tolist(), is_related.tolist()
+
+
+NONE, GIVES_TEST, GIVES_BOTH = 0, 1 << TEST, 1 << TEST | 1 << VALIDATION
+
+
+def test_a_record_follows_the_most_strictly_held_out_of_its_group() -> None:
+    places, is_related = placed([-1, TRAIN, TEST, VALIDATION, -1], [NONE] * 5, [0, 0, 0, 0, 4])
+    assert places == [TEST, TRAIN, TEST, VALIDATION, TRAIN]
+    assert is_related == [False, True, False, False, False]
+
+
+def test_a_published_border_between_relatives_stays_where_it_is() -> None:
+    # the first two are of a source that gives its test split, the third of one that gives none
+    places, is_related = placed([-1, TEST, -1], [GIVES_TEST, GIVES_TEST, NONE], [0, 0, 0])
+    assert places == [TRAIN, TEST, TEST]
+    assert is_related == [True, False, False]
+    assert placed([-1, VALIDATION], [GIVES_TEST] * 2, [0, 0])[0] == [VALIDATION, VALIDATION]
+
+
+def test_only_what_a_source_does_not_give_is_drawn() -> None:
+    closed = [NONE] * 100 + [GIVES_TEST] * 100 + [GIVES_BOTH] * 100
+    split = [-1] * 300
+    split[150:160] = [TEST] * 10
+
+    places, _ = placed(split, closed, list(range(300)), share=0.1)
+
+    assert Counter(places[:100]) == {TRAIN: 80, VALIDATION: 10, TEST: 10}
+    assert Counter(places[100:200]) == {TRAIN: 81, VALIDATION: 9, TEST: 10}
+    assert Counter(places[200:]) == {TRAIN: 100}
+    keys = keys_of(300)[:100]
+    assert places[:100] == split_groups(np.arange(100), keys, 0, 0.1, 0.1).tolist()
+
+
+def test_a_group_of_two_sources_is_drawn_for_no_split_that_one_of_them_gives() -> None:
+    places, _ = placed([-1] * 4, [NONE, GIVES_BOTH] * 2, [0, 0, 2, 2], share=0.5)
+    assert places == [TRAIN] * 4

@@ -15,6 +15,20 @@ def test_measured_once(tmp_path) -> None:
     assert Partial(folder, "aa").get("model-theory", fail) == {"accuracy": 0.5}
 
 
+def test_what_this_run_and_an_interrupted_one_measured_is_counted_apart(tmp_path) -> None:
+    earlier = Partial(tmp_path, "aa")
+    earlier.get("theory", lambda: 1)
+    earlier.get("old", lambda: 1)
+    partial = Partial(tmp_path, "aa")
+    (tmp_path / "old.json").write_text("{")
+
+    for name in ("theory", "new", "new", "old", "old"):
+        partial.get(name, lambda: 1)
+
+    assert (partial.num_earlier, partial.num_shared) == (1, 2)
+    assert (earlier.num_earlier, earlier.num_shared) == (0, 0)
+
+
 def test_other_settings_measure_again(tmp_path) -> None:
     Partial(tmp_path, "aa").get("theory", lambda: 1)
     assert Partial(tmp_path, "bb").get("theory", lambda: 2) == 2

@@ -47,6 +47,19 @@ def test_mmlu_with_and_without_a_header_is_the_same(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_line_ends_inside_a_cell_are_line_feeds_as_in_opencompass(
+    tmp_path: Path, end: bytes
+) -> None:
+    file = mmlu(tmp_path, "test", "")
+    file.write_bytes(end.join([b'"Which', b'key?",a,"b', b'c",d,e,C', b""]))
+
+    (solved,) = read_solved("mmlu", tmp_path)
+
+    assert solved.question.stem == "Which\nkey?"
+    assert solved.question.options == ("a", "b\nc", "d", "e")
+
+
 @pytest.mark.parametrize(
     ("said", "split"),
     [

@@ -18,9 +18,9 @@ from musicllm.data.duplicates import REASONS, Decision, Melodies, Signatures, de
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.pipeline.columns import DROPS, MELODY, MINHASH, load_column, load_ids
 from musicllm.data.pipeline.work import Facts, once
-from musicllm.data.records import Drop
+from musicllm.data.records import SPLITS, Drop
 from musicllm.data.settings import Preparation
-from musicllm.data.split import split_groups
+from musicllm.data.split import Groups, place
 
 SPLIT = "split.npy"
 DROPPED = -1
@@ -57,55 +57,59 @@ class Reading:
             pieces.append(np.array(positions, np.int16)[codes] if len(codes) else codes)
         return np.concatenate(pieces)
 
+    def closed(self) -> npt.NDArray[np.int8]:
+        """Return the splits that each record's source gives itself; bit i is `SPLITS[i]`."""
+        masks = [sum(1 << SPLITS.index(split) for split in part["closed"]) for part in self.facts]
+        return np.repeat(np.array(masks, np.int8), [part["num_records"] for part in self.facts])
+
     def offsets(self) -> npt.NDArray[np.int64]:
         """Return the first record of each part, and the number of all records."""
         return np.cumsum([0, *(part["num_records"] for part in self.facts)], dtype=np.int64)
 
 
-def settle(reading: Reading, preparation: Preparation, folder: Path) -> Ledger:
+def settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     """Decide on every record; writes its split, or that it is dropped, to `<folder>/split.npy`.
 
     Cost: sorts over the records' hashes, n log n; about 60 bytes a record, and the ids of the
     duplicates. See `data.duplicates` for near and melodic ones.
 
     Returns:
-        The duplicates that were left out; they are listed in `<folder>/drops.jsonl`.
+        `ledger`, the duplicates that were left out, which are listed in `<folder>/drops.jsonl`, and
+        `related`, how many training records have a relative that their source holds out.
     """
-    facts = once(folder, lambda empty: _settle(reading, preparation, empty))
-    return Ledger.from_json(facts["ledger"])
+    return once(folder, lambda empty: _settle(reading, preparation, empty))
 
 
 def _settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     decision = decide(_signatures(reading, folder), preparation.duplicates)
-    split = _splits(reading, preparation, decision)
+    split, num_related = _splits(reading, preparation, decision)
     np.save(folder / SPLIT, split)
     for raw in (MINHASH, MELODY):
         (folder / raw).unlink(missing_ok=True)
     ledger = Ledger()
     with DropFile(folder / DROPS, ledger) as drops:
         drops.enter(_drops(reading, decision))
-    return {"ledger": ledger.to_json()}
+    return {"ledger": ledger.to_json(), "related": num_related}
 
 
-def _splits(reading: Reading, preparation: Preparation, decision: Decision) -> npt.NDArray[np.int8]:
-    """Return the split of each record that stays: the source's own, or one for its whole group."""
-    split: npt.NDArray[np.int8] = reading.column("split")
+def _splits(
+    reading: Reading, preparation: Preparation, decision: Decision
+) -> tuple[npt.NDArray[np.int8], int]:
+    """Return the split of each record that stays, and how many train beside a relative held out."""
     stays = decision.duplicate_of < 0
-    free = stays & (split < 0)
-    firsts = decision.group[free]
-    with_free_first = free[firsts]
-    place = np.cumsum(free) - 1
-    split[free] = split_groups(
-        np.where(with_free_first, place[firsts], np.arange(len(firsts))),
-        reading.column("key")[free],
+    split = np.full(len(stays), DROPPED, np.int8)
+    split[stays], is_related = place(
+        Groups(
+            split=reading.column("split")[stays],
+            closed=reading.closed()[stays],
+            group=(np.cumsum(stays) - 1)[decision.group[stays]],
+            keys=reading.column("key")[stays],
+        ),
         preparation.seed,
         preparation.validation_fraction,
         preparation.test_fraction,
     )
-    tied = np.flatnonzero(free)[~with_free_first]
-    split[tied] = split[decision.group[tied]]
-    split[~stays] = DROPPED
-    return split
+    return split, int(is_related.sum())
 
 
 def _signatures(reading: Reading, folder: Path) -> Signatures:

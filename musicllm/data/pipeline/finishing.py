@@ -55,6 +55,7 @@ def finish(
         "sources": list(reading.sources),
         "formats": _formats(reading),
         "read": dict(ledger.num_read),
+        "given": _given(reading),
         "dropped": ledger.counts(),
         "repaired": _by_source(reading, "repaired"),
         "kept_faulty": _by_source(reading, "kept_faulty"),
@@ -118,6 +119,16 @@ def _formats(reading: Reading) -> dict[str, str]:
         for source in part["ledger"]["num_read"]:
             found.setdefault(source, {})[part["format"]] = None
     return {source: ", ".join(formats) for source, formats in found.items()}
+
+
+def _given(reading: Reading) -> dict[str, dict[str, int]]:
+    """Return how many records were read for the splits that sources give themselves."""
+    counts: dict[str, Counter[str]] = {}
+    for part in reading.facts:
+        if part["closed"]:
+            for source, count in part["ledger"]["num_read"].items():
+                counts.setdefault(source, Counter())[part["split"] or "train"] += count
+    return {source: {split: found[split] for split in SPLITS} for source, found in counts.items()}
 
 
 def _by_source(reading: Reading, name: str) -> dict[str, dict[str, int]]:

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_NAMED = (
+    "its files are named after splits that are held out: write data.sources.<name>.named_splits="
+    "false to train on them"
+)
+
+
 def prepare(
     preparation: Preparation,
     tokenizer: PreTrainedTokenizerBase | NewTokenizer,
@@ -65,7 +71,8 @@ def prepare(
     for part in reading.facts:
         ledger.add(Ledger.from_json(part["ledger"]))
     ledger.check(preparation.max_reject_fraction)
-    ledger.add(settle(reading, preparation, work / "decided"))
+    decided = settle(reading, preparation, work / "decided")
+    ledger.add(Ledger.from_json(decided["ledger"]))
     identity = _save_tokenizer(tokenizer, reading, work)
     _check_conversations(reading, preparation, work)
     encoded = _encode(preparation, reading, engine, work)
@@ -78,15 +85,20 @@ def prepare(
         formed[split] = form(split, blocks, reading.sources, preparation, engine, work)
     if not formed["train"]["rows"]:
         kept = ", ".join(f"{formed[split]['rows']:,} rows for {split}" for split in SPLITS)
+        given = [] if any(not part["closed"] for part in reading.facts) else [_NAMED]
+        fixes = [*given, "lower data.test_fraction", "read more"]
         raise StageError(
-            f"no record is left for training ({ledger.num_read.total():,} read, {kept}); lower "
-            f"data.test_fraction, read more, or look at what was dropped:\n{ledger.reasons()}"
+            f"no record is left for training ({ledger.num_read.total():,} read, {kept}); "
+            f"{', '.join(fixes)}, or look at what was dropped:\n{ledger.reasons()}"
         )
-    return finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
+    facts = finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
+    return facts | {"related": decided["related"]}
 
 
 def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
     parts = [part for source in preparation.sources for part in find_parts(source)]
+    # of records that are the same the first stays: that which is held out
+    parts.sort(key=lambda part: SPLITS.index(part.split or "train"), reverse=True)
     reader = PartReader(work / "read", preparation)
     facts = list(engine.map(reader, list(enumerate(parts)), "reading and checking"))
     return Reading.of(work / "read", facts)

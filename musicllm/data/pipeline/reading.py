@@ -85,7 +85,8 @@ class PartReader:
             item: number of the part, and the part.
 
         Returns:
-            Facts of the part: `folder`, `num_records`, `sources`, `ledger`, and counts.
+            Facts of the part: `folder`, `num_records`, `sources`, `ledger`, what its source says
+            of splits, and counts.
         """
         number, part = item
         folder = self.folder / f"{number:05d}"
@@ -102,13 +103,15 @@ class PartReader:
                 drops.enter(each for each in looked if isinstance(each, Drop))
                 kept = [each for each in looked if isinstance(each, Looked)]
                 if kept:
-                    self._write(kept, sources, writer)
+                    self._write(kept, part.split, sources, writer)
                     sizes.append(len(kept))
         return {
             "num_records": sum(sizes),
             "batch_sizes": sizes,
             "sources": list(sources),
             "format": part.format,
+            "split": part.split,
+            "closed": list(part.closed),
             "ledger": ledger.to_json(),
             "tables": counts.tables,
             "by_source": counts.by_source,
@@ -134,18 +137,23 @@ class PartReader:
         counts.see(examined)
         return Looked(examined, hashes)
 
-    def _write(self, kept: Sequence[Looked], sources: dict[str, int], writer: RecordWriter) -> None:
+    def _write(
+        self,
+        kept: Sequence[Looked],
+        split: str | None,
+        sources: dict[str, int],
+        writer: RecordWriter,
+    ) -> None:
         records = [each.examined.record for each in kept]
         texts = [texts_of(record) for record in records]
         melodies = [sorted(each.hashes) for each in kept]
-        splits = [record.pop("split", None) for record in records]
         exact = self.preparation.duplicates.exact
         columns: dict[str, Sequence[int]] = {
             "exact": [exact_hash(text) for text in texts] if exact else [0] * len(texts),
             "key": id_hash([record["id"] for record in records]).tolist(),
             "source": [sources.setdefault(record["source"], len(sources)) for record in records],
             "kind": [int(bool(each.examined.scores)) for each in kept],
-            "split": [-1 if split is None else SPLITS.index(split) for split in splits],
+            "split": [-1 if split is None else SPLITS.index(split)] * len(kept),
             "num_melodic": [len(hashes) for hashes in melodies],
         }
         near = self.preparation.duplicates.near_similarity is not None

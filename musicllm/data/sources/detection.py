@@ -15,7 +15,8 @@ from musicllm.data.sources.misfit import Misfit
 from musicllm.data.sources.opening import Opener, naming
 from musicllm.data.sources.parts import Piece
 from musicllm.data.sources.read import found
-from musicllm.data.sources.readers import entries, is_json_lines
+from musicllm.data.sources.readers import entries, is_json_lines, list_names
+from musicllm.data.sources.splits import split_of_list
 from musicllm.data.sources.suffixes import OWN_FORMAT
 from musicllm.errors import InputError
 
@@ -27,7 +28,8 @@ def with_formats(spec: SourceSpec, listing: Listing) -> list[tuple[str, Piece]]:
     """Give each file its format: a tune book's and a text's own, one for all files of rows.
 
     Files that `spec.format` excludes are counted in `listing.ignored`. Files that are called
-    `.json` and hold JSON Lines are told apart.
+    `.json` and hold JSON Lines are told apart, and so are the lists of a JSON object where one is
+    called by a split.
 
     Raises:
         InputError: `spec.format` is unknown, or nothing fits; says which fields were found.
@@ -36,7 +38,9 @@ def with_formats(spec: SourceSpec, listing: Listing) -> list[tuple[str, Piece]]:
     if spec.format not in ("auto", *FORMATS):
         raise InputError(f"{key} is not known; use auto or one of {', '.join(FORMATS)}")
     with Opener(listing.root) as opener:
-        pieces = [_with_actual_kind(opener, listing.root, piece) for piece in listing.pieces]
+        pieces = [
+            actual for piece in listing.pieces for actual in _actual(opener, listing.root, piece)
+        ]
         rows = [piece for piece in pieces if piece.kind not in OWN_FORMAT]
         shared = _format_of_rows(spec, opener, listing.root, rows) if rows else ""
     chosen = []
@@ -51,11 +55,17 @@ def with_formats(spec: SourceSpec, listing: Listing) -> list[tuple[str, Piece]]:
     return chosen
 
 
-def _with_actual_kind(opener: Opener, root: Path, piece: Piece) -> Piece:
+def _actual(opener: Opener, root: Path, piece: Piece) -> list[Piece]:
     if piece.kind != "json":
-        return piece
+        return [piece]
     with naming(root / piece.place), opener.open(piece) as file:
-        return replace(piece, kind="jsonl") if is_json_lines(file) else piece
+        if is_json_lines(file):
+            return [replace(piece, kind="jsonl")]
+    with naming(root / piece.place), opener.open(piece) as file:
+        names = list_names(file)
+    if not any(map(split_of_list, names)):
+        return [piece]
+    return [replace(piece, list_name=name) for name in names]
 
 
 def _format_of_rows(spec: SourceSpec, opener: Opener, root: Path, rows: Iterable[Piece]) -> str:
@@ -82,7 +92,9 @@ def _checked(spec: SourceSpec, first: dict[str, Any], place: Path) -> str:
     if known is None:
         raise InputError(
             f"data.sources.{spec.name}: {place} is of no format that is expected; "
-            f"fields found: {found(first)}; fields expected:{expected}"
+            f"fields found: {found(first)}; fields expected:{expected}\nIf it is no data, take it "
+            "out, or choose the kinds of files that are, such as "
+            f"data.sources.{spec.name}.kinds=[abc]"
         )
     return known.name
 

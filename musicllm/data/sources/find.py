@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 from musicllm import artifacts, console
-from musicllm.data.records import SPLITS
+from musicllm.data.records import HELD_OUT, SPLITS
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import hub
 from musicllm.data.sources.detection import with_formats
@@ -20,6 +20,7 @@ from musicllm.data.sources.opening import naming
 from musicllm.data.sources.parts import Part, Piece, group
 from musicllm.data.sources.read import read_part
 from musicllm.data.sources.readers import cut_row_groups
+from musicllm.data.sources.splits import split_of
 from musicllm.errors import ArtifactError, NotAvailableError
 
 FREE_BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
@@ -33,8 +34,9 @@ book, the Essen folk songs, is for non-commercial use only and is never read.
 def find_parts(spec: SourceSpec) -> list[Part]:
     """Find the files of a source, name their format, and cut them into parts.
 
-    Parts are in the order of the files' names. Files of lines and Parquet files are cut, others
-    are read as a whole; small ones are put together.
+    Parts are in the order of the splits that their files are named after (see `splits`), and within
+    one in that of the files' names. Files of lines and Parquet files are cut, others are read as a
+    whole; small ones are put together.
 
     Cost: plain JSON Lines are read once, to count their lines. With `spec.max_records`, those
     records are read once more than otherwise.
@@ -55,13 +57,15 @@ def find_parts(spec: SourceSpec) -> list[Part]:
 
 
 def _limited(parts: Iterable[Part], num_records: int) -> Iterator[Part]:
-    left = num_records
-    for part in parts:
-        if left == 0:
-            return
-        count = sum(1 for _ in islice(read_part(part), left))
-        yield replace(part, limit=count)
-        left -= count
+    """Cut what is read of every split."""
+    for _, same in groupby(parts, key=lambda part: part.split):
+        left = num_records
+        for part in same:
+            if left == 0:
+                break
+            count = sum(1 for _ in islice(read_part(part), left))
+            yield replace(part, limit=count)
+            left -= count
 
 
 def _books() -> Iterator[Part]:
@@ -91,21 +95,35 @@ def _corpus(spec: SourceSpec) -> Iterator[Part]:
         ]
         pieces = (("record", cut) for piece in files for cut in cut_lines(root / piece.name, piece))
         for name, group_ in group(pieces):
-            yield Part(spec.name, root, name, group_, split=split)
+            yield Part(spec.name, root, name, group_, split=split, is_corpus=True)
+
+
+def _by_split(
+    spec: SourceSpec, pieces: Iterable[tuple[str, Piece]]
+) -> dict[str | None, list[tuple[str, Piece]]]:
+    """Return the pieces of each held-out split; under None those that may be trained on."""
+    chosen: dict[str | None, list[tuple[str, Piece]]] = {split: [] for split in (None, *HELD_OUT)}
+    for known, piece in pieces:
+        split = split_of(piece) if spec.named_splits else None
+        chosen[split if split in HELD_OUT else None].append((known, piece))
+    return chosen
 
 
 def _files(spec: SourceSpec) -> Iterator[Part]:
     key = f"data.sources.{spec.name}.location"
     if spec.reader == "hub":
-        listing = list_files(hub.locate(spec), key, hub.choose)
+        listing = list_files(hub.locate(spec), key, hub.choose, spec.kinds)
     else:
         assert spec.location, f"source {spec.name} lacks its location"
-        listing = list_files(Path(spec.location).expanduser(), key)
+        listing = list_files(Path(spec.location).expanduser(), key, kinds=spec.kinds)
     pieces = with_formats(spec, listing)
-    _tell(spec.name, listing, pieces)
-    cut = ((name, part) for name, piece in pieces for part in _cut(listing.root, piece))
-    for name, group_ in group(cut):
-        yield Part(spec.name, listing.root, name, group_)
+    by_split = _by_split(spec, pieces)
+    _tell(spec.name, listing, by_split)
+    closed = tuple(split for split in HELD_OUT if by_split[split])
+    for split, some in by_split.items():
+        cut = ((name, part) for name, piece in some for part in _cut(listing.root, piece))
+        for name, group_ in group(cut):
+            yield Part(spec.name, listing.root, name, group_, split=split, closed=closed)
 
 
 def _cut(root: Path, piece: Piece) -> Iterator[Piece]:
@@ -121,10 +139,26 @@ def _cut(root: Path, piece: Piece) -> Iterator[Piece]:
         yield piece
 
 
-def _tell(name: str, listing: Listing, pieces: Iterable[tuple[str, Piece]]) -> None:
-    counts = Counter((piece.kind, known) for known, piece in pieces)
+def _tell(
+    name: str, listing: Listing, by_split: Mapping[str | None, Sequence[tuple[str, Piece]]]
+) -> None:
+    pieces = {p.place: (p.kind, known) for some in by_split.values() for known, p in some}
+    counts = Counter(pieces.values())
     told = (f"{count} .{kind} (format {known})" for (kind, known), count in counts.items())
     console.say(f"source {name}: {', '.join(told)}")
+    if any(by_split[split] for split in HELD_OUT):
+        files = (f"{split or 'train'}: {_named(by_split[split])}" for split in by_split)
+        console.say(
+            f"source {name}: its files are divided by their names, {'; '.join(files)} "
+            f"(data.sources.{name}.named_splits=false pools them)"
+        )
     if listing.ignored:
         left_out = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.items())
         console.note(f"source {name}: files that are not read: {left_out}")
+
+
+def _named(pieces: Sequence[tuple[str, Piece]]) -> str:
+    """Name the first of some files, and say how many there are."""
+    names = list(dict.fromkeys(f"{piece.place} {piece.list_name}".strip() for _, piece in pieces))
+    more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
+    return f"{', '.join(names[:2])}{more}" or "none"

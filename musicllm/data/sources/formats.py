@@ -79,7 +79,7 @@ def _instruction(raw: Raw) -> dict[str, Any]:
     history = [_pair(item) for item in raw.get("history") or ()]
     system = _string(raw, ("system",))
     record: dict[str, Any] = {"messages": question_and_answer(question, answer, system, history)}
-    if has_marks(question, answer):
+    if has_marks(question, answer) or not (history or system):
         record["published"] = [instruction + context, answer]
     return record
 
@@ -186,7 +186,8 @@ FORMATS = {
 - `xtuner`: `conversation`, a list of `{system, input, output}`; one bare output is a text.
   Turns of these three may carry `marks`.
 - `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields;
-  such a record keeps source and target as they were in `published`, for `data.compat=reference`.
+  a record keeps source and target as they were in `published`, for `data.compat=reference`, unless
+  it has what the published code does not read: a history or a system prompt.
 - `prompt_completion`: likewise with a prompt or a question.
 - `abc`: irishman; `control code` is kept as `control_code`.
 - `text`: one document.

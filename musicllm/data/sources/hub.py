@@ -6,30 +6,27 @@ The files are read by `find.py` like any others; nothing here knows what is in t
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from musicllm import console
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources.opening import cause_of
+from musicllm.data.sources.splits import split_of_name
 from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError, NotAvailableError
 
 _MARKER = ".download"
 """File that says which revision lies in a folder, and whether all of it."""
 
-_SPLIT = re.compile(
-    r"(?:^|[/_.-])(train|training|valid|validation|val|dev|test|testing)(?=[/_.\d-])"
-)
-
 
 def locate(spec: SourceSpec) -> Path:
     """Return where the files of a hub data set lie, after downloading them if need be.
 
     A location that exists on this machine is taken as it is. Next comes the local folder, which
-    the user may have filled by hand. Only when it is empty is the network tried; an interrupted
-    download is resumed.
+    the user may have filled by hand. Only when it is empty is the network tried, or when what lies
+    there is an earlier version's download of a benchmark's questions; an interrupted download is
+    resumed.
 
     Raises:
         InputError: the folder holds another revision, or the data set has no readable file.
@@ -50,7 +47,7 @@ def locate(spec: SourceSpec) -> Path:
             "empty the folder or choose another"
         )
     if state[1:] == ["complete"] or (not state and _holds_data(folder)):
-        return folder
+        return folder  # downloaded, or placed by hand
     _download(spec, spec.location, folder, identity)
     return folder
 
@@ -58,23 +55,29 @@ def locate(spec: SourceSpec) -> Path:
 def choose(names: Sequence[str]) -> Sequence[str]:
     """Pick the files of a data set that are its records.
 
-    Where files are named after splits, as the hub wants it, those of the training and validation
-    splits are the records, and others are something else: lists of ids, renderings, copies.
-    Test splits are what benchmarks are made of and are left out.
+    Where files are named after splits, as the hub wants it, those are the records, and others are
+    something else: lists of ids, renderings, copies.
     """
     data = [name for name in names if _is_data(name)]
-    splits = {name: found[1] for name in data if (found := _SPLIT.search(name))}
-    if not splits:
-        return data
-    return [name for name in data if name in splits and not splits[name].startswith("test")]
+    return [name for name in data if split_of_name(name)] or data
 
 
 def _is_data(name: str) -> bool:
     return kind_of(name) is not None or name.lower().endswith(".zip")
 
 
+def is_of_source(folder: Path) -> bool:
+    """Whether there is nothing in a folder, or what a source downloaded."""
+    return not folder.is_dir() or (folder / _MARKER).is_file()
+
+
 def _holds_data(folder: Path) -> bool:
-    return folder.is_dir() and any(_is_data(path.name) for path in folder.rglob("*"))
+    """Whether files lie in a folder, and not only those that a benchmark takes."""
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    data = [name for name in files if _is_data(name)]
+    splits = {split_of_name(name) for name in data} - {None}
+    is_downloaded = any(folder.rglob(".cache/huggingface"))
+    return bool(data) and not (is_downloaded and splits and "train" not in splits)
 
 
 def _download(spec: SourceSpec, hub_id: str, folder: Path, identity: str) -> None:

@@ -63,10 +63,11 @@ def read_jsonl(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
 def read_csv(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
     """Yield the rows of CSV or TSV (RFC 4180, quoted line breaks) as objects.
 
-    The first row names the fields. A row's number is that of its first line.
+    The first row names the fields. A row's number is that of its first line. Line ends inside a
+    cell are the file's, as those between rows are, and become line feeds.
     """
     csv.field_size_limit(MAX_FIELD_CHARS)
-    with io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
+    with io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline=None) as text:
         rows = csv.reader(text, delimiter="\t" if piece.kind == "tsv" else ",", strict=True)
         header: list[str] | None = None
         while True:
@@ -86,7 +87,10 @@ def read_csv(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
 
 
 def read_text(file: IO[bytes], _: Piece) -> Iterator[Entry]:
-    """Yield a text file as one document, a long one as several; together they are the file."""
+    """Yield a text file as one document, a long one as several; together they are the file.
+
+    Lines that end as on Windows end in a line feed alone.
+    """
     lines: list[bytes] = []
     size, first = 0, 1
     for number, line in enumerate(file, start=1):
@@ -144,7 +148,7 @@ def _row(header: list[str], row: list[str]) -> object:
 
 def _text(lines: list[bytes], first: int) -> object:
     try:
-        return {"text": b"".join(lines).decode()}
+        return {"text": b"".join(lines).decode().replace("\r\n", "\n")}
     except UnicodeDecodeError as error:
         return _not_utf8(first + error.object.count(b"\n", 0, error.start), error)
 

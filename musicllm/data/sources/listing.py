@@ -1,11 +1,16 @@
-"""Which files a location holds: a folder, a file or a zip."""
+"""Which files a location holds: a folder, a file or a zip.
+
+Whatever is not read is counted, with the reason: a kind that is not understood or not wanted, what
+libraries and people write about a data set (a licence, a readme), hidden files.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,54 +25,89 @@ _COMPRESSED_TO_PLAIN = 4
 """How much larger text gets when it is unpacked, roughly; only the sizes of parts depend on it."""
 
 
+_ABOUT = (
+    "readme", "license", "licence", "copying", "notice", "changelog", "citation", "authors",
+    "dataset_infos", "dataset_info", "dataset_dict", "state", "thumbs", "desktop",
+)  # fmt: skip
+"""Names without suffix, in lower case: what people and `datasets` write about the files beside."""
+
+_OURS = (".cache", ".download")
+"""What a download leaves beside the files of a data set; see `hub`."""
+
+
 @dataclass
 class Listing:
     """The files of a location that are understood.
 
     Attributes:
         root: folder that names are relative to.
+        kinds: of files that are wanted, values of `suffixes.KINDS`; empty for all.
         pieces: whole files and zip members, by name.
-        ignored: how many files were left out, by suffix.
+        about: likewise, those that by their names are not data.
+        ignored: how many files were left out, by suffix or reason.
     """
 
     root: Path
+    kinds: Collection[str] = ()
     pieces: list[Piece] = field(default_factory=list)
+    about: list[Piece] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, num_bytes: int, member: str = "") -> None:
         """Take a file or a member of a zip, or count it as ignored."""
-        if (kind := kind_of(member or name)) is None:
-            self.ignored[PurePosixPath(member or name).suffix or "without suffix"] += 1
+        path = PurePosixPath(member or name)
+        kind = kind_of(str(path))
+        if kind is None or (self.kinds and kind[0] not in self.kinds):
+            unwanted = f" (not {', '.join(self.kinds)})" if kind else ""
+            self.ignored[f"{path.suffix or 'without suffix'}{unwanted}"] += 1
             return
         size = num_bytes * _COMPRESSED_TO_PLAIN if kind[1] else num_bytes
-        self.pieces.append(Piece(name, *kind, member, num_bytes=size))
+        is_about = path.name.lower().partition(".")[0] in _ABOUT and kind[0] != "abc"
+        chosen = self.about if is_about else self.pieces
+        chosen.append(Piece(name, *kind, member, num_bytes=size))
+
+    def settle(self) -> None:
+        """Leave out what is not data, unless there is nothing else."""
+        if not self.pieces:
+            self.pieces, self.about = self.about, []
+        for piece in self.about:
+            self.ignored[f"{PurePosixPath(piece.place).name} (about the data)"] += 1
 
 
-def list_files(location: Path, key: str, choose: Choose = list) -> Listing:
+def list_files(
+    location: Path, key: str, choose: Choose = list, kinds: Collection[str] = ()
+) -> Listing:
     """List a file, a zip, or a folder with all folders below; hidden ones are passed over.
 
     Args:
         location: where to look.
         key: the setting that names it, for messages.
         choose: picks among the names of the files in a folder.
+        kinds: of files that are wanted, values of `suffixes.KINDS`; empty for all.
 
     Raises:
         InputError: there is nothing, or nothing that is understood, or a zip is not safe.
     """
     if not location.exists():
         raise InputError(f"{key}={location} is not there; give a file or a folder")
-    listing = Listing(location if location.is_dir() else location.parent)
-    names = sorted(_visible(location)) if location.is_dir() else [location.name]
-    chosen = set(choose(names))
+    listing = Listing(location if location.is_dir() else location.parent, kinds)
+    hidden: list[str] = []
+    names = sorted(_visible(location, hidden)) if location.is_dir() else [location.name]
+    chosen, left_over = set(choose(names)), set(_left_over(listing.root, names))
     for name in names:
         path = listing.root / name
-        if name not in chosen:
+        if name in left_over:
+            listing.ignored[f"{path.suffix} (of no saved data set)"] += 1
+        elif name not in chosen:
             listing.ignored[path.suffix or "without suffix"] += 1
         elif path.suffix.lower() == ".zip":
             for member in _members(path):
                 listing.add(name, member.file_size, member.filename)
         else:
             listing.add(name, path.stat().st_size)
+    listing.settle()
+    if hidden:
+        listing.ignored["hidden"] += len(hidden)
     if not listing.pieces:
         found = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5))
         raise InputError(
@@ -77,13 +117,39 @@ def list_files(location: Path, key: str, choose: Choose = list) -> Listing:
     return listing
 
 
-def _visible(folder: Path) -> Iterator[str]:
+def _visible(folder: Path, hidden: list[str]) -> Iterator[str]:
+    """Yield the names of files, and add to `hidden` those of hidden files and folders."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        hidden += [name for name in (*folders, *files) if _is_hidden(name) and name not in _OURS]
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         prefix = Path(parent).relative_to(folder).as_posix() + "/"
         for name in files:
-            if not name.startswith("."):
+            if not _is_hidden(name):
                 yield (prefix + name).removeprefix("./")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
+
+
+def _left_over(root: Path, names: Sequence[str]) -> Iterator[str]:
+    """Yield Arrow files that do not belong to the data set that `datasets` saved beside them.
+
+    `Dataset.save_to_disk` lists its files in `state.json`; caches of later work lie there, too.
+    """
+    for state in (root / name for name in names if PurePosixPath(name).name == "state.json"):
+        try:
+            listed = json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+            own = {
+                (state.parent / file["filename"]).relative_to(root).as_posix() for file in listed
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a file of another program
+        folder = state.parent.relative_to(root)
+        for name in names:
+            path = PurePosixPath(name)
+            if path.parent == PurePosixPath(folder) and path.suffix == ".arrow" and name not in own:
+                yield name
 
 
 def _members(path: Path) -> list[zipfile.ZipInfo]:
@@ -96,6 +162,6 @@ def _members(path: Path) -> list[zipfile.ZipInfo]:
             raise InputError(f"{path} has a member that points out of it: {member.filename}")
         if member.flag_bits & 1:
             raise InputError(f"{path} is encrypted ({member.filename}); unpack it yourself first")
-        if not member.is_dir() and not any(part.startswith((".", "__MACOSX")) for part in parts):
+        if not member.is_dir() and not any(map(_is_hidden, parts)):
             wanted.append(member)
     return wanted

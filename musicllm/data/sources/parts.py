@@ -29,6 +29,7 @@ class Piece:
         stop: where it ends, exclusive; None reads to the end.
         first: number of its first line or row within the file, from 1.
         num_bytes: about how large, before compression.
+        list_name: of the list in a JSON object that is read; empty for all lists.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Piece:
     stop: int | None = None
     first: int = 1
     num_bytes: int = 0
+    list_name: str = ""
 
     @property
     def place(self) -> str:
@@ -56,7 +58,9 @@ class Part:
         format: key of `formats.FORMATS`.
         pieces: read in this order.
         limit: only so many records and drops; None is all.
-        split: of a prepared corpus, which its records carry as `split`; None otherwise.
+        split: that the source gives its records; None where the preparation chooses.
+        closed: splits that the source gives itself, for which none of these is chosen.
+        is_corpus: of a prepared corpus, whose records keep what they have.
     """
 
     source: str
@@ -65,6 +69,8 @@ class Part:
     pieces: tuple[Piece, ...]
     limit: int | None = None
     split: str | None = None
+    closed: tuple[str, ...] = ()
+    is_corpus: bool = False
 
     @property
     def num_bytes(self) -> int:

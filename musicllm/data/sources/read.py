@@ -18,7 +18,7 @@ def read_part(part: Part) -> Iterator[Record | Drop]:
     """Yield the records of a part in their order, and a drop for whatever is none.
 
     Ids are `<source>/<file>:<line or row>`, the same however a source is cut. Records of a
-    prepared corpus keep their own ids, sources and further keys, and get a `split`.
+    prepared corpus keep their own ids, sources and further keys.
 
     Memory: one record, a few hundred rows of Parquet, or a Parquet file inside a zip.
 
@@ -30,7 +30,7 @@ def read_part(part: Part) -> Iterator[Record | Drop]:
 
 def _read(part: Part) -> Iterator[Record | Drop]:
     known = FORMATS[part.format]
-    fields = None if part.split else known.fields
+    fields = None if part.is_corpus else known.fields
     with Opener(part.root) as opener:
         for piece in part.pieces:
             prefix = f"{part.source}/{piece.place}:"
@@ -51,8 +51,8 @@ def _record(part: Part, known: Format, place: str, raw: Any) -> Record:
     if not known.fits(raw):
         raise Misfit("has other fields", f"found {found(raw)}; expected {known.expects}")
     content = known.convert(raw)
-    if part.split:
-        return {**raw, "split": part.split}
+    if part.is_corpus:
+        return raw
     return {"id": place, "source": part.source, **content}
 
 

@@ -51,6 +51,24 @@ def is_json_lines(file: IO[bytes]) -> bool:
         return False
 
 
+def list_names(file: io.BufferedReader) -> list[str]:
+    """Return the names of the lists in a JSON object, in order; of other JSON, none.
+
+    Cost: one read of the whole object.
+    """
+    if not file.peek(_HEAD_BYTES).lstrip().startswith(b"{"):
+        return []
+    names: dict[str, None] = {}
+    depth, key = 0, ""
+    for event, value in ijson.basic_parse(file, use_float=True):
+        if depth == 1 and event == "map_key":
+            key = value
+        elif depth == 1 and event == "start_array":
+            names[key] = None
+        depth += (event in _STARTS) - (event in _ENDS)
+    return list(names)
+
+
 def cut_row_groups(path: Path, piece: Piece) -> Iterator[Piece]:
     """Cut a Parquet file into runs of row groups, of about a part's size where they are small."""
     metadata = pq.read_metadata(path)
@@ -64,9 +82,13 @@ def cut_row_groups(path: Path, piece: Piece) -> Iterator[Piece]:
             start, first, rows, size = number + 1, first + rows, 0, 0
 
 
-def _read_json(file: IO[bytes], _: Piece) -> Iterator[Entry]:
-    """Yield the items of a list, or of every list in an object, such as `data` or `train`."""
+def _read_json(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
+    """Yield the items of a list, or of every list in an object, such as `data` or `train`.
+
+    Items are numbered through all lists, also where `piece.list_name` chooses one of them.
+    """
     number = depth = item_depth = 0
+    name = ""
     builder: ObjectBuilder | None = None
     for event, value in ijson.basic_parse(file, use_float=True):
         depth -= event in _ENDS
@@ -76,8 +98,11 @@ def _read_json(file: IO[bytes], _: Piece) -> Iterator[Entry]:
             builder.event(event, value)
             if depth == item_depth and event not in _STARTS:
                 number += 1
-                yield number, builder.value
+                if piece.list_name in ("", name):
+                    yield number, builder.value
                 builder = None
+        elif event == "map_key" and depth == 1:
+            name = value
         elif event == "start_array" and depth <= 1:
             item_depth = depth + 1
         elif event == "end_array" and depth == item_depth - 1:

@@ -25,6 +25,7 @@ from musicllm.data.settings import (
     Preparation,
     Question,
     RowSettings,
+    SourceSpec,
 )
 from musicllm.errors import StageError
 from tests.helpers import TEMPLATE, make_tune, write_sources
@@ -116,6 +117,86 @@ def test_the_rows_hold_the_records_of_their_split(tmp_path: Path) -> None:
     assert corpus.facts["splits"]["test"]["documents"] == 3
 
 
+def write_splits(folder: Path, **records: Sequence[str]) -> tuple[SourceSpec, ...]:
+    for name, texts in records.items():
+        path = folder / "named" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return (SourceSpec("named", "files", str(folder / "named")),)
+
+
+def sayings(num: int, start: int = 0) -> list[str]:
+    return [f"Saying {i}: {' '.join(f'word{i}x{j}' for j in range(12))}." for i in range(num)][
+        start:
+    ]
+
+
+def placed(corpus: Corpus) -> dict[str, set[str]]:
+    return {split: {r["id"].split("/")[1] for r in corpus.records(split)} for split in SPLITS}
+
+
+def test_files_named_after_splits_are_these_splits(tmp_path: Path) -> None:
+    texts = sayings(60)
+    sources = write_splits(tmp_path, train=texts[:40], validation=texts[40:50], test=texts[50:])
+
+    corpus = prepared(tmp_path, preparation(tmp_path, [], sources=sources))
+    pooled = (replace(sources[0], named_splits=False),)
+    other = prepared(tmp_path, preparation(tmp_path, [], sources=pooled), work="other", to="pooled")
+
+    for split in SPLITS:
+        expected = {f"{split}.jsonl:{n + 1}" for n in range(40 if split == "train" else 10)}
+        assert placed(corpus)[split] == expected
+    assert corpus.facts["given"] == {"named": {"train": 40, "validation": 10, "test": 10}}
+    assert len({name.split(":")[0] for name in placed(other)["train"]}) == 3
+    assert other.facts["given"] == {}
+    assert other.facts["splits"]["test"]["documents"] == 6
+
+
+def test_only_splits_that_no_file_gives_are_drawn(tmp_path: Path) -> None:
+    texts = sayings(60)
+    sources = write_splits(tmp_path, train=texts[:40], test=texts[40:])
+
+    found = placed(prepared(tmp_path, preparation(tmp_path, [], sources=sources)))
+
+    assert found["test"] == {f"test.jsonl:{n + 1}" for n in range(20)}
+    assert len(found["validation"]) == 4
+    assert all(name.startswith("train") for name in found["validation"] | found["train"])
+
+
+def test_of_copies_in_two_splits_the_held_out_one_stays(tmp_path: Path) -> None:
+    texts = sayings(40)
+    longer = [*texts[:2], texts[31] + " And so on and on."]
+    near = DuplicatePolicy(near_similarity=0.6)
+    named = write_splits(
+        tmp_path, train=longer + texts[5:35], validation=texts[30:34], test=texts[33:]
+    )
+    sources = (*write_sources(tmp_path, [{"id": "a", "source": "aaa", "text": texts[38]}]), *named)
+
+    corpus = prepared(tmp_path, preparation(tmp_path, [], sources=sources, duplicates=near))
+
+    found = placed(corpus)
+    assert found["test"] == {f"test.jsonl:{n + 1}" for n in range(7)}
+    assert found["validation"] == {f"validation.jsonl:{n + 1}" for n in range(3)}
+    assert found["train"] == {
+        f"train.jsonl:{n + 1}" for n in range(33) if n not in (2, *range(28, 33))
+    }
+    assert corpus.facts["dropped"] == {
+        "aaa": {"is a duplicate": 1},
+        "named": {"is a duplicate": 6, "is a near-duplicate": 1},
+    }
+
+
+def test_a_source_that_is_all_held_out_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    sources = write_splits(tmp_path, test=sayings(3))
+    with pytest.raises(StageError) as caught:
+        prepared(tmp_path, preparation(tmp_path, [], sources=sources))
+    assert str(caught.value).startswith(
+        "no record is left for training (3 read, 0 rows for train, 0 rows for validation, 2 rows "
+        "for test); its files are named after splits that are held out: write "
+        "data.sources.<name>.named_splits=false to train on them, lower data.test_fraction, read "
+    )
+
+
 class Stopping:
     """An engine that is interrupted after some items, and counts what it is asked for."""
 
@@ -136,6 +217,9 @@ class Stopping:
 def test_an_interrupted_preparation_continues_to_the_same_bytes(tmp_path: Path, most: int) -> None:
     records = [*tunes(20), *tunes(12, "more")]
     told = preparation(tmp_path, records, transpose_semitones=(0, 2))
+    texts = sayings(9)
+    named = write_splits(tmp_path, train=texts[:5], validation=texts[5:7], test=texts[6:])
+    told = replace(told, sources=(*told.sources, *named))
     whole = prepared(tmp_path, told, to="whole", work="other")
     with pytest.raises(KeyboardInterrupt):
         prepared(tmp_path, told, Stopping(most), to="first")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from musicllm import artifacts
+from musicllm.checks.data import KINDS as KINDS_CHECKED
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import FREE_BOOKS, Part, find, find_parts, parts, read_part
+from musicllm.data.sources.suffixes import KINDS
 from musicllm.errors import ArtifactError, InputError, NotAvailableError
 from tests.data.sources.samples import write_jsonl
 
@@ -83,6 +88,73 @@ def test_the_format_and_what_is_left_out_are_told(
     assert told.err == ("source s: files that are not read: 1 without suffix, 2 .png, 1 .gz\n")
 
 
+def test_a_folder_of_tunes_is_read_without_what_lies_beside_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LICENSE.txt", "notes.txt", "index.json", "README.md", ".DS_Store", "Thumbs.db"):
+        add(tmp_path / name, '{"title": "The Wind"}')
+    add(tmp_path / "readme.abc", f"X:1\n{TUNE}")
+    add(tmp_path / "b.abc.gz", gzip.compress(f"X:2\n{TUNE}".encode()))
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as file:
+        for name in ("LICENCE.TXT", "list.csv", "1.abc", "__MACOSX/1.abc"):
+            file.writestr(name, f"X:3\n{TUNE}")
+
+    found = find_parts(spec(tmp_path, kinds=("abc",)))
+
+    assert ids(found) == ["s/b.abc.gz:1", "s/c.zip/1.abc:1", "s/readme.abc:1"]
+    assert capsys.readouterr().err == (
+        "source s: files that are not read: 2 .txt (not abc), 1 .md, 1 .db, 1 .TXT (not abc), "
+        "1 .csv (not abc), 1 .json (not abc), 1 hidden\n"
+    )
+
+
+def test_what_is_written_about_data_is_read_only_where_nothing_else_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("README.txt", "sub/LICENSE.txt"):
+        add(tmp_path / name, "Copying is allowed.")
+    assert len(ids(find_parts(spec(tmp_path)))) == 2
+    assert ids(find_parts(spec(tmp_path / "README.txt"))) == ["s/README.txt:1"]
+    add(tmp_path / "chapter.txt", "On reels.")
+    add(tmp_path / "dataset_infos.json", '{"default": {"splits": []}}')
+    capsys.readouterr()
+
+    assert ids(find_parts(spec(tmp_path))) == ["s/chapter.txt:1"]
+    assert capsys.readouterr().err == (
+        "source s: files that are not read: 1 README.txt (about the data), 1 dataset_infos.json "
+        "(about the data), 1 LICENSE.txt (about the data)\n"
+    )
+
+
+def test_a_data_set_that_datasets_saved_is_read_with_its_splits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "test"):
+        names = [f"data-0000{number}-of-00002.arrow" for number in range(2)]
+        for name in (*names, "cache-1f.arrow"):
+            table = pa.table({"text": [f"{split} {name}"]})
+            (tmp_path / split).mkdir(exist_ok=True)
+            with pa.ipc.new_stream(tmp_path / split / name, table.schema) as writer:
+                writer.write_table(table)
+        state = {"_data_files": [{"filename": name} for name in names], "_split": split}
+        add(tmp_path / split / "state.json", json.dumps(state))
+        add(tmp_path / split / "dataset_info.json", '{"features": {}}')
+    add(tmp_path / "dataset_dict.json", '{"splits": ["train", "test"]}')
+
+    found = find_parts(spec(tmp_path))
+
+    assert [(item["text"], part.split) for part in found for item in read_part(part)] == [
+        ("train data-00000-of-00002.arrow", None),
+        ("train data-00001-of-00002.arrow", None),
+        ("test data-00000-of-00002.arrow", "test"),
+        ("test data-00001-of-00002.arrow", "test"),
+    ]
+    assert capsys.readouterr().err == (
+        "source s: files that are not read: 2 .arrow (of no saved data set), 1 dataset_dict.json "
+        "(about the data), 2 dataset_info.json (about the data), 2 state.json (about the data)\n"
+    )
+
+
 def test_a_format_that_is_asked_for_leaves_other_files_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +187,7 @@ def test_fields_of_no_format_are_named(tmp_path: Path) -> None:
     assert "a.jsonl is of no format that is expected; fields found: stem, options;" in message
     assert "\n  instruction: instruction, output or response\n" in message
     assert "\n  abc: abc notation or abc\n" in message
+    assert message.endswith("the kinds of files that are, such as data.sources.s.kinds=[abc]")
 
 
 def test_another_format_than_asked_for_names_both(tmp_path: Path) -> None:
@@ -220,9 +293,9 @@ def test_a_prepared_corpus_keeps_ids_sources_and_splits(tmp_path: Path) -> None:
 
     assert [(part.source, part.split) for part in found] == [("s", "train"), ("s", "test")]
     assert read(found) == [
-        {**record, "id": "train/00000", "split": "train"},
-        {**record, "id": "train/00001", "split": "train"},
-        {**record, "id": "test/00000", "split": "test"},
+        {**record, "id": "train/00000"},
+        {**record, "id": "train/00001"},
+        {**record, "id": "test/00000"},
     ]
 
 
@@ -237,3 +310,7 @@ def test_a_corpus_without_records_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is not an artifact"):
         find_parts(spec(tmp_path, reader="corpus"))
+
+
+def test_the_kinds_that_are_checked_are_those_that_are_read() -> None:
+    assert set(KINDS_CHECKED) == set(KINDS.values())

@@ -56,8 +56,14 @@ def test_text_and_tunes() -> None:
 
 def test_an_input_goes_under_its_instruction() -> None:
     raw = {"instruction": "Name the key.", "input": "K:D", "output": "D major"}
-    assert convert("instruction", raw) == said("Name the key.\nK:D", "D major")
-    assert convert("instruction", {**raw, "input": None}) == said("Name the key.", "D major")
+    assert convert("instruction", raw) == {
+        **said("Name the key.\nK:D", "D major"),
+        "published": ["Name the key.K:D", "D major"],
+    }
+    assert convert("instruction", {**raw, "input": None}) == {
+        **said("Name the key.", "D major"),
+        "published": ["Name the key.", "D major"],
+    }
 
 
 def test_history_and_system_prompt_come_first() -> None:

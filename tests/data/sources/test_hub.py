@@ -105,6 +105,17 @@ def test_files_placed_by_hand_are_read_without_the_network(
     assert ids(spec(tmp_path / "absent", location=str(tmp_path))) == ["irishman/train.json:1"]
 
 
+def test_a_benchmarks_download_of_an_earlier_version_is_completed(
+    tmp_path: Path, hub: FakeHub
+) -> None:
+    for name in ("validation.json", ".cache/huggingface/download/validation.json.metadata"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(TUNE)
+
+    assert ids(spec(tmp_path)) == ["irishman/train.json:1", "irishman/validation.json:1"]
+    assert hub.revisions == (None,)
+
+
 def test_without_network_the_error_names_the_files_and_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +146,7 @@ def test_a_data_set_without_readable_files_is_an_error(tmp_path: Path, hub: Fake
     [
         (
             ["data/train-00000-of-00002.parquet", "data/test-00000.parquet", "old.jsonl"],
-            ["data/train-00000-of-00002.parquet"],
+            ["data/train-00000-of-00002.parquet", "data/test-00000.parquet"],
         ),
         (["train0.csv", "train1.csv", "valid.csv"], ["train0.csv", "train1.csv", "valid.csv"]),
         (["train/a.jsonl.gz", "dev/b.jsonl.gz"], ["train/a.jsonl.gz", "dev/b.jsonl.gz"]),

@@ -96,7 +96,7 @@ def test_cutting_changes_neither_records_nor_ids(
 def test_json_lists_splits_and_lines(tmp_path: Path) -> None:
     rows = [{"text": "a"}, {"text": "b", "nested": {"x": [{"text": "no"}]}}, 5]
     write(tmp_path / "list.json", json.dumps(rows))
-    wrapped = {"version": 1, "meta": {"of": ["x"]}, "train": rows[:1], "test": rows[1:]}
+    wrapped = {"version": 1, "meta": {"of": ["x"]}, "data": rows[:1], "more": rows[1:]}
     write(tmp_path / "dict.json", b"\xef\xbb\xbf" + json.dumps(wrapped).encode())
     write_jsonl(tmp_path / "lines.json", rows[:2])
 
@@ -109,6 +109,19 @@ def test_json_lists_splits_and_lines(tmp_path: Path) -> None:
         ("s/list.json:1", "a"),
         ("s/list.json:2", "b"),
         ("s/list.json:3", "is not an object: found int"),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_of_a_file_are_line_feeds_in_its_texts(tmp_path: Path, end: str) -> None:
+    rows = ("text,key", '"X:1', "K:D", 'abc|",D', '"two', '",G')
+    write(tmp_path / "a.csv", "".join(row + end for row in rows).encode())
+    write(tmp_path / "b.txt", f"one{end}two{end}".encode())
+
+    assert told(read(tmp_path)) == [
+        ("s/a.csv:2", "X:1\nK:D\nabc|"),
+        ("s/a.csv:5", "two\n"),
+        ("s/b.txt:1", "one\ntwo\n"),
     ]
 
 
