@@ -22,7 +22,8 @@ RULES: tuple[Rule, ...] = (
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.model, training.optimizer, launch.sweeps, launch.launchers,
     watching.bad_losses,
-    watching.prompts, watching.artifacts, watching.evaluations, safety.targets, safety.secrets,
+    watching.prompts, watching.wandb_modes, watching.artifacts, watching.evaluations,
+    safety.targets, safety.secrets,
 )  # fmt: skip
 
 

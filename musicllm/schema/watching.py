@@ -13,7 +13,7 @@ class LoggerConfig:
     kind: str  # csv, tensorboard or wandb
     project: str | None  # wandb
     entity: str | None  # wandb: team or user; null is the key's default
-    mode: str | None  # wandb: online, offline or auto (offline without a key)
+    mode: str | None  # wandb: online, offline, disabled or auto (online with a key)
     tags: list[str]  # shown beside the run
     log_artifact: bool  # wandb: also give it what was trained, as an artifact
 

@@ -26,7 +26,8 @@ class LoggerSpec:
         kind: csv, tensorboard or wandb.
         project: of wandb; None is its default, as the next.
         entity: user or team of wandb.
-        mode: of wandb: online, offline or auto, which is offline where there is no key.
+        mode: of wandb: online, offline, disabled, or auto, which is online where there is a key.
+            Whatever it is, a run is offline where the server cannot be reached.
         tags: of wandb.
         log_artifact: also give wandb what was trained.
     """
@@ -61,10 +62,11 @@ def build(
     """
     if not ranks.is_main():
         return []
-    return [
+    built = [
         _build(spec, folder, start_step=start_step, run_id=run_id, settings=settings)
         for spec in specs
     ]
+    return [logger for logger in built if logger is not None]
 
 
 def show_tunes(loggers: Iterable[Any], step: int, tunes: Sequence[SampleTune]) -> None:
@@ -96,7 +98,7 @@ def log_artifact(
         kind: of artifact: adapter or model.
     """
     for spec in specs:
-        if spec.log_artifact:
+        if spec.log_artifact and spec.mode != "disabled":
             make = partial(
                 _build, spec, folder, start_step=num_steps, run_id=run_id, settings=settings
             )

@@ -7,8 +7,7 @@ so the newest recording is always the whole run, and the one to upload.
 
 from __future__ import annotations
 
-import netrc
-import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -17,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from musicllm import console
 from musicllm.errors import NotAvailableError
-from musicllm.train import metrics
+from musicllm.train import metrics, wandb_mode
 from musicllm.train.tunes import SampleTune, read_tunes
 
 if TYPE_CHECKING:
     from musicllm.train.loggers import LoggerSpec
 
-HOST = "api.wandb.ai"
 STEP = "trainer/global_step"
 """Lightning's name of the step, over which everything is drawn."""
 COLUMNS: list[str | int] = ["step", "prompt", "text", "score", "sound"]
@@ -32,21 +30,27 @@ COLUMNS: list[str | int] = ["step", "prompt", "text", "score", "sound"]
 def make(
     spec: LoggerSpec, folder: Path, *, start_step: int, run_id: str, settings: Mapping[str, Any]
 ) -> Any:
-    """Return Lightning's logger of a run; for the arguments see `loggers.build`.
+    """Return Lightning's logger of a run, None if wandb is disabled; see `loggers.build`.
 
     Raises:
-        NotAvailableError: wandb is not installed.
+        NotAvailableError: wandb is not installed, or its server refuses the run.
     """
     if find_spec("wandb") is None:
         raise NotAvailableError("logger wandb needs a package: pip install wandb")
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    offline = spec.mode == "offline" or (spec.mode != "online" and not has_key())
+    server = str(wandb.setup(wandb.Settings(silent=True)).settings.base_url)
+    choice = wandb_mode.choose(spec.mode, server)
+    offline = choice.mode == "offline"
+    if choice.mode == "disabled":
+        console.note("wandb is disabled; metrics.jsonl has everything")
+        return None
     if offline:
-        console.note(f"wandb is offline; to upload: wandb sync {folder}/wandb/latest-run")
+        upload = f"wandb sync {shlex.quote(f'{folder}/wandb/latest-run')}"
+        console.note(f"wandb is offline: {choice.reason}; to upload: {upload}")
     wandb.setup(wandb.Settings(silent=offline))  # the note says it in one line
-    run = wandb.init(
+    run = _init(
         project=spec.project,
         entity=spec.entity,
         tags=spec.tags,
@@ -64,14 +68,22 @@ def make(
     return logger
 
 
-def has_key() -> bool:
-    """Tell whether this user has a wandb key, without importing wandb or reading the key."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
+def _init(**settings: Any) -> Any:
+    """Begin the run.
+
+    Raises:
+        NotAvailableError: the server does not take it: a wrong key, another team's project.
+    """
+    import wandb
+
     try:
-        return netrc.netrc().authenticators(HOST) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+        return wandb.init(**settings)
+    except wandb.Error as error:
+        said = " ".join(str(error).split())
+        raise NotAvailableError(
+            f"logger wandb: {said}; check the key (wandb login) and logger.wandb.entity and "
+            f".project, or write logger.wandb.mode=offline"
+        ) from error
 
 
 def show_tunes(logger: Any, step: int, tunes: Sequence[SampleTune]) -> None:
@@ -93,9 +105,12 @@ def log_artifact(path: Path, *, kind: str, name: str, reopen: Callable[[], Any])
     """
     import wandb
 
+    run = wandb.run or getattr(reopen(), "experiment", None)
+    if run is None:  # disabled
+        return
     artifact = wandb.Artifact(name, type=kind)
     artifact.add_dir(str(path))
-    (wandb.run or reopen().experiment).log_artifact(artifact)
+    run.log_artifact(artifact)
 
 
 def close() -> None:

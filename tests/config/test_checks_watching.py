@@ -26,6 +26,11 @@ from musicllm.errors import ConfigError
             "logger.csv.log_artifact=True has no effect: a logger of kind csv takes no artifacts; "
             "write false",
         ),
+        (
+            ["logger=wandb", "logger.wandb.mode=ofline"],
+            "logger.wandb.mode=ofline must be one of online, offline, disabled, auto; WANDB_MODE "
+            "sets it, too",
+        ),
     ],
 )
 def test_what_cannot_be_watched_so_is_refused(words: list[str], said: str) -> None:
@@ -33,3 +38,20 @@ def test_what_cannot_be_watched_so_is_refused(words: list[str], said: str) -> No
     with pytest.raises(ConfigError) as error:
         check(config)
     assert any(str(problem).startswith(said) for problem in error.value.problems), str(error.value)
+
+
+def test_the_variables_of_wandb_hold_where_the_command_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ["recipe=quickstart/pretrain", "logger=wandb"]
+    for name in ("MODE", "PROJECT", "ENTITY"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    logger = load(words)[0].logger["wandb"]
+    assert (logger.mode, logger.project, logger.entity) == ("auto", "musicllm", None)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_PROJECT", "tunes")
+    monkeypatch.setenv("WANDB_ENTITY", "us")
+    logger = load(words)[0].logger["wandb"]
+    assert (logger.mode, logger.project, logger.entity) == ("offline", "tunes", "us")
+    logger = load([*words, "logger.wandb.mode=online"])[0].logger["wandb"]
+    assert (logger.mode, logger.project) == ("online", "tunes")
