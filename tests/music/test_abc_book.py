@@ -150,9 +150,7 @@ def test_head_that_every_tune_would_repeat_is_refused(tmp_path: Path) -> None:
     book = "M:3/4\nN:" + "n" * 4_000 + "\n\nX:1\nK:C\nC|"
     rejection, tune = read_book(write(tmp_path / "a.abc", book))
     assert isinstance(rejection, Rejection)
-    assert rejection.reason == (
-        "the file's head sets more than 4,000 characters; it is not applied"
-    )
+    assert rejection.reason == ("its head sets more than 4,000 characters, and is not applied")
     assert isinstance(tune, Tune)
     assert tune.text == "X:1\nK:C\nC|"
 

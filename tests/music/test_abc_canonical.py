@@ -70,7 +70,7 @@ def test_fields_without_meaning_are_refused(fields: tuple[str, ...]) -> None:
         ("^c8-|=c8", "^c8 | =c8 |]"),
         ("A8-|", "A8 |]"),
         ("[AC]4 - [AC]4", "[AC]4- [AC]4 |]"),
-        ("V:1\nA8|\nK:G\nV:2\nF8|", "[V:1] A8 | [K:G]\n[V:2] F8 |]"),
+        ("V:1\nA8|\nK:G\nV:2\nF8|", "[V:1] A8 |\n[V:2] F8 |]"),
         ("V:1\nA8|\nV:2\nE8|\nV:1\nB8|", "[V:1] A8 |\n[V:2] E8 |\n[V:1] B8 |]"),
     ],
 )

@@ -61,24 +61,26 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             yield tune.finish(name, loose.head)
             tune = None
         if starts:
-            if loose.ends_too_long_head():
-                yield Rejection(name, "", 1, loose.too_long, _excerpt(first))
+            yield from loose.end(name, first)
             tune, is_silent = _OpenTune(number), False
-        elif tune is None and is_whole and loose.starts_tune(line, number):
-            tune, is_silent = _OpenTune(loose.line), False
-            for field in ("X:1", *loose.take()):
-                tune.add(field, True, number, limits)
+        elif tune is None:
+            tune = loose.take(line, number) if is_whole else None
+            is_silent = is_silent and tune is None
         if tune is not None:
             tune.add(line, is_whole, number, limits)
         elif not is_whole:
-            reason = f"a line of more than {limits.max_line_chars:,} characters outside a tune"
-            yield Rejection(name, "", number, reason, _excerpt(line))
+            yield _long_line(name, number, line, limits)
             is_silent = False
     if tune is not None:
         yield tune.finish(name, loose.head)
     if is_silent:
         reason = "no tune: no line starts with X: or K:" if number else "the file is empty"
         yield Rejection(name, "", min(number, 1), reason, _excerpt(first))
+
+
+def _long_line(name: str, number: int, line: str, limits: Limits) -> Rejection:
+    reason = f"a line of more than {limits.max_line_chars:,} characters outside a tune"
+    return Rejection(name, "", number, reason, _excerpt(line))
 
 
 def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[int, str, bool]]:
@@ -100,24 +102,20 @@ class _Loose:
 
     Attributes:
         head: letter -> lines, what the head sets for the tunes.
-        line: where the present paragraph starts.
-        too_long: why the head is not applied.
     """
-
-    too_long = f"the file's head sets more than {MAX_HEAD_CHARS:,} characters; it is not applied"
 
     def __init__(self, limits: Limits) -> None:
         self.head: dict[str, list[str]] = {}
-        self.line = 0
+        self._line = 0
         self._limits = limits
         self._lines: list[str] | None = []
         self._num_chars = 0
         self._is_first, self._is_over = True, False
 
-    def starts_tune(self, line: str, number: int) -> bool:
-        """Take a line outside tunes, and say whether it is the key of a tune without `X:`."""
+    def take(self, line: str, number: int) -> _OpenTune | None:
+        """Take a line outside tunes; return the tune without `X:` whose key it is."""
         if self._is_over:
-            return False
+            return None
         if not line.strip():
             if self._lines != []:
                 self._end_paragraph()
@@ -125,32 +123,34 @@ class _Loose:
         elif self._lines is None or not (line.startswith("%") or _FIELD.match(line)):
             self._lines = None
         elif line.startswith("K:"):
-            return True
+            return self._open_tune(number)
         else:
-            self.line = number if not self._lines else self.line
+            self._line = self._line if self._lines else number
             self._lines.append(line)
             self._num_chars += len(line) + 1
             if self._num_chars > self._limits.max_tune_chars:
                 self._lines = None
-        return False
+        return None
 
-    def take(self) -> list[str]:
-        """Return the fields of a tune without `X:`, which are no head."""
-        fields, self._lines = self._lines or [], None
-        self._is_first = False
-        return fields
+    def _open_tune(self, number: int) -> _OpenTune:
+        """Return a tune without `X:` up to its key; its fields are no head."""
+        tune = _OpenTune(self._line if self._lines else number)
+        for field in ("X:1", *(self._lines or [])):
+            tune.add(field, True, number, self._limits)
+        self._lines, self._is_first = None, False
+        return tune
 
-    def ends_too_long_head(self) -> bool:
-        """At an `X:`, take the lines before it as the head; say whether it is too long for one."""
+    def end(self, name: str, first: str) -> Iterator[Rejection]:
+        """At an `X:`, take the lines before it as the head, unless it is too long for one."""
         if self._is_over:
-            return False
+            return
         if self._lines:
             self._end_paragraph()
         self._is_over = True
-        if sum(len(line) for lines in self.head.values() for line in lines) <= MAX_HEAD_CHARS:
-            return False
-        self.head = {}
-        return True
+        if sum(len(line) for lines in self.head.values() for line in lines) > MAX_HEAD_CHARS:
+            self.head = {}
+            reason = f"its head sets more than {MAX_HEAD_CHARS:,} characters, and is not applied"
+            yield Rejection(name, "", 1, reason, _excerpt(first))
 
     def _end_paragraph(self) -> None:
         letter = ""

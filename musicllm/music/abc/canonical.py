@@ -6,17 +6,22 @@ round each bar line; inside a bar one blank where the source has any, so that be
 behind what belongs to the next note (chord symbols, `(3`, `>`, fields). A line ends with each
 section (repeat, double or thick bar), and the tune with `|]` unless a repeat stands there. Notes:
 `c,` is `C`, `A1` is `A`, `A/2` is `A/`; ties to another pitch are slurs. Writing the form of the
-form changes nothing, and pitches, durations and bars are those of the source.
+form changes nothing, and pitches, durations and bars are those of the source: voices that sound
+elsewhere than they are written (clefs with an octave, `octave=`, `transpose=`) are written as they
+sound, in the key that sounds, without their clef. Of alternating metres (`M:3/4 4/4`) all stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from musicllm.music.abc.clefs import Staves, may_shift, read_shift, voice_shift
+from musicllm.music.abc.keys import NO_KEY, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 from musicllm.music.abc.model import Score
+from musicllm.music.abc.mover import Mover
 from musicllm.music.abc.parser import parse
-from musicllm.music.abc.source import read_source
+from musicllm.music.abc.source import Source, read_source
 from musicllm.music.abc.writer import Writer
 
 FIELDS = ("X", "R", "L", "M", "K")
@@ -58,10 +63,36 @@ def canonical(
         "K": score.key.name,
     }
     header = [f"{letter}:{values[letter]}" for letter in fields if values.get(letter)]
-    writer = Writer(keep_grace, keep_slurs, keep_decorations, name_voices=len(score.voices) > 1)
-    for line in read_source(score.source, limits).body:
+    source = read_source(score.source, limits)
+    staves = _staves(source) if may_shift(score.source) else None
+    keep = (keep_grace, keep_slurs, keep_decorations)
+    writer = Writer(*keep, name_voices=len(score.voices) > 1, staves=staves)
+    for line in source.body:
         writer.line(line)
-    return "\n".join([*header, writer.finish()]) + "\n"
+    body = writer.finish()
+    if staves is None:
+        return "\n".join([*header, body]) + "\n"
+    mover = Mover(staves.key, 0, score.key)
+    moved = [*header, *map(mover.line, body.split("\n"))]
+    return canonical(
+        "\n".join(moved),
+        fields,
+        keep_grace=keep_grace,
+        keep_slurs=keep_slurs,
+        keep_decorations=keep_decorations,
+        limits=limits,
+    )
+
+
+def _staves(source: Source) -> Staves:
+    """Return what the header says of keys and of how far voices sound from where they stand."""
+    value = source.header["K"][0]
+    shift = read_shift(value)
+    declared = {}
+    for voice, _ in source.voices:
+        name = voice.split(maxsplit=1)[0]
+        declared[name] = voice_shift(voice, declared.get(name, shift))
+    return Staves(parse_key(value, NO_KEY), shift, declared)
 
 
 def canonical_bar(text: str) -> str:

@@ -1,7 +1,7 @@
 """Keys: what a `K:` field says, and the shortest way to say it.
 
-Follows the ABC 2.1 standard, section 3.1.14. Clefs and other staff properties in the field are
-read over; they do not change the pitches.
+Follows the ABC 2.1 standard, section 3.1.14. Clefs and other properties of a staff in the field
+are read over; how they move the pitches is the matter of `clefs`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ _KEY = re.compile(
     r"([A-G])([#b]?)\s*((?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo|exp)[A-Za-z]*|[mM](?![A-Za-z]))?(.*)"
 )
 _CHANGE = re.compile(r"(\^\^?|__?|=)([A-Ga-g])")
+CLEFS = "treble|alto|tenor|bass|perc|none|auto|soprano|mezzosoprano|mezzo|baritone|subbass"
 _STAFF = re.compile(
-    r"(?i:clef=\S+|middle=\S+|transpose=\S+|octave=\S+|stafflines=\S+|\w+=\S+"
-    r"|(?:treble|bass|alto|tenor|perc|none)\d?(?:[+-]8)?)"
+    r"(?<![\^_=\w])[A-Za-z][\w-]+=(?:\"[^\"]*\"|\S+)"
+    rf"|(?i:(?:{CLEFS})[1-5]?(?:[+\-^_](?:8|15))?)(?!\S)"
 )
 
 
@@ -141,12 +142,27 @@ def standard_key(tonic: str, mode: str) -> Key:
 
 
 @lru_cache(maxsize=4096)
-def parse_key(value: str) -> Key:
+def names_key(value: str) -> bool:
+    """Say whether a `K:` field names a key, or only says how the staff looks (`K:bass`)."""
+    text = value.strip()
+    return text.lower() == "none" or not text or bool(_STAFF.sub("", text).strip())
+
+
+@lru_cache(maxsize=4096)
+def parse_key(value: str, before: Key | None = None) -> Key:
     """Read the value of a `K:` field.
 
+    Args:
+        value: of the field.
+        before: key in force, which a field with nothing but a clef keeps, and an empty one ends.
+
     Raises:
-        AbcError: it names no key.
+        AbcError: it names no key, and there is none before.
     """
+    if before is not None and not value.strip():
+        return NO_KEY
+    if before is not None and not names_key(value):
+        return before
     text = value.strip().replace("♯", "#").replace("♭", "b")
     word = text.split(" ")[0]
     if word in ("HP", "Hp"):

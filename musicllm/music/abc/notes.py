@@ -57,6 +57,7 @@ class Reader:
         unit: ticks of a note without a number.
         compound: metre in which `(5`, `(7` and `(9` mean 3 beats' worth.
         limits: what to refuse.
+        semitones: how far notes sound from where they are written.
         atoms: token -> its meaning.
         phrases: text of a bar -> its notes.
         silent: tokens that are checked and change nothing, such as slurs and grace notes.
@@ -66,6 +67,7 @@ class Reader:
     unit: int
     compound: bool
     limits: Limits
+    semitones: int = 0
     atoms: dict[str, Atom] = field(default_factory=dict)
     phrases: dict[str, Phrase] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
@@ -122,7 +124,8 @@ class Reader:
         return self._sounding(heads, self._ticks(found[2], inner[0].ticks, token), tie)
 
     def _sounding(self, heads: tuple[Head, ...], ticks: int, tie: bool) -> Atom:
-        pitches = tuple(height + self.key.signature[step] for step, height, _ in heads)
+        signature, semitones = self.key.signature, self.semitones
+        pitches = tuple(height + signature[step] + semitones for step, height, _ in heads)
         is_written = any(accidental is not None for _, _, accidental in heads)
         is_plain = not is_written and 0 <= min(pitches) <= max(pitches) <= 127
         return Atom(heads, ticks, tie, make_note(pitches, ticks, None, tie) if is_plain else None)
@@ -145,9 +148,11 @@ class Reader:
 
 
 @lru_cache(maxsize=256)
-def reader_for(key: Key, unit_length: Fraction, compound: bool, limits: Limits) -> Reader:
-    """Return the shared memory for this key, unit length and kind of metre."""
-    return Reader(key, int(unit_length * TICKS), compound, limits)
+def reader_for(
+    key: Key, unit_length: Fraction, compound: bool, limits: Limits, semitones: int = 0
+) -> Reader:
+    """Return the shared memory for this key, unit length, kind of metre and shift."""
+    return Reader(key, int(unit_length * TICKS), compound, limits, semitones)
 
 
 @lru_cache(maxsize=65_536)

@@ -2,8 +2,9 @@
 
 Accepted: header and inline fields, repeats and endings, tuplets, broken rhythm, ties, slurs,
 chords, grace notes, chord symbols, annotations, decorations, rests, several voices, all keys and
-metres of the standard. Read over: lyrics, comments, directives, layout. Refused with a reason:
-characters that ABC does not know, voice overlays (`&`), microtones, and everything beyond
+metres of the standard; clefs, `octave=` and `transpose=` move the pitches. Read over: lyrics,
+comments, directives, layout, and the characters that ABC 2.1 reserves (section 8.1). Refused with a
+reason: characters that ABC does not know, voice overlays (`&`), microtones, and everything beyond
 `Limits`. Time grows linearly with the text; nothing is expanded (repeats are not unrolled).
 """
 
@@ -15,14 +16,17 @@ from fractions import Fraction
 from itertools import islice
 from typing import TypeVar
 
-from musicllm.music.abc.keys import parse_key
+from musicllm.music.abc.clefs import Shift, read_shift, voice_shift
+from musicllm.music.abc.keys import NO_KEY, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits, shorten
 from musicllm.music.abc.model import Bar, Score
+from musicllm.music.abc.mover import move_key, move_symbol
 from musicllm.music.abc.notes import rest
 from musicllm.music.abc.rhythm import TICKS, read_broken, read_tuplet
 from musicllm.music.abc.source import (
     Line,
     Source,
+    alternating,
     default_unit_length,
     parse_metre,
     parse_unit_length,
@@ -39,6 +43,12 @@ from musicllm.music.abc.tokens import (
 )
 from musicllm.music.abc.voice import Voice
 
+_REASONS = {
+    "&": 'voice overlays ("&") are not supported; use a second "V:"',
+    "^": '"^" stands before no note; microtones ("^/c") are not supported',
+    "_": '"_" stands before no note; microtones ("_/c") are not supported',
+}
+"""First character of a token that is refused -> why, where there is more to say."""
 _END = BarLine(closes_repeat=False, opens_repeat=False, section=True, ending="", final=True)
 _T = TypeVar("_T")
 _INLINE = re.compile(r"\[[A-Za-z]:")
@@ -67,10 +77,13 @@ class _Parser:
         self.source = source
         self.limits = limits
         self.bars: list[Bar] = []
-        self.key = self._header_value("K", parse_key)
-        if "M" not in source.header:
-            raise AbcError('the tune has no "M:" line; free metre is written "M:none"')
+        self.key = self._header_value("K", lambda value: parse_key(value, NO_KEY))
+        self.shift = self._header_value("K", read_shift)
         self.metre, self.metre_text, self.compound = self._header_value("M", parse_metre)
+        self.metres = alternating(source.header["M"][0]) if " " in self.metre_text else ()
+        self.declared: dict[str, Shift] = {}
+        for value, line in source.voices:
+            self._declare(value, line)
         self.unit_length: Fraction = (
             self._header_value("L", parse_unit_length)
             if "L" in source.header
@@ -95,15 +108,24 @@ class _Parser:
             self.metre,
             self.metre_text,
             self.unit_length,
-            self.key,
+            move_key(self.key, self.voices[self.bars[0].voice].start)[0],
             tuple(self.bars),
             self.source.text,
         )
 
     def _header_value(self, letter: str, read: Callable[[str], _T]) -> _T:
-        value, line = self.source.header[letter]
+        value, line = self.source.header.get(letter, ("", 0))
         try:
             return read(value)
+        except AbcError as error:
+            raise AbcError(error.reason, line) from None
+
+    def _declare(self, value: str, line: int) -> None:
+        """Remember what the header says of a voice."""
+        name = value.split(maxsplit=1)[0] if value else ""
+        try:
+            before = self.declared.get(name, self.shift)
+            self.declared[name] = voice_shift(value, before)
         except AbcError as error:
             raise AbcError(error.reason, line) from None
 
@@ -117,9 +139,18 @@ class _Parser:
             if len(self.voices) >= self.limits.max_voices:
                 raise AbcError(f"more than {self.limits.max_voices} voices", line)
             self.voices[name] = Voice(
-                name, self.key, self.unit_length, self.metre, self.compound, self.limits
+                name,
+                self.key,
+                self.unit_length,
+                self.metre,
+                self.compound,
+                self.limits,
+                self.declared.get(name, self.shift),
+                self.metres,
             )
-        return self.voices[name]
+        voice = self.voices[name]
+        voice.shift = voice_shift(value, voice.shift)
+        return voice
 
     @staticmethod
     def _is_untouched(voice: Voice) -> bool:
@@ -131,13 +162,15 @@ class _Parser:
         try:
             if letter == "V":
                 voice.settle()
-                self.voice = self._enter_voice(value, line)
+                self.voice = voice = self._enter_voice(value, line)
             elif letter == "K":
-                voice.key = parse_key(value)
+                voice.key = parse_key(value, voice.key)
+                voice.shift = read_shift(value, voice.shift)
             elif letter == "L":
                 voice.unit_length = parse_unit_length(value)
             elif letter == "M":
                 voice.metre, _, voice.compound = parse_metre(value)
+                voice.metres = alternating(value)
         except AbcError as error:
             raise AbcError(error.reason, line) from None
         voice.retune()
@@ -219,12 +252,10 @@ class _Parser:
             self._rest_bars(token, line)
         elif first == "-":
             self.voice.tie_last()
-        elif first == "&":
-            raise AbcError('voice overlays ("&") are not supported; use a second "V:"')
         elif first in IGNORED:
             self.voice.reader.ignore(token)
         else:
-            raise AbcError(f'"{first}" is not an ABC character here')
+            raise AbcError(_REASONS.get(first, f'"{first}" is not an ABC character here'))
 
     def _bracket(self, token: str, text: str, line: int) -> None:
         if token == "[":
@@ -239,7 +270,9 @@ class _Parser:
             raise AbcError(f"quoted text {shorten(text[text.rindex(chr(34)) :])} is never closed")
         symbol = chord_symbol(token)
         if symbol:
-            self.voice.chord_symbol = symbol
+            semitones = self.voice.shift.total
+            key = self.voice.key
+            self.voice.chord_symbol = move_symbol(symbol, key, semitones) if semitones else symbol
         else:
             self.voice.reader.ignore(token)
 

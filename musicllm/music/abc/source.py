@@ -28,7 +28,9 @@ _FOLDED_KEY = re.compile(
     r"(?:\s*(?i:maj|min|mix|dor|phr|lyd|loc|ion|aeo)[A-Za-z]*|[mM](?![A-Za-z:]))?)"
 )
 _FOLDED_BODY_FIELD = re.compile(r"(?:^|\s)([VMKLPQ]:[ \t]?[^\s|:]+)(?=\s|$)")
+_ONE_METRE = re.compile(r"C\|?|[0-9+()]+/[0-9]+")
 _METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
+_TEXT_ENDING = re.compile(r'((?:^|[|\]:])[ \t]*)\["([^"|\]\n]*)"(?![^\[\]|\n]*\])', re.MULTILINE)
 MUSICAL_FIELDS = frozenset("KLMV")
 """Fields that change what follows when they stand in the body."""
 
@@ -55,11 +57,13 @@ class Source:
     Attributes:
         text: the text that the line numbers refer to.
         header: field letter -> (value, line).
+        voices: values of the header's `V:` fields, with their lines.
         body: what follows the `K:` line.
     """
 
     text: str
     header: dict[str, tuple[str, int]]
+    voices: tuple[tuple[str, int], ...]
     body: tuple[Line, ...]
 
 
@@ -99,16 +103,26 @@ def read_source(text: str, limits: Limits) -> Source:
         raise AbcError(f"the tune is longer than {limits.max_tune_chars:,} characters")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = unfold(comment_out(text))
+    text = _with_plain_endings(unfold(comment_out(text)))
     if not text:
         raise AbcError("the text is empty")
     lines = iter(enumerate(text.split("\n"), start=1))
-    header = _read_header(lines, limits)
+    header, voices = _read_header(lines, limits)
     body = list(_read_body(lines, limits))
     while body and body[0].field in ("L", "M") and body[0].field not in header:
         late = body.pop(0)
         header[late.field] = (late.text, late.number)
-    return Source(text, header, tuple(body))
+    return Source(text, header, tuple(voices), tuple(body))
+
+
+def _with_plain_endings(text: str) -> str:
+    """Write an ending that has a text for a number (`["1st time"`) as `[1 "^1st time"`."""
+    return _TEXT_ENDING.sub(_plain_ending, text) if '["' in text else text
+
+
+def _plain_ending(found: re.Match[str]) -> str:
+    number = re.search(r"[1-9]", found[2])
+    return f'{found[1]}{f"[{number[0]} " if number else ""}"^{found[2]}"'
 
 
 def _content(number: int, line: str, limits: Limits) -> str:
@@ -131,8 +145,12 @@ def _is_text(line: str, place: int) -> bool:
     return bool(_FIELD.match(line)) or line.count('"', 0, place) % 2 == 1
 
 
-def _read_header(lines: Iterator[tuple[int, str]], limits: Limits) -> dict[str, tuple[str, int]]:
+def _read_header(
+    lines: Iterator[tuple[int, str]], limits: Limits
+) -> tuple[dict[str, tuple[str, int]], list[tuple[str, int]]]:
+    """Return the fields up to `K:`, and all those that declare a voice."""
     header: dict[str, tuple[str, int]] = {}
+    voices: list[tuple[str, int]] = []
     for number, line in lines:
         content = _content(number, line, limits)
         if not content:
@@ -142,11 +160,15 @@ def _read_header(lines: Iterator[tuple[int, str]], limits: Limits) -> dict[str, 
         found = _FIELD.match(content)
         if found is None:
             raise AbcError(f'"{shorten(content)}" is no header field, and no "K:" came yet', number)
-        letter, value = found.groups()
+        letter, value = found[1], found[2].strip()
+        if letter in MUSICAL_FIELDS:
+            value = value.rstrip("\\ ")
+        if letter == "V":
+            voices.append((value, number))
         if letter != "T" or letter not in header:
-            header[letter] = (value.strip(), number)
+            header[letter] = (value, number)
         if letter == "K":
-            return header
+            return header, voices
     raise AbcError('the tune has no "K:" line')
 
 
@@ -163,20 +185,25 @@ def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Lin
         if found is None:
             yield Line(number, "", content)
         elif found[1] in MUSICAL_FIELDS:
-            yield Line(number, found[1], found[2].strip())
+            yield Line(number, found[1], found[2].strip().rstrip("\\ "))
 
 
 @lru_cache(maxsize=4096)
 def parse_metre(value: str) -> tuple[Fraction | None, str, bool]:
     """Read the value of an `M:` field: bar length, normal spelling, and whether it is compound.
 
+    Of several metres, which bars take as they need them (`3/4 4/4`), the first counts.
+
     Raises:
         AbcError: it names no metre, or one above 64 beats or below a 64th.
     """
     text = value.strip()
+    if several := _several(text):
+        metres = [parse_metre(metre) for metre in several]
+        return metres[0][0], " ".join(name for _, name, _ in metres), metres[0][2]
     if text in ("C", "C|"):
         return Fraction(1), "4/4" if text == "C" else "2/2", False
-    if text.lower() == "none":
+    if text.lower() in ("none", ""):
         return None, "none", False
     found = _METRE.fullmatch(text)
     beats = sum(int(n) for n in found[1].split("+")) if found else 0
@@ -184,6 +211,23 @@ def parse_metre(value: str) -> tuple[Fraction | None, str, bool]:
     if not 1 <= beats <= 64 or unit not in (1, 2, 4, 8, 16, 32, 64):
         raise AbcError(f'"M:{shorten(value)}" names no metre')
     return Fraction(beats, unit), f"{beats}/{unit}", unit >= 4 and beats in (6, 9, 12)
+
+
+def _several(text: str) -> list[str]:
+    words = text.split()
+    is_single = len(words) < 2 or len(words) > 4 or _METRE.fullmatch(text)
+    return [] if is_single or not all(map(_ONE_METRE.fullmatch, words)) else words
+
+
+@lru_cache(maxsize=4096)
+def alternating(value: str) -> tuple[Fraction, ...]:
+    """Return the bar lengths of an `M:` field with several metres; none for any other.
+
+    Raises:
+        AbcError: it names no metre.
+    """
+    lengths = (parse_metre(metre)[0] for metre in _several(value.strip()))
+    return tuple(length for length in lengths if length is not None)
 
 
 @lru_cache(maxsize=4096)

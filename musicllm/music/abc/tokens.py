@@ -49,7 +49,9 @@ LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
 CHORD_SYMBOL = re.compile(
     r"[A-G][#b]?(?:maj|min|dim|aug|sus|add|alt|m|M|o|\+|-|[#b]?[0-9]|\([^()]*\))*(?:/[A-G][#b]?)?"
 )
-IGNORED = frozenset("()`\\*$!.~+yHIJKLMNOPQRSTUVWhijklmnopqrstuvw")
+RESERVED = frozenset("#*;?@")
+"""Characters that ABC 2.1 keeps for later and has ignored until then (section 8.1)."""
+IGNORED = RESERVED | frozenset("()`\\$!.~+yHIJKLMNOPQRSTUVWhijklmnopqrstuvw")
 """First characters of tokens that change neither pitch nor duration (`(3` does)."""
 
 

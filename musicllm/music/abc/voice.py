@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from musicllm.music.abc.clefs import NO_SHIFT, Shift
 from musicllm.music.abc.keys import Key
 from musicllm.music.abc.limits import AbcError, Limits
 from musicllm.music.abc.model import Bar, Note
+from musicllm.music.abc.mover import move_key
 from musicllm.music.abc.notes import Atom, Reader, duration_of, make_note, reader_for
 from musicllm.music.abc.rhythm import scaled
 from musicllm.music.abc.tokens import BarLine
@@ -38,6 +40,9 @@ class Voice:
     metre: Fraction | None
     compound: bool
     limits: Limits
+    shift: Shift = NO_SHIFT
+    metres: tuple[Fraction, ...] = ()
+    start: int = 0
     reader: Reader = field(init=False)
     began: tuple[Fraction | None, Key] = field(init=False)
     drafts: list[Draft] = field(default_factory=list)
@@ -58,10 +63,18 @@ class Voice:
         self.retune()
 
     def retune(self) -> None:
-        """Follow a change of key, unit length or metre."""
-        self.reader = reader_for(self.key, self.unit_length, self.compound, self.limits)
+        """Follow a change of key, unit length, metre or shift."""
+        semitones = self.shift.total
+        self.reader = reader_for(self.key, self.unit_length, self.compound, self.limits, semitones)
         if not self.notes and not self.drafts:
-            self.began = (self.metre, self.key)
+            self._begin_bar()
+            if self.last_bar < 0:
+                self.start = semitones
+
+    def _begin_bar(self) -> None:
+        """Note what is in force at the bar's start: the metre, and the key that sounds."""
+        semitones = self.reader.semitones
+        self.began = (self.metre, move_key(self.key, semitones)[0] if semitones else self.key)
 
     @property
     def is_plain(self) -> bool:
@@ -103,7 +116,8 @@ class Voice:
         if atom.note is not None and not self.accidentals and not self.held:
             self.odd = {}
             return atom.note.pitches
-        signature, accidentals, held = self.reader.key.signature, self.accidentals, self.held
+        signature, semitones = self.reader.key.signature, self.reader.semitones
+        accidentals, held = self.accidentals, self.held
         sounding: list[int] = []
         odd: dict[int, int] = {}
         for step, height, written in atom.heads:
@@ -113,7 +127,7 @@ class Voice:
                 alter = held[height]
             else:
                 alter = accidentals.get(step, signature[step])
-            sounding.append(height + alter)
+            sounding.append(height + alter + semitones)
             if alter != signature[step]:
                 odd[height] = alter
         self.odd = odd
@@ -164,18 +178,21 @@ class Voice:
             self.opened = self.opened.joined(bar_line)
         self.notes.clear()
         self.ticks, self.text, self.line = 0, "", 0
-        self.began = (self.metre, self.key)
+        self._begin_bar()
 
     def _append(self, bar_line: BarLine, bars: list[Bar]) -> None:
         opened = self.opened
         first = self.last_bar < 0
         self.last_bar = len(bars)
+        duration = duration_of(self.ticks)
+        metre, key = self.began
         bars.append(
             Bar(
                 tuple(self.notes),
-                duration_of(self.ticks),
+                duration,
                 self.name,
-                *self.began,
+                duration if duration in self.metres else metre,
+                key,
                 self.line,
                 self.text,
                 opened is not None and opened.opens_repeat,

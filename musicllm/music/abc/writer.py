@@ -6,8 +6,10 @@ It takes music that the parser accepted and trusts it.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 
-from musicllm.music.abc.keys import parse_key
+from musicllm.music.abc.clefs import Staves
+from musicllm.music.abc.keys import names_key, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.abc.rhythm import shortest_length
 from musicllm.music.abc.source import Line, parse_metre, parse_unit_length
@@ -35,20 +37,22 @@ class Writer:
         keep_slurs: bool = False,
         keep_decorations: bool = False,
         name_voices: bool = False,
+        staves: Staves | None = None,
     ) -> None:
         self.keep_grace = keep_grace
         self.keep_slurs = keep_slurs
         self.keep_decorations = keep_decorations
         self.keeps_more = keep_grace or keep_slurs or keep_decorations
         self.name_voices = name_voices
+        self.staves = staves
         self.out: list[str] = []
         self.line_chars = 0
         self.in_bar = False
         self.blank = False
         self.glue = True
         self.pending: BarLine | None = None
-        self.fields: list[str] = []
-        self.voice = ""
+        self.fields: defaultdict[str, list[str]] = defaultdict(list)
+        self.voice = self.named_voice = ""
         self.last_note: tuple[int, str, str] | None = None
         self.tied: dict[str, tuple[int, str, str]] = {}
 
@@ -82,12 +86,16 @@ class Writer:
         """Write a field that stands in the body, on a line or in brackets."""
         if letter == "V":
             self._switch_voice(value.split(maxsplit=1)[0])
-        elif letter == "K":
-            self.fields.append(f"[K:{parse_key(value).name}]")
+        if self.staves is not None and letter in "KV":
+            self.staves.obey(letter, value)
+        elif letter == "K" and not value:
+            self.fields[self.voice].append("[K:none]")
+        elif letter == "K" and names_key(value):
+            self.fields[self.voice].append(f"[K:{parse_key(value).name}]")
         elif letter == "M":
-            self.fields.append(f"[M:{parse_metre(value)[1]}]")
+            self.fields[self.voice].append(f"[M:{parse_metre(value)[1]}]")
         elif letter == "L":
-            self.fields.append(f"[L:{parse_unit_length(value)}]")
+            self.fields[self.voice].append(f"[L:{parse_unit_length(value)}]")
 
     def content(self, text: str) -> None:
         """Write music without bar lines."""
@@ -101,14 +109,19 @@ class Writer:
         self.blank = self.blank or text[-1:].isspace()
 
     def _switch_voice(self, name: str) -> None:
+        """Write what follows in another voice; it is named when it has something to say."""
         if name == self.voice or not self.name_voices:
             return
         self._flush()
-        self._put_fields()
         self.voice = name
+
+    def _name_voice(self) -> None:
+        if self.voice == self.named_voice:
+            return
+        self.named_voice = self.voice
         if self.line_chars:
             self._newline()
-        self._put(f"[V:{name}] ")
+        self._put(f"[V:{self.voice}] ")
         self.glue = True
 
     def _phrase(self, phrase: Phrase) -> None:
@@ -185,6 +198,9 @@ class Writer:
         """Write a word; `glue` forbids a blank behind it, `attach` one before it."""
         if self.pending is not None:
             self._flush()
+        self._name_voice()
+        if self.staves is not None:
+            self.fields[self.voice] += self.staves.markers(self.voice)
         if self.blank and not self.glue and not attach:
             self._put(" ")
         self._put_fields()
@@ -192,9 +208,9 @@ class Writer:
         self.blank, self.glue, self.in_bar = False, glue, True
 
     def _put_fields(self) -> None:
-        if self.fields:
-            self._put("".join(self.fields))
-            self.fields.clear()
+        if fields := self.fields[self.voice]:
+            self._put("".join(fields))
+            fields.clear()
 
     def _flush(self) -> None:
         """Write the bar line that stands before the next word."""

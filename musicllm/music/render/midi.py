@@ -17,6 +17,7 @@ from pathlib import Path
 
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import Completed, last_line, run_limited
+from musicllm.music.render.notation import at_sounding_pitch
 from musicllm.music.render.sanitize import sanitize
 
 TIMEOUT_S = 10.0
@@ -58,7 +59,7 @@ def abc_to_midi(abc: str) -> Midi:
     program = str(find_abc2midi())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "tune.abc").write_text(tune, encoding="utf-8")
+        (folder / "tune.abc").write_text(at_sounding_pitch(tune), encoding="utf-8")
         command = [program, "tune.abc", "-o", "tune.mid"]
         done = run_limited(command, engine="abc2midi", cwd=folder, timeout_s=TIMEOUT_S)
         made = folder / "tune.mid"

@@ -3,21 +3,56 @@
 verovio 6.4's reader, by experiment: it drops a last bar that no bar line closes, drops the note
 after `[1` without a space, loses the bar line of `::`, does not draw endings, and writes voices
 one after another instead of below each other. music21 10's reader makes a new staff whenever a
-voice comes back. Tempo marks are left out of scores. Nothing here changes a note; abc2midi reads
-the tune as it is.
+voice comes back. Tempo marks are left out of scores. Nothing here changes how a note sounds.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from musicllm.music.abc import AbcError, Bar, canonical, parse
+from musicllm.music.abc.clefs import may_shift
+
+MIDDLE_C = 60
+"""Voices whose notes lie below on average are drawn with a bass clef."""
 
 _FIELD = re.compile(r"[A-Za-z+]:")
 _KEY = re.compile(r"K:")
+_FIELDS = ("X", "T", "R", "C", "Q", "L", "M", "K")
 _TEMPO = re.compile(r"^Q:.*\n|\[Q:[^\]]*\]", re.MULTILINE)
 _VOICE_LINE = re.compile(r"V:\s*(\S+)\s*(.*)")
 _INLINE_VOICE = re.compile(r"\[V:\s*([^\s\]]+)\s*([^\]]*)\]\s*")
 _ENDING = re.compile(r'(?:(?<=\|)\s*|(?<=\|)\s*\[|\[)(\d[\d,-]*)\s*("[\^_<>@]?)?')
 _CLOSED = re.compile(r"\|\]?$")
+
+
+def at_sounding_pitch(abc: str) -> str:
+    """Return a tune whose voices are written as they sound; most are, and come back as they are.
+
+    abc2midi misreads some octaves of clefs, and neither engraver knows them, `octave=` or
+    `transpose=`. Lyrics and texts above the staff are left out of such a tune, and each voice gets
+    the clef that suits its notes. A tune that cannot be read comes back as it is.
+    """
+    if not may_shift(abc):
+        return abc
+    try:
+        score = parse(abc)
+        tune = canonical(score, _FIELDS, keep_grace=True, keep_slurs=True, keep_decorations=True)
+    except AbcError:
+        return abc
+    head, key, body = tune.partition("\nK:")
+    clefs = {name: _clef(score.voice(name)) for name in score.voices}
+    if len(clefs) == 1:
+        name, _, music = body.partition("\n")
+        return f"{head}{key}{name} clef={clefs.popitem()[1]}\n{music}"
+    voices = "".join(f"\nV:{name} clef={clef}" for name, clef in clefs.items())
+    return f"{head}{voices}{key}{body}"
+
+
+def _clef(bars: Sequence[Bar]) -> str:
+    pitches = [pitch for bar in bars for note in bar.notes for pitch in note.pitches]
+    return "bass" if pitches and sum(pitches) < MIDDLE_C * len(pitches) else "treble"
 
 
 def for_verovio(abc: str) -> str:

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import python_worker, run_limited
-from musicllm.music.render.notation import by_voice, for_verovio, num_voices
+from musicllm.music.render.notation import at_sounding_pitch, by_voice, for_verovio, num_voices
 from musicllm.music.render.sanitize import sanitize
 
 TIMEOUT_S = 10.0
@@ -47,7 +47,7 @@ def abc_to_svg(abc: str) -> str:
     Raises:
         RenderError: the tune is refused, both readers fail on it, or there is no note to show.
     """
-    tune = sanitize(abc)
+    tune = at_sounding_pitch(sanitize(abc))
     if num_voices(tune) == 1:
         with suppress(RenderError):
             return safe_svg(_engrave(for_verovio(tune), "verovio"))
