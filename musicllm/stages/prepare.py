@@ -144,6 +144,8 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         ("packing efficiency", f"{train['packing_efficiency']:.2%}"),
         ("vocabulary", f"{facts['vocab_size']:,} tokens"),
     ]
+    if facts["masked_turns"]:
+        rows.append(("masked turns", f"{facts['masked_turns']:,}, as the data marks them"))
     if families:
         rows.append(("conversations", ", ".join(f"{n:,} {name}" for name, n in families.items())))
     if facts["contamination"]["questions"]:

@@ -60,6 +60,7 @@ def finish(
         "repaired": _by_source(reading, "repaired"),
         "kept_faulty": _by_source(reading, "kept_faulty"),
         "kinds": {name: _table(reading, "kinds")[name] for name in KINDS},
+        "masked_turns": _table(reading, "contents")["masked_turns"],
         "splits": {
             split: _facts_of_split(split, encoded, formed[split], preparation) for split in SPLITS
         },

@@ -23,7 +23,7 @@ from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.music import Examined, describe, examine
 from musicllm.data.pipeline.columns import DROPS, RecordWriter
 from musicllm.data.pipeline.work import Facts, once
-from musicllm.data.records import KINDS, SPLITS, Drop, Record, texts_of
+from musicllm.data.records import KINDS, SPLITS, Drop, Record, is_masked, texts_of
 from musicllm.data.settings import Preparation, Question
 from musicllm.data.sources import Part, read_part
 from musicllm.data.split import id_hash
@@ -55,6 +55,8 @@ class Counts:
         source = examined.record["source"]
         self.tables["kinds"][KINDS[bool(examined.scores)]] += 1
         self.tables["contents"]["text" if "text" in examined.record else "messages"] += 1
+        masked = sum(map(is_masked, examined.record.get("messages", ())))
+        self.tables["contents"]["masked_turns"] += masked
         for score in examined.scores:
             seen = describe(score)
             self.tables["keys"][seen.key] += 1

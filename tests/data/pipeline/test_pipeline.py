@@ -117,6 +117,35 @@ def test_the_rows_hold_the_records_of_their_split(tmp_path: Path) -> None:
     assert corpus.facts["splits"]["test"]["documents"] == 3
 
 
+def test_masked_turns_are_counted_and_not_supervised(tmp_path: Path) -> None:
+    def dialogue(number: int, **mark: int) -> Record:
+        said = [
+            ("user", f"Key {number}?"),
+            ("assistant", "D"),
+            ("user", "Sure?"),
+            ("assistant", "Y"),
+        ]
+        messages = [{"role": role, "content": content} for role, content in said]
+        messages[1] |= mark  # type: ignore[arg-type]
+        return {"messages": messages}
+
+    supervised = []
+    for name, mark in (("whole", {}), ("masked", {"weight": 0})):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(dialogue(n, **mark)) + "\n" for n in range(4)))
+        told = preparation(
+            tmp_path, [], sources=(SourceSpec("s", "files", str(path)),),
+            validation_fraction=0.0, test_fraction=0.0,
+        )  # fmt: skip
+        corpus = prepared(tmp_path, told, work=f"work-{name}", to=name)
+        supervised.append(corpus.facts["splits"]["train"]["supervised_tokens"])
+        assert corpus.facts["masked_turns"] == 4 * len(mark)
+        assert [r["messages"][1].get("weight") for r in corpus.records("train")] == (
+            [mark.get("weight")] * 4
+        )
+    assert supervised[0] == 2 * supervised[1]
+
+
 def write_splits(folder: Path, **records: Sequence[str]) -> tuple[SourceSpec, ...]:
     for name, texts in records.items():
         path = folder / "named" / f"{name}.jsonl"
