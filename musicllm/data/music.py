@@ -21,6 +21,7 @@ from musicllm.music.abc.limits import AbcError
 from musicllm.music.abc.model import Score
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.repair import repair
+from musicllm.music.analysis.chords import chords, unreadable_chords
 
 _NOTHING = re.compile(rf"(?:\s|{MARK})*")
 _NUMBERED = re.compile(r"\s*X:[ \t]*[0-9]*[ \t]*(?:\r?\n[ \t]*(?:[A-Za-z+]:|%)|\s*\Z)")
@@ -44,17 +45,34 @@ class Examined(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What is counted about a tune: its first key, its first metre, its type (`reel`)."""
+    """What is counted about a tune.
+
+    Attributes:
+        key: its first key.
+        metre: its first metre.
+        rhythm: its type, such as `reel`.
+        num_chords: chord symbols that were read.
+        unreadable_chords: text over its notes that may be a chord and cannot be read.
+    """
 
     key: str
     metre: str
     rhythm: str
+    num_chords: int
+    unreadable_chords: tuple[str, ...]
 
 
 def describe(score: Score) -> Description:
-    """Return the key and metre that a tune starts in, and its `R:` field in lower case."""
+    """Return the key and metre that a tune starts in, its `R:` in lower case, and its chords."""
     rhythm = " ".join(score.header.get("R", "").lower().split())
-    return Description(score.key.name, score.metre_text, rhythm or "none named")
+    has_chords = '"' in score.source
+    return Description(
+        score.key.name,
+        score.metre_text,
+        rhythm or "none named",
+        len(chords(score)) if has_chords else 0,
+        unreadable_chords(score) if has_chords else (),
+    )
 
 
 def is_bare_tune(record: Record) -> bool:

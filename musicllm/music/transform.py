@@ -6,10 +6,12 @@ written out is the canonical form; sounding pitches move by exactly the number o
 
 from __future__ import annotations
 
-from musicllm.music.abc import Score, canonical, parse_key
-from musicllm.music.abc.limits import DEFAULT_LIMITS
+from musicllm.music.abc import AbcError, Score, canonical, parse_key
+from musicllm.music.abc.chord_symbols import is_chord
+from musicllm.music.abc.limits import DEFAULT_LIMITS, shorten
 from musicllm.music.abc.mover import Mover
 from musicllm.music.abc.source import read_source
+from musicllm.music.analysis.chords import written_symbols
 
 
 def transpose(tune: str | Score, semitones: int) -> str:
@@ -17,15 +19,20 @@ def transpose(tune: str | Score, semitones: int) -> str:
 
     The new key is the spelling with the fewest sharps or flats (at most six); of six sharps and
     six flats, the kind that the old key has. Letters move with the tonic, accidentals are
-    respelled, chord symbols and keys inside the tune move too. `K:none` moves as C major does.
+    respelled, chord symbols (root, bass, alternative) and keys inside the tune move too. `K:none`
+    moves as C major does.
     0 gives the canonical form itself. Linear in the length of the tune.
 
     Raises:
-        AbcError: the tune is not valid ABC, or a note would leave MIDI's range.
+        AbcError: the tune is not valid ABC, a note would leave MIDI's range, or a chord symbol
+            cannot be read.
     """
     text = canonical(tune)
     if semitones == 0:
         return text
+    unknown = next((symbol for symbol in written_symbols(text) if not is_chord(symbol)), None)
+    if unknown is not None and semitones % 12:
+        raise AbcError(f'"{shorten(unknown)}" over a note is no chord symbol that can be moved')
     source = read_source(text, DEFAULT_LIMITS)
     key = parse_key(source.header["K"][0])
     head = text.split("\n")[: source.header["K"][1] - 1]

@@ -78,7 +78,7 @@ STAGES: dict[str, Stage] = {
             "seed",
         ),
         spreads=True,
-        version=2,
+        version=3,
     ),
     "compare": Stage("evaluations -> one table, tests and plots", "comparison", ("seed",)),
     "generate": Stage(

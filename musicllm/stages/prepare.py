@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from musicllm.evals.report.corpus_page import write_corpus_page
 from musicllm.evals.report.page import Command
 from musicllm.job import Job
 from musicllm.schema import Config
+from musicllm.serve.showing import visible
 from musicllm.stages import corpora
 
 WORK = "work"
@@ -40,6 +41,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
     _show_sources(facts)
     _show_mix(facts)
+    _note_unreadable(facts["music"])
     _note_unused(config.data.instructions.tasks, facts["music"]["families"])
     return _summary(facts, job.folder / "report.html")
 
@@ -122,6 +124,20 @@ def _show_mix(facts: Mapping[str, Any]) -> None:
         for part in facts["mix"]
     ]
     console.table("mix of the training split", ("part", "asked", "there", "taken", "tokens"), rows)
+
+
+def _note_unreadable(music: Mapping[str, Any]) -> None:
+    """Say how many chord symbols cannot be read, and which come most."""
+    num, tunes = music["unreadable_chord_symbols"], music["tunes_with_unreadable_chords"]
+    if not num:
+        return
+    texts = islice(music["unreadable_chords"].items(), 5)
+    frequent = ", ".join(f'"{visible(text)}" ({count:,})' for text, count in texts)
+    console.note(
+        f"{num:,} of {num + music['chord_symbols']:,} texts in the place of a chord symbol cannot "
+        f"be read, in {tunes:,} tunes: {frequent}; they stay as they are, and nothing is asked "
+        "about the chords of these tunes"
+    )
 
 
 def _note_unused(tasks: Sequence[str], families: Mapping[str, int]) -> None:

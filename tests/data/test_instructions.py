@@ -25,9 +25,15 @@ TO_TUNE = [task for task, family in FAMILIES.items() if family.answer == "tune"]
 
 
 def made(*tasks: str, record: Record = RECORD, seed: int = 0, **more: Any) -> list[Record]:
-    result = make_instructions(record, InstructionSettings(tasks, **more), seed)
-    assert isinstance(result, list)
-    return result
+    records, drops = make_instructions(record, InstructionSettings(tasks, **more), seed)
+    assert not drops
+    return records
+
+
+def refused(record: Record, *tasks: str) -> Drop:
+    records, (drop,) = make_instructions(record, InstructionSettings(tasks), 0)
+    assert not records
+    return drop
 
 
 def contents(record: Record) -> list[str]:
@@ -131,8 +137,30 @@ def test_computed_chords_leave_the_melody_as_it_is_and_fit_it() -> None:
 
 def test_a_tune_that_chords_of_its_key_do_not_fit_is_not_harmonised() -> None:
     text = "X:1\nL:1/8\nM:4/4\nK:C\n" + "^C^D^F^G ^A^C^D^F | " * 8 + "|]"
-    drop = make_instructions({**RECORD, "text": text}, InstructionSettings(("harmonize",)), 0)
-    assert isinstance(drop, Drop)
+    assert refused({**RECORD, "text": text}, "harmonize").reason == "fits no task"
+
+
+@pytest.mark.parametrize("task", ["chords_to_tune", "harmonize"])
+def test_nothing_is_asked_about_chords_that_cannot_be_read(task: str) -> None:
+    record = {**RECORD, "text": TUNE.replace('"Em"', '"H7"', 1)}
+
+    drop = refused(record, task)
+
+    assert drop.reason == "has chord symbols that cannot be read"
+    assert drop.detail == "no request about its chords is made: H7"
+    assert not drop.is_fault
+    settings = InstructionSettings((task, "name_key"), samples_per_tune=4)
+    records, drops = make_instructions(record, settings, 0)
+    assert {made["task"] for made in records} == {"name_key"}
+    assert [other.reason for other in drops] == [drop.reason]
+
+
+def test_a_bass_in_lower_case_is_named_and_not_given_away() -> None:
+    record = {**RECORD, "text": TUNE.replace('"Em"', '"G7/b"')}
+    (given,) = made("chords_to_tune", record=record)
+    assert given["conditions"]["chords"] == "Am G Am G7/B Am G Am G7/B"
+    (asked,) = made("harmonize", record=record)
+    assert '"' not in contents(asked)[0]
 
 
 @pytest.mark.parametrize(
@@ -152,8 +180,7 @@ def test_a_tune_that_chords_of_its_key_do_not_fit_is_not_harmonised() -> None:
 )
 def test_what_is_not_true_of_the_tune_is_not_said(task: str, text: str) -> None:
     record = {**RECORD, "text": f"X:1\nL:1/8\nM:4/4\n{text}"}
-    drop = make_instructions(record, InstructionSettings((task,)), 0)
-    assert isinstance(drop, Drop)
+    drop = refused(record, task)
     assert (drop.source, drop.place, drop.reason) == ("b", "b/1", "fits no task")
     assert (drop.detail, drop.is_fault) == (f"the tune offers nothing for {task}", False)
 
@@ -167,8 +194,7 @@ def test_a_family_without_conditions_is_left_out() -> None:
 
 
 def test_text_that_is_no_tune_is_a_drop() -> None:
-    drop = make_instructions({**RECORD, "text": "Bach"}, InstructionSettings(TASKS[:1]), 0)
-    assert isinstance(drop, Drop)
+    drop = refused({**RECORD, "text": "Bach"}, *TASKS[:1])
     assert (drop.reason, drop.is_fault) == ("is no tune to ask about", True)
     assert drop.detail.startswith("line 1: ")
 

@@ -22,8 +22,7 @@ def dialogues() -> list[tuple[Record, list[str], list[str]]]:
     """Conversations with their questions and with what is said in them."""
     found = []
     for seed in range(120):
-        made = make_instructions(RECORD, SETTINGS, seed)
-        assert isinstance(made, list)
+        made, _ = make_instructions(RECORD, SETTINGS, seed)
         texts = [message["content"] for message in made[0]["messages"]]
         found.append((made[0], made[0]["conditions"]["questions"].split(", "), texts))
     return found

@@ -188,6 +188,8 @@ def test_bare_tunes(text: str, is_bare: bool) -> None:
 
 
 def test_describe() -> None:
-    assert describe(parse(GOOD)) == ("D", "4/4", "reel")
-    assert describe(parse("X:1\nM:C|\nK:E minor\nE8|")) == ("Em", "2/2", "none named")
-    assert describe(parse("X:1\nR: Slip  Jig\nM:none\nK:none\nE8|")) == ("none", "none", "slip jig")
+    assert describe(parse(GOOD)) == ("D", "4/4", "reel", 0, ())
+    assert describe(parse("X:1\nM:C|\nK:E minor\nE8|"))[:3] == ("Em", "2/2", "none named")
+    assert describe(parse('X:1\nM:C\nK:C\n"G7/b"E4"H7"E4|')).unreadable_chords == ("H7",)
+    free = describe(parse("X:1\nR: Slip  Jig\nM:none\nK:none\nE8|"))
+    assert free[:3] == ("none", "none", "slip jig")

@@ -47,6 +47,14 @@ def test_chords() -> None:
     assert kept("CDEF|GABc|", chords="C G").chord_adherence == 0.0
 
 
+def test_chords_are_equal_by_root_and_tones_however_they_are_written() -> None:
+    music = '"CMaj7"CDEF|"G7/b"GABc|"C69"c4|"N.C."c4|]'
+    assert kept(music, chords="C^7 G7 C6/9 NC").chords_as_asked is True
+    assert kept('"C6"CDEF|', chords="Am7").chords_as_asked is False  # of the same tones
+    assert kept('"Gb"CDEF|', chords="F#").chords_as_asked is True
+    assert kept('"C"CDEF|"H7"GABc|', chords="C").chord_adherence == 0.5
+
+
 def test_motif() -> None:
     found = kept("CDEF|GABc|CDEF|c4|]", motif="CDEF")
     assert (found.motif_as_asked, found.motif_times, found.motif_form) == (True, 2, "exact")

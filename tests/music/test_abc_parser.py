@@ -114,7 +114,13 @@ def test_grace_notes_are_left_out() -> None:
 
 def test_chord_symbols_and_annotations() -> None:
     found = [note.chord_symbol for note in notes('"Am7"A "^slow"B "4"c "F#m/C#" d "C"|e "A b"f')]
-    assert found == ["Am7", None, None, "F#m/C#", "C", None]
+    assert found == ["Am7", None, None, "F#m/C#", "C", "A b"]
+
+
+def test_two_chords_over_one_note_are_not_one_of_them() -> None:
+    found = [note.chord_symbol for note in notes('"A""F#m"A "D" "^up" B c|')]
+    assert found == ["A;F#m", "D", None]
+    assert len(notes('"A"' * 500 + "B|")[0].chord_symbol or "") == 200
 
 
 def test_decorations_slurs_and_layout_change_nothing() -> None:

@@ -10,6 +10,7 @@ from musicllm.music.analysis import (
     chords,
     harmonize,
     placed_chords,
+    unreadable_chords,
     with_chords,
     without_chords,
 )
@@ -40,7 +41,11 @@ def test_chords() -> None:
         ("Bb7", {10, 2, 5, 8}),
         ("G/B", {7, 11, 2}),
         ("Csus4", {0, 5, 7}),
-        ("C13", set()),
+        ("G7/b", {7, 11, 2, 5}),
+        ("C13", {0, 4, 7, 10, 2, 9}),
+        ("Bb6/9", {10, 2, 5, 7, 0}),
+        ("F#ø", {6, 9, 0, 4}),
+        ("N.C.", set()),
         ("H", set()),
     ],
 )
@@ -52,6 +57,14 @@ def test_cover_is_the_share_of_time_that_belongs_to_the_chord_in_force() -> None
     assert chord_cover(read('"C"C4 D4 | E8 |')) == 0.75
     assert chord_cover(read('D8 | "C"C4 D4 | "Dm"z4 D4 |')) == pytest.approx(8 / 12)
     assert chord_cover(read("C8 |")) == 0.0
+
+
+def test_no_chord_and_a_chord_that_cannot_be_read_end_the_one_before() -> None:
+    assert chord_cover(read('"C"C4 D4 | "H7"D8 | "C"C8 |')) == 0.75
+    assert chord_cover(read('"C"C4 D4 | "N.C."D8 |')) == 0.5
+    score = read('"C"C4 "H7"D4 | "G7/b"B4 "C""G"c4 | "D.C."C8 |')
+    assert chords(score) == ("C", "G7/B")
+    assert unreadable_chords(score) == ("H7", "C;G")
 
 
 def test_symbols_are_written_before_what_belongs_to_the_note() -> None:
@@ -79,6 +92,12 @@ def test_symbols_are_written_before_what_belongs_to_the_note() -> None:
 def test_symbols_in_titles_and_lyrics_stay() -> None:
     text = 'X:1\nT:The "Am" reel\nL:1/8\nM:4/4\nK:C\n"Am"C8 |\nw: "C" is sung\n% "F"\nD8 |]\n'
     assert without_chords(text) == text.replace('"Am"C8', "C8")
+
+
+def test_no_symbol_is_left_in_a_melody() -> None:
+    text = 'X:1\nL:1/8\nM:4/4\nK:C\n"G7/b"B4 "H7"c4 | "^up""N.C."d4 "4"e4 | "foo"f8 |]\n'
+    bare = 'X:1\nL:1/8\nM:4/4\nK:C\nB4 c4 | "^up"d4 "4"e4 | f8 |]\n'
+    assert without_chords(text) == bare
 
 
 def test_a_cadence_is_harmonised_as_a_textbook_would() -> None:

@@ -19,7 +19,13 @@ from musicllm.music.abc import (
     read_book,
     repair,
 )
-from musicllm.music.analysis import form, key_fit, melodic_fingerprint, motif
+from musicllm.music.analysis import (
+    form,
+    key_fit,
+    melodic_fingerprint,
+    motif,
+    unreadable_chords,
+)
 from musicllm.music.transform import transpose
 
 BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
@@ -87,7 +93,9 @@ def test_canonical_form_sounds_the_same_and_is_stable(sample: list[Score]) -> No
 
 
 def test_transposed_tunes_sound_exactly_higher_or_lower(sample: list[Score]) -> None:
-    for index, score in enumerate(sample):
+    plain = [score for score in sample if not unreadable_chords(score)]
+    assert len(plain) > 0.97 * len(sample)
+    for index, score in enumerate(plain):
         semitones = index % 23 - 11
         text = transpose(score, semitones)
         moved = parse(text)

@@ -66,6 +66,14 @@ def test_only_roots_and_basses_of_chord_symbols_move() -> None:
     _, music = move('"F#m7b5"A2 "Bb/D"d2 "E7#9"e2 "Gsus4"g2 |]', 2, "D")
     assert music == '"G#m7b5"B2 "C/E"e2 "F#7#9"f2 "Asus4"a2 |]'
     assert move('"Cm"c4 "G7/B"B4 |]', 1, "Cm") == ("C#m", '"C#m"c4 "G#7/B#"B4 |]')
+    _, music = move('"G7/b"B4 "N.C."c2 "G(Em7/d)"d2 |]', 2)
+    assert music == '"A7/C#"c4 "N.C."d2 "A(F#m7/E)"e2 |]'
+
+
+def test_a_chord_symbol_that_cannot_be_read_does_not_move_silently() -> None:
+    with pytest.raises(AbcError, match='"H7" over a note is no chord symbol that can be moved'):
+        move('"H7"B4 "^up""D.C."B4 |]', 2)
+    assert move('"^up""D.C."B4 |]', 2)[1] == "c4 |]"
 
 
 @pytest.mark.parametrize("mode", ["", "m", "dor", "phr", "lyd", "mix", "loc"])

@@ -171,6 +171,26 @@ def test_a_family_that_no_tune_fits_is_named(
     assert said in capsys.readouterr().err
 
 
+def test_chord_symbols_that_cannot_be_read_are_told(
+    tmp_path: Path, books: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = books / "first" / "tunes.abc"
+    text = book.read_text()
+    place = text.index("| ") + 2
+    book.write_text(f'{text[:place]}"H7"{text[place : place + 2]}"G7/b"{text[place + 2 :]}')
+
+    corpus, _ = prepared(tmp_path, books)
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        '1 of 2 texts in the place of a chord symbol cannot be read, in 1 tunes: "H7" (1); they '
+        "stay as they are, and nothing is asked about the chords of these tunes"
+    ) in said
+    (kept,) = [r["text"] for split in SPLITS for r in corpus.records(split) if '"' in r["text"]]
+    assert '"H7"' in kept
+    assert '"G7/B"' in kept
+
+
 def test_an_unknown_family_is_an_error(tmp_path: Path, books: Path) -> None:
     tunes, _ = prepared(tmp_path, books)
 

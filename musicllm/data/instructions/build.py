@@ -11,20 +11,21 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from musicllm.data.instructions.dialogue import dialogue
-from musicllm.data.instructions.families import DIALOGUE, FAMILIES, TASKS
+from musicllm.data.instructions.families import ABOUT_CHORDS, DIALOGUE, FAMILIES, TASKS
 from musicllm.data.instructions.subject import Subject
 from musicllm.data.instructions.turns import Turn, ask
 from musicllm.data.instructions.wordings import Wordings, languages, wordings
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import InstructionSettings
 from musicllm.errors import ConfigError, InputError, Problem
+from musicllm.music.abc.limits import shorten
 
 _KEY = "data.instructions"
 
 
 def make_instructions(
     record: Record, settings: InstructionSettings, seed: int
-) -> list[Record] | Drop:
+) -> tuple[list[Record], list[Drop]]:
     """Make conversations from one tune; a pure function of the arguments.
 
     Cost: a few milliseconds a conversation; wordings are read once per process.
@@ -36,7 +37,8 @@ def make_instructions(
 
     Returns:
         Records with `messages`, `task`, `conditions` and `language`, each of another family while
-        the tune fits more of them, or why there is none.
+        the tune fits more of them; and why there is none, or none about its chords where a chord
+        symbol cannot be read.
 
     Raises:
         ConfigError: the settings have problems.
@@ -46,7 +48,7 @@ def make_instructions(
     try:
         tune = Subject(record.get("text", "").strip())
     except InputError as error:
-        return Drop(record["source"], record["id"], "is no tune to ask about", str(error))
+        return [], [Drop(record["source"], record["id"], "is no tune to ask about", str(error))]
     draw = random.Random(f"{seed}:{record['id']}")
     turn_to = draw.randrange(len(spoken))
     waiting = draw.sample(settings.tasks, len(settings.tasks))
@@ -58,10 +60,14 @@ def make_instructions(
         if turns:
             made.append(_conversation(record, len(made), task, language.language, turns))
             waiting.append(task)
-    if made:
-        return made
-    detail = f"the tune offers nothing for {', '.join(settings.tasks)}"
-    return Drop(record["source"], record["id"], "fits no task", detail, is_fault=False)
+    reasons = []
+    if tune.unreadable_chords and ABOUT_CHORDS & set(settings.tasks):
+        detail = f"no request about its chords is made: {', '.join(tune.unreadable_chords)}"
+        reasons.append(("has chord symbols that cannot be read", shorten(detail, 200)))
+    elif not made:
+        reasons.append(("fits no task", f"the tune offers nothing for {', '.join(settings.tasks)}"))
+    source, name = record["source"], record["id"]
+    return made, [Drop(source, name, *reason, is_fault=False) for reason in reasons]
 
 
 def find_problems(settings: InstructionSettings) -> list[Problem]:

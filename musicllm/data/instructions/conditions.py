@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from musicllm.data.instructions.subject import Subject, key_in_words
 from musicllm.music.abc import check, standard_key
 from musicllm.music.abc.keys import MODES
-from musicllm.music.abc.tokens import chord_symbol
 from musicllm.music.analysis import chords, count_bars, count_motif, form, key_fit, terms
+from musicllm.music.analysis.chords import written_symbols
 
 OPENING_BARS = (2, 4)
 """Fewest and most bars of an opening."""
@@ -26,7 +26,6 @@ MIN_SHARE_FITTING = 0.8
 
 _VOICE = re.compile(r"^\[V:([^\]]*)\]|^V:\s*(\S+)", re.MULTILINE)
 _TYPE = re.compile(r"^R:\s*(.*?)\s*$", re.MULTILINE)
-_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _chords(tune: Subject, _draw: random.Random) -> str | None:
 
 def _chords_hold(value: str, tune: Subject) -> bool:
     """Say whether these are the chord symbols of the text, from left to right."""
-    return value.split(" ") == [*filter(None, map(chord_symbol, _QUOTED.findall(tune.text)))]
+    return value.split(" ") == [*written_symbols(tune.text)]
 
 
 def _form(tune: Subject, _draw: random.Random) -> str | None:

@@ -75,5 +75,8 @@ FAMILIES: Mapping[str, Family] = {
 }
 """The families of one question and one answer."""
 
+ABOUT_CHORDS = frozenset(t for t, family in FAMILIES.items() if family.answer == "harmonised")
+"""The families that need chord symbols."""
+
 TASKS: tuple[str, ...] = (*FAMILIES, DIALOGUE)
 """All families, as `data.instructions.tasks` names them."""

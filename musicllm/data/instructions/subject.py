@@ -16,6 +16,7 @@ from musicllm.music.analysis import (
     harmonize,
     placed_chords,
     terms,
+    unreadable_chords,
     with_chords,
     without_chords,
 )
@@ -80,13 +81,21 @@ class Subject:
         return without_chords(self.text)
 
     @cached_property
+    def unreadable_chords(self) -> tuple[str, ...]:
+        """Texts over its notes that may be chords but cannot be read."""
+        return unreadable_chords(self.score)
+
+    @cached_property
     def harmonised(self) -> str | None:
         """The tune with chord symbols: its own, else computed ones; None when neither will do.
 
+        None as well where a symbol cannot be read: nobody knows which chord stands there.
         Computed ones are checked in the text that was written: without them it is the melody, they
         stand where they were meant to, and they cover at least `MIN_COVER` of its time.
         """
         own = chords(self.score)
+        if self.unreadable_chords:
+            return None
         if own:
             return self.text if len(own) >= MIN_OWN_CHORDS * len(self.score.bars) else None
         placed = harmonize(self.score)

@@ -152,11 +152,9 @@ def derive(found: Sequence[Placed], preparation: Preparation) -> tuple[list[Plac
             if preparation.instructions is None:
                 made.append(each._replace(record=record))
                 continue
-            asked = make_instructions(record, preparation.instructions, preparation.seed)
-            if isinstance(asked, Drop):
-                drops.append(asked)
-            else:
-                made += [each._replace(record=conversation) for conversation in asked]
+            asked, lost = make_instructions(record, preparation.instructions, preparation.seed)
+            drops += lost
+            made += [each._replace(record=conversation) for conversation in asked]
     return made, drops
 
 

@@ -26,6 +26,9 @@ from musicllm.data.settings import Preparation
 NUM_EXAMPLES = 50
 """Contaminated records that the facts show; all of them are in `contamination.jsonl`."""
 
+NUM_UNREADABLE = 50
+"""Spellings of chord symbols which cannot be read that the facts show."""
+
 
 def finish(
     preparation: Preparation,
@@ -66,7 +69,8 @@ def finish(
         },
         "mix": formed["train"]["mix"],
         "music": {name: dict(_table(reading, name)) for name in ("keys", "metres", "types")}
-        | {"families": dict(_sum(encoded, None, "families"))},
+        | {"families": dict(_sum(encoded, None, "families"))}
+        | _chords(reading),
         "contamination": {
             "questions": len(preparation.questions),
             "not_covered": max((part["not_covered"] for part in reading.facts), default=0),
@@ -145,6 +149,17 @@ def _table(reading: Reading, name: str) -> Counter[str]:
     for part in reading.facts:
         total.update(part["tables"].get(name, {}))
     return total
+
+
+def _chords(reading: Reading) -> Facts:
+    """Return how many chord symbols were read, and the texts that were not, most frequent first."""
+    counts, unreadable = _table(reading, "chords"), _table(reading, "unreadable_chords")
+    return {
+        "chord_symbols": counts["read"],
+        "unreadable_chord_symbols": counts["not read"],
+        "tunes_with_unreadable_chords": counts["tunes"],
+        "unreadable_chords": dict(unreadable.most_common(NUM_UNREADABLE)),
+    }
 
 
 def _sum(encoded: Sequence[Facts], split: str | None, name: str) -> Counter[str]:

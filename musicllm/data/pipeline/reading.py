@@ -62,6 +62,10 @@ class Counts:
             self.tables["keys"][seen.key] += 1
             self.tables["metres"][seen.metre] += 1
             self.tables["types"][seen.rhythm] += 1
+            self.tables["chords"]["read"] += seen.num_chords
+            self.tables["chords"]["not read"] += len(seen.unreadable_chords)
+            self.tables["chords"]["tunes"] += bool(seen.unreadable_chords)
+            self.tables["unreadable_chords"].update(seen.unreadable_chords)
         self.by_source["repaired"][source].update(examined.repairs)
         self.by_source["kept_faulty"][source].update(examined.faults)
 

@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 from musicllm.evals.generation.motif_forms import motif_form, read_bars
 from musicllm.evals.requests import Request
 from musicllm.music import abc
-from musicllm.music.analysis import chord_tones, chords, count_motif, form, key_fit, terms
+from musicllm.music.abc.chord_symbols import read_chord
+from musicllm.music.analysis import (
+    chord_tones,
+    count_motif,
+    form,
+    key_fit,
+    root_pitch_class,
+    terms,
+)
+from musicllm.music.analysis.chords import written_symbols
 from musicllm.music.analysis.sections import sounds
 
 NOT_FOUND = "none"
@@ -30,7 +39,8 @@ class Adherence:
         key_as_asked: the key at the start is.
         key_fit_as_asked: share of sounding time in the scale of the key asked for.
         rhythm_as_asked: `R:` names the type asked for.
-        chords_as_asked: the chord symbols are those asked for, in order, bass notes aside.
+        chords_as_asked: the chords are those asked for, in order: root and tones, whatever their
+            spelling; bass notes and alternatives aside.
         chord_adherence: 1 less the edits that turn one sequence of chords into the other, over the
             length of the longer (Levenshtein).
         motif_as_asked: the motif's bars stand in the first voice.
@@ -127,13 +137,16 @@ def _rhythm(wanted: str | None, score: abc.Score | None) -> bool | None:
 
 
 def _chords(wanted: str, score: abc.Score | None) -> float:
-    found = chords(score) if score else ()
+    found = written_symbols(score.source) if score else ()
     return edit_similarity([*map(_meaning, wanted.split())], [*map(_meaning, found)])
 
 
 def _meaning(symbol: str) -> Hashable:
-    """Return what makes chords equal: their tones, or their name where we do not know it."""
-    return chord_tones(symbol) or symbol
+    """Return what makes chords equal: root and tones, or the name where it has none."""
+    root, chord = root_pitch_class(symbol), read_chord(symbol)
+    if root is None:
+        return chord.symbol if chord else symbol
+    return root, chord_tones(symbol)
 
 
 def _motif(request: Request, score: abc.Score | None) -> tuple[int, str]:

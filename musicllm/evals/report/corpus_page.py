@@ -28,6 +28,7 @@ MUSIC = {
     "metres": "Metres",
     "types": "Tune types",
     "families": "Instruction families",
+    "unreadable_chords": "Chord symbols that cannot be read",
 }
 """Part of `facts["music"]` -> caption of its bars."""
 

@@ -1,7 +1,8 @@
 """The one normal form of a tune, as models read and write it.
 
 Header: one field a line, `X:1` always, values in one spelling (`C|` is `2/2`, `E Minor` is `Em`).
-Body: no titles, lyrics, comments, annotations, fingerings or layout. White space: exactly one blank
+Body: no titles, lyrics, comments, annotations, fingerings or layout. Chord symbols in one spelling,
+text that cannot be read as one as it stands (`chord_symbols`). White space: exactly one blank
 round each bar line; inside a bar one blank where the source has any, so that beams stay; none
 behind what belongs to the next note (chord symbols, `(3`, `>`, fields). A line ends with each
 section (repeat, double or thick bar), and the tune with `|]` unless a repeat stands there. Notes:

@@ -21,7 +21,8 @@ class Note:
     Attributes:
         pitches: MIDI numbers in the order written; empty for a rest.
         duration: fraction of a whole note, tuplets and broken rhythm applied.
-        chord_symbol: accompaniment chord over it, such as `Am7`.
+        chord_symbol: accompaniment chord over it in its one spelling, such as `Am7`; text that
+            `chord_symbols.read_chord` cannot read stands as written, several are joined by `;`.
         tie: a `-` follows it (in many books also a slur to another pitch).
     """
 

@@ -8,10 +8,10 @@ and `canonical` for voices that sound elsewhere than they are written.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from musicllm.music.abc.chord_symbols import Chord, read_chord
 from musicllm.music.abc.keys import (
     ALTERATIONS,
     LETTERS,
@@ -28,7 +28,6 @@ from musicllm.music.abc.keys import (
 from musicllm.music.abc.limits import AbcError
 from musicllm.music.abc.tokens import NOTE, SEGMENT, SPACED_TOKEN
 
-_ROOT = re.compile(r"(^|/)([A-G])([#b]?)")
 _ALTERS = {sign: alter for alter, sign in SIGNS.items()}
 _MARK = " transpose="
 
@@ -195,21 +194,33 @@ class Mover:
         return "" if mark and new_key == before else f"[K:{new_key.name}]"
 
 
+@lru_cache(maxsize=4096)
 def move_symbol(symbol: str, key: Key, semitones: int) -> str:
-    """Return a chord symbol, moved as the letters of this key move."""
+    """Return a chord symbol, moved as the letters of this key move: root, bass and alternative.
+
+    By octaves it does not move; neither does text that cannot be read as a chord.
+    """
+    chord = read_chord(symbol) if semitones % 12 else None
+    if chord is None or not chord.root:
+        return symbol
     steps = move_key(key, semitones)[1]
+    root, bass = (_move_name(name, steps, semitones) for name in (chord.root, chord.bass))
+    other = move_symbol(chord.alternative, key, semitones)
+    return Chord(root, chord.quality, chord.steps, bass, other).symbol
 
-    def root(found: re.Match[str]) -> str:
-        step = LETTERS.index(found[2])
-        pitch_class = NATURALS[step] + ALTERATIONS[found[3]] + semitones
-        new_step = (step + steps) % 7
-        for candidate in (new_step, (new_step + 1) % 7, (new_step - 1) % 7):
-            alter = (pitch_class - NATURALS[candidate] + 6) % 12 - 6
-            if abs(alter) <= 1:
-                return found[1] + LETTERS[candidate] + ("", "#", "b")[alter]
-        raise AssertionError("one of three neighbouring letters is within a semitone")
 
-    return _ROOT.sub(root, symbol)
+def _move_name(name: str, steps: int, semitones: int) -> str:
+    """Move the name of a note, such as `F#`; empty stays empty."""
+    if not name:
+        return ""
+    step = LETTERS.index(name[0])
+    pitch_class = NATURALS[step] + ALTERATIONS[name[1:]] + semitones
+    new_step = (step + steps) % 7
+    for candidate in (new_step, (new_step + 1) % 7, (new_step - 1) % 7):
+        alter = (pitch_class - NATURALS[candidate] + 6) % 12 - 6
+        if abs(alter) <= 1:
+            return LETTERS[candidate] + ("", "#", "b")[alter]
+    raise AssertionError("one of three neighbouring letters is within a semitone")
 
 
 @lru_cache(maxsize=4096)

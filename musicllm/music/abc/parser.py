@@ -16,6 +16,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import TypeVar
 
+from musicllm.music.abc.chord_symbols import symbol_over_note
 from musicllm.music.abc.clefs import Shift, read_shift, voice_shift
 from musicllm.music.abc.keys import NO_KEY, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits, shorten
@@ -38,7 +39,6 @@ from musicllm.music.abc.tokens import (
     SEGMENT,
     TOKEN,
     BarLine,
-    chord_symbol,
     read_bar_line,
 )
 from musicllm.music.abc.voice import Voice
@@ -50,6 +50,7 @@ _REASONS = {
 }
 """First character of a token that is refused -> why, where there is more to say."""
 _END = BarLine(closes_repeat=False, opens_repeat=False, section=True, ending="", final=True)
+_MAX_SYMBOL_CHARS = 200
 _T = TypeVar("_T")
 _INLINE = re.compile(r"\[[A-Za-z]:")
 _NOT_REMEMBERED = re.compile(r"\[[A-Za-z]:|[ZX]")
@@ -268,13 +269,13 @@ class _Parser:
     def _quoted(self, token: str, text: str) -> None:
         if len(token) < 2:
             raise AbcError(f"quoted text {shorten(text[text.rindex(chr(34)) :])} is never closed")
-        symbol = chord_symbol(token)
-        if symbol:
-            semitones = self.voice.shift.total
-            key = self.voice.key
-            self.voice.chord_symbol = move_symbol(symbol, key, semitones) if semitones else symbol
-        else:
+        symbol, before = symbol_over_note(token), self.voice.chord_symbol
+        if symbol is None:
             self.voice.reader.ignore(token)
+        else:
+            symbol = move_symbol(symbol, self.voice.key, self.voice.shift.total)
+            both = f"{before};{symbol}" if before else symbol
+            self.voice.chord_symbol = both[:_MAX_SYMBOL_CHARS]
 
     def _grace(self, token: str, text: str) -> None:
         if token == "{":

@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from musicllm.music.abc.chord_symbols import symbol_over_note
 from musicllm.music.abc.keys import letter_at, place_of
 from musicllm.music.abc.rhythm import shortest_length
-from musicllm.music.abc.tokens import NOTE, SPACED_TOKEN, chord_symbol
+from musicllm.music.abc.tokens import NOTE, SPACED_TOKEN
 
 _MAX_REMEMBERED = 50_000
 
@@ -81,7 +82,7 @@ def joint(token: str) -> tuple[str, bool, bool] | None:
     """
     first = token[0]
     if first == '"':
-        symbol = chord_symbol(token)
+        symbol = symbol_over_note(token)
         return (f'"{symbol}"', True, False) if symbol else None
     if first in "<>":
         return token, True, True

@@ -46,9 +46,6 @@ GRACE = re.compile(
     rf"\{{/?((?:{_HEAD}{_LENGTH}(?:\s*-)?|{_QUOTED}|[<>()\[\]\s.~H-Wh-w]|\([0-9])*)\}}"
 )
 LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
-CHORD_SYMBOL = re.compile(
-    r"[A-G][#b]?(?:maj|min|dim|aug|sus|add|alt|m|M|o|\+|-|[#b]?[0-9]|\([^()]*\))*(?:/[A-G][#b]?)?"
-)
 RESERVED = frozenset("#*;?@")
 """Characters that ABC 2.1 keeps for later and has ignored until then (section 8.1)."""
 IGNORED = RESERVED | frozenset("()`\\$!.~+yHIJKLMNOPQRSTUVWhijklmnopqrstuvw")
@@ -112,9 +109,3 @@ def bare_chord(text: str) -> str:
     if '"' in text:
         text = "".join(text.split('"')[::2])
     return "".join(text.split("!")[::2]) if "!" in text else text
-
-
-def chord_symbol(quoted: str) -> str | None:
-    """Return the chord in a token such as `"Am"`; None for annotations and fingerings."""
-    text = quoted[1:-1].strip().replace("♯", "#").replace("♭", "b")
-    return text if CHORD_SYMBOL.fullmatch(text) else None

@@ -6,6 +6,8 @@ from musicllm.music.analysis.chords import (
     chord_tones,
     chords,
     placed_chords,
+    root_pitch_class,
+    unreadable_chords,
     with_chords,
     without_chords,
 )
@@ -35,9 +37,11 @@ __all__ = [
     "motif",
     "pitch_class_durations",
     "placed_chords",
+    "root_pitch_class",
     "similarity",
     "terms",
     "terms_of",
+    "unreadable_chords",
     "with_chords",
     "without_chords",
 ]

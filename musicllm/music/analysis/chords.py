@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from musicllm.music.abc import Score
+from musicllm.music.abc.chord_symbols import is_chord, read_chord, symbol_over_note
 from musicllm.music.abc.keys import ALTERATIONS, LETTERS, NATURALS
 from musicllm.music.abc.rhythm import TICKS
-from musicllm.music.abc.tokens import SEGMENT, TOKEN, chord_symbol
+from musicllm.music.abc.tokens import SEGMENT, TOKEN
 
-QUALITIES: Mapping[str, tuple[int, ...]] = {
-    "": (0, 4, 7),
-    "m": (0, 3, 7),
-    "7": (0, 4, 7, 10),
-    "m7": (0, 3, 7, 10),
-    "maj7": (0, 4, 7, 11),
-    "6": (0, 4, 7, 9),
-    "m6": (0, 3, 7, 9),
-    "dim": (0, 3, 6),
-    "aug": (0, 4, 8),
-    "sus2": (0, 2, 7),
-    "sus4": (0, 5, 7),
-}
-"""What follows the root in a symbol -> semitones above the root."""
-
-_SYMBOL = re.compile(r"([A-G])([#b]?)(.*?)(?:/[A-G][#b]?)?")
 _QUOTED = re.compile(r'"[^"]*"')
 _FIELD_LINE = re.compile(r"[A-Za-z+]:(?![|:])|%")
 _NOTES = frozenset("^_=ABCDEFGabcdefgzxZX")
@@ -51,12 +36,15 @@ class PlacedChord:
 
 
 def placed_chords(score: Score) -> tuple[PlacedChord, ...]:
-    """Return the chord symbols in order, all voices, as they are written (repeats once)."""
+    """Return the chords in order, all voices, as they are written (repeats once).
+
+    Text that cannot be read as a chord is left out; `unreadable_chords` has it.
+    """
     return tuple(
         PlacedChord(i, j, note.chord_symbol)
         for i, bar in enumerate(score.bars)
         for j, note in enumerate(bar.notes)
-        if note.chord_symbol
+        if note.chord_symbol and is_chord(note.chord_symbol)
     )
 
 
@@ -65,27 +53,42 @@ def chords(score: Score) -> tuple[str, ...]:
     return tuple(chord.symbol for chord in placed_chords(score))
 
 
+def unreadable_chords(score: Score) -> tuple[str, ...]:
+    """Return the texts over notes that are neither annotations nor chords that can be read."""
+    symbols = (note.chord_symbol for bar in score.bars for note in bar.notes)
+    return tuple(symbol for symbol in symbols if symbol and not is_chord(symbol))
+
+
+@lru_cache(maxsize=1024)
+def root_pitch_class(symbol: str) -> int | None:
+    """Return the pitch class of a chord's root; None for `N.C.` and text that is no chord."""
+    chord = read_chord(symbol)
+    if chord is None or not chord.root:
+        return None
+    return (NATURALS[LETTERS.index(chord.root[0])] + ALTERATIONS[chord.root[1:]]) % 12
+
+
 @lru_cache(maxsize=1024)
 def chord_tones(symbol: str) -> frozenset[int]:
-    """Return the pitch classes of a chord symbol, bass notes aside; empty for unusual qualities."""
-    found = _SYMBOL.fullmatch(symbol)
-    if found is None or found[3] not in QUALITIES:
+    """Return the pitch classes of a chord, bass note aside; none for `N.C.` and for no chord."""
+    chord, root = read_chord(symbol), root_pitch_class(symbol)
+    if chord is None or root is None:
         return frozenset()
-    root = NATURALS[LETTERS.index(found[1])] + ALTERATIONS[found[2]]
-    return frozenset((root + step) % 12 for step in QUALITIES[found[3]])
+    return frozenset((root + step) % 12 for step in chord.steps)
 
 
 def chord_cover(score: Score) -> float:
     """Return the share of sounding time that belongs to the chord in force, in the first voice.
 
-    A chord holds until the next symbol; time before the first is not counted. 0 without symbols.
+    A chord holds until the next symbol; time before the first, under `N.C.`, and under a symbol
+    that cannot be read is not counted. 0 without symbols.
     """
     inside = total = 0
     tones: frozenset[int] | None = None
     for bar in score.voice():
         for note in bar.notes:
             if note.chord_symbol:
-                tones = chord_tones(note.chord_symbol)
+                tones = chord_tones(note.chord_symbol) or None
             if tones is None or not note.pitches:
                 continue
             ticks = note.duration.numerator * (TICKS // note.duration.denominator)
@@ -115,7 +118,7 @@ def with_chords(text: str, placed: Sequence[PlacedChord]) -> str:
 
 
 def without_chords(text: str) -> str:
-    """Remove the chord symbols of a tune; annotations and everything else stay."""
+    """Remove the chord symbols of a tune, those that cannot be read too; annotations stay."""
     if '"' not in text:
         return text
     return "".join(
@@ -125,7 +128,15 @@ def without_chords(text: str) -> str:
 
 def without_symbols(music: str) -> str:
     """Remove the chord symbols of a line or a bar of music."""
-    return _QUOTED.sub(lambda found: "" if chord_symbol(found[0]) else found[0], music)
+    return _QUOTED.sub(lambda found: "" if symbol_over_note(found[0]) else found[0], music)
+
+
+def written_symbols(text: str) -> Iterator[str]:
+    """Yield what `symbol_over_note` says of each quoted text in the music of a tune's text."""
+    for line, _, in_music in music_lines(text) if '"' in text else ():
+        for quoted in _QUOTED.findall(line.partition("%")[0]) if in_music else ():
+            if symbol := symbol_over_note(quoted):
+                yield symbol
 
 
 def music_lines(text: str) -> Iterator[tuple[str, int, bool]]:

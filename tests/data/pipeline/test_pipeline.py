@@ -322,6 +322,24 @@ def test_tunes_become_conversations_in_the_same_splits(tmp_path: Path) -> None:
     assert 0 < train["supervised_tokens"] < train["tokens"]
 
 
+def test_chord_symbols_are_counted_with_those_that_cannot_be_read(tmp_path: Path) -> None:
+    records = tunes(20)
+    for number, symbol in enumerate(["H7", "G7/b", "H7", "foo", "^up"]):
+        records[number]["text"] = records[number]["text"].replace("| ", f'| "{symbol}"', 1)
+    instructions = InstructionSettings(("harmonize", "name_key"))
+    told = preparation(tmp_path, records, instructions=instructions, music=MusicPolicy(check=True))
+
+    corpus = prepared(tmp_path, told)
+
+    music = corpus.facts["music"]
+    assert (music["chord_symbols"], music["unreadable_chord_symbols"]) == (1, 3)
+    assert music["tunes_with_unreadable_chords"] == 3
+    assert music["unreadable_chords"] == {"H7": 2, "foo": 1}
+    reason = "has chord symbols that cannot be read"
+    assert corpus.facts["dropped"]["tunes"][reason] == 3
+    assert (reason, "no request about its chords is made: foo") in corpus.drops()
+
+
 def test_the_mix_draws_shares_from_the_training_split(tmp_path: Path) -> None:
     records = [*tunes(30), *tunes(60, "more")]
     mix = MixSettings(weights={"tunes": 2.0, "more": 1.0})
