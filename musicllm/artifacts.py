@@ -32,7 +32,7 @@ def fingerprint(value: object) -> str:
         TypeError: the value holds something that JSON does not.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:12]
 
 
 def checksum(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
@@ -51,9 +51,12 @@ def checksum(path: Path, advance: Callable[[int], None] = lambda _: None) -> str
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new one, never a part."""
+    """Write a text file so that a reader sees the old content or the new one, never a part.
+
+    Bytes of a file name that are no UTF-8 become escapes, which JSON reads back.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import musicllm
 from musicllm import config as configuration
-from musicllm import console, ranks
+from musicllm import console, ranks, storage
 from musicllm.command import Command, parse
 from musicllm.errors import ConfigError, InputError, MusicLLMError, Problem
 from musicllm.quoting import unquoted
@@ -23,6 +23,7 @@ from musicllm.schema import Config
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 (a stage failed), 2 (the command is wrong)."""
     words = sys.argv[1:] if words is None else words
+    console.lose_nothing()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log file shows a line when it is written
         sys.stdout.reconfigure(line_buffering=True)
     try:
@@ -34,6 +35,12 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         console.err.print(str(error), style="red", markup=False)
         return 2 if isinstance(error, ConfigError | InputError) else 1
+    except Exception as error:
+        told = storage.explain(error)
+        if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        console.err.print(told, style="red", markup=False)
+        return 1
     except KeyboardInterrupt:
         console.note("interrupted; the same command continues where it stopped")
         return 130

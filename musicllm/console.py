@@ -7,6 +7,8 @@ to standard output. Nothing here knows about music or models.
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +36,30 @@ def _console(stderr: bool) -> Console:
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if terminal else PLAIN_WIDTH
     return Console(stderr=stderr, width=width, soft_wrap=True, highlight=False)
+
+
+ASCII = str.maketrans(
+    {"─": "-", "━": "-", "│": "|", "└": "`", "├": "|", "·": ".", "…": "...", "→": "->",
+     "←": "<-", "×": "x", "–": "-", "“": '"', "”": '"', "’": "'", "•": "*", "♯": "#", "♭": "b"}
+)  # fmt: skip
+"""Signs that are drawn otherwise where the output has no letter for them."""
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks with the letters that it has: a sign of ASCII, or an escape."""
+    assert isinstance(error, UnicodeEncodeError), "only used for writing"
+    text = error.object[error.start : error.end].translate(ASCII)
+    return text.encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error("musicllm", _replace)
+
+
+def lose_nothing() -> None:
+    """Let standard output and error take any text, whatever their encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="musicllm")
 
 
 out = _console(stderr=False)

@@ -76,9 +76,9 @@ def read(path: Path, cache: Path, counts: Callable[[str], bool] = lambda _: True
         InputError: a file or folder cannot be read, or changed while it was read.
     """
     path = path.expanduser().absolute()
-    record = cache.expanduser() / "contents" / f"{artifacts.fingerprint(_text(str(path)))}.json"
+    record = cache.expanduser() / "contents" / f"{artifacts.fingerprint(printable(str(path)))}.json"
     try:
-        files = {_text(name): file for name, file in visible(path) if counts(name)}
+        files = {printable(name): file for name, file in visible(path) if counts(name)}
         stamps = {name: stamp_of(file) for name, file in files.items()}
         known = _known(record)
         digests = {
@@ -97,8 +97,14 @@ def read(path: Path, cache: Path, counts: Callable[[str], bool] = lambda _: True
     return contents
 
 
-def visible(path: Path) -> Iterator[tuple[str, Path]]:
+def visible(
+    path: Path, pass_over: Callable[[str, str], None] = lambda *_: None
+) -> Iterator[tuple[str, Path]]:
     """Yield relative name and path of a file, or of all files below a folder but hidden ones.
+
+    Args:
+        path: of the file or folder.
+        pass_over: told the name of whatever is left out, and why.
 
     Raises:
         OSError: a folder cannot be read.
@@ -109,14 +115,22 @@ def visible(path: Path) -> Iterator[tuple[str, Path]]:
     entered = set()
     for parent, folders, files in os.walk(path, followlinks=True, onerror=_raise):
         if (real := os.path.realpath(parent)) in entered:
+            pass_over(Path(parent).name, "link to a folder that is read already")
             folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+        for name in (*folders, *files):
+            if name.startswith("."):
+                pass_over(name, "hidden")
+        links = {name for name in folders if Path(parent, name).is_symlink()}
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(shown, key=lambda name: (name in links, name))
+        for name in sorted(name for name in files if not name.startswith(".")):
             file = Path(parent, name)
-            if not name.startswith(".") and file.is_file():
+            if file.is_file():
                 yield file.relative_to(path).as_posix(), file
+            else:
+                pass_over(name, "link that leads nowhere" if file.is_symlink() else "no plain file")
 
 
 def stamp_of(file: Path) -> Stamp:
@@ -129,7 +143,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _text(name: str) -> str:
+def printable(name: str) -> str:
     """Return a name that JSON can hold, whatever bytes it has on the disk."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

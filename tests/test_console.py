@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from musicllm import console
@@ -25,3 +29,22 @@ def test_progress_without_a_terminal_prints_a_line_now_and_then(
         advance(10)
         advance(30, note="half")
     assert capsys.readouterr().out == "parsing tunes: 40 of 100 tunes, 2.0/s, 30 s left  half\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_any_text_can_be_printed_whatever_the_encoding(encoding: str) -> None:
+    script = (
+        "from musicllm import console\n"
+        "console.lose_nothing()\n"
+        "console.say('a─b │ Übung 曲 … ' + chr(0xDCE9))\n"
+        "console.table('x', ('─', 'größe'), [('曲', 1)])\n"
+        "console.note('♯')\n"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=env, check=True)
+    line = done.stdout.decode(encoding).splitlines()[0]
+    assert line == {
+        "latin-1": "a-b | Übung \\u66f2 ... \\udce9",
+        "ascii": "a-b | \\xdcbung \\u66f2 ... \\udce9",
+        "utf-8": "a─b │ Übung 曲 … \\udce9",
+    }[encoding]  # fmt: skip

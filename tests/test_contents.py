@@ -61,7 +61,7 @@ def test_a_copy_elsewhere_or_a_touch_changes_nothing_and_other_bytes_do(
 def test_a_linked_folder_is_entered_once(folder: Path) -> None:
     (folder / "sub" / "up").symlink_to(folder)
     (folder / "more").symlink_to(folder / "sub")
-    assert read(folder).digests.keys() == {"a.abc", "more/b.abc"}
+    assert read(folder).digests.keys() == {"a.abc", "sub/b.abc"}
 
 
 def test_bytes_are_read_once_and_again_after_a_change(

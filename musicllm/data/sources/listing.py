@@ -7,13 +7,13 @@ libraries and people write about a data set (a licence, a readme), hidden files.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from musicllm import contents
 from musicllm.data.sources.opening import naming
 from musicllm.data.sources.parts import Piece
 from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
@@ -91,8 +91,7 @@ def list_files(
     if not location.exists():
         raise InputError(f"{key}={location} is not there; give a file or a folder")
     listing = Listing(location if location.is_dir() else location.parent, kinds)
-    hidden: list[str] = []
-    names = sorted(_visible(location, hidden)) if location.is_dir() else [location.name]
+    names = sorted(_visible(location, listing.ignored)) if location.is_dir() else [location.name]
     chosen, left_over = set(choose(names)), set(_left_over(listing.root, names))
     for name in names:
         path = listing.root / name
@@ -106,8 +105,6 @@ def list_files(
         else:
             listing.add(name, path.stat().st_size)
     listing.settle()
-    if hidden:
-        listing.ignored["hidden"] += len(hidden)
     if not listing.pieces:
         found = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5))
         raise InputError(
@@ -117,15 +114,17 @@ def list_files(
     return listing
 
 
-def _visible(folder: Path, hidden: list[str]) -> Iterator[str]:
-    """Yield the names of files, and add to `hidden` those of hidden files and folders."""
-    for parent, folders, files in os.walk(folder):
-        hidden += [name for name in (*folders, *files) if _is_hidden(name) and name not in _OURS]
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        prefix = Path(parent).relative_to(folder).as_posix() + "/"
-        for name in files:
-            if not _is_hidden(name):
-                yield (prefix + name).removeprefix("./")
+def _visible(folder: Path, ignored: Counter[str]) -> Iterator[str]:
+    """Yield the names of files; count hidden ones, broken links and folders linked to again."""
+
+    def count(name: str, reason: str) -> None:
+        ignored[reason] += name not in _OURS
+
+    for name, _ in contents.visible(folder, count):
+        if any(map(_is_hidden, PurePosixPath(name).parts)):
+            count(name, "hidden")
+        else:
+            yield name
 
 
 def _is_hidden(name: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from musicllm.contents import printable
+
 PART_BYTES = 8 << 20
 """About what a part holds, before compression."""
 
@@ -45,7 +47,7 @@ class Piece:
     @property
     def place(self) -> str:
         """The file as ids and messages name it, such as `tunes.zip/reels/1.abc`."""
-        return f"{self.name}/{self.member}" if self.member else self.name
+        return printable(f"{self.name}/{self.member}" if self.member else self.name)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -103,8 +104,8 @@ def test_a_folder_of_tunes_is_read_without_what_lies_beside_them(
 
     assert ids(found) == ["s/b.abc.gz:1", "s/c.zip/1.abc:1", "s/readme.abc:1"]
     assert capsys.readouterr().err == (
-        "source s: files that are not read: 2 .txt (not abc), 1 .md, 1 .db, 1 .TXT (not abc), "
-        "1 .csv (not abc), 1 .json (not abc), 1 hidden\n"
+        "source s: files that are not read: 1 hidden, 2 .txt (not abc), 1 .md, 1 .db, "
+        "1 .TXT (not abc), 1 .csv (not abc), 1 .json (not abc)\n"
     )
 
 
@@ -314,3 +315,25 @@ def test_a_folder_that_is_no_corpus_is_an_error(tmp_path: Path) -> None:
 
 def test_the_kinds_that_are_checked_are_those_that_are_read() -> None:
     assert set(KINDS_CHECKED) == set(KINDS.values())
+
+
+def test_links_are_followed_once_and_broken_ones_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    add(data / "own" / "a.abc", f"X:1\n{TUNE}")
+    add(elsewhere / "b.abc", f"X:2\n{TUNE}")
+    (data / "linked").symlink_to(elsewhere)
+    (data / "again").symlink_to(data / "own")
+    (data / "own" / "circle").symlink_to(data)
+    (data / "lost.abc").symlink_to(tmp_path / "gone.abc")
+    assert ids(find_parts(spec(data))) == ["s/linked/b.abc:1", "s/own/a.abc:1"]
+    told = capsys.readouterr().err
+    assert "1 link that leads nowhere" in told
+    assert "2 link to a folder that is read already" in told
+
+
+def test_a_file_name_of_any_bytes_is_read(tmp_path: Path) -> None:
+    name = os.fsdecode(b"Bourr\xe9e.abc")
+    add(tmp_path / name, f"X:1\n{TUNE}")
+    assert ids(find_parts(spec(tmp_path))) == ["s/Bourr\\xe9e.abc:1"]
