@@ -36,5 +36,5 @@ def _recipes(folders: Sequence[Path]) -> list[tuple[str, str]]:
             if (base / "recipe" / f"{name}.yaml").is_file()
         )
         found = re.search(r"^description: *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        rows.append((name, found[1] if found else ""))
+        rows.append((name, re.sub(r"\$\{[^}]*\}", "...", found[1]) if found else ""))
     return rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, pre_tokenizers
 
@@ -98,17 +98,15 @@ class Lexicon:
         return len(pieces[0][0]) > 1
 
     @cached_property
-    def blank_goes_before(self) -> Literal["first", "always"] | None:
+    def blank_goes_before(self) -> str | None:
         """Before which stretches of a text, that special tokens divide, a blank goes by itself.
 
-        Only where it is the pre-tokenizer that puts it there, as in tokenizers of transformers 5:
-        it puts none before a stretch that begins with a blank. None else.
+        `first`, `always` or `never`, where it is the pre-tokenizer that puts it there, as in
+        tokenizers of transformers 5: before a stretch that begins with a blank it puts none. None
+        where another step does.
         """
         splitter = self.core.pre_tokenizer
-        if not isinstance(splitter, pre_tokenizers.Metaspace):
-            return None
-        scheme = splitter.prepend_scheme
-        return scheme if scheme in ("first", "always") else None
+        return splitter.prepend_scheme if isinstance(splitter, pre_tokenizers.Metaspace) else None
 
     def id_of(self, name: str) -> int | None:
         """Return the id of a named token, such as `bos_token`, or None when there is none."""

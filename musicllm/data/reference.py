@@ -51,7 +51,7 @@ def speller(lexicon: Lexicon) -> Callable[[str], str]:
             before_blank = re.compile(f"(^|{token})(?=[ \u2581])")
         case "first":
             before_blank = re.compile(f"(^)(?!{token})(?=[ \u2581])")
-        case None:
+        case _:
             return str
     return lambda text: before_blank.sub(r"\1 ", text)
 

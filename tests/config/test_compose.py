@@ -145,3 +145,18 @@ def test_bad_grammar_is_a_problem_of_the_command() -> None:
     assert "command=nonsense is not a setting; write group=option" in problems(
         "recipe=sft", "nonsense"
     )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "description"),
+    [
+        (["recipe=prepare_pretrain"], "documents (data=musicpile) -> rows for continual pre-t"),
+        (["recipe=prepare_sft", "data=files"], "conversations (data=files) -> rows for fine-tu"),
+        (["recipe=pretrain", "model=tiny"], "continual pre-training (model=tiny) on a prepared"),
+        (["recipe=sft", "model=tiny"], "supervised fine-tuning (model=tiny) on a prepared c"),
+    ],
+)
+def test_a_recipe_for_any_data_or_model_says_which_it_is(
+    overrides: list[str], description: str
+) -> None:
+    assert config.load(overrides)[0].description.startswith(description)
