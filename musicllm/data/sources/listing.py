@@ -25,11 +25,13 @@ _COMPRESSED_TO_PLAIN = 4
 """How much larger text gets when it is unpacked, roughly; only the sizes of parts depend on it."""
 
 
-_ABOUT = (
+_ABOUT_TEXTS = (
     "readme", "license", "licence", "copying", "notice", "changelog", "citation", "authors",
-    "dataset_infos", "dataset_info", "dataset_dict", "state", "thumbs", "desktop",
 )  # fmt: skip
-"""Names without suffix, in lower case: what people and `datasets` write about the files beside."""
+"""How names of texts begin, up to a dot, that are about data and not data."""
+
+_ABOUT_JSON = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")
+"""What `datasets` writes beside data."""
 
 _OURS = (".cache", ".download")
 """What a download leaves beside the files of a data set; see `hub`."""
@@ -62,7 +64,8 @@ class Listing:
             self.ignored[f"{path.suffix or 'without suffix'}{unwanted}"] += 1
             return
         size = num_bytes * _COMPRESSED_TO_PLAIN if kind[1] else num_bytes
-        is_about = path.name.lower().partition(".")[0] in _ABOUT and kind[0] != "abc"
+        stem = path.name.lower().partition(".")[0]
+        is_about = path.name in _ABOUT_JSON or (kind[0] == "txt" and stem in _ABOUT_TEXTS)
         chosen = self.about if is_about else self.pieces
         chosen.append(Piece(name, *kind, member, num_bytes=size))
 

@@ -117,10 +117,11 @@ def test_what_is_written_about_data_is_read_only_where_nothing_else_is(
     assert len(ids(find_parts(spec(tmp_path)))) == 2
     assert ids(find_parts(spec(tmp_path / "README.txt"))) == ["s/README.txt:1"]
     add(tmp_path / "chapter.txt", "On reels.")
+    add(tmp_path / "authors.jsonl")
     add(tmp_path / "dataset_infos.json", '{"default": {"splits": []}}')
     capsys.readouterr()
 
-    assert ids(find_parts(spec(tmp_path))) == ["s/chapter.txt:1"]
+    assert ids(find_parts(spec(tmp_path))) == ["s/authors.jsonl:1", "s/chapter.txt:1"]
     assert capsys.readouterr().err == (
         "source s: files that are not read: 1 README.txt (about the data), 1 dataset_infos.json "
         "(about the data), 1 LICENSE.txt (about the data)\n"
