@@ -47,6 +47,8 @@ RANGES = {
     "data.music.min_share_fitting": (0, 1),
     "data.music.min_bars": (0, 1_000_000),
     "data.music.min_notes": (0, 1_000_000),
+    "data.music.max_bars": (1, 1_000_000),
+    "data.music.max_tune_chars": (1, 4 << 20),
     "data.duplicates.near_similarity": (0.5, 1),
     "data.duplicates.melodic_similarity": (0.01, 1),
     "data.duplicates.related_similarity": (0.01, 1),

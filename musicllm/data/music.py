@@ -18,6 +18,7 @@ from musicllm.music.abc.canonical import canonical
 from musicllm.music.abc.checks import check
 from musicllm.music.abc.finder import MARK, Found, find_tunes, may_hold_tune
 from musicllm.music.abc.limits import AbcError
+from musicllm.music.abc.losses import left_out
 from musicllm.music.abc.model import Score
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.repair import repair
@@ -36,12 +37,14 @@ class Examined(NamedTuple):
         scores: its tunes that could be read, in order.
         repairs: names, one entry for each tune that each was made on.
         faults: reasons, one entry for each tune that stays faulty.
+        left_out: names, one entry for each tune whose normal form leaves something so named out.
     """
 
     record: Record
     scores: tuple[Score, ...]
     repairs: tuple[str, ...]
     faults: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 class Description(NamedTuple):
@@ -88,7 +91,7 @@ def examine(record: Record, policy: MusicPolicy) -> Examined | Drop:
     """
     texts = texts_of(record) if policy.check else []
     if not any(map(may_hold_tune, texts)):
-        return Examined(record, (), (), ())
+        return Examined(record, (), (), (), ())
     mended, tunes = [], []
     for number, text in enumerate(texts, start=1):
         found = find_tunes(text)
@@ -108,6 +111,7 @@ def examine(record: Record, policy: MusicPolicy) -> Examined | Drop:
         tuple(tune.score for tune in tunes if tune.score),
         tuple(name for tune in tunes for name in tune.repairs),
         tuple(reason for reason, _ in faults),
+        tuple(name for tune in tunes for name in tune.left_out),
     )
 
 
@@ -118,6 +122,7 @@ class _Tune(NamedTuple):
     score: Score | None
     repairs: tuple[str, ...]
     fault: tuple[str, str] | None
+    left_out: tuple[str, ...] = ()
 
 
 def _is_bare(text: str, found: list[Found]) -> bool:
@@ -153,12 +158,17 @@ def _examine_text(
 
 def _examine_tune(raw: str, policy: MusicPolicy, is_bare: bool) -> _Tune:
     normalize = is_bare and policy.normalize
-    text, repairs = repair(raw, is_bare and not normalize) if policy.repair else (raw, ())
+    text, repairs, limits = raw, (), policy.limits
+    if policy.repair:
+        text, repairs = repair(raw, is_bare and not normalize, limits)
     try:
-        score = parse(text)
-        text = canonical(score) if normalize else text
+        score = parse(text, limits)
         fault = _fault(score, policy, is_bare)
-        return _Tune(text, score if fault or not normalize else parse(text), repairs, fault)
+        if not normalize:
+            return _Tune(text, score, repairs, fault)
+        text = canonical(score, limits=limits)
+        again = score if fault else parse(text, limits)
+        return _Tune(text, again, repairs, fault, left_out(score, limits))
     except AbcError as error:
         return _Tune(raw, None, (), ("does not parse", str(error)))
 

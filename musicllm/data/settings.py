@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class MusicPolicy:
         min_share_fitting: of bars that are as long as the metre says; 0 to 1.
         min_bars: of a record that is one bare tune.
         min_notes: likewise.
+        max_bars: of a tune, all voices together; a longer one does not parse.
+        max_tune_chars: likewise.
     """
 
     check: bool = True
@@ -59,6 +63,19 @@ class MusicPolicy:
     min_share_fitting: float = 0.8
     min_bars: int = 4
     min_notes: int = 12
+    max_bars: int = 5_000
+    max_tune_chars: int = 100_000
+
+    @property
+    def limits(self) -> Limits:
+        """What tunes are read with; a line may have a fifth of a tune's characters."""
+        line_chars = max(DEFAULT_LIMITS.max_line_chars, self.max_tune_chars // 5)
+        return replace(
+            DEFAULT_LIMITS,
+            max_line_chars=line_chars,
+            max_tune_chars=self.max_tune_chars,
+            max_bars=self.max_bars,
+        )
 
 
 @dataclass(frozen=True)

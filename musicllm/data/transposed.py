@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from musicllm.data.music import is_bare_tune
 from musicllm.data.records import Drop, Record
 from musicllm.music.abc import AbcError, Score, parse
+from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 from musicllm.music.transform import transpose
 
 LOWEST, HIGHEST = 55, 86
@@ -20,7 +21,9 @@ LOWEST, HIGHEST = 55, 86
 FREE_SEMITONES = 3
 
 
-def copies(record: Record, semitones: Sequence[int]) -> tuple[list[Record], list[Drop]]:
+def copies(
+    record: Record, semitones: Sequence[int], limits: Limits = DEFAULT_LIMITS
+) -> tuple[list[Record], list[Drop]]:
     """Return a tune in each transposition, and an entry for each copy that cannot be.
 
     A record that is not one tune and nothing else has no copies: it comes back alone.
@@ -28,6 +31,7 @@ def copies(record: Record, semitones: Sequence[int]) -> tuple[list[Record], list
     Args:
         record: of the training split.
         semitones: 0 gives the tune itself, 2 a copy a whole tone higher with `+2` behind its id.
+        limits: those that the tune is read with.
     """
     if not is_bare_tune(record):
         return [record], []
@@ -39,10 +43,10 @@ def copies(record: Record, semitones: Sequence[int]) -> tuple[list[Record], list
             continue
         copy_id = f"{record['id']}{shift:+d}"
         try:
-            score = parse(record["text"])
+            score = parse(record["text"], limits)
             beyond = _beyond(score, shift)
             if beyond is None:
-                made.append({**record, "id": copy_id, "text": transpose(score, shift)})
+                made.append({**record, "id": copy_id, "text": transpose(score, shift, limits)})
                 continue
             reason, detail = "leaves its range when transposed", beyond
         except AbcError as error:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from musicllm.music.abc import AbcError, Score, canonical, parse_key
 from musicllm.music.abc.chord_symbols import is_chord
-from musicllm.music.abc.limits import DEFAULT_LIMITS, shorten
+from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits, shorten
 from musicllm.music.abc.mover import Mover
 from musicllm.music.abc.source import read_source
 from musicllm.music.analysis.chords import written_symbols
 
 
-def transpose(tune: str | Score, semitones: int) -> str:
+def transpose(tune: str | Score, semitones: int, limits: Limits = DEFAULT_LIMITS) -> str:
     """Return the canonical form of a tune, `semitones` higher (negative: lower).
 
     The new key is the spelling with the fewest sharps or flats (at most six); of six sharps and
@@ -27,13 +27,13 @@ def transpose(tune: str | Score, semitones: int) -> str:
         AbcError: the tune is not valid ABC, a note would leave MIDI's range, or a chord symbol
             cannot be read.
     """
-    text = canonical(tune)
+    text = canonical(tune, limits=limits)
     if semitones == 0:
         return text
     unknown = next((symbol for symbol in written_symbols(text) if not is_chord(symbol)), None)
     if unknown is not None and semitones % 12:
         raise AbcError(f'"{shorten(unknown)}" over a note is no chord symbol that can be moved')
-    source = read_source(text, DEFAULT_LIMITS)
+    source = read_source(text, limits)
     key = parse_key(source.header["K"][0])
     head = text.split("\n")[: source.header["K"][1] - 1]
     mover = Mover(key, semitones)

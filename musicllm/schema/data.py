@@ -33,6 +33,8 @@ class MusicConfig:
     min_share_fitting: float  # of bars that are as long as the metre says
     min_bars: int  # of a record that is one bare tune
     min_notes: int  # likewise
+    max_bars: int  # of a tune, all voices together; a longer one does not parse
+    max_tune_chars: int  # likewise
 
 
 @dataclass(frozen=True)

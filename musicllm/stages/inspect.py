@@ -29,7 +29,7 @@ from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
 from musicllm.serve.showing import show_row, visible
 from musicllm.stages import corpora
-from musicllm.stages.prepare import named, questions, show_given
+from musicllm.stages.prepare import named, questions, show_given, show_left_out
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -132,6 +132,7 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
     ]
     console.table("Sources", ("source", "format", "read", "dropped", *splits, "mended"), rows)
     show_given(facts)
+    show_left_out(facts)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -95,6 +95,15 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
     show_given(facts)
     for source, repairs in facts["repaired"].items():
         console.say(f"repaired in {source}: " + ", ".join(f"{n:,} {w}" for w, n in repairs.items()))
+    show_left_out(facts)
+
+
+def show_left_out(facts: Mapping[str, Any]) -> None:
+    """Print in how many tunes of each source the normal form left out what."""
+    for source, counts in facts.get("left_out", {}).items():
+        losses = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+        if losses:
+            console.say(f"tunes of {source} whose normal form leaves out: {losses}")
 
 
 def show_given(facts: Mapping[str, Any]) -> None:

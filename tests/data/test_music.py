@@ -40,13 +40,13 @@ def dropped(given: Record, policy: MusicPolicy = POLICY) -> Drop:
 
 def test_without_checking_a_record_passes_as_it_is() -> None:
     given = record(UNREADABLE)
-    assert kept(given, MusicPolicy(check=False)) == (given, (), (), ())
+    assert kept(given, MusicPolicy(check=False)) == (given, (), (), (), ())
 
 
 def test_prose_passes_as_it_is() -> None:
     given = chat("What is Key: A? And M: 12:30?", "K: value is not a key, X: 5 no number.")
     assert kept(given).record is given
-    assert kept(given)[1:] == ((), (), ())
+    assert kept(given)[1:] == ((), (), (), ())
 
 
 def test_a_good_tune_passes_as_it_is() -> None:
@@ -62,6 +62,29 @@ def test_a_bare_tune_takes_its_normal_form() -> None:
 
     assert examined.record["text"] == canonical(GOOD) == f"{GOOD}\n"
     assert examined.scores == (parse(canonical(GOOD)),)
+
+
+def test_what_a_normal_form_leaves_out_is_counted() -> None:
+    lines = 'C:Somebody\nQ:1/4=90\nK:D\n%%MIDI program 1\n"^slow" !trill!'
+    given = record(GOOD.replace("K:D\n", lines) + "\nw: la la\n")
+    examined = kept(given, MusicPolicy(normalize=True))
+    assert examined.record["text"] == f"{GOOD}\n"
+    assert examined.left_out == (
+        "annotations", "decorations", "directives", "lyrics", "other texts", "tempo",
+    )  # fmt: skip
+    assert kept(given).left_out == ()
+
+
+def test_longer_tunes_are_read_where_the_limits_are_wider() -> None:
+    wide = MusicPolicy(normalize=True, max_bars=6_000, max_tune_chars=200_000)
+    text = "X:1\nL:1/4\nM:4/4\nK:C\n" + "CDEF GABc | " * 15_000
+    for tune, reason in (
+        (text[:66_000], "line 5005: more than 5,000 bars"),
+        (text, "the tune is longer than 100,000 characters"),
+    ):
+        detail = dropped(record(tune.replace("GABc | ", "|\n"))).detail
+        assert detail.startswith(reason)
+    assert len(kept(record(text[:66_020].replace("GABc | ", "|\n")), wide).scores) == 1
 
 
 def test_a_tune_amid_prose_is_not_normalised() -> None:
@@ -92,7 +115,7 @@ def test_each_tune_of_a_text_is_mended_on_its_own() -> None:
 def test_a_tune_in_quotation_marks_is_checked_but_not_touched() -> None:
     escaped = GOOD.replace("\n", "\\n")
     given = record(f'{{"abc": "{escaped}"}}')
-    assert kept(given) == (given, (parse(GOOD),), (), ())
+    assert kept(given) == (given, (parse(GOOD),), (), (), ())
     unreadable = UNREADABLE.replace("\n", "\\n")
     assert dropped(record(f'{{"abc": "{unreadable}"}}')).reason == "does not parse"
 

@@ -62,6 +62,26 @@ def test_sections(body: str, wrong: list[int]) -> None:
     assert faults(body) == wrong
 
 
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("A4 | A!fermata!B2 | c | d4 |]", []),
+        ("A4 | AHB2 | c | d4 |]", []),
+        ("A4 | A!fermata![BG]2 ) | c | d4 |]", []),
+        ("A4 | A2B !breath! | c | d4 |]", []),
+        ("A4 | AB2 $ | c | d4 |]", []),
+        ("A4 | AB2 |$ c | d4 |]", []),
+        ("A4 | AB2 |\n$ [K:G] c | d4 |]", []),
+        ("A4 | !fermata!AB2 | c | d4 |]", [1, 2]),  # the phrase does not end there
+        ("A4 | A$B2 | c | d4 |]", [1, 2]),
+        ("A4 | A!fermata!B | c | d4 |]", [1, 2]),  # together they are no bar
+        ("A4 | A!fermata!B3 | c | d4 |]", [2]),
+    ],
+)
+def test_phrase_end_divides_a_bar(body: str, wrong: list[int]) -> None:
+    assert faults(body) == wrong
+
+
 def test_free_metre_excuses_every_bar() -> None:
     assert faults("A | B7 | c3 |]", metre="none") == []
 

@@ -103,3 +103,8 @@ def test_hostile_text_costs_little() -> None:
     assert find_tunes("K:C\nM:4/4\n" * 4000) == []
     assert len(find_tunes("X:1\nK:C\n" + "h[K:| " * 4000)) <= 1
     assert len(find_tunes("X:1\nM:4/4\nK:C\nc|" + "<s\\ " * 4000)) <= 1
+
+
+def test_written_out_line_feed_inside_a_line_of_a_tune_is_text() -> None:
+    tune = 'X:1\nL:1/4\nK:C\nV:1 nm="Violin\\n1" snm="stop the"\nC4|\n"^slow\\nthen quick"D4|]'
+    assert [tune[found.start : found.stop] for found in find_tunes(tune)] == [tune]

@@ -22,7 +22,7 @@ BODIES = [
     ("A/17", 'line 5, column 1: "A/17" divides a note by 17'),
     ("Z99999999|", 'line 5, column 1: "Z99999999" rests for an absurd number of bars'),
     ("Z0|", 'line 5, column 1: "Z0" rests for an absurd number of bars'),
-    ("Z1999|A|A|A", "line 5: more than 2,000 bars"),
+    ("Z4999|A|A|A", "line 5: more than 5,000 bars"),
     ("C" + "," * 5000, 'line 5, column 1: "C,,,,,,,,,,,,,,,,,,,,..." has more than 4 octave marks'),
     ("b''''", "line 5, column 1: the note is outside MIDI's range of 0 to 127"),
     ("A|::::::::|B", 'line 5, column 2: bar line "|::::::::|" has too many marks'),
@@ -65,7 +65,7 @@ TEXTS = [
     ("X:1\nM:4/4\nK:H\nA", 'line 3: "K:H" names no key'),
     ("X:1\nM:3/4 C 9/0\nK:C\nA", 'line 2: "M:9/0" names no metre'),
     ("X:1\nM:1/4 2/4 3/4 4/4 5/4\nK:C\nA", 'line 2: "M:1/4 2/4 3/4 4/4 5/4" names no metre'),
-    (HEAD + "A|\n" * 20_000, "the tune is longer than 50,000 characters"),
+    (HEAD + "A|\n" * 40_000, "the tune is longer than 100,000 characters"),
     (
         HEAD + "".join(f"V:{n}\nA\n" for n in range(33)),
         "line 69: more than 32 voices",

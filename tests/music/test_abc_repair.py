@@ -40,6 +40,15 @@ def test_each_repair_restores_the_music(spoiled: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    ['V:1 nm="Violin\\n1"', "N:Smith &amp; Sons", '"^dolce &quot; \\n"A2|', '"^l’istesso"A2|'],
+)
+def test_texts_of_a_tune_that_can_be_read_stay(line: str) -> None:
+    text = TUNE.replace("K:D\n", f"K:D\n{line}\n")
+    assert repair(text, complete=True) == (text, ())
+
+
+@pytest.mark.parametrize(
     ("field", "mended"),
     [
         ("K:F sharp minor", "K:F# minor"),

@@ -146,7 +146,9 @@ def derive(found: Sequence[Placed], preparation: Preparation) -> tuple[list[Plac
     for each in found:
         records = [each.record]
         if each.split == "train" and preparation.transpose_semitones != (0,):
-            records, lost = copies(each.record, preparation.transpose_semitones)
+            records, lost = copies(
+                each.record, preparation.transpose_semitones, preparation.music.limits
+            )
             drops += lost
         for record in records:
             if preparation.instructions is None:

@@ -62,6 +62,7 @@ def finish(
         "dropped": ledger.counts(),
         "repaired": _by_source(reading, "repaired"),
         "kept_faulty": _by_source(reading, "kept_faulty"),
+        "left_out": _by_source(reading, "left_out"),
         "kinds": {name: _table(reading, "kinds")[name] for name in KINDS},
         "masked_turns": _table(reading, "contents")["masked_turns"],
         "splits": {

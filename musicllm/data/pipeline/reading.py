@@ -68,6 +68,7 @@ class Counts:
             self.tables["unreadable_chords"].update(seen.unreadable_chords)
         self.by_source["repaired"][source].update(examined.repairs)
         self.by_source["kept_faulty"][source].update(examined.faults)
+        self.by_source["left_out"][source].update(examined.left_out)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import orjson
 from musicllm.data.sources.misfit import Entry, Misfit
 from musicllm.data.sources.parts import PART_BYTES, Piece
 from musicllm.music.abc.book import read_book
+from musicllm.music.abc.limits import BOOK_LIMITS
 from musicllm.music.abc.model import Rejection
 
 TEXT_BYTES = 1 << 20
@@ -104,7 +105,7 @@ def read_text(file: IO[bytes], _: Piece) -> Iterator[Entry]:
 
 def read_abc(file: IO[bytes], piece: Piece) -> Iterator[Entry]:
     """Yield the tunes of a book by the line of their `X:`, and what cannot be one."""
-    for tune in read_book(cast("Path", _Opened(file, piece.place))):
+    for tune in read_book(cast("Path", _Opened(file, piece.place)), BOOK_LIMITS):
         if isinstance(tune, Rejection):
             yield tune.line, Misfit("is not a tune", tune.reason)
         else:

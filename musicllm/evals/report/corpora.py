@@ -42,11 +42,12 @@ def corpus_table(facts: Mapping[str, Any], caption: str) -> Table:
 
 
 def repair_table(facts: Mapping[str, Any]) -> Table | None:
-    """Return what was mended and what was kept with faults, as `corpus_table`; None for nothing."""
+    """Return what was mended, kept with faults, and left out of normal forms; None for nothing."""
     sources = facts["sources"]
     rows = [
         *_reasons("mended: ", facts.get("repaired", {}), sources),
         *_reasons("kept as it is: ", facts.get("kept_faulty", {}), sources),
+        *_reasons("left out of the normal form: ", facts.get("left_out", {}), sources),
     ]
     return Table("", _columns(sources), rows) if rows else None
 

@@ -6,6 +6,7 @@ from musicllm.music.abc.checks import BarReport, Fault, check
 from musicllm.music.abc.finder import Found, find_tunes
 from musicllm.music.abc.keys import Key, parse_key, standard_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits
+from musicllm.music.abc.losses import left_out
 from musicllm.music.abc.model import Bar, Note, Rejection, Score, Tune
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.repair import repair
@@ -28,6 +29,7 @@ __all__ = [
     "canonical_bar",
     "check",
     "find_tunes",
+    "left_out",
     "parse",
     "parse_key",
     "read_book",

@@ -1,17 +1,26 @@
 """Whether the bars of a tune are as long as its metre says.
 
 Over-full bars never fit. A bar that is too short fits when music theory explains it: the anacrusis
-at the start, and a bar beside a repeat, double bar or ending that is completed by the bar that
-sounds before or after it. Free metre excuses every bar.
+at the start, a bar beside a repeat, double bar or ending that is completed by the bar that sounds
+before or after it, and the two halves of a bar that the end of a phrase divides: a fermata or a
+breath on its last note, or a line break (`$`) at the bar line. Free metre excuses every bar.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from musicllm.music.abc.model import Bar, Score
+from musicllm.music.abc.tokens import TOKEN
+
+_NAMES = ("fermata", "invertedfermata", "breath", "caesura")
+_LENGTHS = ("shortphrase", "mediumphrase", "longphrase")
+_PHRASE_ENDS = frozenset(("$", "H", *(f"!{name}!" for name in _NAMES + _LENGTHS)))
+_NOTES = frozenset("^_=ABCDEFGabcdefgzx[")
+_INLINE_FIELD = re.compile(r"\[[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -85,12 +94,34 @@ def _is_excused(bars: list[Bar], starts: list[int], position: int) -> bool:
         return len(bars) > 1
     bar = bars[position]
     partners = _partners(bars, starts, position)
-    return any(
-        partner != position
-        and bars[partner].metre == bar.metre
-        and bars[partner].duration + bar.duration == bar.metre
-        for partner in partners
+    return (
+        any(partner != position and _complete(bar, bars[partner]) for partner in partners)
+        or _is_divided(bars, position - 1)
+        or _is_divided(bars, position)
     )
+
+
+def _complete(bar: Bar, other: Bar) -> bool:
+    return other.metre == bar.metre and other.duration + bar.duration == bar.metre
+
+
+def _is_divided(bars: list[Bar], first: int) -> bool:
+    """Say whether this bar and the next are one bar that the end of a phrase divides."""
+    if first < 0 or first + 1 >= len(bars) or not _complete(bars[first], bars[first + 1]):
+        return False
+    return bars[first + 1].text.startswith("$") or _ends_phrase(bars[first].text)
+
+
+def _ends_phrase(text: str) -> bool:
+    """Say whether a line break ends the music, or a sign on its last note."""
+    num_notes = 0
+    for token in reversed(TOKEN.findall(text)):
+        if token in _PHRASE_ENDS:
+            return token != "$" or num_notes == 0
+        num_notes += token[0] in _NOTES and not _INLINE_FIELD.match(token)
+        if num_notes > 1:
+            break
+    return False
 
 
 def _partners(bars: list[Bar], starts: list[int], position: int) -> Iterator[int]:

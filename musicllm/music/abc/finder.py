@@ -23,6 +23,10 @@ _LINE = re.compile(
     rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*)"
     rf"(\s*+(?:{MARK}\s*+)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
 )
+_PLAIN_LINE = re.compile(
+    rf"([^\n\r<]*+(?:(?!{MARK})<[^\n\r<]*+)*)(\s*+(?:{MARK}\s*+)+|\r\n?|\n|\Z)"
+)
+"""A line of a tune whose line feeds are not written out, so that `\\n` is two characters."""
 _COLON = r"[ \t]?[:：][ \t]*"
 _VALUES = {
     "K": r"(?:none\b|H[Pp]\b|[A-G](?:[#b♯♭]|\b|(?=m|M(?:aj|in|ix)|(?i:dor|phr|lyd|loc|ion|aeo))))",
@@ -74,6 +78,7 @@ class _Header:
     last: str = ""
     on_one_line: bool = True
     spaced: bool = False
+    line: re.Pattern[str] = _LINE
 
     def has_readable(self, letter: str) -> bool:
         return letter in self.values and bool(_READABLE[letter].match(self.values[letter]))
@@ -127,11 +132,14 @@ def _title_before(text: str, start: int, floor: int) -> int:
 
 def _read_header(text: str, start: int, limit: int) -> _Header:
     header = _Header(start)
+    first = _LINE.match(text, start, limit)
+    if first and ("\n" in first[2] or "\r" in first[2]):
+        header.line = _PLAIN_LINE
     while found := _next_field(text, header, limit):
         letter = header.last = found[1] or "%"
         if ("K" in header.values and letter not in "LMQ") or (letter == "X" and header.values):
             break
-        line = _LINE.match(text, found.end(), limit)
+        line = header.line.match(text, found.end(), limit)
         assert line is not None, "a line ends at the end of the text at the latest"
         if letter == "K" and "|" in line[1] and (key := _FOLDED_KEY.match(line[1])):
             header.values["K"] = key[0]
@@ -159,7 +167,7 @@ def _next_field(text: str, header: _Header, limit: int) -> re.Match[str] | None:
     if header.on_one_line or "X" not in header.values or "K" in header.values:
         return found
     while found is None:
-        line = _LINE.match(text, place, limit)
+        line = header.line.match(text, place, limit)
         if line is None or not line[1].strip():
             return None
         place = line.end()
@@ -181,10 +189,10 @@ def _over_block(text: str, place: int, limit: int) -> int:
 
 def _over_gap(text: str, header: _Header, limit: int) -> int:
     """Return where the header goes on behind a blank line, if a field or music follows it."""
-    gap = _LINE.match(text, header.stop, limit)
+    gap = header.line.match(text, header.stop, limit)
     if gap is None or gap[1].strip() or gap.end() >= limit:
         return header.stop
-    following = _LINE.match(text, gap.end(), limit)
+    following = header.line.match(text, gap.end(), limit)
     assert following is not None, "a line ends at the end of the text at the latest"
     is_music = "K" in header.values and "|" in following[1] and _music_chars(following[1])
     if is_music or ("K" not in header.values and _FIELD.match(following[1])):
@@ -202,7 +210,7 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
             place = block_stop
             stop = place
             continue
-        line = _LINE.match(text, place, limit)
+        line = header.line.match(text, place, limit)
         assert line is not None, "a line ends at the end of the text at the latest"
         following = _NEXT_TUNE.search(line[1])
         content = line[1][: following.start()] if following else line[1]

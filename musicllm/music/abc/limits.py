@@ -1,7 +1,8 @@
 """What a tune may cost, and the one error that says where a tune breaks a rule.
 
-The limits hold for text from strangers and from models alike. Real tunes stay far below them (the
-longest of 4,248 in three printed collections has 5,500 characters).
+The limits hold for text from strangers and from models alike. Tunes stay far below them (the
+longest of 4,248 in three printed collections has 5,500 characters); scores for an orchestra may
+not, so a preparation can set its own (`data.music.max_bars`, `data.music.max_tune_chars`).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Limits:
     """
 
     max_line_chars: int = 10_000
-    max_tune_chars: int = 50_000
-    max_bars: int = 2_000
+    max_tune_chars: int = 100_000
+    max_bars: int = 5_000
     max_voices: int = 32
     max_note_wholes: int = 16
     max_octave_marks: int = 4
@@ -37,6 +38,8 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+BOOK_LIMITS = Limits(max_line_chars=1 << 20, max_tune_chars=4 << 20)
+"""What the reader of a book holds in memory at most; who parses its tunes sets what counts."""
 
 
 class AbcError(InputError):

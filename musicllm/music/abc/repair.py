@@ -2,7 +2,9 @@ r"""Mends what a tune's text can only mean one thing by: decoding, layout, and h
 
 Nothing here knows the notes. Each repair leaves valid ABC as it is, so that it cannot change the
 pitches or durations of what could be read before; what is wrong with the music itself (a bar too
-long, a note that is none) stays wrong. Repairs, by name, in this order:
+long, a note that is none) stays wrong. What is written in characters that a text may hold as well
+(escapes, entities, typography) is mended only where the tune cannot be read. Repairs, by name, in
+this order:
 
 - `line ends`: `\r\n` and `\r` of other systems;
 - `end-of-text marks`: `</s>`, `<br>` and the like between lines;
@@ -22,7 +24,8 @@ from collections.abc import Callable
 
 from musicllm.music.abc.finder import MARK
 from musicllm.music.abc.keys import parse_key
-from musicllm.music.abc.limits import AbcError
+from musicllm.music.abc.limits import DEFAULT_LIMITS, AbcError, Limits
+from musicllm.music.abc.parser import parse
 from musicllm.music.abc.source import parse_metre, parse_unit_length, unfold
 
 _MARKS = re.compile(rf"(?<!\s)\s*+(?:{MARK}\s*+)+")
@@ -50,7 +53,9 @@ _ACCIDENTAL = re.compile(r"([♯♭♮])(?=[A-Ga-g])")
 _ACCIDENTALS = {"♯": "^", "♭": "_", "♮": "="}
 
 
-def repair(text: str, complete: bool = False) -> tuple[str, tuple[str, ...]]:
+def repair(
+    text: str, complete: bool = False, limits: Limits = DEFAULT_LIMITS
+) -> tuple[str, tuple[str, ...]]:
     """Return a tune's text with what could be mended, and the names of the repairs made.
 
     A valid tune comes back as it is. Cost: linear in the text.
@@ -58,15 +63,24 @@ def repair(text: str, complete: bool = False) -> tuple[str, tuple[str, ...]]:
     Args:
         text: from the tune's first field to its end.
         complete: the tune is not an excerpt; only then must a bar line end it.
+        limits: those that the tune is read with.
     """
     names = []
     repairs = {**_REPAIRS, "missing final bar line": _close} if complete else _REPAIRS
     for name, mend in repairs.items():
         mended = mend(text)
-        if mended != text:
+        if mended != text and not (name in _DOUBTFUL and _can_be_read(text, limits)):
             names.append(name)
             text = mended
     return text, tuple(names)
+
+
+def _can_be_read(text: str, limits: Limits) -> bool:
+    try:
+        parse(text, limits)
+    except AbcError:
+        return False
+    return True
 
 
 def _line_ends(text: str) -> str:
@@ -185,6 +199,8 @@ _SPELLINGS = {
         "L": [(r"\A1?\s*[/\\]\s*(\d+)\s*(?:th|nd)?\Z", r"1/\1")],
     }.items()
 }
+_DOUBTFUL = frozenset(("escaped line feeds", "character entities", "typographic characters"))
+"""Repairs of what may as well be meant, as `\\n` in the name of a voice."""
 _REPAIRS: dict[str, Callable[[str], str]] = {
     "line ends": _line_ends,
     "end-of-text marks": _marks,
