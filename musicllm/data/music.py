@@ -158,9 +158,9 @@ def _examine_text(
 
 def _examine_tune(raw: str, policy: MusicPolicy, is_bare: bool) -> _Tune:
     normalize = is_bare and policy.normalize
-    text, repairs, limits = raw, (), policy.limits
-    if policy.repair:
-        text, repairs = repair(raw, is_bare and not normalize, limits)
+    limits = policy.limits
+    complete = is_bare and not normalize
+    text, repairs = repair(raw, complete, limits) if policy.repair else (raw, ())
     try:
         score = parse(text, limits)
         fault = _fault(score, policy, is_bare)

@@ -48,7 +48,7 @@ STAGES: dict[str, Stage] = {
         "documents -> checked, split and tokenized rows",
         "corpus",
         ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
-        version=3,
+        version=4,
     ),
     "inspect": Stage(
         "a look at a sample of any data, or into a corpus",

@@ -36,6 +36,7 @@ FACTS: dict[str, Any] = {
     "read": {"books": 70, "chats": 40},
     "dropped": {"books": {"is a duplicate": 5}, "chats": {"is a duplicate": 2, "is too long": 8}},
     "repaired": {"books": {"stood on one line": 3}},
+    "left_out": {"books": {"lyrics": 6}},
     "kept_faulty": {"chats": {"bars that do not fit": 4}},
     "splits": {"train": TRAIN, "test": TEST},
     "mix": [
@@ -96,6 +97,7 @@ def test_page_tells_what_was_read_dropped_mended_and_kept(tmp_path: Path) -> Non
     assert rows["dropped: is a duplicate"] == ["5", "2", "7"]
     assert rows["kept: train"] == ["60", "30", "90"]
     assert rows["mended: stood on one line"] == ["3", "0", "3"]
+    assert rows["left out of the normal form: lyrics"] == ["6", "0", "6"]
     assert rows["kept as it is: bars that do not fit"] == ["0", "4", "4"]
     assert bars_of(page, "Why records were dropped") == {
         "is too long": ("8 (53.3%)", 100.0),
@@ -183,7 +185,16 @@ def test_a_histogram_is_taller_where_there_are_more() -> None:
 
 def test_missing_parts_are_said_in_words(tmp_path: Path) -> None:
     facts = copy.deepcopy(
-        without("mix", "music", "contamination", "repaired", "kept_faulty", "formats", "licences")
+        without(
+            "mix",
+            "music",
+            "contamination",
+            "repaired",
+            "kept_faulty",
+            "left_out",
+            "formats",
+            "licences",
+        )
     )
     facts["dropped"] = {}
     for split in facts["splits"].values():
