@@ -183,8 +183,11 @@ def as_published(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
     name = tokenizer.name_or_path
-    settings = json.loads(Path(cached_file(name, "tokenizer_config.json")).read_text("utf-8"))
-    if settings.get("legacy") is not None:
-        return bool(settings["legacy"])
+    settings = cached_file(
+        name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
+    )
+    said = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
+    if said.get("legacy") is not None:
+        return bool(said["legacy"])
     saved = Tokenizer.from_file(cached_file(name, "tokenizer.json")).pre_tokenizer
     return not isinstance(saved, pre_tokenizers.Metaspace) or saved.prepend_scheme != "first"

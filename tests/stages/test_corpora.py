@@ -60,6 +60,16 @@ def test_a_tokenizer_is_legacy_unless_its_files_say_otherwise(
     )
 
 
+def test_a_tokenizer_without_settings_counts_by_how_it_was_saved(tmp_path: Path) -> None:
+    LlamaTokenizer().save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+
+    corpora.as_published(tokenizer)
+
+    assert tokenizer.backend_tokenizer.pre_tokenizer.prepend_scheme == "first"
+
+
 def test_a_tokenizer_of_another_kind_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = llama_like(None)
     corpora.as_published(tokenizer)
