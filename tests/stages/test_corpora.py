@@ -84,9 +84,14 @@ QUESTION = (
 FILES = {"train.jsonl": QUESTION, "test.jsonl": QUESTION, "dev.jsonl": QUESTION}
 
 
+@pytest.fixture(scope="module")
+def mmlu() -> Config:
+    return config.load(["recipe=mmlu", "benchmark=[mmlu]"])[0]
+
+
 @pytest.fixture
-def composed(tmp_path: Path) -> Config:
-    return config.load(["recipe=mmlu", f"paths.cache={tmp_path}", "benchmark=[mmlu]"])[0]
+def composed(mmlu: Config, tmp_path: Path) -> Config:
+    return dataclasses.replace(mmlu, paths=dataclasses.replace(mmlu.paths, cache=str(tmp_path)))
 
 
 def benchmark(composed: Config, **changes: Any) -> BenchmarkConfig:
