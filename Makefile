@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test lint check clean
+.PHONY: quickstart test test-minimal lint check clean
 
 quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on two CPU cores
 	$(BIN)/python -m musicllm recipe=quickstart
@@ -10,12 +10,15 @@ quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on t
 test: .venv/installed ## the test suite, without slow and GPU tests
 	$(BIN)/python -m pytest
 
+test-minimal: .venv/installed ## the same as on a machine without bfloat16, AVX-512 and programs
+	MUSICLLM_MINIMAL_MACHINE=1 $(BIN)/python -m pytest
+
 lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test ## what CI runs
+check: lint test test-minimal ## what CI runs
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "musicllm needs Python 3.11 or newer: make PYTHON=python3.11")'

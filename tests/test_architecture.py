@@ -12,14 +12,16 @@ ROOT = Path(__file__).parent.parent / "musicllm"
 FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {
-        "errors",
         "artifacts",
-        "contents",
         "console",
-        "schema",
-        "runtime",
-        "ranks",
+        "contents",
+        "errors",
+        "facts",
+        "minimal",
         "quoting",
+        "ranks",
+        "runtime",
+        "schema",
         "storage",
     },
     {"music", "config", "job", "command"},

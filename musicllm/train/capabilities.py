@@ -15,6 +15,7 @@ from importlib.util import find_spec
 import psutil
 import torch
 
+from musicllm import minimal
 from musicllm.errors import ConfigError, NotAvailableError, Problem
 
 FLASH_ATTENTION_2_NEEDS = (8, 0)
@@ -80,7 +81,7 @@ def refuse_precision(setting: str, capabilities: Capabilities) -> None:
 
 
 def _cpu() -> Capabilities:
-    features = torch.cpu.get_capabilities()
+    features = {} if minimal.is_on() else torch.cpu.get_capabilities()
     return Capabilities(
         accelerator="cpu",
         device="CPU",

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from musicllm.data.engines import LocalEngine, base, make_engine
 from musicllm.errors import ConfigError, NotAvailableError, Problem, StageError
 from musicllm.music.abc import AbcError
+from tests.waiting import PATIENCE_S, has_ended, wait_for
 
 
 def square(number: int) -> tuple[int, int, str | None]:
@@ -115,7 +117,7 @@ WAITS = """
 import sys, signal, time
 from musicllm.data.engines import LocalEngine
 signal.signal(signal.SIGINT, signal.default_int_handler)
-list(LocalEngine(2).map(time.sleep, [60.0, 61.0], "sleeping"))
+list(LocalEngine(2).map(time.sleep, [6000.0, 6001.0], "sleeping"))
 """
 
 
@@ -130,27 +132,22 @@ def _children(pid: int) -> Iterator[int]:
             yield from _children(int(stat.parent.name))
 
 
+def _family(pid: int) -> set[int]:
+    """Return what a process has started when all of it is there, or nothing."""
+    family = set(_children(pid))
+    return family if len(family) >= 4 else set()
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopping_the_caller_ends_the_workers_at_once(stop: signal.Signals) -> None:
     caller = subprocess.Popen([sys.executable, "-c", WAITS], stderr=subprocess.PIPE, text=True)
-    started = time.monotonic()
-    while len(family := set(_children(caller.pid))) < 4:  # resource tracker, server, two workers
-        assert time.monotonic() < started + 20, family
-        time.sleep(0.05)
+    # resource tracker, server, two workers
+    family = wait_for(lambda: _family(caller.pid), caller)
     caller.send_signal(stop)
     for pid in family - {caller.pid}:
-        while Path(f"/proc/{pid}").exists() and "(zombie)" not in _state(pid):
-            assert time.monotonic() < started + 25, f"{pid} outlived its caller"
-            time.sleep(0.02)
-    said = caller.communicate(timeout=5)[1]
+        wait_for(partial(has_ended, pid))
+    said = caller.communicate(timeout=PATIENCE_S)[1]
     assert said.count("Traceback") == (stop == signal.SIGINT)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return "(zombie)"
 
 
 def test_settings_that_make_no_sense_come_together() -> None:

@@ -29,6 +29,7 @@ from musicllm.evals.questions import Asked, read_solved
 from musicllm.evals.scorer.scorer import Scorer
 from musicllm.evals.theory import test_questions as public_test_set
 from musicllm.model import base
+from tests.waiting import PATIENCE_S
 
 WORDINGS = {
     "musictheorybench": "opencompass",
@@ -161,7 +162,7 @@ def test_a_written_answer_counts_if_it_states_the_letter() -> None:
 
 def test_the_folder_is_printed() -> None:
     command = [sys.executable, "-m", "musicllm.evals.harness"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
 
     assert Path(done.stdout.strip()) == PLUGIN
     assert command_line.PLUGIN.is_dir()
@@ -251,7 +252,7 @@ def test_the_real_command_line_runs_offline(
         [sys.executable, "-m", *command],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"},
         check=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
     (file,) = tmp_path.rglob("results_*.json")

@@ -25,6 +25,7 @@ from musicllm.evals.scorer import memory, planning, scorer
 from musicllm.evals.scorer.planning import Item, plan
 from musicllm.evals.scorer.scorer import Scorer
 from musicllm.evals.scorer.team import dealt
+from tests.waiting import PATIENCE_S
 
 SMALL = {
     "vocab_size": 50,
@@ -164,7 +165,7 @@ class Together:
 
     def gather(self, value: Any) -> list[Any]:
         self._said[self.rank] = value
-        self._meeting.wait(timeout=60)
+        self._meeting.wait(timeout=PATIENCE_S)
         return list(self._said)
 
 
@@ -181,7 +182,7 @@ def test_two_processes_give_the_very_same_numbers_as_one() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE_S)
     assert found[0] == found[1] == Scorer(llama()).score(items)
 
 

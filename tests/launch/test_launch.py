@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import yaml
 
 from musicllm import config
 from musicllm.checks import check
+from tests.waiting import PATIENCE_S, has_ended, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 LAUNCH = ROOT / "launch"
 FILES = sorted(path for path in LAUNCH.iterdir() if path.is_file())
+BASH = shutil.which("bash", path=os.defpath) or "bash"
 SCRIPTS = [path for path in FILES if path.read_text().startswith("#!")]
 COMMANDS = [
     (path.name, found)
@@ -32,7 +34,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_well_formed(script: Path) -> None:
-    subprocess.run(["bash", "-n", script], check=True)
+    subprocess.run([BASH, "-n", script], check=True)
 
 
 @pytest.mark.parametrize(("file", "words"), COMMANDS)
@@ -82,7 +84,7 @@ def script(folder: Path, name: str, text: str) -> None:
 def environment(tmp_path: Path) -> dict[str, str]:
     """An environment in which the commands of a cluster write down how they were called."""
     script(tmp_path, "scontrol", 'echo "scontrol $*" >>calls; [ "$1" = show ] && echo node1; :\n')
-    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.defpath}"
     return {**os.environ, "PATH": path, "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node[1-2]"}
 
 
@@ -94,15 +96,12 @@ def test_a_job_that_saved_is_queued_again_and_one_that_failed_is_not(
     step = 'echo "srun $* $MASTER_ADDR $MASTER_PORT" >>calls\n'
     script(tmp_path, "srun", step + (waiting if asked else "touch ready; exit 3\n"))
     process = subprocess.Popen(
-        ["bash", LAUNCH / "train.sbatch", "recipe=sft", "seed=1"], cwd=tmp_path, env=environment
+        [BASH, LAUNCH / "train.sbatch", "recipe=sft", "seed=1"], cwd=tmp_path, env=environment
     )
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "ready").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for((tmp_path / "ready").exists)
     if asked:
         process.send_signal(asked)
-    assert process.wait(timeout=30) == code
+    assert process.wait(timeout=PATIENCE_S) == code
     calls = (tmp_path / "calls").read_text()
     assert "python -m musicllm recipe=sft seed=1 node1 20007\n" in calls
     assert ("scontrol requeue 7\n" in calls) is (code == 75)
@@ -112,8 +111,8 @@ def hosts(tmp_path: Path, environment: dict[str, str], text: str, body: str) -> 
     script(tmp_path, "shell", body)
     (tmp_path / "hostfile").write_text(text)
     done = subprocess.run(
-        ["bash", LAUNCH / "hosts.sh", "hostfile", "recipe=sft", "name=it's"],
-        cwd=tmp_path, env={**environment, "REMOTE_SHELL": "shell"}, timeout=60, check=False,
+        [BASH, LAUNCH / "hosts.sh", "hostfile", "recipe=sft", "name=it's"],
+        cwd=tmp_path, env={**environment, "REMOTE_SHELL": "shell"}, timeout=PATIENCE_S, check=False,
         capture_output=True, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -135,10 +134,10 @@ def test_every_host_starts_its_processes(tmp_path: Path, environment: dict[str, 
 
 
 def test_a_host_that_fails_ends_the_others(tmp_path: Path, environment: dict[str, str]) -> None:
-    started = time.monotonic()
-    body = '[ "$1" = node2 ] && exit 9\nexec sleep 50\n'
-    assert hosts(tmp_path, environment, HOSTFILE, body)[0] == 9
-    assert time.monotonic() - started < 40
+    body = '[ "$1" = node2 ] && exit 9\necho $$ >waiting\nexec sleep 600\n'
+    assert hosts(tmp_path, environment, HOSTFILE, body)[0] == 9  # in less than 600 s
+    waiting = tmp_path / "waiting"
+    wait_for(lambda: not waiting.exists() or has_ended(int(waiting.read_text())))
 
 
 def test_a_host_without_slots_is_named(tmp_path: Path, environment: dict[str, str]) -> None:

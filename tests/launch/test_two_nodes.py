@@ -13,6 +13,7 @@ from musicllm import artifacts
 from musicllm.launching import free_port
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def test_two_nodes_make_one_artifact(tmp_path: Path, strategy: str) -> None:
         )
         for node in range(2)
     ]
-    said = [node.communicate(timeout=300) for node in nodes]
+    said = [node.communicate(timeout=PATIENCE_S) for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     assert "2 x 1 CPU" in said[0][0]
     assert said[1][0] == ""  # one of them speaks

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from musicllm.errors import RenderError
 from musicllm.music.render import fence
 from musicllm.music.render.fence import Completed, run_limited
+from tests.waiting import has_ended, wait_for
 
 
 def run_python(code: str, cwd: Path, timeout_s: float = 20.0, **limits: int) -> Completed:
@@ -45,20 +46,7 @@ def test_a_program_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> No
     )
     with pytest.raises(RenderError, match=r"^engine did not finish within 1.5 s and was stopped"):
         run_python(code, tmp_path, timeout_s=1.5)
-    assert _is_gone(int((tmp_path / "pid").read_text()))
-
-
-def _is_gone(pid: int) -> bool:
-    """Wait until a process has ended (a zombie that nobody collected has ended, too)."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
+    wait_for(partial(has_ended, int((tmp_path / "pid").read_text())))
 
 
 def test_a_crash_names_the_signal(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def test_the_plain_synthesiser_plays_the_right_pitch(
     samples, rate_hz = soundfile.read(sound.wav)
     assert (sound.engine, sound.soundfont, sound.is_cut) == ("pretty_midi", None, False)
     assert rate_hz == RATE_HZ
-    assert len(samples) / rate_hz == sound.duration_s == pytest.approx(5.0, abs=0.1)
+    assert len(samples) == round((midi.duration_s + 1) * rate_hz)
+    assert sound.duration_s == len(samples) / rate_hz == pytest.approx(5.0, abs=0.1)
     assert np.abs(samples).max() == pytest.approx(0.9, abs=0.001)
     assert rms(samples[: 4 * rate_hz]) > 0.1
     spectrum = np.abs(np.fft.rfft(samples[:rate_hz]))
@@ -82,6 +83,28 @@ def test_a_long_tune_stops_and_fades(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sound.is_cut
     assert sound.duration_s == 6.0
     assert rms(samples[-rate_hz // 4 :]) < rms(samples[2 * rate_hz : 3 * rate_hz]) / 5
+
+
+@pytest.mark.parametrize("engine_s", [1.5, 4.0])
+def test_every_engine_s_sound_lasts_as_long_as_the_tune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine_s: float
+) -> None:
+    """One engine stops with the last note, another one rings on."""
+    played = np.full(round(engine_s * RATE_HZ), 0.5, dtype=np.float32)
+    hide_fluidsynth(monkeypatch)
+    monkeypatch.setattr(
+        sound_module,
+        "_synthesize",
+        lambda work: soundfile.write(work / "tune.wav", played, RATE_HZ),
+    )
+    midi = abc_to_midi(HEAD + "A4|")  # about 2 s
+    sound = midi_to_sound(midi, tmp_path, "tune")
+    samples, _ = soundfile.read(sound.wav)
+    assert len(samples) == round((midi.duration_s + 1) * RATE_HZ)
+    assert sound.duration_s == len(samples) / RATE_HZ == pytest.approx(3, abs=0.1)
+    assert abs(samples[-1]) < 0.001
+    assert np.abs(samples[:RATE_HZ]).min() == pytest.approx(0.9, abs=0.001)
+    assert (samples[2 * RATE_HZ :] == 0).all() == (engine_s == 1.5)
 
 
 def test_the_variable_names_the_soundfont(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from musicllm.stages.settings import model_spec
 from musicllm.train import metrics
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from tests.helpers import make_corpus
+from tests.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,6 @@ ADAPTERS = {
 
 NUM_STEPS = 24
 NUM_KILLS = 6
-PATIENCE_S = 300.0
 
 SMALL = [
     "model=tiny",
@@ -175,13 +175,9 @@ def send_to_all(process: subprocess.Popen[str], number: signal.Signals) -> None:
 
 def wait_until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> bool:
     """Wait for something that a process does; False if it ended before."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        if process.poll() is not None:
-            return False
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.0005)
-    return True
+    return bool(wait_for(lambda: happened() or process.poll() is not None, interval_s=0.0005)) and (
+        process.poll() is None
+    )
 
 
 def kill_within_a_step(training: Training, draw: random.Random) -> bool:

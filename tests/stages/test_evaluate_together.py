@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from musicllm import config as configuration
 from musicllm.model import base
 from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus
+from tests.waiting import PATIENCE_S, wait_for
 
 SMALL = (
     "model.hidden_size=64", "model.intermediate_size=96", "model.num_hidden_layers=4",
@@ -59,25 +59,22 @@ def answers(tmp_path: Path, name: str) -> list[bytes]:
 
 def test_two_processes_answer_what_one_answers(tmp_path: Path, inputs: list[str]) -> None:
     for name, words in {"one": (), "two": TOGETHER}.items():
-        subprocess.run(command(tmp_path, name, *inputs, *words), check=True, timeout=240)
+        subprocess.run(command(tmp_path, name, *inputs, *words), check=True, timeout=PATIENCE_S)
     assert answers(tmp_path, "one") == answers(tmp_path, "two")
 
 
 def test_what_was_killed_continues(tmp_path: Path, inputs: list[str]) -> None:
     words = command(tmp_path, "whole", *inputs)
-    subprocess.run(words, check=True, timeout=240)
+    subprocess.run(words, check=True, timeout=PATIENCE_S)
     partial = tmp_path / "runs" / "quickstart" / "evaluate" / "killed" / "partial"
     killed = command(tmp_path, "killed", *inputs, *TOGETHER)
     started = subprocess.Popen(killed, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not (partial.is_dir() and any(partial.iterdir())) and time.monotonic() < deadline:
-        assert started.poll() is None, "it ended before anything was kept"
-        time.sleep(0.01)
+    wait_for(lambda: partial.is_dir() and any(partial.iterdir()), started, 0.01)
     os.killpg(started.pid, signal.SIGKILL)
-    started.wait(timeout=60)
+    started.wait(timeout=PATIENCE_S)
     kept = len(list(partial.glob("*.json")))
     assert kept
-    done = subprocess.run(killed, check=True, timeout=240, capture_output=True, text=True)
+    done = subprocess.run(killed, check=True, timeout=PATIENCE_S, capture_output=True, text=True)
     assert "kept from the interrupted run" in done.stderr
     assert answers(tmp_path, "killed") == answers(tmp_path, "whole")
     assert json.loads(answers(tmp_path, "killed")[2])["benchmarks"]["theory"]["num_questions"] == 60

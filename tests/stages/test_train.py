@@ -103,6 +103,7 @@ def test_the_loss_of_the_artifact_is_the_one_that_was_measured(
     assert facts.facts["metrics"]["validation_loss"] == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.usefixtures("native_bfloat16")
 def test_lora_on_a_trained_model_becomes_an_adapter(tmp_path: Path, corpus: Corpus) -> None:
     from peft import PeftModel
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from musicllm import cli
 from tests.sweep.conftest import ROOT
+from tests.waiting import PATIENCE_S, wait_for
 
 FRACTION = "data.validation_fraction"
 
@@ -136,13 +136,9 @@ def test_a_stopped_sweep_lets_its_job_save_and_continues(words: list[str], tmp_p
     command = [sys.executable, "-c", program, "-m", *words, "data.max_length=668"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "runs").glob("quickstart/prepare/*/ready")):
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: list((tmp_path / "runs").glob("quickstart/prepare/*/ready")), first)
     first.send_signal(signal.SIGTERM)
-    _, errors = first.communicate(timeout=60)
+    _, errors = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 75
     assert "the sweep was stopped; the same command continues" in errors
     assert list((tmp_path / "runs").glob("quickstart/prepare/*/saved"))

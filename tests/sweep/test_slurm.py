@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from musicllm import cli, config
 from musicllm.checks import check
 from musicllm.errors import ConfigError, NotAvailableError
 from musicllm.sweep import slurm
+from tests.waiting import wait_for
 
 submitit = pytest.importorskip("submitit")
 
@@ -63,10 +63,7 @@ def test_a_single_run_is_submitted_and_found_again(
     code, text = said([*words, *TRY], capsys)
     assert code == 0
     assert "quickstart/prepare is Slurm job " in text
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/quickstart/prepare/*/artifact/manifest.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: list(tmp_path.glob("runs/quickstart/prepare/*/artifact/manifest.json")))
     (output,) = tmp_path.glob("runs/quickstart/prepare/*/output.log")
     assert str(output) in text
     code, text = said([*words, *TRY], capsys)
@@ -77,16 +74,10 @@ def test_before_the_limit_a_job_saves_and_is_queued_again(words: list[str], tmp_
     settings, recipe = config.load([*words, *TRY, "data.max_length=668"])
     logs = tmp_path / "logs"
     job = slurm._submitted(settings, recipe, [*words, "data.max_length=668"], logs, [])
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/quickstart/prepare/*/ready")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: list(tmp_path.glob("runs/quickstart/prepare/*/ready")))
     (task,) = psutil.Process(job._process.pid).children()
     task.send_signal(signal.SIGUSR2)  # as Slurm's warning does
-    deadline = time.monotonic() + 60
-    while not job.done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(job.done)
     assert job.exception() is None
     assert list(tmp_path.glob("runs/quickstart/prepare/*/saved"))
     assert list(tmp_path.glob("runs/quickstart/prepare/*/artifact/manifest.json"))

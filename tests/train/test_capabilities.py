@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from musicllm import minimal
 from musicllm.errors import ConfigError, NotAvailableError
 from musicllm.train import capabilities
 from musicllm.train.capabilities import Capabilities, probe, refuse_precision
@@ -37,6 +38,7 @@ def give(
 def test_a_cpu_is_asked_for_its_instructions(
     monkeypatch: pytest.MonkeyPatch, feature: str, bf16: bool
 ) -> None:
+    monkeypatch.setattr(minimal, "is_on", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {feature: True})
     found = probe("cpu")
     assert (found.device, found.num_devices, found.bf16, found.fp16) == ("CPU", 1, bf16, False)

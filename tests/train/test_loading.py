@@ -3,7 +3,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 
 import pytest
 
@@ -13,19 +12,23 @@ from musicllm.train.interruption import SIGNALS
 from musicllm.train.loading import TimedLoader, validation_batches
 
 
-class SlowBatches(StepBatches):
-    def __getitem__(self, index: int) -> MicroBatch:
-        time.sleep(0.02)
-        return super().__getitem__(index)
+def test_waiting_is_measured_and_working_is_not(
+    store: RowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("musicllm.train.loading.time.perf_counter", lambda: now[0])
 
+    class SlowBatches(StepBatches):
+        def __getitem__(self, index: int) -> MicroBatch:
+            now[0] += 2
+            return super().__getitem__(index)
 
-def test_waiting_is_measured_and_working_is_not(store: RowStore) -> None:
     batches = SlowBatches(store, rows_per_step=2, rows_per_device=1, seed=0, num_steps=2)
     loader = TimedLoader(batches, 0)
     for _ in loader:
-        time.sleep(0.05)
+        now[0] += 5
     assert len(loader) == 4
-    assert 4 * 0.02 <= loader.wait_s < 4 * 0.05
+    assert loader.wait_s == 4 * 2
 
 
 @pytest.mark.parametrize("world_size", [1, 3])

@@ -117,7 +117,11 @@ def _synthesize(work: Path) -> None:
 
 
 def _finish(wav: Path, tune_s: float) -> NDArray[np.float32]:
-    """Return an engine's sound as mono (samples,), trimmed, faded out and normalised."""
+    """Return an engine's sound as mono (samples,), faded out and normalised.
+
+    Its length is that of the tune with its last ring, whichever engine played: what goes on longer
+    is cut, and silence follows what ends with its last note.
+    """
     import numpy as np
     import soundfile
 
@@ -128,10 +132,12 @@ def _finish(wav: Path, tune_s: float) -> NDArray[np.float32]:
     end_s, fade_s = min(tune_s + TAIL_S, MAX_DURATION_S), TAIL_S
     if tune_s > MAX_DURATION_S:
         fade_s = FADE_S
-    sound: NDArray[np.float32] = channels.mean(axis=1)[: round(end_s * RATE_HZ)]
+    num_samples = round(end_s * RATE_HZ)
+    sound: NDArray[np.float32] = channels.mean(axis=1)[:num_samples]
     peak = float(np.abs(sound).max(initial=0.0))
     if peak < SILENCE:
         raise RenderError("the sound is silent; check the tune's ABC and the soundfont")
+    sound = np.pad(sound, (0, num_samples - len(sound)))
     end = sound[-round(fade_s * RATE_HZ) :]
     end *= np.linspace(1.0, 0.0, len(end), dtype=np.float32)
     return sound * np.float32(PEAK / peak)
