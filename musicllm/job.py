@@ -9,28 +9,17 @@ folder again, continues there, and does nothing when the artifact is complete.
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import musicllm
-from musicllm import artifacts
+from musicllm import artifacts, facts
 from musicllm.artifacts import Artifact
 from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, StageError
 from musicllm.schema import Config
-
-VERSIONED = (
-    "torch", "transformers", "peft", "lightning", "deepspeed", "datasets", "tokenizers",
-    "hydra-core", "omegaconf", "music21", "symusic", "verovio",
-)  # fmt: skip
-"""Packages whose versions are stored with every artifact."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +34,7 @@ class Job:
         fingerprint: of the settings that matter and the inputs.
         inputs: artifacts by role, such as `corpus` and `model`.
         local: what the user's own files held when the job was bound, by the names of settings.
+        run_facts: see `facts.of_this_run`; what runs a job gathers them before the work.
     """
 
     config: Config
@@ -54,6 +44,7 @@ class Job:
     fingerprint: str
     inputs: Mapping[str, Artifact]
     local: Mapping[tuple[str, ...], Contents] = field(default_factory=dict)
+    run_facts: Mapping[str, Any] | None = None
 
     @property
     def artifact_path(self) -> Path:
@@ -114,11 +105,7 @@ class Job:
                 role: {"path": str(artifact.path), "fingerprint": artifact.fingerprint}
                 for role, artifact in self.inputs.items()
             },
-            "musicllm": musicllm.__version__,
-            "commit": _commit(),
-            "python": sys.version.split()[0],
-            "packages": installed_versions(),
-            "argv": sys.argv,
+            **(facts.of_this_run() if self.run_facts is None else self.run_facts),
         }
 
     def agreement(self) -> dict[str, str]:
@@ -127,7 +114,7 @@ class Job:
             "the settings": artifacts.fingerprint(public(self.config)),
             "the inputs": self.fingerprint,
             "the code of musicllm": code_fingerprint(),
-            "the installed packages": artifacts.fingerprint(installed_versions()),
+            "the installed packages": artifacts.fingerprint(facts.installed_versions()),
         }
 
 
@@ -142,20 +129,3 @@ def code_fingerprint() -> str:
     return artifacts.fingerprint(
         {str(file.relative_to(root)): file.read_text("utf-8") for file in root.rglob("*.py")}
     )
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide what comes out."""
-    installed = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
-    return {name: installed[name] for name in VERSIONED if name in installed}
-
-
-def _commit() -> str | None:
-    """Commit of the source tree that runs, with `-dirty` when it was changed; None in a wheel."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    env = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    return done.stdout.strip() or None

@@ -7,6 +7,7 @@ newest complete one, so that other recipes find it.
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import time
 from collections.abc import Iterator, Mapping
@@ -15,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console, launching, quoting, ranks, runtime
+from musicllm import artifacts, console, facts, launching, quoting, ranks, runtime
 from musicllm.artifacts import Artifact
 from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.launching import Rows
 from musicllm.schema import Config
-from musicllm.stages import STAGES, WATCHING, artifact_kind
+from musicllm.stages import STAGES, WATCHING, artifact_kind, needs
 from musicllm.stages.locations import Key, local_contents, with_contents
 
 NEXT = {
@@ -161,6 +162,8 @@ def run(config: Config, recipe: str) -> Outcome:
     if existing is not None:
         console.say(f"up to date: {job.folder}")
         return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
+    needs.require(config)
+    job = dataclasses.replace(job, run_facts=facts.of_this_run())
     runtime.prepare(config.hardware.accelerator)
     if not ranks.is_main():  # rank 0 holds the folder, and makes the artifact
         launching.work(job)

@@ -10,9 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from musicllm import artifacts, config, runner
-from musicllm.errors import ArtifactError, ConfigError
+from musicllm import artifacts, config, facts, runner
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.job import Job
+from musicllm.stages import needs
 
 
 @pytest.fixture
@@ -50,6 +51,42 @@ def test_a_run_leaves_what_the_design_promises(tmp_path: Path, prepare: list[str
     assert provenance["config"]["data"]["name"] == "music21_books"
     assert provenance["packages"]["hydra-core"]
     assert provenance["commit"] is None or len(provenance["commit"]) >= 40
+
+
+def test_facts_are_gathered_before_the_work_and_none_of_them_costs_it(
+    tmp_path: Path, prepare: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No git, a package whose metadata is damaged: nothing of it is worth a result."""
+    done: list[str] = []
+
+    def missing(name: str) -> object:
+        def fail(*_: object, **__: object) -> None:
+            done.append(f"{name} before {len(prepare)} runs")
+            raise FileNotFoundError(name)
+
+        return fail
+
+    monkeypatch.setattr(facts.subprocess, "run", missing("git"))
+    monkeypatch.setattr(facts.metadata, "version", missing("torch"))
+    monkeypatch.setattr(facts.Path, "exists", lambda _: True)
+    outcome = runner.run(load(tmp_path), "quickstart/prepare")
+    monkeypatch.undo()
+    provenance = artifacts.read(outcome.folder / "artifact").provenance
+    assert provenance["commit"] is None
+    assert provenance["packages"] == {}
+    assert provenance["argv"] == sys.argv
+    assert "git before 0 runs" in done
+    assert not any("before 1" in line for line in done)
+
+
+def test_what_a_stage_needs_is_asked_before_it_works(
+    tmp_path: Path, prepare: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda _: None)
+    with pytest.raises(NotAvailableError, match=r"engine\.name=ray needs ray"):
+        runner.run(load(tmp_path, "engine=ray"), "quickstart/prepare")
+    assert prepare == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_command_does_nothing_twice(

@@ -7,7 +7,6 @@ is one of texts too, whatever a contestant leaves out as a duplicate.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from musicllm import console
 from musicllm.bench import contestants, texts, vocabulary
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.measuring import Contestant, measure
+from musicllm.data.engines.local import num_cores
 from musicllm.errors import InputError
 
 GOALS = {
@@ -65,7 +65,7 @@ def _contestants(
 ) -> dict[str, Contestant]:
     given = (files.texts, files.tokenizer)
     slow = (files.slow_texts, files.tokenizer)
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cores()
     tokens, slow_tokens = facts["tokens"], facts["slow_tokens"]
     plain = partial(contestants.ours, *given, settings.engine, None)
     full = partial(contestants.ours, *given, settings.engine, files.questions)

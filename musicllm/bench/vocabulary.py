@@ -25,7 +25,7 @@ def train(texts: Iterable[str], vocab_size: int, folder: Path) -> None:
     """
     if importlib.util.find_spec("sentencepiece") is None:
         raise NotAvailableError(
-            "recipe=bench/... needs the slow tokenizer: pip install musicllm[bench]"
+            "this bench needs sentencepiece, the slow tokenizer: pip install 'musicllm[bench]'"
         )
     import sentencepiece
     from transformers import LlamaTokenizer

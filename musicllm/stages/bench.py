@@ -34,6 +34,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     if config.name not in BENCHES:
         rule = f"is no bench; there are {', '.join(BENCHES)}"
         raise ConfigError([Problem("bench.name", config.name, rule)])
+    machine = describe_machine()
     work = job.folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -52,7 +53,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         _evaluation(job.config),
     )
     findings = BENCHES[config.name](settings)
-    content = _content(findings)
+    content = _content(findings, machine)
     copy = job.folder / "bench.json"
     with job.writing() as (folder, facts):
         facts["metrics"] = dict(findings.ratios)
@@ -94,10 +95,10 @@ def _evaluation(config: Config) -> EvalSettings:
     )
 
 
-def _content(findings: Findings) -> dict[str, Any]:
+def _content(findings: Findings, machine: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **findings.as_json(),
-        "machine": describe_machine(),
+        "machine": machine,
         "command": quoting.command(*sys.argv[1:]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

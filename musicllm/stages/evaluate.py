@@ -21,7 +21,8 @@ from musicllm.evals import choices, perplexity
 from musicllm.evals.partial import Partial
 from musicllm.evals.report.tables import evaluation_tables, shown, words
 from musicllm.evals.results import Metrics, Outcome, subset_words, write_results, write_rows
-from musicllm.job import Job, code_fingerprint, installed_versions
+from musicllm.facts import installed_versions
+from musicllm.job import Job, code_fingerprint
 from musicllm.schema import BenchmarkConfig
 from musicllm.stages.materials import Materials
 from musicllm.stages.measures import MEASURES, Examinee, measure_reference

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from musicllm import config as configuration
@@ -20,6 +21,7 @@ from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.schema import Config
+from musicllm.stages import needs
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
 STOPPED = (REQUEUE_EXIT_CODE, 130, 143, *(-number for number in SIGNALS))
@@ -40,7 +42,7 @@ def fitting(step: str, command: Command) -> list[str]:
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
-    config, _ = configuration.load([quoting.word("recipe", step), *plain], command.folders)
+    config = _composed((quoting.word("recipe", step), *plain), command.folders)
     parts = {(SOURCES, name) for name in config.data.sources}
     if config.task == "train" and config.callbacks.evaluate_every_steps is None:
         words = [word for word in words if not word.startswith("benchmark=")]
@@ -57,6 +59,17 @@ def part_of(word: str) -> tuple[str, str] | None:
         if key.startswith(group) and dot:
             return group, name
     return None
+
+
+def _checked(step: str, command: Command) -> Config:
+    config = _composed((quoting.word("recipe", step), *fitting(step, command)), command.folders)
+    check(config)
+    return config
+
+
+@cache
+def _composed(words: tuple[str, ...], folders: tuple[Path, ...]) -> Config:
+    return configuration.load(words, folders)[0]
 
 
 def refuse_unused(config: Config, command: Command) -> None:
@@ -82,7 +95,7 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
         made: run folders of the steps before, by recipe; inputs are bound to them.
     """
     words = [quoting.word("recipe", step), *fitting(step, command)]
-    config, _ = configuration.load(words, command.folders)
+    config = _composed(tuple(words), command.folders)
     bound = {
         role: made[name]
         for role, name in config.inputs.items()
@@ -97,18 +110,24 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
 def run(config: Config, recipe: str, command: Command) -> None:
     """Run every step that is not up to date; the first failure stops the pipeline.
 
+    What breaks a rule or is not installed in any step is told before the first one works.
+
     Raises:
-        ConfigError: a setting fits no step.
+        ConfigError: a setting fits no step, or breaks a rule in one.
+        NotAvailableError: a step that is left needs what is not installed.
         StageError: a step failed, naming the command that continues.
     """
+    _composed.cache_clear()  # files may have changed since
     refuse_unused(config, command)
+    left = [_checked(step, command) for step in config.steps]
     started = time.monotonic()
     made: dict[str, Path] = {}
     rows = []
     for number, step in enumerate(config.steps, 1):
         console.say()
         console.heading(f"[{number}/{len(config.steps)}] {step}")
-        folder, seconds = _step(step_words(step, command, made), command)
+        folder, seconds = _step(step_words(step, command, made), command, left)
+        del left[0]
         made[step] = folder
         rows.append((step, "up to date" if seconds is None else f"{seconds:.1f} s", folder))
     console.say()
@@ -119,8 +138,8 @@ def run(config: Config, recipe: str, command: Command) -> None:
         console.say(f"open {page}")
 
 
-def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
-    """Run one step unless it is up to date; return its run folder and its seconds."""
+def _step(words: list[str], command: Command, left: Sequence[Config]) -> tuple[Path, float | None]:
+    """Run the first step of what is left; return its run folder, and its seconds if it worked."""
     plain = [word for word in words if not word.startswith("--config-dir")]
     config, recipe = configuration.load(plain, command.folders)
     check(config)
@@ -128,6 +147,7 @@ def _step(words: list[str], command: Command) -> tuple[Path, float | None]:
     if job.existing():
         console.say(f"up to date: {job.folder}")
         return job.folder, None
+    needs.require(*left)
     started = time.monotonic()
     code = _wait([sys.executable, "-m", "musicllm", *words])
     if code in STOPPED:

@@ -119,7 +119,9 @@ def _build(
         return CSVLogger(folder, name="csv", version=f"from-step-{start_step}")
     if spec.kind == "tensorboard":
         if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
-            raise NotAvailableError("logger tensorboard needs a package: pip install tensorboard")
+            raise NotAvailableError(
+                "logger tensorboard needs a package: pip install 'musicllm[tensorboard]'"
+            )
         from lightning.pytorch.loggers import TensorBoardLogger
 
         return TensorBoardLogger(folder, name="tensorboard", version="")

