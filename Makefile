@@ -1,6 +1,7 @@
 # Everything happens in .venv, installed from pyproject.toml with the versions of constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+TOGETHER := -n 2 --dist loadfile # tests of one file share what they make
 
 .PHONY: quickstart test test-minimal lint check clean
 
@@ -8,10 +9,10 @@ quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on t
 	$(BIN)/python -m musicllm recipe=quickstart
 
 test: .venv/installed ## the test suite, without slow and GPU tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TOGETHER)
 
 test-minimal: .venv/installed ## the same as on a machine without bfloat16, AVX-512 and programs
-	MUSICLLM_MINIMAL_MACHINE=1 $(BIN)/python -m pytest
+	MUSICLLM_MINIMAL_MACHINE=1 $(BIN)/python -m pytest $(TOGETHER)
 
 lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .

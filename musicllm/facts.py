@@ -14,6 +14,9 @@ import musicllm
 
 Fact = TypeVar("Fact")
 
+ROOT = Path(__file__).parent.parent
+"""Of the source tree, where this is not a wheel."""
+
 GIT_TIMEOUT_S = 20.0
 
 VERSIONED = (
@@ -40,10 +43,9 @@ def commit() -> str | None:
 
 
 def _describe() -> str | None:
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
+    if not (ROOT / ".git").exists():
         return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
     env = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=env, timeout=GIT_TIMEOUT_S

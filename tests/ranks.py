@@ -51,8 +51,7 @@ class Ranks:
         for end in self._ends:
             end.close()
         for process in self._processes:
-            process.join(10)
-            process.kill()
+            process.join()
 
 
 def _serve(place: dict[str, str], end: Connection) -> None:
@@ -65,7 +64,7 @@ def _serve(place: dict[str, str], end: Connection) -> None:
         try:
             function, args = end.recv()
         except EOFError:
-            return
+            os._exit(0)  # there is nothing to save, and to part in good order takes 10 s
         try:
             end.send(function(*args))
         except BaseException as error:  # noqa: BLE001

@@ -68,7 +68,8 @@ def test_facts_are_gathered_before_the_work_and_none_of_them_costs_it(
 
     monkeypatch.setattr(facts.subprocess, "run", missing("git"))
     monkeypatch.setattr(facts.metadata, "version", missing("torch"))
-    monkeypatch.setattr(facts.Path, "exists", lambda _: True)
+    monkeypatch.setattr(facts, "ROOT", tmp_path)
+    (tmp_path / ".git").mkdir()
     outcome = runner.run(load(tmp_path), "quickstart/prepare")
     monkeypatch.undo()
     provenance = artifacts.read(outcome.folder / "artifact").provenance

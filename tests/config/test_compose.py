@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,17 @@ import pytest
 from musicllm import config
 from musicllm.checks import check
 from musicllm.errors import ConfigError, InputError
+from musicllm.schema import Config
 from musicllm.stages import STAGES
 
 RECIPES = config.options("recipe")
-OPTIONS = [(group, option) for group in config.groups() for option in config.options(group)]
+OPTIONS = {group: config.options(group) for group in config.groups()}
+LISTS = ("logger", "benchmark")
+
+
+@cache
+def composed(recipe: str) -> Config:
+    return config.load([f"recipe={recipe}"])[0]
 
 
 def test_recipes_and_options_are_found_recursively() -> None:
@@ -22,29 +30,37 @@ def test_recipes_and_options_are_found_recursively() -> None:
     assert "quickstart/sft" in RECIPES
     every = [path for path in config.root().rglob("*.yaml") if path.name != "config.yaml"]
     elsewhere = {"recipe", *config.BUILDING_BLOCKS}
-    assert len(OPTIONS) == len([path for path in every if not elsewhere & set(path.parts)])
+    assert sum(map(len, OPTIONS.values())) == len(
+        [path for path in every if not elsewhere & set(path.parts)]
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_composes_and_passes_the_checks(recipe: str) -> None:
-    settings, name = config.load([f"recipe={recipe}"])
+    settings = composed(recipe)
     check(settings)
-    assert name == recipe
     assert settings.task in STAGES
     assert settings.stage == settings.task
     assert settings.description
     assert settings.source
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_composes(group: str, option: str) -> None:
-    choice = f"{group}=[{option}]" if group in ("logger", "benchmark") else f"{group}={option}"
-    settings, _ = config.load(["recipe=quickstart/prepare", choice])
-    chosen = getattr(settings, group)
-    if group in ("logger", "benchmark"):
-        assert list(chosen) == [option]
-    elif hasattr(chosen, "name"):
-        assert chosen.name == option or option.startswith(chosen.name)
+@pytest.mark.parametrize("number", range(max(map(len, OPTIONS.values()))))
+def test_every_option_composes(number: int) -> None:
+    """One of every group at once: the first ones, the second ones, and so on."""
+    options = {group: names[number % len(names)] for group, names in OPTIONS.items()}
+    words = [
+        f"{group}=[{option}]" if group in LISTS else f"{group}={option}"
+        for group, option in options.items()
+    ]
+    settings, recipe = config.load(["recipe=quickstart/prepare", *words])
+    assert recipe == "quickstart/prepare"
+    for group, option in options.items():
+        chosen = getattr(settings, group)
+        if group in LISTS:
+            assert list(chosen) == [option]
+        elif hasattr(chosen, "name"):
+            assert chosen.name == option or option.startswith(chosen.name)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +80,7 @@ def test_every_source_is_part_of_a_corpus() -> None:
 
 
 def test_pipelines_name_recipes() -> None:
-    pipelines = [config.load([f"recipe={name}"])[0] for name in RECIPES]
+    pipelines = [composed(name) for name in RECIPES]
     steps = [step for settings in pipelines for step in settings.steps]
     assert len(steps) >= 16
     assert set(steps) <= set(RECIPES)
@@ -73,8 +89,8 @@ def test_pipelines_name_recipes() -> None:
 def test_inputs_of_a_pipeline_are_made_before_they_are_read() -> None:
     for name in ("quickstart", "chatmusician"):
         made: set[str] = set()
-        for step in config.load([f"recipe={name}"])[0].steps:
-            assert set(config.load([f"recipe={step}"])[0].inputs.values()) <= made
+        for step in composed(name).steps:
+            assert set(composed(step).inputs.values()) <= made
             made.add(step)
 
 

@@ -9,8 +9,14 @@ from musicllm import cli
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.measuring import Timing
 from musicllm.bench.registry import BENCHES
+from musicllm.stages import needs
 
 WORDS = ["recipe=bench/prepare", "bench.num_rounds=2", "engine.num_workers=1"]
+
+
+@pytest.fixture(autouse=True)
+def everything_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda name: name)
 
 
 def found(settings: BenchSettings) -> Findings:
