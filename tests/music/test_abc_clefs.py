@@ -34,6 +34,7 @@ AS_ABC2MIDI = [
     ("K:C\nCD|[K:C clef=treble-8]EF|", [60, 62, 52, 53]),
     ("K:C clef=treble-8\nCD|[K:G]EF|", [48, 50, 52, 54]),
     ("K:C clef=treble-8\nV:1\nCD|\nV:2\nEF|", [48, 50, 52, 53]),
+    ("K:C\nV:1 treble-8\nV:2 bass\nV:1\nCD|\nV:2\nEF|", [48, 50, 64, 65]),
     ("V:1\nV:2 clef=treble-8\nK:C\nV:1\nCD|\nV:2\nEF|", [60, 62, 52, 53]),
 ]
 OTHER_THAN_ABC2MIDI = [

@@ -91,7 +91,8 @@ class _Parser:
             else default_unit_length(self.metre)
         )
         self.voices: dict[str, Voice] = {}
-        self.voice = self._enter_voice("1", 1)
+        self.unnamed: Voice | None = None
+        self.voice = self.unnamed = self._enter_voice("1", 1)
 
     def read(self) -> Score:
         """Read the whole body."""
@@ -134,9 +135,12 @@ class _Parser:
         name = (value.split() or [""])[0]
         if not name or len(name) > 32:
             raise AbcError(f'"V:{shorten(value)}" names no voice', line)
+        if name == "1":
+            self.unnamed = None
         if name not in self.voices:
-            if list(self.voices) == ["1"] and self._is_untouched(self.voices["1"]):
+            if self.unnamed and self._is_untouched(self.unnamed):
                 self.voices.clear()
+            self.unnamed = None
             if len(self.voices) >= self.limits.max_voices:
                 raise AbcError(f"more than {self.limits.max_voices} voices", line)
             self.voices[name] = Voice(
