@@ -56,10 +56,12 @@ def choose(names: Sequence[str]) -> Sequence[str]:
     """Pick the files of a data set that are its records.
 
     Where files are named after splits, as the hub wants it, those are the records, and others are
-    something else: lists of ids, renderings, copies.
+    something else: lists of ids, renderings, copies. Without training files among them the others
+    are what there is to train on.
     """
     data = [name for name in names if _is_data(name)]
-    return [name for name in data if split_of_name(name)] or data
+    splits = {name: split_of_name(name) for name in data}
+    return [name for name in data if splits[name]] if "train" in splits.values() else data
 
 
 def _is_data(name: str) -> bool:

@@ -153,6 +153,7 @@ def test_a_data_set_without_readable_files_is_an_error(tmp_path: Path, hub: Fake
         (["alpaca_data.json", "README.md"], ["alpaca_data.json"]),
         (["constrained.jsonl", "tunes.zip"], ["constrained.jsonl", "tunes.zip"]),
         (["my_train.jsonl", "contest.jsonl"], ["my_train.jsonl"]),
+        (["data.json", "eval_results.json"], ["data.json", "eval_results.json"]),
     ],
 )
 def test_records_are_the_files_named_after_splits(names: list[str], chosen: list[str]) -> None:
