@@ -11,6 +11,7 @@ from musicllm.data.duplicates import (
     Decision,
     Melodies,
     Signatures,
+    Texts,
     decide,
     exact_hash,
     melodic,
@@ -30,13 +31,16 @@ def decided(folder: Path, texts: Sequence[str], policy: DuplicatePolicy) -> Deci
     minhash(texts).tofile(signed)
     exact = np.array([exact_hash([text]) for text in texts], np.uint64)
     prints = [melodic_fingerprint(parse(t)) if t.startswith("X:") else () for t in texts]
-    return decide(Signatures(exact, signed, melodies(folder, prints)), policy)
+    one = np.ones(len(texts), np.int8)
+    signed_texts = Texts(signed, np.zeros(len(texts), np.uint64), one)
+    return decide(Signatures(exact, signed_texts, melodies(folder, prints)), policy)
 
 
 def melodies(folder: Path, prints: Sequence[Sequence[int] | frozenset[int]]) -> Melodies:
     values = folder / "melodies"
     np.array([value for each in prints for value in each], np.uint64).tofile(values)
-    return Melodies(values, np.cumsum([0, *map(len, prints)]))
+    around = np.zeros(len(prints), np.uint64)
+    return Melodies(values, np.cumsum([0, *map(len, prints)]), around)
 
 
 def of_figures(folder: Path, prints: Sequence[Sequence[int]], **limits: float) -> Decision:

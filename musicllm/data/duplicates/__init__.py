@@ -1,20 +1,27 @@
 """Finds records that occur twice: letter by letter, nearly so, or as versions of one melody.
 
-`signatures` says what one record shows of itself, in any process. `near` and `melodic` find pairs
-that are similar, and `decide` says which records stay; these see all records, as numbers only.
+`outline` says what has to be alike, and `signatures` what one record shows of itself, in any
+process. `near` and `melodic` find pairs that are similar, and `decide` says which records stay;
+these see all records, as numbers only.
 """
 
 from musicllm.data.duplicates.decide import REASONS, Decision, Signatures, decide
 from musicllm.data.duplicates.melodic import Melodies
-from musicllm.data.duplicates.signatures import NUM_HASHES, exact_hash, minhash
+from musicllm.data.duplicates.near import Texts
+from musicllm.data.duplicates.outline import Outline, outline
+from musicllm.data.duplicates.signatures import NUM_HASHES, exact_hash, minhash, signature_rows
 
 __all__ = [
     "NUM_HASHES",
     "REASONS",
     "Decision",
     "Melodies",
+    "Outline",
     "Signatures",
+    "Texts",
     "decide",
     "exact_hash",
     "minhash",
+    "outline",
+    "signature_rows",
 ]

@@ -9,13 +9,12 @@ group: requests made from one wording would chain a whole corpus together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.duplicates.melodic import Melodies, melodic_pairs
-from musicllm.data.duplicates.near import near_pairs
+from musicllm.data.duplicates.near import Texts, near_pairs
 from musicllm.data.duplicates.pairs import Pairs, joined, runs
 from musicllm.data.settings import DuplicatePolicy
 
@@ -32,12 +31,12 @@ class Signatures:
 
     Attributes:
         exact: `exact_hash` of each record, [records].
-        minhash: file of `minhash` rows, raw uint32 [records, NUM_HASHES]; None when not asked for.
+        texts: None when near duplicates are not asked for.
         melodies: None when not asked for.
     """
 
     exact: npt.NDArray[np.uint64]
-    minhash: Path | None = None
+    texts: Texts | None = None
     melodies: Melodies | None = None
 
 
@@ -79,8 +78,7 @@ def decide(signatures: Signatures, policy: DuplicatePolicy) -> Decision:
     first = _first_of_equals(signatures.exact) if policy.exact else np.arange(num_records)
     unique = first == np.arange(num_records)
     near, melodic = _pairs(signatures, policy, unique)
-    limit = 1.0 if policy.melodic_similarity is None else policy.melodic_similarity
-    _drop_later(decision, near, melodic.only(melodic.similarity > limit))
+    _drop_later(decision, near, _versions(melodic, signatures.melodies, policy))
     _drop_copies(decision, first, unique)
     stays = decision.duplicate_of < 0
     _join(decision.group, melodic.only(stays[melodic.earlier] & stays[melodic.later]))
@@ -102,13 +100,21 @@ def _pairs(
 ) -> tuple[Pairs, Pairs]:
     """Return the pairs that are nearly the same, and those whose melodies are related."""
     near, melodic = joined([]), joined([])
-    if signatures.minhash is not None and policy.near_similarity is not None:
-        near = near_pairs(signatures.minhash, np.flatnonzero(unique), policy.near_similarity)
+    if signatures.texts is not None and policy.near_similarity is not None:
+        near = near_pairs(signatures.texts, np.flatnonzero(unique), policy.near_similarity)
     if signatures.melodies is not None:
         limits = (policy.related_similarity, policy.melodic_similarity)
         more_than = min(limit for limit in limits if limit is not None)
         melodic = melodic_pairs(signatures.melodies, unique, more_than)
     return near, melodic
+
+
+def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatePolicy) -> Pairs:
+    """Return the pairs of which one is superfluous: similar enough, and the same words around."""
+    if melodies is None or policy.melodic_similarity is None:
+        return joined([])
+    same = melodies.around[melodic.earlier] == melodies.around[melodic.later]
+    return melodic.only(same & (melodic.similarity > policy.melodic_similarity))
 
 
 def _drop_later(decision: Decision, near: Pairs, melodic: Pairs) -> None:

@@ -33,10 +33,13 @@ class Melodies:
     Attributes:
         values: file of raw uint64, record after record, those of a record all different.
         offsets: where each record's begin, and the end of the last one's: [records + 1].
+        around: `Outline.around`; records are versions of each other only where it is equal,
+            [records].
     """
 
     values: Path
     offsets: Places
+    around: npt.NDArray[np.uint64]
 
 
 def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: float) -> Pairs:

@@ -52,5 +52,24 @@ def minhash(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
     return np.array(matrix.to_rows(), np.uint32).reshape(len(texts), NUM_HASHES)
 
 
+def signature_rows(parts: Sequence[Sequence[str]]) -> npt.NDArray[np.uint32]:
+    """Return one signature for each record, whose columns its parts take in turn.
+
+    Of a record with two parts, the even columns are those of the first one's signature and the odd
+    columns those of the second's; a record with one part has that one's signature.
+
+    Args:
+        parts: texts of each record, at least one.
+
+    Returns:
+        [records, NUM_HASHES]
+    """
+    signatures = minhash([text for texts in parts for text in texts])
+    sizes = np.array([len(texts) for texts in parts], np.int64)
+    columns = np.arange(NUM_HASHES)
+    places = (np.cumsum(sizes) - sizes)[:, None] + columns % sizes[:, None]
+    return signatures[places, columns]
+
+
 def _shingles(words: Words) -> npt.NDArray[np.uint64]:
     return words.hashes(max(1, min(WORDS_PER_SHINGLE, len(words))))

@@ -35,9 +35,13 @@ DTYPES: dict[str, Any] = {
     "kind": np.int8,
     "split": np.int8,
     "num_melodic": np.int32,
+    "frame": np.uint64,
+    "num_parts": np.int8,
+    "around": np.uint64,
 }
 """The columns: hash of the text, hash of the id, position in the part's sources, in `KINDS`, in
-`SPLITS` (-1 where the source has none), and how many values of `melody` belong to the record."""
+`SPLITS` (-1 where the source has none), how many values of `melody` belong to the record, and its
+`duplicates.Outline`: frame, number of parts, what is around its tunes."""
 
 
 class RecordWriter:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musicllm.data.duplicates import REASONS, Decision, Melodies, Signatures, decide
+from musicllm.data.duplicates import REASONS, Decision, Melodies, Signatures, Texts, decide
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.pipeline.columns import DROPS, MELODY, MINHASH, load_column, load_ids
 from musicllm.data.pipeline.work import Facts, once
@@ -120,12 +120,13 @@ def _signatures(reading: Reading, folder: Path) -> Signatures:
                 with (part / raw).open("rb") as piece:
                     shutil.copyfileobj(piece, joined)
     asked = {raw for raw in (MINHASH, MELODY) if (folder / raw).stat().st_size}
-    offsets = np.cumsum(np.append(0, reading.column("num_melodic")), dtype=np.int64)
-    return Signatures(
-        exact=reading.column("exact"),
-        minhash=folder / MINHASH if MINHASH in asked else None,
-        melodies=Melodies(folder / MELODY, offsets) if MELODY in asked else None,
-    )
+    texts = melodies = None
+    if MINHASH in asked:
+        texts = Texts(folder / MINHASH, reading.column("frame"), reading.column("num_parts"))
+    if MELODY in asked:
+        offsets = np.cumsum(np.append(0, reading.column("num_melodic")), dtype=np.int64)
+        melodies = Melodies(folder / MELODY, offsets, reading.column("around"))
+    return Signatures(reading.column("exact"), texts, melodies)
 
 
 def _drops(reading: Reading, decision: Decision) -> Iterator[Drop]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from musicllm.data.contamination import ContaminationIndex
-from musicllm.data.duplicates import exact_hash, minhash
+from musicllm.data.duplicates import Outline, exact_hash, outline, signature_rows
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.music import Examined, describe, examine
 from musicllm.data.pipeline.columns import DROPS, RecordWriter
@@ -155,6 +155,7 @@ class PartReader:
         texts = [texts_of(record) for record in records]
         melodies = [sorted(each.hashes) for each in kept]
         exact = self.preparation.duplicates.exact
+        outlines = [self._outline(record) for record in records]
         columns: dict[str, Sequence[int]] = {
             "exact": [exact_hash(text) for text in texts] if exact else [0] * len(texts),
             "key": id_hash([record["id"] for record in records]).tolist(),
@@ -162,10 +163,19 @@ class PartReader:
             "kind": [int(bool(each.examined.scores)) for each in kept],
             "split": [-1 if split is None else SPLITS.index(split)] * len(kept),
             "num_melodic": [len(hashes) for hashes in melodies],
+            "frame": [each.frame for each in outlines],
+            "num_parts": [len(each.parts) for each in outlines],
+            "around": [each.around for each in outlines],
         }
         near = self.preparation.duplicates.near_similarity is not None
-        signatures = minhash(["\n".join(text) for text in texts]) if near else None
+        signatures = signature_rows([each.parts for each in outlines]) if near else None
         writer.write(records, columns, signatures, np.fromiter(chain(*melodies), np.uint64))
+
+    def _outline(self, record: Record) -> Outline:
+        policy = self.preparation.duplicates
+        if policy.near_similarity is None and policy.melodic_similarity is None:
+            return Outline(0, (), 0)
+        return outline(record)
 
     def _melodic_hashes(self, examined: Examined) -> frozenset[int]:
         if not self._compares_tunes:

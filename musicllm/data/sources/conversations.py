@@ -105,6 +105,21 @@ def has_marks(question: str, answer: str) -> bool:
     return any("</s>" in text or _OPENING_MARK.match(text) for text in (question, answer))
 
 
+def turns_in(text: str) -> list[tuple[str, str]]:
+    """Return the turns that are written into a plain text (see `has_marks`): role and content.
+
+    Empty for a text that does not open with a mark, or in which nobody answers.
+    """
+    if not _OPENING_MARK.match(text):
+        return []
+    _, *rest = _MARK.split(f"</s>{text.strip().removeprefix('</s>')}")
+    turns = [
+        ("user" if mark == "Human" else "assistant", _without_end(content).strip())
+        for mark, content in zip(rest[::2], rest[1::2], strict=True)
+    ]
+    return turns if any(role == "assistant" for role, _ in turns) else []
+
+
 def question_and_answer(
     question: str, answer: str, system: str = "", history: Sequence[tuple[str, str]] = ()
 ) -> Messages:

@@ -1,0 +1,147 @@
+"""What two records must have alike, part by part, to be copies of each other.
+
+A conversation is a copy of another when its questions and its answers are. Many conversations are
+about one tune or one passage, so a long text that both hold tells nothing: what differs is a short
+question and a short answer. A conversation is therefore taken apart:
+
+- Its frame has to be equal: the order of the turns, the system prompt, every answer of fewer than
+  `SHORT_WORDS` words, and of a question all that is neither a long tune nor the inside of a long
+  passage. White space does not count, nor do stops at the end of a piece.
+- Its long parts, one for each turn that has any, are compared by MinHash, each with its own.
+
+With runs of five words, a word changed amid fewer than 24 words leaves less than half of the runs,
+so what is short has to be equal whatever similarity is asked for. A plain text is one long part,
+unless turns are written into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from musicllm.data.duplicates.signatures import exact_hash
+from musicllm.data.records import Record
+from musicllm.data.sources.conversations import turns_in
+from musicllm.music.abc.finder import find_tunes
+
+SHORT_WORDS = 24
+"""A piece of fewer words is compared as it is."""
+
+EDGE_CHARS = 80
+"""Of both ends of a long piece of a question, where the question stands that a passage belongs to;
+about one sentence."""
+
+MAX_PARTS = 4
+"""Of the turns with a long part, those behind the fourth are put to the first ones again."""
+
+_PARAGRAPHS = re.compile(r"\n[ \t]*\r?\n")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_STOPS = " .?!:。？！：\n"
+_LONG, _TUNE = "\x00long", "\x00tune"
+
+
+class Outline(NamedTuple):
+    """A record as it is compared.
+
+    Attributes:
+        frame: hash of what must be equal; 0 for a plain text.
+        parts: what must be similar, at most `MAX_PARTS` texts; records with equal frames have
+            equally many.
+        around: hash of what stands around the record's tunes, by which versions of a tune are told
+            from two texts about it; 0 for a tune with fewer than `SHORT_WORDS` words around it.
+    """
+
+    frame: int
+    parts: tuple[str, ...]
+    around: int
+
+
+def outline(record: Record) -> Outline:
+    """Take a record apart. Linear in its text; costs about as much as its signature."""
+    turns = _turns(record)
+    if not turns:
+        return Outline(0, (record["text"],), _around_text(list(_cut(record["text"]))))
+    frame, parts, around = [], [], []
+    for role, content in turns:
+        pieces = list(_cut(content))
+        around += [role, *(_TUNE if is_tune else text for is_tune, text in pieces)]
+        short, long = _question(pieces) if role == "user" else _other(role, content)
+        frame += [role, *short]
+        if long:
+            parts.append("\n".join(long))
+    merged = tuple("\n".join(parts[n::MAX_PARTS]) for n in range(min(MAX_PARTS, len(parts))))
+    hash_around = exact_hash(around) if _TUNE in around else 0
+    return Outline(exact_hash([*frame, str(len(parts))]), merged or ("",), hash_around)
+
+
+def _turns(record: Record) -> Sequence[tuple[str, str]]:
+    if "text" in record:
+        return turns_in(record["text"])
+    return [(message["role"], message["content"]) for message in record["messages"]]
+
+
+def _cut(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the tunes of a text and what stands between them: whether it is a tune, and it."""
+    done = 0
+    for tune in find_tunes(text):
+        yield False, text[done : tune.start]
+        yield True, text[tune.start : tune.stop]
+        done = tune.stop
+    yield False, text[done:]
+
+
+def _around_text(pieces: Sequence[tuple[bool, str]]) -> int:
+    outside = [text for is_tune, text in pieces if not is_tune]
+    if len(outside) == len(pieces) or _is_short("\n".join(outside)):
+        return 0
+    return exact_hash(outside)
+
+
+def _question(pieces: Sequence[tuple[bool, str]]) -> tuple[list[str], list[str]]:
+    """Return what of a question must be equal, and what may be merely similar."""
+    short, long = [], []
+    for is_tune, text in pieces:
+        if _is_short(text):
+            short.append(_plain(text))
+        elif is_tune:
+            short.append(_LONG)
+            long.append(text)
+        else:
+            plain = _plain(text)
+            short += [plain[:EDGE_CHARS], plain[-EDGE_CHARS:]]
+            for block in _blocks(text):
+                (short if _is_short(block) else long).append(_plain(block))
+    return short, long
+
+
+def _other(role: str, content: str) -> tuple[list[str], list[str]]:
+    """Return the same of an answer or a system prompt, which is not taken apart."""
+    if role == "system" or _is_short(content):
+        return [_plain(content)], []
+    return [_LONG], [content]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a text: its lines where these are long, else what stands together."""
+    for paragraph in _PARAGRAPHS.split(text):
+        lines = paragraph.splitlines()
+        if len(lines) > 1 and not all(map(_is_short, lines)):
+            yield from lines
+        else:
+            yield paragraph
+
+
+def _is_short(text: str) -> bool:
+    """Say whether a text has fewer than `SHORT_WORDS` words, without looking at the rest of it."""
+    if len(text) < SHORT_WORDS:
+        return True
+    num_words = len(text.split(None, SHORT_WORDS))
+    if not text.isascii():
+        num_words += sum(1 for _ in islice(_IDEOGRAPH.finditer(text), SHORT_WORDS))
+    return num_words < SHORT_WORDS
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).strip(_STOPS)
