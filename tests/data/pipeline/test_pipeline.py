@@ -293,6 +293,33 @@ def test_versions_of_a_melody_are_dropped_or_kept_in_one_split(tmp_path: Path) -
     assert all(detail.startswith("of tunes/tunes.jsonl:") for _, detail in corpus.drops())
 
 
+def test_questions_about_one_tune_stay_and_a_copy_of_one_goes(tmp_path: Path) -> None:
+    asked = {"What key is it in?": "D major", "What metre is it in?": "4/4", "Is it old?": "Yes"}
+    records: list[Record] = [
+        {
+            "id": str(number),
+            "source": "talks",
+            "messages": [
+                {"role": "user", "content": f"{question}\n{make_tune(number, 24)}"},
+                {"role": "assistant", "content": answer},
+            ],
+        }
+        for number in range(8)
+        for question, answer in asked.items()
+    ]
+    question, answer = (message["content"] for message in records[4]["messages"])
+    copied = [
+        {"role": "user", "content": question.replace("?\n", "?\n\n")},
+        {"role": "assistant", "content": f"{answer}."},
+    ]
+    records.append({"id": "again", "source": "talks", "messages": copied})
+    policy = DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6)
+    told = preparation(tmp_path, records, duplicates=policy, rows=RowSettings("pack", 2048))
+    corpus = prepared(tmp_path, told)
+    assert corpus.facts["dropped"] == {"talks": {"is a near-duplicate": 1}}
+    assert corpus.drops() == [("is a near-duplicate", "of talks/talks.jsonl:5")]
+
+
 def test_benchmark_questions_are_left_out_and_named(tmp_path: Path) -> None:
     question = Question("quiz", "fugue/1", WORDS.capitalize() + "?", ("yes", "no"))
     records = [*tunes(10), {"id": "x", "source": "prose", "text": f"{PROSE} Quiz: {WORDS} ... yes"}]
