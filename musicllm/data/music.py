@@ -38,13 +38,21 @@ class Examined(NamedTuple):
         repairs: names, one entry for each tune that each was made on.
         faults: reasons, one entry for each tune that stays faulty.
         left_out: names, one entry for each tune whose normal form leaves something so named out.
+        titles: first `T:` of each of the scores, as it was read; empty where there is none.
+        num_bars: bars of all scores.
+        num_fitting: of them, those that are as long as their metre says, or excused.
+        num_notes: notes and chords of all scores.
     """
 
     record: Record
     scores: tuple[Score, ...]
     repairs: tuple[str, ...]
     faults: tuple[str, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    num_bars: int = 0
+    num_fitting: int = 0
+    num_notes: int = 0
 
 
 class Description(NamedTuple):
@@ -104,15 +112,26 @@ def examine(record: Record, policy: MusicPolicy) -> Examined | Drop:
             mended.append(new_text)
             tunes += inner
     faults = [tune.fault for tune in tunes if tune.fault]
+    read = [tune for tune in tunes if tune.score]
     if faults and policy.on_fault == "drop":
         return Drop(record["source"], record["id"], *faults[0])
     return Examined(
         record if mended == texts else _with_texts(record, mended),
-        tuple(tune.score for tune in tunes if tune.score),
+        tuple(tune.score for tune in read if tune.score),
         tuple(name for tune in tunes for name in tune.repairs),
         tuple(reason for reason, _ in faults),
         tuple(name for tune in tunes for name in tune.left_out),
+        tuple(tune.title for tune in read),
+        *map(sum, zip(*(tune.size for tune in read), strict=True)),
     )
+
+
+class _Size(NamedTuple):
+    """How much music a tune is; see `Examined`."""
+
+    num_bars: int
+    num_fitting: int
+    num_notes: int
 
 
 class _Tune(NamedTuple):
@@ -123,6 +142,8 @@ class _Tune(NamedTuple):
     repairs: tuple[str, ...]
     fault: tuple[str, str] | None
     left_out: tuple[str, ...] = ()
+    title: str = ""
+    size: _Size = _Size(0, 0, 0)
 
 
 def _is_bare(text: str, found: list[Found]) -> bool:
@@ -163,23 +184,31 @@ def _examine_tune(raw: str, policy: MusicPolicy, is_bare: bool) -> _Tune:
     text, repairs = repair(raw, complete, limits) if policy.repair else (raw, ())
     try:
         score = parse(text, limits)
-        fault = _fault(score, policy, is_bare)
+        title, size = score.header.get("T", ""), _size(score)
+        fault = _fault(size, policy, is_bare)
         if not normalize:
-            return _Tune(text, score, repairs, fault)
+            return _Tune(text, score, repairs, fault, (), title, size)
         text = canonical(score, limits=limits)
         again = score if fault else parse(text, limits)
-        return _Tune(text, again, repairs, fault, left_out(score, limits))
+        return _Tune(text, again, repairs, fault, left_out(score, limits), title, size)
     except AbcError as error:
         return _Tune(raw, None, (), ("does not parse", str(error)))
 
 
-def _fault(score: Score, policy: MusicPolicy, is_bare: bool) -> tuple[str, str] | None:
-    num_notes = sum(bool(note.pitches) for bar in score.bars for note in bar.notes)
-    if len(score.bars) < policy.min_bars or num_notes < policy.min_notes:
-        return ("is too short", f"{len(score.bars)} bars, {num_notes} notes") if is_bare else None
+def _size(score: Score) -> _Size:
     report = check(score)
-    if report.share_fitting < policy.min_share_fitting:
-        return "bars do not fit the metre", f"{report.num_fitting} of {report.num_bars} bars fit"
+    num_notes = sum(bool(note.pitches) for bar in score.bars for note in bar.notes)
+    return _Size(report.num_bars, report.num_fitting, num_notes)
+
+
+def _fault(size: _Size, policy: MusicPolicy, is_bare: bool) -> tuple[str, str] | None:
+    if size.num_bars < policy.min_bars or size.num_notes < policy.min_notes:
+        return (
+            ("is too short", f"{size.num_bars} bars, {size.num_notes} notes") if is_bare else None
+        )
+    share_fitting = size.num_fitting / size.num_bars if size.num_bars else 0.0
+    if share_fitting < policy.min_share_fitting:
+        return "bars do not fit the metre", f"{size.num_fitting} of {size.num_bars} bars fit"
     return None
 
 

@@ -178,6 +178,11 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         said = f"{found['removed']:,} records hold one of {found['questions']:,} questions"
         short = f"; {found['not_covered']:,} are too short to look for"
         rows.append(("benchmarks", said + (short if found["not_covered"] else "")))
+    if any(facts["related_pairs"].values()):
+        said = ", ".join(
+            f"{count:,} {how.replace('_', ' ')}" for how, count in facts["related_pairs"].items()
+        )
+        rows.append(("related pairs", f"{said}; never in two splits"))
     if train["without_rows"]:
         rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:

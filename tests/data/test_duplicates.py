@@ -33,7 +33,8 @@ def decided(folder: Path, texts: Sequence[str], policy: DuplicatePolicy) -> Deci
     prints = [melodic_fingerprint(parse(t)) if t.startswith("X:") else () for t in texts]
     one = np.ones(len(texts), np.int8)
     signed_texts = Texts(signed, np.zeros(len(texts), np.uint64), one)
-    return decide(Signatures(exact, signed_texts, melodies(folder, prints)), policy)
+    same = np.zeros(len(texts), np.uint64)
+    return decide(Signatures(exact, same, signed_texts, melodies(folder, prints)), policy)
 
 
 def melodies(folder: Path, prints: Sequence[Sequence[int] | frozenset[int]]) -> Melodies:
@@ -46,7 +47,9 @@ def melodies(folder: Path, prints: Sequence[Sequence[int] | frozenset[int]]) -> 
 def of_figures(folder: Path, prints: Sequence[Sequence[int]], **limits: float) -> Decision:
     """Decide over tunes that are given by their melodic hashes."""
     exact = np.arange(len(prints), dtype=np.uint64)
-    return decide(Signatures(exact, None, melodies(folder, prints)), DuplicatePolicy(**limits))
+    same = np.zeros(len(prints), np.uint64)
+    signatures = Signatures(exact, same, None, melodies(folder, prints))
+    return decide(signatures, DuplicatePolicy(**limits))
 
 
 def sentence(seed: int, num_words: int = 60) -> list[str]:

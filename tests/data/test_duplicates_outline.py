@@ -56,7 +56,7 @@ def decided(folder: Path, records: Sequence[Record], policy: DuplicatePolicy) ->
     around = np.array([each.around for each in outlines], np.uint64)
     melodies = Melodies(folder / "melodies", np.cumsum([0, *map(len, prints)]), around)
     exact = np.array([exact_hash(texts_of(record)) for record in records], np.uint64)
-    return decide(Signatures(exact, texts, melodies), policy)
+    return decide(Signatures(exact, np.zeros_like(exact), texts, melodies), policy)
 
 
 def _melody(text: str) -> list[int]:

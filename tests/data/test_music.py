@@ -40,13 +40,13 @@ def dropped(given: Record, policy: MusicPolicy = POLICY) -> Drop:
 
 def test_without_checking_a_record_passes_as_it_is() -> None:
     given = record(UNREADABLE)
-    assert kept(given, MusicPolicy(check=False)) == (given, (), (), (), ())
+    assert kept(given, MusicPolicy(check=False)) == Examined(given, (), (), ())
 
 
 def test_prose_passes_as_it_is() -> None:
     given = chat("What is Key: A? And M: 12:30?", "K: value is not a key, X: 5 no number.")
     assert kept(given).record is given
-    assert kept(given)[1:] == ((), (), (), ())
+    assert kept(given) == Examined(given, (), (), ())
 
 
 def test_a_good_tune_passes_as_it_is() -> None:
@@ -115,7 +115,7 @@ def test_each_tune_of_a_text_is_mended_on_its_own() -> None:
 def test_a_tune_in_quotation_marks_is_checked_but_not_touched() -> None:
     escaped = GOOD.replace("\n", "\\n")
     given = record(f'{{"abc": "{escaped}"}}')
-    assert kept(given) == (given, (parse(GOOD),), (), (), ())
+    assert kept(given)[:5] == (given, (parse(GOOD),), (), (), ())
     unreadable = UNREADABLE.replace("\n", "\\n")
     assert dropped(record(f'{{"abc": "{unreadable}"}}')).reason == "does not parse"
 
@@ -208,6 +208,15 @@ def test_a_bare_tune_is_given_its_last_bar_line_and_its_number() -> None:
 def test_bare_tunes(text: str, is_bare: bool) -> None:
     assert is_bare_tune(record(text)) is is_bare
     assert not is_bare_tune(chat(text))
+
+
+def test_how_much_music_a_record_holds_and_what_it_is_called() -> None:
+    text = f"X:1\nT:The Reel\nT:Another\n{GOOD.removeprefix('X:1')}".replace("\n\n", "\n")
+    whole = kept(record(text), MusicPolicy(normalize=True))
+    assert "T:" not in whole.record["text"]
+    assert whole[5:] == (("The Reel",), 8, 8, 64)
+    both = kept(chat(f"First:\n{text}\n\nThen:\n{GOOD.replace(' | ', 'D | ', 1)}", "Thanks."))
+    assert both[5:] == (("The Reel", ""), 16, 15, 129)
 
 
 def test_describe() -> None:

@@ -1,26 +1,31 @@
 """Which records stay: the one place that sees all of them, as columns of numbers.
 
-Records are taken in their order, and each is compared with those that stay before it: the first
-of several that are the same is kept. Tunes that are merely related stay, in one group, so that no
-split can hold a test tune whose cousin was trained on. Texts that are merely similar form no
-group: requests made from one wording would chain a whole corpus together.
+Records are taken in an order, the fuller and cleaner ones first, and each is compared with those
+that stay before it, so the best of several that are the same is kept. Tunes that are merely related
+stay, in one group, so that no split can hold a test tune whose cousin was trained on; a common
+title is evidence that tunes are related. Texts that are merely similar form no group: requests made
+from one wording would chain a whole corpus together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.duplicates.melodic import Melodies, melodic_pairs
 from musicllm.data.duplicates.near import Texts, near_pairs
-from musicllm.data.duplicates.pairs import Pairs, joined, runs
+from musicllm.data.duplicates.pairs import Pairs, joined, keys_of, runs
+from musicllm.data.duplicates.titles import titled_pairs
 from musicllm.data.settings import DuplicatePolicy
 
 REASONS = ("stays", "is a duplicate", "is a near-duplicate", "is a version of another tune")
 """What became of a record, as the sentence "the record ..." continues; by `Decision.reason`."""
 STAYS, EXACT, NEAR, MELODIC = range(len(REASONS))
+
+TITLED_SIMILARITY = 0.0
+"""Tunes of one title that have more in common than this share a group."""
 
 _PAIRS_PER_BLOCK = 65_536
 
@@ -31,13 +36,17 @@ class Signatures:
 
     Attributes:
         exact: `exact_hash` of each record, [records].
+        fullness: of each record, the greater the better, [records]; see `fullness`.
         texts: None when near duplicates are not asked for.
         melodies: None when not asked for.
+        titles: `title_hash` of each record, [records]; None when melodies are not asked for.
     """
 
     exact: npt.NDArray[np.uint64]
+    fullness: npt.NDArray[np.uint64]
     texts: Texts | None = None
     melodies: Melodies | None = None
+    titles: npt.NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,18 +58,22 @@ class Decision:
         reason: place in `REASONS`.
         similarity: to `duplicate_of`; 0 for one that stays.
         group: place of the first record of the group. A duplicate is in that of `duplicate_of`.
+        num_related: pairs of records that stay and share a group as their melodies are related.
+        num_titled: further pairs, which share a group by title and a little of their melody.
     """
 
     duplicate_of: npt.NDArray[np.int64]
     reason: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     group: npt.NDArray[np.int64]
+    num_related: int = 0
+    num_titled: int = 0
 
 
 def decide(signatures: Signatures, policy: DuplicatePolicy) -> Decision:
     """Decide which records stay, and which of these belong together.
 
-    Cost for n records: sorting 8-byte columns, 60 n bytes, and what `near_pairs` and
+    Cost for n records: sorting 8-byte columns, 84 n bytes, and what `near_pairs` and
     `melodic_pairs` say, one after the other; a step of Python for each pair that is the same.
 
     Args:
@@ -75,33 +88,55 @@ def decide(signatures: Signatures, policy: DuplicatePolicy) -> Decision:
         similarity=np.zeros(num_records, np.float32),
         group=np.arange(num_records),
     )
-    first = _first_of_equals(signatures.exact) if policy.exact else np.arange(num_records)
-    unique = first == np.arange(num_records)
-    near, melodic = _pairs(signatures, policy, unique)
-    _drop_later(decision, near, _versions(melodic, signatures.melodies, policy))
-    _drop_copies(decision, first, unique)
+    order = np.argsort(~signatures.fullness, kind="stable")
+    best = np.arange(num_records)
+    if policy.exact:
+        best = _best_of_equals(signatures.exact, order)
+    unique = best == np.arange(num_records)
+    near, melodic = _pairs(signatures, policy, unique, order)
+    rank = np.empty(num_records, np.int64)
+    rank[order] = np.arange(num_records)
+    versions = _in_order(_versions(melodic, signatures.melodies, policy), rank)
+    _drop_later(decision, near, versions, rank)
+    _drop_copies(decision, best, unique)
     stays = decision.duplicate_of < 0
-    _join(decision.group, melodic.only(stays[melodic.earlier] & stays[melodic.later]))
+    related = melodic.only(stays[melodic.earlier] & stays[melodic.later])
+    titled = _titled(signatures, stays, related)
+    _join(decision.group, joined([related, titled]))
     decision.group[~stays] = decision.group[decision.duplicate_of[~stays]]
-    return decision
+    return replace(decision, num_related=len(related), num_titled=len(titled))
 
 
-def _first_of_equals(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Return the first place of each value: [records]."""
-    order = np.argsort(values, kind="stable")
+def _titled(signatures: Signatures, stays: npt.NDArray[np.bool_], related: Pairs) -> Pairs:
+    """Return the pairs of one title that are not related by their melodies alone."""
+    if signatures.melodies is None or signatures.titles is None:
+        return joined([])
+    pairs = titled_pairs(signatures.titles, signatures.melodies, stays, TITLED_SIMILARITY)
+    known = np.isin(keys_of(pairs.earlier, pairs.later), keys_of(related.earlier, related.later))
+    return pairs.only(~known)
+
+
+def _best_of_equals(
+    values: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the place of the best record with each one's value: [records]."""
+    order = order[np.argsort(values[order], kind="stable")]
     borders = runs(values[order])
-    first = np.empty(len(values), np.int64)
-    first[order] = np.repeat(order[borders[:-1]], np.diff(borders))
-    return first
+    best = np.empty(len(values), np.int64)
+    best[order] = np.repeat(order[borders[:-1]], np.diff(borders))
+    return best
 
 
 def _pairs(
-    signatures: Signatures, policy: DuplicatePolicy, unique: npt.NDArray[np.bool_]
+    signatures: Signatures,
+    policy: DuplicatePolicy,
+    unique: npt.NDArray[np.bool_],
+    order: npt.NDArray[np.int64],
 ) -> tuple[Pairs, Pairs]:
     """Return the pairs that are nearly the same, and those whose melodies are related."""
     near, melodic = joined([]), joined([])
     if signatures.texts is not None and policy.near_similarity is not None:
-        near = near_pairs(signatures.texts, np.flatnonzero(unique), policy.near_similarity)
+        near = near_pairs(signatures.texts, order[unique[order]], policy.near_similarity)
     if signatures.melodies is not None:
         limits = (policy.related_similarity, policy.melodic_similarity)
         more_than = min(limit for limit in limits if limit is not None)
@@ -117,11 +152,20 @@ def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatePolicy
     return melodic.only(same & (melodic.similarity > policy.melodic_similarity))
 
 
-def _drop_later(decision: Decision, near: Pairs, melodic: Pairs) -> None:
+def _in_order(pairs: Pairs, rank: npt.NDArray[np.int64]) -> Pairs:
+    """Return pairs whose earlier record is the one with the smaller rank."""
+    swapped = rank[pairs.earlier] > rank[pairs.later]
+    earlier = np.where(swapped, pairs.later, pairs.earlier)
+    return Pairs(earlier, np.where(swapped, pairs.earlier, pairs.later), pairs.similarity)
+
+
+def _drop_later(
+    decision: Decision, near: Pairs, melodic: Pairs, rank: npt.NDArray[np.int64]
+) -> None:
     """Drop the later one of each pair whose earlier one stays, in the order of the later ones."""
     pairs = joined([near, melodic])
     reasons = np.repeat(np.array([NEAR, MELODIC], np.int8), [len(near), len(melodic)])
-    order = np.lexsort((pairs.earlier, reasons, pairs.later))
+    order = np.lexsort((rank[pairs.earlier], reasons, rank[pairs.later]))
     dropped = bytearray(len(decision.group))
     decisive = []
     for start in range(0, len(order), _PAIRS_PER_BLOCK):
@@ -138,10 +182,10 @@ def _drop_later(decision: Decision, near: Pairs, melodic: Pairs) -> None:
 
 
 def _drop_copies(
-    decision: Decision, first: npt.NDArray[np.int64], unique: npt.NDArray[np.bool_]
+    decision: Decision, best: npt.NDArray[np.int64], unique: npt.NDArray[np.bool_]
 ) -> None:
-    """Drop what equals an earlier record, which itself may be a duplicate of one that stays."""
-    originals = first[~unique]
+    """Drop what equals a better record, which itself may be a duplicate of one that stays."""
+    originals = best[~unique]
     stead = decision.duplicate_of[originals]
     decision.duplicate_of[~unique] = np.where(stead < 0, originals, stead)
     decision.reason[~unique] = EXACT

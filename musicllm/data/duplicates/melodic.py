@@ -58,16 +58,29 @@ def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: 
     values = np.fromfile(melodies.values, np.uint64)
     sizes = np.diff(melodies.offsets)
     assert len(values) == melodies.offsets[-1], f"{melodies.values} is not what offsets say"
-    found = []
     asked = np.repeat(chosen, sizes)
-    for keys, num_shared in _counted(*_holders(values, asked, melodies.offsets)):
-        enough = num_shared > more_than * _smaller(keys, sizes)
-        candidates = keys[enough]
-        for start in range(0, len(candidates), _PAIRS_PER_BLOCK):
-            part = candidates[start : start + _PAIRS_PER_BLOCK]
-            similarity = _shared(part, values, melodies.offsets) / _smaller(part, sizes)
-            found.append(Pairs(*places_of(part), similarity.astype(np.float32)))
-    return joined(found)
+    return joined(
+        [
+            _measured(keys[num_shared > more_than * _smaller(keys, sizes)], values, melodies)
+            for keys, num_shared in _counted(*_holders(values, asked, melodies.offsets))
+        ]
+    )
+
+
+def similarity_of(keys: Keys, melodies: Melodies) -> Pairs:
+    """Return pairs with their similarity, that of `melodic_pairs`; 0 without a melody."""
+    return _measured(keys, np.fromfile(melodies.values, np.uint64), melodies)
+
+
+def _measured(keys: Keys, values: npt.NDArray[np.uint64], melodies: Melodies) -> Pairs:
+    sizes = np.diff(melodies.offsets)
+    measured = []
+    for start in range(0, len(keys), _PAIRS_PER_BLOCK):
+        part = keys[start : start + _PAIRS_PER_BLOCK]
+        shared = _shared(part, values, melodies.offsets)
+        similarity = shared / np.maximum(_smaller(part, sizes), 1)
+        measured.append(Pairs(*places_of(part), similarity.astype(np.float32)))
+    return joined(measured)
 
 
 def _holders(

@@ -57,7 +57,7 @@ def near_pairs(texts: Texts, chosen: npt.NDArray[np.int64], at_least: float) -> 
 
     Args:
         texts: of all records.
-        chosen: places of the records to compare, rising.
+        chosen: places of the records to compare, in the order they are taken in.
         at_least: share of equal columns, of each part, above 0.
     """
     num_columns = columns_per_band(at_least)

@@ -20,11 +20,11 @@ Keys = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Records that are similar, each pair once, in the order of the later, then the earlier one.
+    """Records that are similar, each pair once.
 
     Attributes:
-        earlier: place of a record, [pairs].
-        later: place of a record behind it, [pairs].
+        earlier: place of the record that comes first in the order they are taken in, [pairs].
+        later: place of the other one, [pairs].
         similarity: of the two, 0 to 1, [pairs].
     """
 

@@ -70,12 +70,13 @@ class Reading:
 def settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     """Decide on every record; writes its split, or that it is dropped, to `<folder>/split.npy`.
 
-    Cost: sorts over the records' hashes, n log n; about 60 bytes a record, and the ids of the
+    Cost: sorts over the records' hashes, n log n; about 84 bytes a record, and the ids of the
     duplicates. See `data.duplicates` for near and melodic ones.
 
     Returns:
-        `ledger`, the duplicates that were left out, which are listed in `<folder>/drops.jsonl`, and
-        `related`, how many training records have a relative that their source holds out.
+        `ledger`, the duplicates that were left out, which are listed in `<folder>/drops.jsonl`;
+        `related`, how many training records have a relative that their source holds out; and
+        `related_pairs`, how many that stay share a group, by melody and by title.
     """
     return once(folder, lambda empty: _settle(reading, preparation, empty))
 
@@ -89,7 +90,8 @@ def _settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
     ledger = Ledger()
     with DropFile(folder / DROPS, ledger) as drops:
         drops.enter(_drops(reading, decision))
-    return {"ledger": ledger.to_json(), "related": num_related}
+    pairs = {"by_melody": decision.num_related, "by_title": decision.num_titled}
+    return {"ledger": ledger.to_json(), "related": num_related, "related_pairs": pairs}
 
 
 def _splits(
@@ -126,7 +128,13 @@ def _signatures(reading: Reading, folder: Path) -> Signatures:
     if MELODY in asked:
         offsets = np.cumsum(np.append(0, reading.column("num_melodic")), dtype=np.int64)
         melodies = Melodies(folder / MELODY, offsets, reading.column("around"))
-    return Signatures(reading.column("exact"), texts, melodies)
+    return Signatures(
+        exact=reading.column("exact"),
+        fullness=reading.column("fullness"),
+        texts=texts,
+        melodies=melodies,
+        titles=None if melodies is None else reading.column("title"),
+    )
 
 
 def _drops(reading: Reading, decision: Decision) -> Iterator[Drop]:

@@ -92,7 +92,7 @@ def prepare(
             f"{', '.join(fixes)}, or look at what was dropped:\n{ledger.reasons()}"
         )
     facts = finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
-    return facts | {"related": decided["related"]}
+    return facts | {name: decided[name] for name in ("related", "related_pairs")}
 
 
 def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:

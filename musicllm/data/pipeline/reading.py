@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 
 from musicllm.data.contamination import ContaminationIndex
-from musicllm.data.duplicates import Outline, exact_hash, outline, signature_rows
+from musicllm.data.duplicates import (
+    Outline,
+    exact_hash,
+    fullness,
+    outline,
+    signature_rows,
+    title_hash,
+)
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.music import Examined, describe, examine
 from musicllm.data.pipeline.columns import DROPS, RecordWriter
@@ -166,6 +173,8 @@ class PartReader:
             "frame": [each.frame for each in outlines],
             "num_parts": [len(each.parts) for each in outlines],
             "around": [each.around for each in outlines],
+            "fullness": [fullness(each.examined) for each in kept],
+            "title": [self._title(each.examined) for each in kept],
         }
         near = self.preparation.duplicates.near_similarity is not None
         signatures = signature_rows([each.parts for each in outlines]) if near else None
@@ -176,6 +185,11 @@ class PartReader:
         if policy.near_similarity is None and policy.melodic_similarity is None:
             return Outline(0, (), 0)
         return outline(record)
+
+    def _title(self, examined: Examined) -> int:
+        if not self._compares_tunes or len(examined.titles) != 1:
+            return 0
+        return title_hash(examined.titles[0])
 
     def _melodic_hashes(self, examined: Examined) -> frozenset[int]:
         if not self._compares_tunes:

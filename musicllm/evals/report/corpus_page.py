@@ -112,9 +112,16 @@ def _num_dropped(facts: Facts) -> int:
 def _summary(facts: Facts) -> str:
     num_sources = len(facts["sources"])
     sources = "one source" if num_sources == 1 else f"{num_sources} sources"
-    return (
+    said = (
         f"{shown(sum(facts['read'].values()))} records read from {sources}, "
         f"{shown(_num_dropped(facts))} left out, {shown(num_documents(facts))} documents kept."
+    )
+    related = facts.get("related_pairs", {})
+    if not any(related.values()):
+        return said
+    return (
+        f"{said} {shown(related['by_melody'])} pairs of tunes are related by melody and "
+        f"{shown(related['by_title'])} more by title; no pair is in two splits."
     )
 
 

@@ -293,6 +293,29 @@ def test_versions_of_a_melody_are_dropped_or_kept_in_one_split(tmp_path: Path) -
     assert all(detail.startswith("of tunes/tunes.jsonl:") for _, detail in corpus.drops())
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_the_fuller_and_cleaner_version_stays(tmp_path: Path, num_processes: int) -> None:
+    variations = make_tune(1, 40)
+    theme = " | ".join(variations.split(" | ")[:8]) + " |]\n"
+    clean = make_tune(2, 16)
+    truncated = " | ".join(clean.split(" | ")[:12]) + " | D2\n"
+    damaged = make_tune(3, 16).replace(" | ", " | ^", 1).replace("K:D", "K:D</s>")
+    mended = damaged.replace("</s>", "").replace("^", "")
+    others = [make_tune(n) for n in range(10, 18)]
+    texts = [theme, truncated, damaged, *others, variations, clean, mended]
+    records = [{"id": str(n), "source": "tunes", "text": text} for n, text in enumerate(texts)]
+    policy = DuplicatePolicy(melodic_similarity=0.6)
+    told = preparation(tmp_path, records, duplicates=policy)
+    rows = RowSettings("pack", 2048)
+    corpus = prepared(tmp_path, replace(told, rows=rows), LocalEngine(num_processes))
+    left = [record["text"] for split in SPLITS for record in corpus.records(split)]
+    assert sorted(left) == sorted([*others, variations, clean, mended])
+    assert corpus.facts["dropped"] == {"tunes": {"is a version of another tune": 3}}
+    assert [detail.partition(",")[0] for _, detail in corpus.drops()] == [
+        "of tunes/tunes.jsonl:12", "of tunes/tunes.jsonl:13", "of tunes/tunes.jsonl:14"
+    ]  # fmt: skip
+
+
 def test_questions_about_one_tune_stay_and_a_copy_of_one_goes(tmp_path: Path) -> None:
     asked = {"What key is it in?": "D major", "What metre is it in?": "4/4", "Is it old?": "Yes"}
     records: list[Record] = [
