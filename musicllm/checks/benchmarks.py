@@ -15,7 +15,7 @@ ASKED = ("multiple_choice", "theory")
 
 MODES = ("likelihood", "perplexity", "generation")
 FORMATS = ("harness", "opencompass", "role_play", "chain_of_thought")
-LONG_PROMPTS = ("drop_shots", "stop")
+LONG_PROMPTS = ("drop_last_shots", "drop_first_shots", "truncate", "skip", "stop")
 
 UNSET: dict[str, object] = {
     "location": None,
@@ -28,7 +28,7 @@ UNSET: dict[str, object] = {
     "add_bos": True,
     "as_chat": False,
     "max_length": None,
-    "long_prompts": "drop_shots",
+    "long_prompts": "drop_last_shots",
     "max_new_tokens": None,
 }
 """What says nothing, by key: the values of conf/measurement/default.yaml (tested)."""
@@ -84,6 +84,10 @@ def combinations(config: Config) -> Iterator[Problem]:
         if spec.as_chat and spec.mode != "generation":
             rule = f"does not fit mode={spec.mode}: the likelihood of letters is that of plain text"
             yield Problem(f"benchmark.{name}.as_chat", "true", rule, "write false")
+        if spec.long_prompts == "truncate" and spec.mode == "generation":
+            rule = "does not fit mode=generation: a chat has to begin with its beginning"
+            key = f"benchmark.{name}.long_prompts"
+            yield Problem(key, spec.long_prompts, rule, "write drop_last_shots or skip")
         yield from _ignored(name, spec)
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 Mode = Literal["likelihood", "perplexity", "generation"]
 
+LongPrompts = Literal["drop_last_shots", "drop_first_shots", "truncate", "skip", "stop"]
+
 
 @dataclass(frozen=True)
 class AskSettings:
@@ -25,8 +27,10 @@ class AskSettings:
         as_chat: whether a prompt that is answered in words goes through the chat template.
         max_length: tokens of a prompt with its longest option or its answer; None: the model's
             context.
-        long_prompts: `drop_shots` leaves out the first examples of a prompt that is longer, and
-            counts them; `stop` refuses it.
+        long_prompts: what happens to one that is longer. `drop_last_shots` and `drop_first_shots`
+            leave out examples until it fits, and the question itself where none is left;
+            `truncate` cuts tokens at its beginning; `skip` leaves out the question; `stop`
+            refuses it. All but `stop` are counted.
         max_new_tokens: of an answer in generation mode; None in the others.
     """
 
@@ -39,5 +43,5 @@ class AskSettings:
     add_bos: bool
     as_chat: bool
     max_length: int | None
-    long_prompts: Literal["drop_shots", "stop"]
+    long_prompts: LongPrompts
     max_new_tokens: int | None

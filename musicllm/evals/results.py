@@ -132,13 +132,15 @@ def subset_words(facts: Mapping[str, Any]) -> str:
 
     Args:
         facts: of a benchmark, as under `benchmarks` in results.json: `complete`, `num_questions`,
-            and where they are known `num_available` and `kind`.
+            and where they are known `num_available`, `num_skipped` (too long) and `kind`.
     """
     if facts["complete"]:
         return ""
     of_all = f" of {facts['num_available']:,}" if facts.get("num_available") else ""
     items = ITEMS.get(facts.get("kind", ""), "questions")
-    return f"subset: {facts['num_questions']:,}{of_all} {items}"
+    skipped = facts.get("num_skipped")
+    too_long = f", {skipped:,} too long" if skipped else ""
+    return f"subset: {facts['num_questions']:,}{of_all} {items}{too_long}"
 
 
 def write_results(

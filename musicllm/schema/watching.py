@@ -57,7 +57,7 @@ class BenchmarkConfig:
     add_bos: bool  # the mark of the beginning stands before a prompt, if the tokenizer has one
     as_chat: bool  # answers that are written: the prompt is a user's message of the chat template
     max_length: int | None  # tokens of a prompt with its answer; null: the model's context
-    long_prompts: str  # drop_shots (the first ones, counted), or stop
+    long_prompts: str  # drop_last_shots, drop_first_shots, truncate, skip (counted), or stop
     max_new_tokens: int | None  # of an answer that is written, when mode=generation
 
 

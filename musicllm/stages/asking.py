@@ -81,7 +81,12 @@ def measure_choices(
         kept=kept,
     )
     rows, harness = ask(lm, asked, settings)
-    return Outcome(choices.metrics(rows, seed), predictions=rows, harness=harness)
+    num_skipped = len(asked.questions) - len(rows)
+    if num_skipped:
+        console.note(f"{settings.benchmark}: {num_skipped:,} of {len(asked.questions):,} questions "
+                     "were not asked, since they are longer than there is room for")  # fmt: skip
+    metrics = choices.metrics(rows, seed) | {"num_skipped": num_skipped}
+    return Outcome(metrics, predictions=rows, harness=harness)
 
 
 def _read(config: Config, benchmark: BenchmarkConfig) -> Asked:

@@ -174,14 +174,16 @@ def _completeness(
         whole = wanted is None or (found is not None and found < wanted)
         return {"complete": whole, "num_questions": found, "num_available": None}
     asked, _ = materials.questions(benchmark)
-    num_asked, available = len(asked.questions), asked.num_published
+    num_skipped = int(metrics.get("num_skipped") or 0)
+    num_asked, available = len(asked.questions) - num_skipped, asked.num_published
     part = benchmark.num_questions is not None or benchmark.subjects or benchmark.levels
-    whole = num_asked == available if available else not part
+    whole = num_asked == available if available else not (part or num_skipped)
     flags = [flag for each in asked.questions for flag in asked.flags.get(each.question.id, ())]
     return {
         "complete": whole,
         "num_questions": num_asked,
         "num_available": available,
+        "num_skipped": num_skipped,
         "notes": list(asked.notes),
         "flags": {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
     }

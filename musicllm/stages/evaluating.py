@@ -28,7 +28,8 @@ from musicllm.train.evaluation import Evaluation, Measure
 CHOICES = (
     "accuracy", "accuracy_low", "accuracy_high", "accuracy_macro_subject",
     "accuracy_macro_category", "accuracy_by_letter", "agreement", "expected_calibration_error",
-    "brier_score", "num_questions", "num_dropped_shots", "num_no_letter",
+    "brier_score", "num_questions", "num_dropped_shots", "num_truncated_prompts", "num_skipped",
+    "num_no_letter",
 )  # fmt: skip
 TEXTS = (
     "perplexity_per_token", "perplexity_per_token_low", "perplexity_per_token_high",

@@ -16,7 +16,8 @@ BROKEN = [
     ("recipe=mmlu", "benchmark.mmlu.mode=letter", "mode=letter must be one of likelihood, perplex"),
     ("recipe=mmlu", "benchmark.mmlu.mode=null", "benchmark.mmlu.mode=null must be one of"),
     ("recipe=mmlu", "benchmark.mmlu.prompt_format=opencompas", "did you mean opencompass"),
-    ("recipe=mmlu", "benchmark.mmlu.long_prompts=cut", "must be one of drop_shots, stop"),
+    ("recipe=mmlu", "benchmark.mmlu.long_prompts=cut", "must be one of "
+     "drop_last_shots, drop_first_shots, truncate, skip, stop"),
     ("recipe=mmlu", "benchmark.mmlu.num_fewshot=-1", "num_fewshot=-1 must be from 0 to 1000"),
     ("recipe=mmlu", "benchmark.mmlu.num_questions=0", "num_questions=0 must be from 1"),
     ("recipe=mmlu", "benchmark.mmlu.location=null", "location=null has no questions"),
@@ -45,6 +46,17 @@ def test_broken_rules(recipe: str, word: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(config.load([recipe, word])[0])
     assert said in " ".join(str(caught.value).split())
+
+
+def test_a_prompt_that_is_answered_in_words_is_not_truncated() -> None:
+    name = "musictheorybench_generation"
+    words = [f"benchmark=[{name}]", f"benchmark.{name}.long_prompts=truncate"]
+    with pytest.raises(ConfigError) as caught:
+        check(config.load(["recipe=musictheorybench", *words])[0])
+    assert (
+        f"benchmark.{name}.long_prompts=truncate does not fit mode=generation: a chat has to begin "
+        "with its beginning; write drop_last_shots or skip"
+    ) in " ".join(str(caught.value).split())
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def answered(
         "prompt_hash": f"{subject}{number}",
         "num_shots": 5,
         "num_dropped_shots": 0,
+        "num_cut_tokens": 0,
         "logliks": logliks,
         "mean_nll": None,
         "predicted": predicted,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from lm_eval.api.instance import Instance
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from musicllm.data.settings import Question
 from musicllm.errors import InputError
+from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import HarnessModel
+from musicllm.evals.harness.running import ask
+from musicllm.evals.prompts import FORMATS
+from musicllm.evals.questions import Asked, Solved
+from musicllm.evals.scorer.planning import Item
 from musicllm.evals.scorer.scorer import Scorer
 
 HINT = "The following are questions about keys.\n\n"
@@ -156,3 +164,85 @@ def test_a_larger_vocabulary_than_the_model_s_is_refused(
     config = type(model.config)(**(model.config.to_dict() | {"vocab_size": 50}))
     with pytest.raises(InputError, match=r"has tokens up to 98, and the model knows 50; take"):
         HarnessModel(Scorer(LlamaForCausalLM(config)), tokenizer)
+
+
+def shown(num: int) -> Asked:
+    solved = [
+        Solved(
+            Question("quiz", f"keys/{n}", f"How many sharps has key {n} of the list?{' Why?' * n}",
+                     ("one", "two", "three", "four")),
+            "ABCD"[n % 4], "keys", "test",
+        )
+        for n in range(num + 5)
+    ]  # fmt: skip
+    return Asked(tuple(solved[5:]), {"keys": tuple(solved[:5])})
+
+
+def how(**given: Any) -> AskSettings:
+    start = AskSettings(
+        "quiz", "opencompass", "perplexity", 5, None, 0, True, False, 300, "drop_last_shots", None
+    )
+    return dataclasses.replace(start, **given)
+
+
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Return a list that gets the tokens of everything that is scored."""
+    seen: list[tuple[int, ...]] = []
+    score = Scorer.score
+
+    def watched(self: Scorer, items: Sequence[Item], *rest: Any) -> Any:
+        seen.extend(item.ids for item in items)
+        return score(self, items, *rest)
+
+    monkeypatch.setattr(Scorer, "score", watched)
+    return seen
+
+
+def test_long_prompts_of_the_paper_have_the_tokens_of_opencompass(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, form = shown(12), FORMATS["opencompass"]
+    seen = fed(monkeypatch)
+    lm = HarnessModel(Scorer(model), tokenizer, add_bos=True, whole_prompts=True, max_length=300)
+
+    rows, _ = ask(lm, questions, how())
+
+    expected, num_dropped = set(), []
+    for solved in questions.questions:
+        shots = list(questions.examples["keys"])
+        for letter in "ABCD":
+            # openicl's PPL inferencer: the last of the examples goes while the prompt is too long
+            while True:
+                prompt = form.prompt(solved, shots) + form.option(letter)
+                ids = tokenizer("<s>" + prompt)["input_ids"]
+                if not shots or len(ids) <= 300:
+                    break
+                shots = shots[:-1]
+            expected.add(tuple(ids))
+        num_dropped.append(5 - len(shots))
+    assert expected <= set(seen)
+    assert [row["num_dropped_shots"] for row in rows] == num_dropped
+    assert len({*num_dropped}) > 1
+
+
+def test_long_prompts_of_the_harness_s_options_are_the_harness_s(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    questions = shown(3)
+    settings = how(prompt_format="harness", mode="likelihood", add_bos=False, max_length=200,
+                   long_prompts="truncate")  # fmt: skip
+    theirs = HFLM(
+        pretrained=model.eval(), tokenizer=tokenizer, batch_size=3, device="cpu", max_length=200
+    )
+    expected, _ = ask(theirs, questions, settings)
+    seen = fed(monkeypatch)
+
+    rows, _ = ask(HarnessModel(Scorer(model), tokenizer, max_length=200), questions, settings)
+
+    assert {len(ids) for ids in seen} == {201}
+    assert [row["num_cut_tokens"] for row in rows] == [row["num_cut_tokens"] for row in expected]
+    assert all(row["num_cut_tokens"] > 0 and row["num_shots"] == 5 for row in rows)
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row["logliks"] == pytest.approx(wanted["logliks"], abs=1e-3)

@@ -18,7 +18,7 @@ from musicllm.data.settings import Question
 from musicllm.errors import InputError, StageError
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.documents import dataset, make_sheets
-from musicllm.evals.harness.fitting import fit_shots
+from musicllm.evals.harness.fitting import Fit, fit_shots
 from musicllm.evals.harness.running import ask
 from musicllm.evals.harness.tasks import make_tasks
 from musicllm.evals.prompts import FORMATS
@@ -52,7 +52,7 @@ def settings(**given: Any) -> AskSettings:
             "add_bos": False,
             "as_chat": False,
             "max_length": None,
-            "long_prompts": "drop_shots",
+            "long_prompts": "drop_first_shots",
             "max_new_tokens": None,
             **given,
         }
@@ -178,6 +178,7 @@ def test_the_most_probable_letter_is_chosen() -> None:
         "task": "mmlu_astronomy",
         "category": "STEM",
         "num_dropped_shots": 0,
+        "num_cut_tokens": 0,
         "subject": "astronomy",
         "question_id": "astronomy/test/0",
         "doc_id": 0,
@@ -234,7 +235,8 @@ def test_written_answers_are_read() -> None:
 
 
 @pytest.mark.parametrize("mode", ["likelihood", "generation"])
-def test_as_many_of_the_last_examples_are_shown_as_there_is_room_for(mode: str) -> None:
+@pytest.mark.parametrize("drop", ["drop_first_shots", "drop_last_shots"])
+def test_as_many_examples_are_shown_as_there_is_room_for(mode: str, drop: str) -> None:
     questions = asked(("astronomy",), 1)
     (question,) = questions.questions
     form, written = FORMATS["harness"], 20 if mode == "generation" else 0
@@ -242,13 +244,13 @@ def test_as_many_of_the_last_examples_are_shown_as_there_is_room_for(mode: str) 
     examples = questions.examples["astronomy"]
     (sheet,) = make_sheets(questions, "mmlu", "harness", 5)
     for limit in range(180, 600, 3):
-        how = settings(mode=mode, max_length=limit, max_new_tokens=written or None)
-        fitting = [
-            shown
-            for shown in range(6)
-            if len(form.prompt(question, examples[5 - shown :])) + behind <= limit
-        ]
-        assert fit_shots(sheet, how, letters) == [max(fitting)]
+        how = settings(
+            mode=mode, max_length=limit, max_new_tokens=written or None, long_prompts=drop
+        )
+        shown = list(examples)  # as OpenCompass's PPL inferencer shortens them, or from the front
+        while shown and len(form.prompt(question, shown)) + behind > limit:
+            shown = shown[:-1] if drop == "drop_last_shots" else shown[1:]
+        assert fit_shots(sheet, how, letters) == [Fit(tuple(shown))]
 
     ((row,), _) = ask(
         Fake(writes=lambda _: ""), questions, dataclasses.replace(how, max_length=300)
@@ -269,9 +271,11 @@ def test_prompts_are_counted_whole_where_their_parts_do_not_tell() -> None:
     form = FORMATS["harness"]
     for shown in range(6):
         exact = count([form.prompt(question, examples[5 - shown :]) + " A"])[0]
-        assert fit_shots(sheet, settings(max_length=exact), count) == [shown]
-        if shown:
-            assert fit_shots(sheet, settings(max_length=exact - 1), count) == [shown - 1]
+        fits = [
+            fit_shots(sheet, settings(max_length=limit), count)[0] for limit in (exact, exact - 1)
+        ]
+        fewer = Fit(examples[6 - shown :]) if shown else None
+        assert fits == [Fit(examples[5 - shown :]), fewer]
 
 
 def test_the_models_context_is_a_limit_too() -> None:
@@ -291,13 +295,75 @@ def test_long_prompts_stop_where_the_settings_say_so() -> None:
     assert str(error.value) == (
         "question astronomy/test/0 of mmlu, with 5 examples before it, has 375 tokens with its "
         "longest option; there is room for 300 (benchmark.mmlu.max_length, or the model's "
-        "context); set benchmark.mmlu.long_prompts=drop_shots, or a smaller "
+        "context); set benchmark.mmlu.long_prompts=drop_last_shots, or a smaller "
         "benchmark.mmlu.num_fewshot"
     )
 
 
+def with_a_long_question(num_long: int = 1) -> Asked:
+    questions = asked(("astronomy", "virology"), 3)
+    long = [
+        dataclasses.replace(each, question=dataclasses.replace(each.question, stem="Why? " * 200))
+        for each in questions.questions[1 : 1 + num_long]
+    ]
+    kept = (questions.questions[0], *long, *questions.questions[1 + num_long :])
+    return dataclasses.replace(questions, questions=kept)
+
+
+@pytest.mark.parametrize("long_prompts", ["drop_last_shots", "drop_first_shots", "skip"])
+def test_a_question_that_never_fits_is_left_out_and_the_others_are_asked(long_prompts: str) -> None:
+    lm = Fake()
+
+    rows, results = ask(
+        lm, with_a_long_question(), settings(max_length=500, long_prompts=long_prompts)
+    )
+
+    assert [row["question_id"] for row in rows] == [
+        "astronomy/test/0", "astronomy/test/2", *(f"virology/test/{n}" for n in range(3))
+    ]  # fmt: skip
+    assert {row["num_dropped_shots"] for row in rows} == {0}
+    assert results["n-samples"]["mmlu_astronomy"]["original"] == 2
+    assert len(lm.seen) == 4 * 5
+
+
+def test_a_subject_without_a_question_that_fits_has_no_task() -> None:
+    rows, results = ask(
+        Fake(), with_a_long_question(2), settings(max_length=260, long_prompts="drop_last_shots")
+    )
+
+    assert len(rows) == 4
+    lost = dataclasses.replace(with_a_long_question(3), flags={})
+    short = dataclasses.replace(lost, questions=lost.questions[1:])
+    _, results = ask(Fake(), short, settings(max_length=500, long_prompts="skip"))
+    assert [*results["results"]] == ["mmlu_virology", "mmlu_other", "mmlu"]
+
+
+def test_skip_leaves_out_what_examples_make_too_long() -> None:
+    with pytest.raises(InputError) as error:
+        ask(Fake(), asked(), settings(max_length=300, long_prompts="skip"))
+
+    assert str(error.value) == (
+        "no question of benchmark mmlu fits into the 300 tokens of benchmark.mmlu.max_length, or "
+        "of the model's context"
+    )
+
+
+def test_truncate_leaves_the_prompt_whole_and_counts_what_the_model_will_not_see() -> None:
+    questions = asked(("astronomy",), 1)
+
+    ((row,), _) = ask(lm := Fake(), questions, settings(max_length=300, long_prompts="truncate"))
+
+    prompt = FORMATS["harness"].prompt(questions.questions[0], questions.examples["astronomy"])
+    assert {request.args[0] for request in lm.seen} == {prompt}
+    assert (row["num_dropped_shots"], row["num_shots"]) == (0, 5)
+    assert row["num_cut_tokens"] == len(prompt) + len(" A") - 301
+    ((row,), _) = ask(lm, questions, settings(max_length=len(prompt) + 1, long_prompts="truncate"))
+    assert row["num_cut_tokens"] == 0
+
+
 def test_a_question_that_never_fits_is_named() -> None:
-    how = settings(max_length=100, mode="generation", max_new_tokens=50)
+    how = settings(max_length=100, mode="generation", max_new_tokens=50, long_prompts="stop")
+    how = dataclasses.replace(how, num_fewshot=0)
 
     with pytest.raises(InputError) as error:
         ask(Fake(), asked(), how)
@@ -305,7 +371,7 @@ def test_a_question_that_never_fits_is_named() -> None:
     assert str(error.value) == (
         "question astronomy/test/0 of mmlu, with 0 examples before it, has 123 tokens and needs 50 "
         "more for the answer; there is room for 100 (benchmark.mmlu.max_length, or the model's "
-        "context); choose a greater benchmark.mmlu.max_length if the model's context is longer"
+        "context); set benchmark.mmlu.long_prompts=skip to leave it out"
     )
 
 

@@ -131,6 +131,7 @@ def _counts(rows: Sequence[Row]) -> Metrics:
         "num_no_letter": sum(row["predicted"] is None for row in rows),
         "num_dropped_shots": sum(row["num_dropped_shots"] for row in rows),
         "num_questions_with_dropped_shots": sum(row["num_dropped_shots"] > 0 for row in rows),
+        "num_truncated_prompts": sum(row["num_cut_tokens"] > 0 for row in rows),
         "num_flagged": sum(bool(row["flags"]) for row in rows),
         **{f"num_flagged_{named(flag)}": count for flag, count in sorted(flags.items())},
     }

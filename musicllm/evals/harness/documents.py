@@ -39,10 +39,6 @@ class Sheet:
     questions: tuple[Solved, ...]
     examples: tuple[Solved, ...]
 
-    def prompt(self, solved: Solved, num_shots: int) -> str:
-        """Return the prompt of a question after the last `num_shots` examples."""
-        return self.format.prompt(solved, self.examples[len(self.examples) - num_shots :])
-
 
 def make_sheets(
     asked: Asked, benchmark: str, prompt_format: str, num_fewshot: int

@@ -1,8 +1,9 @@
-"""How many examples a prompt has room for. Counts tokens; builds no task and asks nothing."""
+"""Which examples a prompt has room for. Counts tokens; builds no task and asks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from musicllm.errors import InputError
 from musicllm.evals.ask import AskSettings
@@ -17,10 +18,24 @@ SLACK = 4
 that each part gets, and tokens that reach over a seam."""
 
 
-def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) -> list[int]:
-    """Return, per question, how many of the last examples stand before it.
+class Fit(NamedTuple):
+    """What stands before a question.
+
+    Attributes:
+        shots: the examples, in order.
+        num_cut_tokens: that the prompt loses at its beginning.
+    """
+
+    shots: tuple[Solved, ...]
+    num_cut_tokens: int = 0
+
+
+def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) -> list[Fit | None]:
+    """Return, per question, the examples that stand before it; None: it is not asked.
 
     Parts are counted once; a whole prompt only where their sum is too near the limit to tell.
+    OpenCompass leaves out the last example as long as a prompt is too long (`drop_last_shots`);
+    lm-evaluation-harness feeds the last tokens of a prompt, however it begins (`truncate`).
 
     Args:
         sheet: of one subject.
@@ -28,75 +43,98 @@ def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) ->
         count_tokens: of texts.
 
     Raises:
-        InputError: a prompt is too long without any example, or with all of them where
-            `long_prompts=stop`; names the question.
+        InputError: a prompt is too long and `long_prompts=stop`; names the question.
     """
-    num_shots = len(sheet.examples)
     if settings.max_length is None:
-        return [num_shots] * len(sheet.questions)
-    form = sheet.format
+        return [Fit(sheet.examples)] * len(sheet.questions)
+    form, num_shots = sheet.format, len(sheet.examples)
     shots = [form.shot(shot) + form.separator for shot in sheet.examples]
-    texts = [_with_option(form.text(solved), sheet, settings)[0] for solved in sheet.questions]
+    texts = [_with_option(form.text(solved), settings, sheet)[0] for solved in sheet.questions]
     hint, *counts = count_tokens([sheet.hint, *shots, *texts])
-    before = [hint + sum(counts[num_shots - shown : num_shots]) for shown in range(num_shots + 1)]
+    choices = [_shown(sheet, number, settings) for number in _numbers(num_shots, settings)]
+    of_shot = dict(zip(map(id, sheet.examples), counts[:num_shots], strict=True))
+    before = [hint + sum(of_shot[id(shot)] for shot in shown) for shown in choices]
     return [
-        _fit(sheet, solved, [each + text for each in before], settings, count_tokens)
+        _fit(sheet, solved, choices, [each + text for each in before], settings, count_tokens)
         for solved, text in zip(sheet.questions, counts[num_shots:], strict=True)
     ]
+
+
+def _numbers(num_shots: int, settings: AskSettings) -> Sequence[int]:
+    """Return how many examples may be shown, the most first."""
+    drops = settings.long_prompts in ("drop_first_shots", "drop_last_shots")
+    return range(num_shots, -1, -1) if drops else [num_shots]
+
+
+def _shown(sheet: Sheet, number: int, settings: AskSettings) -> tuple[Solved, ...]:
+    if settings.long_prompts == "drop_first_shots":
+        return sheet.examples[len(sheet.examples) - number :]
+    return sheet.examples[:number]
 
 
 def _fit(
     sheet: Sheet,
     solved: Solved,
-    estimates: list[int],
+    choices: Sequence[tuple[Solved, ...]],
+    estimates: Sequence[int],
     settings: AskSettings,
     count_tokens: CountTokens,
-) -> int:
-    """Return the largest number of examples that leaves the prompt within the limit."""
+) -> Fit | None:
+    """Return the first choice of examples that leaves the prompt within the limit."""
     room = _room(settings)
-    for shown in reversed(range(len(estimates))):
-        slack = SLACK * (shown + 2)
-        length = estimates[shown]
-        if abs(length - room) <= slack:
+    for shown, estimate in zip(choices, estimates, strict=True):
+        length = estimate
+        if abs(length - room) <= SLACK * (len(shown) + 2):
             length = _length(sheet, solved, shown, settings, count_tokens)
         if length <= room:
-            return shown
-        if shown == 0 or settings.long_prompts == "stop":
-            length = _length(sheet, solved, shown, settings, count_tokens)
-            raise _too_long(solved, shown, length, settings)
-    raise AssertionError("a prompt without examples fits or is refused")
+            return Fit(shown)
+    shown = choices[-1]
+    if settings.long_prompts == "truncate":
+        length = _length(sheet, solved, shown, settings, count_tokens)
+        return Fit(shown, max(0, length - room))
+    if settings.long_prompts == "stop":
+        length = _length(sheet, solved, shown, settings, count_tokens)
+        raise _too_long(solved, len(shown), length, settings)
+    return None
 
 
 def _room(settings: AskSettings) -> int:
     """Return how many tokens a prompt may have, with its option where one is scored."""
     assert settings.max_length is not None, "without a limit everything fits"
+    if settings.long_prompts == "truncate":
+        return settings.max_length + 1  # the harness does not count the last token: it is not fed
     written = settings.max_new_tokens if settings.mode == "generation" else 0
     return settings.max_length - (written or 0)
 
 
-def _with_option(text: str, sheet: Sheet, settings: AskSettings) -> list[str]:
+def _with_option(text: str, settings: AskSettings, sheet: Sheet) -> list[str]:
     if settings.mode == "generation":
         return [text]
     return [text + sheet.format.option(letter) for letter in LETTERS]
 
 
 def _length(
-    sheet: Sheet, solved: Solved, shown: int, settings: AskSettings, count_tokens: CountTokens
+    sheet: Sheet,
+    solved: Solved,
+    shown: Sequence[Solved],
+    settings: AskSettings,
+    count_tokens: CountTokens,
 ) -> int:
-    return max(count_tokens(_with_option(sheet.prompt(solved, shown), sheet, settings)))
+    prompt = sheet.format.prompt(solved, shown)
+    return max(count_tokens(_with_option(prompt, settings, sheet)))
 
 
-def _too_long(solved: Solved, shown: int, length: int, settings: AskSettings) -> InputError:
+def _too_long(solved: Solved, num_shots: int, length: int, settings: AskSettings) -> InputError:
     key = f"benchmark.{settings.benchmark}"
     if settings.mode == "generation":
         counted = f"and needs {settings.max_new_tokens} more for the answer"
     else:
         counted = "with its longest option"
-    fix = f"choose a greater {key}.max_length if the model's context is longer"
-    if shown:
-        fix = f"set {key}.long_prompts=drop_shots, or a smaller {key}.num_fewshot"
+    fix = f"set {key}.long_prompts=skip to leave it out"
+    if num_shots:
+        fix = f"set {key}.long_prompts=drop_last_shots, or a smaller {key}.num_fewshot"
     return InputError(
-        f"question {solved.question.id} of {settings.benchmark}, with {shown} examples before it, "
-        f"has {length:,} tokens {counted}; there is room for {settings.max_length:,} "
+        f"question {solved.question.id} of {settings.benchmark}, with {num_shots} examples before "
+        f"it, has {length:,} tokens {counted}; there is room for {settings.max_length:,} "
         f"({key}.max_length, or the model's context); {fix}"
     )

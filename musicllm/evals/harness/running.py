@@ -35,8 +35,8 @@ def ask(lm: LM, asked: Asked, settings: AskSettings) -> tuple[list[Row], dict[st
         settings: how to ask; the model's context limits `max_length`, too.
 
     Returns:
-        One row per question, in the order asked (see `predictions.jsonl`), and the harness's
-        results without its samples: plain JSON values.
+        One row per question that fits, in the order asked (see `predictions.jsonl`), and the
+        harness's results without its samples: plain JSON values.
 
     Raises:
         InputError: there is nothing to ask, or a prompt is too long.
@@ -55,7 +55,8 @@ def ask(lm: LM, asked: Asked, settings: AskSettings) -> tuple[list[Row], dict[st
         for sample in samples[name]
     }
     plain = json.loads(json.dumps(results, default=handle_non_serializable))
-    return [rows[solved.question.id] for solved in asked.questions], plain
+    names = [solved.question.id for solved in asked.questions]
+    return [rows[name] for name in names if name in rows], plain
 
 
 def _limit(lm: LM, settings: AskSettings) -> int | None:

@@ -1,12 +1,13 @@
 """Our questions as tasks of lm-evaluation-harness, one per subject, in groups by category.
 
 A task is configured as a YAML file would (see `plugin/`), with two differences: its prompts are
-put together by plain functions, and each may show fewer examples where they do not fit. Nothing is
-asked here; `running` does.
+put together by plain functions, and each may show fewer examples where they do not fit. A question
+that does not fit at all is in no task. Nothing is asked here; `running` does.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from musicllm.errors import InputError
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.categories import CATEGORIES, harness_category_of
 from musicllm.evals.harness.documents import Sheet, dataset, make_sheets, task_name
-from musicllm.evals.harness.fitting import CountTokens, fit_shots
+from musicllm.evals.harness.fitting import CountTokens, Fit, fit_shots
 from musicllm.evals.harness.reading import (
     METRICS,
     MeanNll,
@@ -41,7 +42,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
     Args:
         sheet: what is asked and shown.
         settings: how.
-        num_shots: per question, how many of the last examples stand before it.
+        fits: per question, the examples that stand before it.
         mean_nll: of whole prompts, for perplexity mode.
     """
 
@@ -49,12 +50,12 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
         self,
         sheet: Sheet,
         settings: AskSettings,
-        num_shots: Sequence[int],
+        fits: Sequence[Fit],
         mean_nll: MeanNll | None = None,
     ) -> None:
         self.sheet = sheet
         self._mode = settings.mode
-        self._num_shots = num_shots
+        self._fits = fits
         self._mean_nll = mean_nll
         self._place = {solved.question.id: i for i, solved in enumerate(sheet.questions)}
         super().__init__(config=_configuration(sheet, settings))
@@ -67,7 +68,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
 
     def prompt_at(self, place: int) -> str:
         """Return the prompt of the question at a place."""
-        return self.sheet.prompt(self.sheet.questions[place], self._num_shots[place])
+        return self.sheet.format.prompt(self.sheet.questions[place], self._fits[place].shots)
 
     def build_all_requests(
         self,
@@ -115,12 +116,14 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
     def row(self, sample: dict[str, Any], flags: Sequence[str] = ()) -> dict[str, Any]:
         """Return the row of `predictions.jsonl` for one of the harness's samples."""
         place = self._place[sample["doc"]["id"]]
-        shown = self._num_shots[place]
+        fit = self._fits[place]
+        shown = len(fit.shots)
         reading = self._read(place, sample["filtered_resps"])
         return {
             "task": self.task_name,
             "category": self.sheet.category,
             "num_dropped_shots": len(self.sheet.examples) - shown,
+            "num_cut_tokens": fit.num_cut_tokens,
             **row_of(self.sheet.questions[place], reading, sample, shown, flags),
         }
 
@@ -140,7 +143,8 @@ def make_tasks(
         mean_nll: of whole prompts, for perplexity mode.
 
     Returns:
-        `tasks` and `groups` by name, and `group_map` with the members of each group.
+        `tasks` and `groups` by name, and `group_map` with the members of each group. A question
+        that is too long, by `settings.long_prompts`, is in none of them.
 
     Raises:
         InputError: there is nothing to ask, or a prompt is too long; names the question.
@@ -148,10 +152,18 @@ def make_tasks(
     if not asked.questions:
         raise InputError(f"benchmark {settings.benchmark} has no question to ask")
     sheets = make_sheets(asked, settings.benchmark, settings.prompt_format, settings.num_fewshot)
-    tasks = [
-        SubjectTask(sheet, settings, fit_shots(sheet, settings, count_tokens), mean_nll)
-        for sheet in sheets
-    ]
+    tasks = []
+    for sheet in sheets:
+        fits = fit_shots(sheet, settings, count_tokens)
+        fitting = [pair for pair in zip(sheet.questions, fits, strict=True) if pair[1]]
+        if fitting:
+            rest = dataclasses.replace(sheet, questions=tuple(solved for solved, _ in fitting))
+            tasks.append(SubjectTask(rest, settings, [fit for _, fit in fitting if fit], mean_nll))
+    if not tasks:
+        raise InputError(
+            f"no question of benchmark {settings.benchmark} fits into the {settings.max_length:,} "
+            f"tokens of benchmark.{settings.benchmark}.max_length, or of the model's context"
+        )
     groups = {group.name: group for group in _groups(settings, tasks)}
     return {
         "tasks": {task.task_name: task for task in tasks},
