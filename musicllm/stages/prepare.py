@@ -182,7 +182,7 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         said = ", ".join(
             f"{count:,} {how.replace('_', ' ')}" for how, count in facts["related_pairs"].items()
         )
-        rows.append(("related pairs", f"{said}; never in two splits"))
+        rows.append(("related pairs", f"{said}; together when splits are drawn"))
     if train["without_rows"]:
         rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:

@@ -121,7 +121,7 @@ def _summary(facts: Facts) -> str:
         return said
     return (
         f"{said} {shown(related['by_melody'])} pairs of tunes are related by melody and "
-        f"{shown(related['by_title'])} more by title; no pair is in two splits."
+        f"{shown(related['by_title'])} more by title; splits were drawn without dividing them."
     )
 
 
