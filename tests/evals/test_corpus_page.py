@@ -174,6 +174,14 @@ def test_documents_that_were_cut_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_pairs_of_related_tunes_are_counted(tmp_path: Path) -> None:
+    facts = copy.deepcopy(FACTS) | {"related_pairs": {"by_melody": 1200, "by_title": 37}}
+    said = "1,200 pairs of tunes are related by melody and 37 more by title"
+    assert said in page_of(tmp_path, facts)
+    facts["related_pairs"] = {"by_melody": 0, "by_title": 0}
+    assert "related by melody" not in page_of(tmp_path, facts)
+
+
 def test_a_histogram_is_taller_where_there_are_more() -> None:
     svg = length_histogram([0, 10, 20], [1, 3], 20, "train")
     path = re.search(r'<path d="(M [^"]*)"[^>]*style="fill: var\(--train\)', svg)

@@ -180,7 +180,7 @@ def shown(num: int) -> Asked:
 
 def how(**given: Any) -> AskSettings:
     start = AskSettings(
-        "quiz", "opencompass", "perplexity", 5, None, 0, True, False, 300, "drop_last_shots", None
+        "quiz", "opencompass", "perplexity", 5, None, 0, True, False, 500, "drop_last_shots", None
     )
     return dataclasses.replace(start, **given)
 
@@ -203,7 +203,7 @@ def test_long_prompts_of_the_paper_have_the_tokens_of_opencompass(
 ) -> None:
     questions, form = shown(12), FORMATS["opencompass"]
     seen = fed(monkeypatch)
-    lm = HarnessModel(Scorer(model), tokenizer, add_bos=True, whole_prompts=True, max_length=300)
+    lm = HarnessModel(Scorer(model), tokenizer, add_bos=True, whole_prompts=True, max_length=500)
 
     rows, _ = ask(lm, questions, how())
 
@@ -215,7 +215,7 @@ def test_long_prompts_of_the_paper_have_the_tokens_of_opencompass(
             while True:
                 prompt = form.prompt(solved, shots) + form.option(letter)
                 ids = tokenizer("<s>" + prompt)["input_ids"]
-                if not shots or len(ids) <= 300:
+                if not shots or len(ids) <= 500:
                     break
                 shots = shots[:-1]
             expected.add(tuple(ids))
