@@ -41,6 +41,10 @@ def test_fuller_and_cleaner(fuller: str, other: str) -> None:
     assert full(fuller) > full(other)
 
 
+def test_white_space_fills_nothing() -> None:
+    assert full(TUNE) == full(TUNE + "\n\n") == full(TUNE.replace(" | ", "  |  "))
+
+
 def test_a_fault_that_was_let_pass_outweighs_length() -> None:
     policy = MusicPolicy(on_fault="keep")
 

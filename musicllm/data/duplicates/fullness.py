@@ -1,9 +1,9 @@
 """Which of several records that count as the same stays: the fuller and cleaner one.
 
 Records are ordered by, one after the other: no tune with a fault that was let pass; more bars that
-fit their metre; fewer bars that do not; nothing that had to be mended; more notes; more text. A
-copy that breaks off has fewer bars, one that is damaged has fewer that fit. What is equal in all of
-this keeps its order, so neither workers nor engine have a say.
+fit their metre; fewer bars that do not; nothing that had to be mended; more notes; more text, white
+space left aside. A copy that breaks off has fewer bars, one that is damaged has fewer that fit.
+What is equal in all of this keeps its order, so neither workers nor engine have a say.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def fullness(examined: Examined) -> int:
     value = 0
     for name, bits in _BITS.items():
         value = (value << bits) | min(int(figures[name]), _most(bits))
-    num_chars = sum(map(len, texts_of(examined.record)))
+    num_chars = sum(len("".join(text.split())) for text in texts_of(examined.record))
     return (value << _TEXT_BITS) | min(num_chars, _most(_TEXT_BITS))
 
 

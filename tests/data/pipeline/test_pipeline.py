@@ -316,6 +316,32 @@ def test_the_fuller_and_cleaner_version_stays(tmp_path: Path, num_processes: int
     ]  # fmt: skip
 
 
+def test_tunes_of_one_title_that_share_a_figure_are_in_one_split(tmp_path: Path) -> None:
+    def entitled(title: str, tune: str) -> str:
+        return tune.replace("X:1\n", f"X:1\nT:{title}\n")
+
+    hunt, other = make_tune(1, 16), make_tune(2, 16)
+    bars, others = hunt.split(" | "), other.split(" | ")
+    cousin = " | ".join([*others[:8], *bars[8:10], *others[10:]])
+    texts = [
+        entitled("The Hunt", hunt),
+        entitled("HUNT, the", cousin),
+        *map(make_tune, range(9, 27)),
+    ]
+    records = [{"id": str(n), "source": "tunes", "text": text} for n, text in enumerate(texts)]
+    told = preparation(
+        tmp_path, records, duplicates=DuplicatePolicy(melodic_similarity=0.6),
+        music=MusicPolicy(normalize=True), validation_fraction=0.0,
+    )  # fmt: skip
+    for seed in range(4):
+        to, work = f"corpus{seed}", f"work{seed}"
+        halves = replace(told, seed=seed, test_fraction=0.5)
+        corpus = prepared(tmp_path, halves, to=to, work=work)
+        assert corpus.facts["related_pairs"] == {"by_melody": 0, "by_title": 1}
+        held = [bars[8] in record["text"] for record in corpus.records("test")]
+        assert sum(held) in (0, 2)
+
+
 def test_questions_about_one_tune_stay_and_a_copy_of_one_goes(tmp_path: Path) -> None:
     asked = {"What key is it in?": "D major", "What metre is it in?": "4/4", "Is it old?": "Yes"}
     records: list[Record] = [
@@ -332,8 +358,8 @@ def test_questions_about_one_tune_stay_and_a_copy_of_one_goes(tmp_path: Path) ->
     ]
     question, answer = (message["content"] for message in records[4]["messages"])
     copied = [
-        {"role": "user", "content": question.replace("?\n", "?\n\n")},
-        {"role": "assistant", "content": f"{answer}."},
+        {"role": "user", "content": question.replace("?\n", "\n\n")},
+        {"role": "assistant", "content": answer},
     ]
     records.append({"id": "again", "source": "talks", "messages": copied})
     policy = DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6)
