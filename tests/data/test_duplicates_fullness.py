@@ -92,3 +92,12 @@ def test_near_duplicates_are_compared_with_the_best_of_many(tmp_path: Path) -> N
 
     assert decision.duplicate_of.tolist() == [num - 1] * (num - 1) + [-1]
     assert set(decision.reason[:-1].tolist()) == {NEAR}
+
+
+def test_of_copies_the_held_out_one_stays_however_full_the_other_is() -> None:
+    exact, fulls = np.zeros(3, np.uint64), np.array([9, 5, 7], np.uint64)
+    held = np.array([0, 1, 1], np.int8)
+
+    decision = decide(Signatures(exact, fulls, held=held), DuplicatePolicy())
+
+    assert decision.duplicate_of.tolist() == [2, 2, -1]

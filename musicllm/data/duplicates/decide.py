@@ -1,7 +1,7 @@
 """Which records stay: the one place that sees all of them, as columns of numbers.
 
-Records are taken in an order, the fuller and cleaner ones first, and each is compared with those
-that stay before it, so the best of several that are the same is kept. Tunes that are merely related
+Records are taken in an order, held-out ones first, then the fuller and cleaner ones, and each is
+compared with those that stay before it, so the best of several that are the same is kept. Tunes that are merely related
 stay, in one group, so that no split can hold a test tune whose cousin was trained on; a common
 title is evidence that tunes are related. Texts that are merely similar form no group: requests made
 from one wording would chain a whole corpus together.
@@ -40,6 +40,8 @@ class Signatures:
         texts: None when near duplicates are not asked for.
         melodies: None when not asked for.
         titles: `title_hash` of each record, [records]; None when melodies are not asked for.
+        held: how strictly a record's source holds it out, [records]; of copies in two splits the
+            one with the greater number stays, be it less full. None where no source does.
     """
 
     exact: npt.NDArray[np.uint64]
@@ -47,6 +49,7 @@ class Signatures:
     texts: Texts | None = None
     melodies: Melodies | None = None
     titles: npt.NDArray[np.uint64] | None = None
+    held: npt.NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def decide(signatures: Signatures, policy: DuplicatePolicy) -> Decision:
         similarity=np.zeros(num_records, np.float32),
         group=np.arange(num_records),
     )
-    order = np.argsort(~signatures.fullness, kind="stable")
+    held = np.zeros(num_records, np.int8) if signatures.held is None else signatures.held
+    order = np.lexsort((~signatures.fullness, -held))
     best = np.arange(num_records)
     if policy.exact:
         best = _best_of_equals(signatures.exact, order)

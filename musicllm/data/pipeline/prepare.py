@@ -97,8 +97,6 @@ def prepare(
 
 def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
     parts = [part for source in preparation.sources for part in find_parts(source)]
-    # of records that are the same the first stays: that which is held out
-    parts.sort(key=lambda part: SPLITS.index(part.split or "train"), reverse=True)
     reader = PartReader(work / "read", preparation)
     facts = list(engine.map(reader, list(enumerate(parts)), "reading and checking"))
     return Reading.of(work / "read", facts)
