@@ -53,7 +53,8 @@ def test_a_fault_that_was_let_pass_outweighs_length() -> None:
 
 def test_no_size_overflows_into_what_weighs_more() -> None:
     record = {"id": "x", "source": "s", "text": "x"}
-    huge = Examined(record, (), (), (), (), 10**9, 10**9, 10**9)
+    most = 10**9
+    huge = Examined(record, (), (), (), num_bars=most, num_fitting=most, num_notes=most)
     faulty = huge._replace(faults=("does not parse",))
 
     assert fullness(faulty) < fullness(Examined(record, (), (), ())) < fullness(huge) < 2**64

@@ -1,10 +1,10 @@
 """Which records stay: the one place that sees all of them, as columns of numbers.
 
 Records are taken in an order, held-out ones first, then the fuller and cleaner ones, and each is
-compared with those that stay before it, so the best of several that are the same is kept. Tunes that are merely related
-stay, in one group, so that no split can hold a test tune whose cousin was trained on; a common
-title is evidence that tunes are related. Texts that are merely similar form no group: requests made
-from one wording would chain a whole corpus together.
+compared with those that stay before it, so the best of several that are the same is kept. Tunes
+that are merely related stay, in one group, so that no split can hold a test tune whose cousin was
+trained on; a common title is evidence that tunes are related. Texts that are merely similar form no
+group: requests made from one wording would chain a whole corpus together.
 """
 
 from __future__ import annotations
