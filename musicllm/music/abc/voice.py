@@ -43,6 +43,7 @@ class Voice:
     shift: Shift = NO_SHIFT
     metres: tuple[Fraction, ...] = ()
     start: int = 0
+    sounding_key: Key = field(init=False)
     reader: Reader = field(init=False)
     began: tuple[Fraction | None, Key] = field(init=False)
     drafts: list[Draft] = field(default_factory=list)
@@ -66,15 +67,11 @@ class Voice:
         """Follow a change of key, unit length, metre or shift."""
         semitones = self.shift.total
         self.reader = reader_for(self.key, self.unit_length, self.compound, self.limits, semitones)
+        self.sounding_key = move_key(self.key, semitones)[0] if semitones else self.key
         if not self.notes and not self.drafts:
-            self._begin_bar()
+            self.began = (self.metre, self.sounding_key)
             if self.last_bar < 0:
                 self.start = semitones
-
-    def _begin_bar(self) -> None:
-        """Note what is in force at the bar's start: the metre, and the key that sounds."""
-        semitones = self.reader.semitones
-        self.began = (self.metre, move_key(self.key, semitones)[0] if semitones else self.key)
 
     @property
     def is_plain(self) -> bool:
@@ -178,7 +175,7 @@ class Voice:
             self.opened = self.opened.joined(bar_line)
         self.notes.clear()
         self.ticks, self.text, self.line = 0, "", 0
-        self._begin_bar()
+        self.began = (self.metre, self.sounding_key)
 
     def _append(self, bar_line: BarLine, bars: list[Bar]) -> None:
         opened = self.opened
