@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ import pytest
 
 import musicllm  # noqa: F401
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: a thread each, read by torch
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in the background
 
 

@@ -23,9 +23,9 @@ from tests.stages.test_train import SMALL
 SPREAD = ["optimizer=adamw", "hardware.devices_per_node=2", "strategy=zero1"]
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return make_corpus(tmp_path / "corpus")
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
 
 
 def words(tmp_path: Path, corpus: Corpus, *more: str) -> list[str]:

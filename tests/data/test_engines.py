@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from musicllm.data.engines import LocalEngine, base, make_engine
@@ -121,20 +121,9 @@ list(LocalEngine(2).map(time.sleep, [6000.0, 6001.0], "sleeping"))
 """
 
 
-def _children(pid: int) -> Iterator[int]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except FileNotFoundError:
-            continue
-        if parent == pid:
-            yield int(stat.parent.name)
-            yield from _children(int(stat.parent.name))
-
-
 def _family(pid: int) -> set[int]:
     """Return what a process has started when all of it is there, or nothing."""
-    family = set(_children(pid))
+    family = {child.pid for child in psutil.Process(pid).children(recursive=True)}
     return family if len(family) >= 4 else set()
 
 
@@ -144,7 +133,7 @@ def test_stopping_the_caller_ends_the_workers_at_once(stop: signal.Signals) -> N
     # resource tracker, server, two workers
     family = wait_for(lambda: _family(caller.pid), caller)
     caller.send_signal(stop)
-    for pid in family - {caller.pid}:
+    for pid in family:
         wait_for(partial(has_ended, pid))
     said = caller.communicate(timeout=PATIENCE_S)[1]
     assert said.count("Traceback") == (stop == signal.SIGINT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,14 @@ FEW = ("benchmark.theory.num_questions=12", "benchmark.generation.num_questions=
 Run = Callable[..., Artifact]
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> dict[str, Path]:
+ROLES = ("model", "baseline", "corpus", "instructions")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model, another as baseline, tunes and requests with one tokenizer."""
-    made = {name: tmp_path / name for name in ("model", "baseline", "corpus", "instructions")}
+    place = tmp_path_factory.mktemp("originals")
+    made = {name: place / name for name in ROLES}
     corpus = make_corpus(made["corpus"])
     make_corpus(made["instructions"], content="messages")
     config, _ = configuration.load([RECIPE, *SMALL])
@@ -46,7 +51,15 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
             model = base.build(model_spec(config), seed=seed, vocab_size=len(tokenizer))
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-    return made
+    return place
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, originals: Path) -> dict[str, Path]:
+    """Copies of the originals, which a test may change."""
+    for name in ROLES:
+        shutil.copytree(originals / name, tmp_path / name)
+    return {name: tmp_path / name for name in ROLES}
 
 
 @pytest.fixture

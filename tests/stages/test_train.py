@@ -34,9 +34,9 @@ SMALL = [
 ]
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return make_corpus(tmp_path / "corpus")
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
 
 
 def job_of(tmp_path: Path, recipe: str, corpus: Corpus, *words: str) -> Job:
