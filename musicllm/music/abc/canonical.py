@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from musicllm.music.abc.clefs import Staves, may_shift, read_shift, voice_shift
+from musicllm.music.abc.clefs import Shift, Staves, may_shift, read_shift, voice_shift
 from musicllm.music.abc.keys import NO_KEY, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 from musicllm.music.abc.model import Score
@@ -89,7 +89,7 @@ def _staves(source: Source) -> Staves:
     """Return what the header says of keys and of how far voices sound from where they stand."""
     value = source.header["K"][0]
     shift = read_shift(value)
-    declared = {}
+    declared: dict[str, Shift] = {}
     for voice, _ in source.voices:
         name = voice.split(maxsplit=1)[0]
         declared[name] = voice_shift(voice, declared.get(name, shift))
