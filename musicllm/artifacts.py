@@ -104,6 +104,31 @@ class Artifact:
                 )
 
 
+def places(path: Path, other: Path) -> dict[str, str]:
+    """Return where a folder lies, to be found again from an artifact that is made of it.
+
+    Args:
+        path: the folder.
+        other: folder of the artifact; the relative path holds when both are moved together.
+    """
+    absolute = path.absolute()
+    return {"absolute": str(absolute), "relative": os.path.relpath(absolute, other.absolute())}
+
+
+def found_again(artifact: Artifact, given: Mapping[str, str]) -> str:
+    """Return the path of an artifact's input as it can be written here, or as it was.
+
+    Args:
+        artifact: what was made of the input.
+        given: its `path`, and unless an older version wrote it its `places`, in the provenance.
+    """
+    candidates = [given["path"], given.get("absolute")]
+    if "relative" in given:
+        candidates.append(os.path.normpath(artifact.path.absolute() / given["relative"]))
+    known = [path for path in candidates if path is not None]
+    return next((path for path in known if Path(path).exists()), given["path"])
+
+
 def read(path: Path, kind: str | None = None) -> Artifact:
     """Read the artifact in a folder.
 

@@ -102,7 +102,11 @@ class Job:
             "recipe": self.recipe,
             "config": public(self.config),
             "inputs": {
-                role: {"path": str(artifact.path), "fingerprint": artifact.fingerprint}
+                role: {
+                    "path": str(artifact.path),
+                    "fingerprint": artifact.fingerprint,
+                    **artifacts.places(artifact.path, self.artifact_path),
+                }
                 for role, artifact in self.inputs.items()
             },
             **(facts.of_this_run() if self.run_facts is None else self.run_facts),

@@ -13,18 +13,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console, facts, launching, quoting, ranks, runtime
+from musicllm import artifacts, console, contents, facts, launching, quoting, ranks, runtime
 from musicllm.artifacts import Artifact
 from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.job import Job, public
 from musicllm.launching import Rows
 from musicllm.schema import Config
-from musicllm.stages import STAGES, WATCHING, artifact_kind, needs
-from musicllm.stages.locations import Key, local_contents, with_contents
+from musicllm.stages import STAGES, artifact_kind, is_deciding, needs
+from musicllm.stages.locations import Key, local_contents, of_model, with_contents
 
 NEXT = {
     "corpus": "{corpus} in a recipe that trains",
@@ -98,11 +99,12 @@ def bind(config: Config, recipe: str) -> Job:
     """
     runs = Path(config.paths.runs)
     inputs = {
-        role: find_input(f"inputs.{role}", name, runs) for role, name in config.inputs.items()
+        role: _plain_base(config, role) or find_input(f"inputs.{role}", name, runs)
+        for role, name in config.inputs.items()
     }
     for number, name in enumerate(config.runs, 1):
         inputs[f"run {number}"] = find_input("runs", name, runs)
-    local = local_contents(config, {key.split(".")[0] for key in STAGES[config.task].settings})
+    local = local_contents(config, partial(is_deciding, config))
     identity = artifacts.fingerprint(
         {
             "task": config.task,
@@ -116,21 +118,30 @@ def bind(config: Config, recipe: str) -> Job:
     return Job(config, recipe, folder, artifact_kind(config), identity, inputs, local)
 
 
+def _plain_base(config: Config, role: str) -> Artifact | None:
+    """Return `inputs.model` where it is a plain model folder for an adapter to go on."""
+    if role != "model" or "adapter" not in config.inputs:
+        return None
+    folder = Path(config.inputs[role]).expanduser()
+    if (folder / artifacts.MANIFEST).is_file() or not (folder / "config.json").is_file():
+        return None
+    local = contents.read(folder, Path(config.paths.cache), of_model)
+    return Artifact(folder, "model", local.identity, files=local.digests)
+
+
 def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
-    """Return the settings that decide the stage's result."""
+    """Return the settings that decide the stage's result, by their full names."""
     values = with_contents(public(config), local)
-    chosen = {key: _get(values, key) for key in STAGES[config.task].settings}
-    for key in WATCHING:
-        group, name = key.split(".")
-        if group in chosen:
-            del chosen[group][name]
-    return chosen
+    return {key: value for key, value in _leaves(values) if is_deciding(config, key)}
 
 
-def _get(values: Any, key: str) -> Any:
-    for name in key.split("."):
-        values = values[name]
-    return values
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield full names and values of settings; an empty group is a value."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _refuse_other_settings(folder: Path, identity: str, config: Config) -> None:

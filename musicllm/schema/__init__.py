@@ -84,6 +84,7 @@ class Config:
     name: str | None  # of the run folder; null: the fingerprint
     seed: int  # of everything random
     inputs: dict[str, str]  # artifacts by role: a recipe's name or a folder
+    allow_other_base: bool  # put inputs.adapter on an inputs.model that is not its own base
     steps: list[str]  # recipes, when task=pipeline
     runs: list[str]  # evaluations, when task=compare: recipes' names or folders
     trusted_packages: list[str]  # whose classes a _target_ may name, beside Lightning and ours

@@ -6,6 +6,7 @@ This module only lists them, so that the command knows them without importing wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from musicllm.schema import Config
 
@@ -17,7 +18,11 @@ class Stage:
     Attributes:
         summary: one line for people.
         kind: kind of artifact that it makes.
-        settings: keys of the configuration that decide the result; the fingerprint covers them.
+        settings: keys and groups of the configuration that decide the result; the fingerprint
+            covers them.
+        free: what else the stage reads, or lies in these groups, and does not change the result;
+            the longer of two names that cover a key wins. `FREE` holds for all stages, but where
+            `settings` name the key or its group. A test holds that whatever is read is named.
         needs: roles of `inputs` without which it cannot run.
         available: it can run in this version; otherwise it only plans.
         spreads: runs in one process per device, unless strategy=single.
@@ -28,6 +33,7 @@ class Stage:
     summary: str
     kind: str
     settings: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     available: bool = True
     spreads: bool = False
@@ -35,54 +41,92 @@ class Stage:
     version: int = 1
 
 
-WATCHING = (
-    "training.log_every_steps",
+FREE = (
+    "task", "stage", "name", "description", "source", "trusted_packages",
+    "inputs", "runs",  # the artifacts count, not where they lie
+    "paths", "logger", "launcher", "sweep",
+    "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",
+    "hardware.devices_per_node", "hardware.num_threads",
+)  # fmt: skip
+"""Who runs a job, where, and who looks on."""
+
+SAVING = (
     "training.checkpoint_every_steps",
     "training.keep_last_checkpoints",
     "training.keep_best_checkpoints",
 )
-"""Settings inside a stage's groups that do not change its result."""
+
+MODEL_IN_USE = (
+    "model",
+    "hardware.accelerator",  # precision=auto follows it
+    "hardware.precision",
+    "adapter.quantization",
+    "allow_other_base",
+)
 
 STAGES: dict[str, Stage] = {
     "prepare": Stage(
         "documents -> checked, split and tokenized rows",
         "corpus",
         ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
+        free=("engine", "model.name"),
         version=4,
     ),
     "inspect": Stage(
         "a look at a sample of any data, or into a corpus",
         "inspection",
-        ("data", "template", "model.location", "model.revision", "inspect", "seed"),
+        ("data", "template", "benchmark", "model.location", "model.revision", "inspect", "seed"),
+        free=("model.name",),
         repeats=True,
     ),
     "train": Stage(
         "rows -> trained weights",
         "adapter",
-        ("model", "adapter", "optimizer", "schedule", "training", "hardware.precision", "seed"),
-        ("corpus",),
+        (
+            "model",
+            "adapter",
+            "optimizer",
+            "schedule",
+            "training",
+            "hardware.precision",
+            "callbacks.on_bad_loss",
+            "callbacks.loss_spike_factor",
+            "callbacks.loss_spike_window",
+            "callbacks.extra",
+            "seed",
+        ),
+        free=(  # the device and how a batch is split change the rounding (docs/CHECKPOINTS.md)
+            *SAVING,
+            "training.log_every_steps",
+            "hardware",
+            "callbacks",
+            "generation",
+            "benchmark",
+        ),
+        needs=("corpus",),
         spreads=True,
+        version=3,
+    ),
+    "merge": Stage(
+        "adapter into base -> model",
+        "model",
+        ("merge", "allow_other_base"),
+        needs=("adapter",),
         version=2,
     ),
-    "merge": Stage("adapter into base -> model", "model", ("merge",), ("adapter",), version=2),
     "evaluate": Stage(
         "model -> benchmark results",
         "evaluation",
-        (
-            "model",
-            "benchmark",
-            "generation",
-            "hardware.accelerator",  # precision=auto follows it
-            "hardware.precision",
-            "adapter.quantization",
-            "seed",
-        ),
+        (*MODEL_IN_USE, "benchmark", "generation", "seed"),
         spreads=True,
         version=3,
     ),
     "compare": Stage("evaluations -> one table, tests and plots", "comparison", ("seed",)),
     "generate": Stage(
-        "model -> tunes as score, MIDI and sound", "tunes", ("model", "generation", "seed")
+        "model -> tunes as score, MIDI and sound",
+        "tunes",
+        (*MODEL_IN_USE, "generation", "hardware.max_rows_per_device", "seed"),
+        version=2,
     ),
     "report": Stage("runs -> one page", "report"),
     "pipeline": Stage("recipes one after the other", "pipeline", ("steps",)),
@@ -105,8 +149,35 @@ STAGES: dict[str, Stage] = {
             "strategy",
             "seed",
         ),
+        free=SAVING,
+        version=2,
     ),
 }
+
+
+def is_deciding(config: Config, key: str) -> bool | None:
+    """Tell whether a key decides what the configured stage makes; None when nothing is said of it.
+
+    Args:
+        config: the configuration.
+        key: of a setting, or of a part of one, with dots.
+    """
+    cover = _cover(config.task)
+    watches = "callbacks.loss_spike_factor" in cover
+    if key == "training.log_every_steps" and watches and config.callbacks.loss_spike_factor:
+        return True  # what is usual is known from the logged losses
+    while key and key not in cover:
+        key = key.rpartition(".")[0]
+    return cover.get(key)
+
+
+@cache
+def _cover(task: str) -> dict[str, bool]:
+    """Return by name of a key or group whether it decides what a stage makes."""
+    stage = STAGES[task]
+    groups = tuple(f"{name}." for name in stage.settings)
+    free = [name for name in FREE if not name.startswith(groups)]
+    return dict.fromkeys((*free, *stage.free), False) | dict.fromkeys(stage.settings, True)
 
 
 def artifact_kind(config: Config) -> str:

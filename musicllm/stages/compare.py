@@ -97,7 +97,8 @@ def _commands(contestants: Sequence[Contestant]) -> list[Command]:
         if missing:
             recipe = quoting.word("recipe", made["recipe"])
             given = [
-                quoting.word(f"inputs.{role}", x["path"]) for role, x in made["inputs"].items()
+                quoting.word(f"inputs.{role}", artifacts.found_again(one.artifact, place))
+                for role, place in made["inputs"].items()
             ]
             purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"
             commands.append(Command(purpose, quoting.command(recipe, *missing, *given)))

@@ -34,10 +34,14 @@ def of_model(name: str) -> bool:
     return known and name != "manifest.json"
 
 
-def local_contents(config: Config, groups: set[str]) -> dict[Key, Contents]:
-    """Return what lies at the places on this machine that settings of some groups name.
+def local_contents(config: Config, wanted: Callable[[str], bool | None]) -> dict[Key, Contents]:
+    """Return what lies at the places on this machine that settings name.
 
     Cost: see `contents.read`; weights are read whole once.
+
+    Args:
+        config: the configuration.
+        wanted: tells of a setting by its full name whether it matters.
 
     Raises:
         InputError: something cannot be read.
@@ -47,7 +51,7 @@ def local_contents(config: Config, groups: set[str]) -> dict[Key, Contents]:
         key: contents.read(path, cache, counts)
         for key, location, counts in _places(config)
         if location is not None
-        and key[0] in groups
+        and wanted(".".join(key))
         and (path := Path(location).expanduser()).exists()
     }
 

@@ -10,7 +10,8 @@ from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
 from musicllm.model import base
 from musicllm.model.merge import MergeReport, merge
-from musicllm.stages.models import base_of, remember_ends
+from musicllm.stages.bases import base_of, weights_at
+from musicllm.stages.models import remember_ends
 
 CHECK_TEXT = """X:1
 T:The Merge
@@ -25,27 +26,28 @@ K:D
 def run(job: Job) -> list[tuple[str, object]]:
     """Merge `inputs.adapter` into `inputs.model`, or into the base that it was trained on."""
     adapter, settings = job.input("adapter"), job.config.merge
-    base_path, revision = _base_of(job, adapter)
+    place = base_of(adapter, job)
+    weights = weights_at(place, job.config)
     quantized = _was_quantized(job, adapter)
     tokenizer = base.load_tokenizer(adapter.path)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
     with job.writing() as (folder, facts):
         report = merge(
-            base_path,
+            place.path,
             adapter.path,
             folder,
             dtype=settings.dtype,
             max_shard_gb=settings.max_shard_gb,
             check_ids=check_ids,
             dequantize=settings.quantized_base == "dequantize",
-            revision=revision,
+            revision=place.revision,
         )
         remember_ends(folder)
-        facts.update(dataclasses.asdict(report), base=base_path)
+        facts.update(dataclasses.asdict(report), base=place.path, base_weights=weights)
         if quantized:
             facts["quantized_base"] = settings.quantized_base
     return [
-        ("base", base_path),
+        ("base", place.path),
         *([("base in 4 bits", settings.quantized_base)] if quantized else []),
         *_rows_of(report),
     ]
@@ -84,11 +86,3 @@ def _was_quantized(job: Job, adapter: Artifact) -> bool:
             "merges into the base that the adapter saw"
         )
     return quantized
-
-
-def _base_of(job: Job, adapter: Artifact) -> tuple[str, str | None]:
-    """Return folder or hub id of the base, and its revision: an input, or what the adapter says."""
-    if "model" in job.inputs:
-        return str(job.inputs["model"].path), None
-    place = base_of(adapter, job.config)
-    return place.path, place.revision

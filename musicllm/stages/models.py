@@ -8,75 +8,44 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from musicllm import console, ranks
-from musicllm.artifacts import Artifact
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
-from musicllm.model import adapters, base, packaged
+from musicllm.model import adapters, base
 from musicllm.schema import Config
+from musicllm.stages.bases import Place, base_of, configured
 from musicllm.train.capabilities import probe, refuse_precision
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-class Place(NamedTuple):
-    """Where a model lies.
-
-    Attributes:
-        path: folder or hub id of the weights.
-        revision: of a hub repository.
-        adapter: folder of an adapter that goes on them, or None.
-    """
-
-    path: str
-    revision: str | None = None
-    adapter: Path | None = None
-
-
 def place_of(job: Job, role: str = "model") -> Place:
     """Return where a model lies: the input of this role goes first, then `model.location`.
 
+    With `inputs.adapter` the model is that adapter on `inputs.model` or on its own base.
+
     Raises:
-        ArtifactError: there is neither, or the input is no model and no adapter.
+        ArtifactError: there is neither, the input is no model and no adapter, or `bases.base_of`.
     """
     model = job.config.model
+    role = "adapter" if role == "model" and "adapter" in job.inputs else role
     if role not in job.inputs and model.location is not None:
-        found = packaged.find(model.location, Path(job.config.paths.cache))
-        return Place(found, model.revision)
+        return configured(model.location, model.revision, job.config)
     artifact = job.input(role)
     if artifact.kind == "adapter":
-        return base_of(artifact, job.config)._replace(adapter=artifact.path)
+        return base_of(artifact, job)._replace(adapter=artifact.path)
     if artifact.kind != "model":
         raise ArtifactError(
             f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model or an adapter "
             f"is needed here"
         )
     return Place(str(artifact.path))
-
-
-def base_of(adapter: Artifact, config: Config) -> Place:
-    """Return the base that an adapter was trained on, as it remembers it.
-
-    Raises:
-        ArtifactError: it does not.
-    """
-    remembered = adapter.provenance.get("inputs", {}).get("model")
-    if remembered is not None:
-        return Place(str(remembered["path"]))
-    model = adapter.provenance.get("config", {}).get("model", {})
-    if model.get("location") is None:
-        raise ArtifactError(
-            f"{adapter.path} does not say which base it was trained on; "
-            f"write inputs.model=<recipe name or folder of a finished run>"
-        )
-    return Place(packaged.find(model["location"], Path(config.paths.cache)), model["revision"])
 
 
 def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedTokenizerBase]:

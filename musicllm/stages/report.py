@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from musicllm import artifacts, quoting
 from musicllm.artifacts import Artifact
@@ -40,10 +39,10 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
         if artifact.kind == "tunes":
             made = artifact.provenance
             seed = made["config"]["seed"] + 1
-            words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(made)]
+            words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(artifact)]
             commands.append(Command("Write twelve more tunes", _line(made["recipe"], words)))
         if artifact.provenance["config"]["task"] == "train":
-            commands.append(_longer(artifact.provenance))
+            commands.append(_longer(artifact))
     models = [artifact for artifact in inputs.values() if artifact.kind == "model"]
     if models:
         words = [
@@ -56,16 +55,21 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
     return commands
 
 
-def _longer(made: Mapping[str, Any]) -> Command:
+def _longer(artifact: Artifact) -> Command:
     """Return the command that trains twice as long, with the limits that the run had."""
+    made = artifact.provenance
     limits = {name: made["config"]["training"][name] for name in ("num_epochs", "max_steps")}
     doubled = [f"training.{name}={2 * limit}" for name, limit in limits.items() if limit]
-    line = _line(made["recipe"], [*doubled, *_inputs(made)])
+    line = _line(made["recipe"], [*doubled, *_inputs(artifact)])
     return Command(f"Train {made['recipe']} twice as long", line)
 
 
-def _inputs(made: Mapping[str, Any]) -> list[str]:
-    return [quoting.word(f"inputs.{role}", given["path"]) for role, given in made["inputs"].items()]
+def _inputs(artifact: Artifact) -> list[str]:
+    given = artifact.provenance["inputs"]
+    return [
+        quoting.word(f"inputs.{role}", artifacts.found_again(artifact, place))
+        for role, place in given.items()
+    ]
 
 
 def _line(recipe: str, words: list[str]) -> str:

@@ -21,6 +21,7 @@ from musicllm.job import Job
 from musicllm.model import adapters
 from musicllm.schema import Config
 from musicllm.stages import watching
+from musicllm.stages.bases import memory_of
 from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
 from musicllm.stages.settings import machine_of, optimizer_spec
@@ -61,6 +62,8 @@ def _train(job: Job) -> list[tuple[str, object]]:
     corpus = Corpus.open(job.input("corpus").path)
     plan = _planned(job, corpus)
     model = starting_model(job, corpus)
+    on_base = job.kind == "adapter" and ranks.is_main()
+    base_facts = {"base": memory_of(job)} if on_base else {}
     machine = machine_of(config)
     settings = _settings(job, plan, corpus)
     training = TrainingRun(
@@ -81,7 +84,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         if ranks.is_main():
             with job.writing() as (folder, facts):
                 _save(model, config, corpus, folder)
-                facts.update(_facts(result, corpus))
+                facts.update(_facts(result, corpus), **base_facts)
             watching.log_artifact(job, settings)
         group.barrier()
     finally:

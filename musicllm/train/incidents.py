@@ -195,7 +195,7 @@ class Incidents(Callback):  # type: ignore[misc]
         if self._policy.on_bad_loss == "stop":
             raise StageError(
                 f"{said}; its rows of the training split are listed in {path}; {ADVICE}, and "
-                f"callbacks.on_bad_loss=roll_back goes on without these rows"
+                f"callbacks.on_bad_loss=roll_back, in a run of its own, leaves these rows out"
             )
         if self._policy.on_bad_loss == "roll_back":
             raise RollBack(step)

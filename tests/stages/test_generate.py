@@ -105,6 +105,6 @@ def test_an_adapter_that_does_not_know_its_base_is_refused(run: Run, tmp_path: P
         pass
     with pytest.raises(
         ArtifactError,
-        match=r"does not say which base it was trained on; write inputs\.model=",
+        match=r"does not say which base it was trained on; write inputs\.adapter=",
     ):
         run(model_path=adapter)

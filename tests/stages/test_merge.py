@@ -32,11 +32,12 @@ def made(tmp_path):
     return {"base": artifacts.read(folder), "adapter": artifacts.read(tmp_path / "sft")}
 
 
-def job(tmp_path, monkeypatch, quantized_base="full_precision", **inputs):
+def job(tmp_path, monkeypatch, quantized_base="full_precision", other=False, **inputs):
     monkeypatch.setattr(Job, "provenance", lambda _: {"made": "in a test"})
     config = SimpleNamespace(
         paths=SimpleNamespace(cache=str(tmp_path / "cache")),
         merge=MergeConfig(dtype="auto", max_shard_gb=1, quantized_base=quantized_base),
+        allow_other_base=other,
     )
     return Job(config, "quickstart/merge", tmp_path / "merge", "model", "print", inputs)
 
@@ -73,7 +74,7 @@ def test_a_base_from_the_configuration(made, tmp_path, monkeypatch):
 
 def test_an_adapter_that_forgot_its_base(made, tmp_path, monkeypatch):
     adapter = Artifact(made["adapter"].path, "adapter", "a")
-    with pytest.raises(ArtifactError, match=r"does not say which base.*; write inputs\.model="):
+    with pytest.raises(ArtifactError, match=r"does not say which base.*; write inputs\.adapter="):
         merge.run(job(tmp_path, monkeypatch, adapter=adapter))
 
 

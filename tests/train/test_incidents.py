@@ -82,7 +82,7 @@ def test_stop_names_the_rows_and_saves_nothing_of_the_step(
     assert str(error.value) == (
         f"the loss of step 3 is nan; its rows of the training split are listed in {path}; a "
         f"lower optimizer.lr, a longer warm-up, or bf16 instead of fp16 usually helps, and "
-        f"callbacks.on_bad_loss=roll_back goes on without these rows"
+        f"callbacks.on_bad_loss=roll_back, in a run of its own, leaves these rows out"
     )
     written = record(run, 3)
     rows = [int(row) for row in run._batches(0, ()).rows_of_step(2)]

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -88,6 +89,17 @@ def local_folder(path: str | Path, revision: str | None) -> Path:
         return Path(path)
     wanted = ["*.json", "model*.safetensors"]
     return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
+
+
+def cached_folder(path: str | Path, revision: str | None) -> Path | None:
+    """Return the folder of a model, or None for one of the hub that is not in the hub's cache."""
+    if Path(path).is_dir():
+        return Path(path)
+    try:
+        config = try_to_load_from_cache(str(path), "config.json", revision=revision)
+    except HFValidationError:  # a path where nothing lies
+        return None
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def _header(path: Path) -> dict[str, list[int]]:

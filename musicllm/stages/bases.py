@@ -1,0 +1,197 @@
+"""The base of an adapter: what is remembered of it, where it lies now, and whether it is the same.
+
+An adapter is an update of certain weights and of no others, and its own files do not tell its base
+from one that was made again, with another seed say. So its manifest holds the identity of its
+base's weights (of their bytes, where these are on this machine) and where they lay: the absolute
+path, and the path from the adapter, which still holds when all runs are moved together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from musicllm import artifacts, console, contents
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
+from musicllm.job import Job
+from musicllm.model import packaged
+from musicllm.model.merge.checkpoint import cached_folder
+from musicllm.quoting import in_shell, word
+from musicllm.schema import Config
+from musicllm.stages.locations import of_model
+
+NOWHERE = {"absolute": None, "relative": None}
+
+
+class Place(NamedTuple):
+    """Where a model lies.
+
+    Attributes:
+        path: folder or hub id of the weights.
+        revision: of a hub repository.
+        adapter: folder of an adapter that goes on them, or None.
+    """
+
+    path: str
+    revision: str | None = None
+    adapter: Path | None = None
+
+
+def memory_of(job: Job) -> dict[str, Any]:
+    """Return what an adapter remembers of the base that a job trains it on.
+
+    Its weights are those that were there when the job was bound.
+    """
+    model = job.config.model
+    if "model" in job.inputs:
+        given = job.input("model")
+        place, weights = Place(str(given.path)), _weights(given.files)
+    else:
+        place = configured(model.location or "", model.revision, job.config)
+        local = job.local.get(("model", "location"))
+        weights = weights_at(place, job.config) if local is None else _weights(local.digests)
+    folder = Path(place.path).absolute()
+    is_package = "model" not in job.inputs and place.path != model.location
+    is_local = folder.is_dir() and not is_package
+    return {
+        "location": place.path if is_local else model.location,
+        "revision": place.revision,
+        **(artifacts.places(folder, job.artifact_path) if is_local else NOWHERE),
+        "weights": weights,
+    }
+
+
+def base_of(adapter: Artifact, job: Job) -> Place:
+    """Return the base that goes under an adapter: `inputs.model`, or the one that it remembers.
+
+    Raises:
+        ArtifactError: it is not where it was, it has other weights, or it is not remembered.
+    """
+    if job.inputs.get("adapter") is adapter and "model" in job.inputs:
+        return _given(adapter, job)
+    memory = _memory(adapter)
+    if memory.get("location") is None:
+        raise ArtifactError(
+            f"{adapter.path} does not say which base it was trained on; write {_way_out(adapter)}"
+        )
+    places = list(dict.fromkeys(_places(adapter, memory)))
+    there = [place for place in places if place.is_dir()]
+    if memory["absolute"] and not there:
+        looked = " nor ".join(map(str, places[:2]))
+        raise ArtifactError(
+            f"the base of the adapter {adapter.path}, {memory['location']}, is neither at "
+            f"{looked}; if it was moved, write {_way_out(adapter)}"
+        )
+    candidates = [Place(str(place)) for place in there] or [
+        configured(memory["location"], memory["revision"], job.config)
+    ]
+    compared = [(place, *_compared(place, memory, job.config)) for place in candidates]
+    same = [place for place, ours, theirs in compared if ours == theirs is not None]
+    unknown = [place for place, ours, theirs in compared if None in (ours, theirs)]
+    if same or unknown:
+        return (same or unknown)[0]
+    place, ours, theirs = compared[0]
+    raise ArtifactError(
+        f"the adapter {adapter.path} was trained on the base {memory['location']} with the "
+        f"identity {ours}, but {place.path} has {theirs}: it was made again or changed, say with "
+        f"another seed; train the adapter again, or name where its own base lies: "
+        f"{_way_out(adapter)}"
+    )
+
+
+def weights_at(place: Place, config: Config) -> str | None:
+    """Return what the weights at a place are; None for a hub repository that is not in the cache.
+
+    Cost: nothing for an artifact, whose manifest says it; a plain folder is read once.
+    """
+    folder = cached_folder(place.path, place.revision)
+    if folder is None:
+        return None
+    if (folder / artifacts.MANIFEST).is_file():
+        return _weights(artifacts.read(folder).files)
+    return _weights(contents.read(folder, Path(config.paths.cache), of_model).digests)
+
+
+def configured(location: str, revision: str | None, config: Config) -> Place:
+    """Return the place of a hub id, a folder or a package."""
+    return Place(packaged.find(location, Path(config.paths.cache)), revision)
+
+
+def _compared(
+    place: Place, memory: Mapping[str, Any], config: Config
+) -> tuple[str | None, str | None]:
+    """Return an identity of the base as it is remembered, and that of what lies at a place."""
+    folder = Path(place.path)
+    if memory["weights"] is not None or not (folder / artifacts.MANIFEST).is_file():
+        return memory["weights"], weights_at(place, config)
+    return memory.get("fingerprint"), artifacts.read(folder).fingerprint
+
+
+def _weights(digests: Mapping[str, str]) -> str | None:
+    """Identify weights by their files, where there are any."""
+    own = {name: sha for name, sha in digests.items() if name.endswith(".safetensors")}
+    return artifacts.fingerprint(own) if own else None
+
+
+def _given(adapter: Artifact, job: Job) -> Place:
+    """Return `inputs.model`, if it is the adapter's base or may be another one."""
+    given, memory = job.input("model"), _memory(adapter)
+    ours, theirs = memory.get("weights"), _weights(given.files)
+    if given.kind != "model":
+        raise ArtifactError(
+            f"inputs.model={given.path} is of kind {given.kind}, and the base of the adapter "
+            f"{adapter.path} is needed here: a model"
+        )
+    if ours is not None and ours != theirs:
+        said = (
+            f"inputs.model={given.path} has the weights {theirs}, but the adapter {adapter.path} "
+            f"was trained on {memory['location']} with the weights {ours}"
+        )
+        if not job.config.allow_other_base:
+            raise ArtifactError(
+                f"{said}; name its own base, or write allow_other_base=true to put it on another"
+            )
+        console.note(f"{said}; allow_other_base=true puts it there")
+    return Place(str(given.path))
+
+
+def _memory(adapter: Artifact) -> dict[str, Any]:
+    """Return what an adapter remembers; of older versions the path as it was typed, if that."""
+    if "base" in adapter.facts:
+        return dict(adapter.facts["base"])
+    model = adapter.provenance.get("config", {}).get("model", {})
+    given = adapter.provenance.get("inputs", {}).get("model", {})
+    location = given.get("path") or model.get("location")
+    is_folder = bool(given) or (location is not None and any(_above(adapter, location)))
+    return {
+        "location": location,
+        "revision": model.get("revision"),
+        "absolute": location if is_folder else None,
+        "relative": None,
+        "weights": None,
+        "fingerprint": given.get("fingerprint"),
+    }
+
+
+def _places(adapter: Artifact, memory: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield where a base may lie: its absolute path, and its path from the adapter."""
+    if memory["absolute"]:
+        yield Path(memory["absolute"])
+    if memory["relative"]:
+        yield Path(os.path.normpath(adapter.path.absolute() / memory["relative"]))
+    elif memory["absolute"]:
+        yield from _above(adapter, memory["absolute"])
+
+
+def _above(adapter: Artifact, location: str) -> Iterator[Path]:
+    """Yield folders of that relative name beside the adapter or beside a folder above it."""
+    for parent in adapter.path.absolute().parents:
+        if (parent / location).is_dir():
+            yield parent / location
+
+
+def _way_out(adapter: Artifact) -> str:
+    return f"{in_shell(word('inputs.adapter', adapter.path))} inputs.model=<folder of the base>"

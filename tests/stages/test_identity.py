@@ -1,0 +1,131 @@
+"""Which settings decide what a stage makes: these and no others change its identity."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import Any
+
+import pytest
+
+from musicllm import config, runner
+from musicllm.errors import ConfigError
+from musicllm.job import public
+from musicllm.schema import Config
+from musicllm.stages import STAGES, is_deciding
+from tests.stages.conftest import view_of
+
+RECIPES = {
+    "prepare": ["recipe=quickstart/instructions"],
+    "inspect": ["recipe=inspect"],
+    "train": ["recipe=quickstart/sft"],
+    "merge": ["recipe=merge"],
+    "evaluate": ["recipe=quickstart/evaluate"],
+    "generate": ["recipe=quickstart/generate"],
+    "compare": ["recipe=compare"],
+    "report": ["recipe=quickstart/report"],
+    "pipeline": ["recipe=quickstart"],
+    "bench": ["recipe=bench/eval"],
+}
+APART = ("task", "stage", "inputs", "runs")
+"""Not changed here: a stage is not another one, and artifacts count by their fingerprints."""
+
+ISSUES = {
+    "generate": (
+        "hardware.precision", "hardware.accelerator", "adapter.quantization",
+        "hardware.max_rows_per_device",
+    ),
+    "train": (
+        "callbacks.extra", "callbacks.on_bad_loss", "callbacks.loss_spike_factor",
+        "callbacks.loss_spike_window",
+    ),
+    "inspect": ("benchmark.mmlu.location",),
+}  # fmt: skip
+
+
+@cache
+def values_of(stage: str) -> dict[str, Any]:
+    values = public(config.load([*RECIPES[stage], "logger=[csv]", "benchmark=[mmlu]"])[0])
+    return values | {"inputs": {}, "runs": []}
+
+
+def identity(values: dict[str, Any]) -> str:
+    return runner.bind(config.typed(values), "recipe").fingerprint
+
+
+def settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the identity covers of settings, which is quicker than to bind each of them."""
+    return runner._settings(config.typed(values), {})
+
+
+def others(value: Any) -> list[Any]:
+    """Return other values, one of which has the type of the setting."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, dict):
+        return [{"x": {"_target_": "y"}}, {"x": 1.0}, {"x": 1}, {"x": "y"}]
+    if isinstance(value, list):
+        return [[*value, 1], [*value, "x"]]
+    return [value + 1] if isinstance(value, int | float) else [f"{value}x", 1, 1.0, True]
+
+
+def changed(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a configuration in which one setting has another value."""
+    *groups, name = key.split(".")
+    top = place = dict(values)
+    for group in groups:
+        place[group] = dict(place[group])
+        place = place[group]
+    for other in others(place[name]):
+        place[name] = other
+        try:
+            config.typed(top)
+        except ConfigError:
+            continue
+        return top
+    raise AssertionError(f"no other value for {key}")
+
+
+@pytest.mark.parametrize("stage", RECIPES)
+def test_what_is_said_to_decide_changes_the_identity_and_the_rest_does_not(stage: str) -> None:
+    values = values_of(stage)
+    before, plain = settings(values), config.typed(values)
+    keys = [key for key, _ in runner._leaves(values) if key.split(".")[0] not in APART]
+    free = values
+    for key in keys:
+        if is_deciding(plain, key):
+            assert settings(changed(values, key)) != before, key
+        elif key != "name":
+            free = changed(free, key)
+    assert settings(free) == before
+    assert identity(free) == identity(values)
+
+
+@pytest.mark.parametrize("stage", ISSUES)
+def test_settings_that_decide(stage: str) -> None:
+    plain = config.typed(values_of(stage))
+    assert all(is_deciding(plain, key) for key in ISSUES[stage])
+
+
+def test_every_stage_that_runs_is_here() -> None:
+    assert RECIPES.keys() == {name for name, stage in STAGES.items() if stage.available}
+
+
+def test_logged_losses_decide_only_where_they_say_what_is_usual() -> None:
+    values = values_of("train")
+    spikes = changed(values, "callbacks.loss_spike_factor")
+    for some, decides in ((values, False), (spikes, True)):
+        other = identity(changed(some, "training.log_every_steps"))
+        assert (other != identity(some)) is decides
+
+
+def test_an_undeclared_setting_is_noticed_when_a_stage_reads_it() -> None:
+    """What holds for every stage, since the other tests here run them with this view."""
+    seen: Config = view_of(config.load(["recipe=quickstart/report"])[0])
+    reads = compile("seen.paths.runs; seen.model; seen.seed", runner.__file__, "exec")
+    with pytest.raises(AssertionError, match="the stage report reads seed, of which"):
+        exec(reads, {"seen": seen})
+    every = compile("vars(seen.engine)", runner.__file__, "exec")
+    with pytest.raises(AssertionError, match=r"the stage report reads engine\."):
+        exec(every, {"seen": seen})
+    assert dataclasses.asdict(seen)["seed"] == seen.seed
