@@ -26,10 +26,13 @@ def body(tune: str) -> str:
         (" clef=alto", "D"),
         ("clef=bass3 stafflines=1", "D"),
         ("treble_8", "D"),
+        ("treble8", "D"),
         ("perc", "D"),
         ("", "none"),
         ("none", "none"),
         ("G clef=bass", "G"),
+        ("Dmix=c", "Dmix"),
+        ("Dmix^g clef=alto", "Dmix ^g"),
         ("Bb bass", "Bb"),
     ],
 )

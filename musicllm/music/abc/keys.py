@@ -44,8 +44,8 @@ _KEY = re.compile(
 _CHANGE = re.compile(r"(\^\^?|__?|=)([A-Ga-g])")
 CLEFS = "treble|alto|tenor|bass|perc|none|auto|soprano|mezzosoprano|mezzo|baritone|subbass"
 _STAFF = re.compile(
-    r"(?<![\^_=\w])[A-Za-z][\w-]+=(?:\"[^\"]*\"|\S+)"
-    rf"|(?i:(?:{CLEFS})[1-5]?(?:[+\-^_](?:8|15))?)(?!\S)"
+    r"(?<![\^_=\w])[a-z][\w-]+=(?:\"[^\"]*\"|\S+)"
+    rf"|(?i:(?:{CLEFS})[0-9]?(?:[+\-^_](?:8|15))?)(?!\S)"
 )
 
 
