@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from musicllm import artifacts, facts
@@ -57,7 +58,19 @@ class Job:
             found = artifacts.read(self.artifact_path, self.kind)
         except ArtifactError:
             return None
-        return found if found.fingerprint == self.fingerprint else None
+        known = self.identity(found.facts.get("chosen", {}))
+        return found if found.fingerprint == known else None
+
+    def identity(self, chosen: Mapping[str, object]) -> str:
+        """Return the fingerprint of what comes out.
+
+        Args:
+            chosen: what the stage decides by itself and what changes its result, such as a number
+                of steps that the machine's speed allows; empty where settings decide everything.
+        """
+        return (
+            artifacts.fingerprint([self.fingerprint, dict(chosen)]) if chosen else self.fingerprint
+        )
 
     def input(self, role: str) -> Artifact:
         """Return an input.
@@ -73,12 +86,16 @@ class Job:
         return self.inputs[role]
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Make the artifact; see `artifacts.writing`."""
+    def writing(
+        self, chosen: Mapping[str, object] = MappingProxyType({})
+    ) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Make the artifact; see `artifacts.writing`, and `identity` for what was chosen."""
         with artifacts.writing(
-            self.artifact_path, self.kind, self.fingerprint, self.provenance()
-        ) as made:
-            yield made
+            self.artifact_path, self.kind, self.identity(chosen), self.provenance()
+        ) as (folder, facts):
+            if chosen:
+                facts["chosen"] = dict(chosen)
+            yield folder, facts
 
     def refuse_changed_files(self) -> None:
         """Refuse what was made of files that changed meanwhile, since nobody knows which bytes.

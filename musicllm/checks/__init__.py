@@ -19,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, benchmarks.values,
     benchmarks.combinations, benchmarks.materials,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
+    training.step_choices,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.model, training.optimizer, launch.sweeps, launch.launchers,
     watching.bad_losses,

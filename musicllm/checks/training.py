@@ -26,9 +26,26 @@ def batch(config: Config) -> Iterator[Problem]:
 def length(config: Config) -> Iterator[Problem]:
     """Yield a training run without an end."""
     training = config.training
-    if config.task == "train" and training.num_epochs is None and training.max_steps is None:
+    if config.task != "train":
+        return
+    limits = (training.num_epochs, training.max_steps, *training.step_choices)
+    if not any(limit is not None for limit in limits):
         rule = "leaves the run without an end, since training.num_epochs is null, too"
         yield Problem("training.max_steps", "null", rule, "set one of them")
+
+
+def step_choices(config: Config) -> Iterator[Problem]:
+    """Yield numbers of steps that are none, or that nothing can choose from."""
+    training = config.training
+    choices = training.step_choices
+    if config.task != "train" or not choices:
+        return
+    if min(choices) < 1 or len(set(choices)) < len(choices):
+        rule = "must be different numbers of steps, each at least 1"
+        yield Problem("training.step_choices", choices, rule)
+    if training.time_budget_min is None:
+        rule = "is needed to choose one of training.step_choices"
+        yield Problem("training.time_budget_min", "null", rule, "write how many minutes they take")
 
 
 def precision(config: Config) -> Iterator[Problem]:

@@ -89,6 +89,7 @@ RANGES = {
     "training.rows_per_step": (1, 1 << 20),
     "training.num_epochs": (1e-6, 1e6),
     "training.max_steps": (1, 1 << 40),
+    "training.time_budget_min": (0.01, 1e6),
     "training.gradient_clip": (0, 1e6),
     "training.log_every_steps": (1, 1 << 40),
     "training.validate_every_steps": (1, 1 << 40),

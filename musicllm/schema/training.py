@@ -87,6 +87,8 @@ class TrainingConfig:
     rows_per_step: int  # global batch: rows per optimizer step over all devices
     num_epochs: float | None  # passes over the corpus; null: max_steps decides
     max_steps: int | None  # optimizer steps; the smaller of the two limits holds
+    step_choices: list[int]  # in place of max_steps: the most of these within time_budget_min
+    time_budget_min: float | None  # minutes that the steps of step_choices may take
     gradient_clip: float  # L2 norm; 0 is off
     activation_checkpointing: bool  # recompute activations in the backward pass
     compile: bool  # let torch.compile make kernels for the decoder's layers
@@ -111,12 +113,13 @@ class HardwareConfig:
     host_memory_gb: float | None  # of one machine, for offload; null: read from the machine
     peak_tflops: float | None  # dense, in `precision`; null: measured (CPU) or unknown
     expected_mfu: float | None  # share of peak_tflops that training reaches; null: unknown
+    expected_mfu_fp32: float | None  # the same where products are in float32; null: the same share
     precision: str  # fp32, bf16, fp16 or auto (probed)
     supports_bf16: bool | None  # null: probed
     supports_flash_attention_2: bool | None  # null: probed
     attention: str  # of training; auto, varlen_sdpa, flex, flash_attention_2 or varlen
     max_rows_per_device: int  # micro-batch limit; the largest that divides the batch is used
-    num_threads: int | None  # of torch on the CPU; null: all cores
+    num_threads: int | None  # of torch on the CPU; null: as many as are fastest, by measurement
     num_data_workers: int  # processes that read rows; 0 reads in the trainer
 
 

@@ -21,6 +21,7 @@ from musicllm.model import adapters, base
 from musicllm.schema import Config
 from musicllm.stages.bases import Place, base_of, configured
 from musicllm.train.capabilities import probe, refuse_precision
+from musicllm.train.threads import candidates, quickest
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -76,6 +77,8 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         model = model.to("cuda" if on_gpu else "cpu")
     if place.adapter is not None:
         model = adapters.load_adapter(model, place.adapter)
+    if not on_gpu and config.hardware.num_threads is None and not ranks.launched():
+        torch.set_num_threads(_quickest_threads(model))
     return model, base.load_tokenizer(place.adapter or place.path, revision=place.revision)
 
 
@@ -106,6 +109,19 @@ def _share_threads(config: Config) -> None:
         num_threads = max(1, torch.get_num_threads() // num_ranks)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
+
+
+def _quickest_threads(model: nn.Module) -> int:
+    """Return the number of threads with which the model reads a short text soonest."""
+    tokens = torch.zeros((1, 64), dtype=torch.long)
+
+    def read() -> torch.Tensor:
+        with torch.inference_mode():
+            logits: torch.Tensor = model(input_ids=tokens).logits
+        return logits
+
+    options = candidates(torch.get_num_threads())
+    return quickest(read, options) if len(options) > 1 else options[0]
 
 
 def remember_ends(folder: Path) -> None:

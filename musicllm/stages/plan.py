@@ -166,7 +166,7 @@ def _training(config: Config, plan: RunPlan) -> Rows:
         ("global batch", f"{steps.rows_per_step} rows = {steps.num_devices} devices x "
                          f"{steps.rows_per_device} rows x {steps.accumulation} accumulated"),
         ("tokens per step", f"at most {steps.tokens_per_step:,}"),
-        ("steps", f"{steps.num_steps:,}"),
+        ("steps", f"{steps.num_steps:,}" if plan.length is None else plan.length.as_text()),
         ("warm-up steps", f"{steps.warmup_steps:,}"),
         ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
                           f"{config.schedule.name})"),

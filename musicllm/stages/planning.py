@@ -12,28 +12,45 @@ import psutil
 
 from musicllm.errors import NotAvailableError
 from musicllm.model import size
-from musicllm.model.flops import train_flops_per_token
+from musicllm.model.flops import muon_flops, train_flops_per_token
 from musicllm.model.spec import AdapterSpec
 from musicllm.schema import Config
-from musicllm.stages.settings import adapter_spec, model_spec, training_plan
+from musicllm.stages.settings import adapter_spec, model_spec, step_choices, training_plan
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
 from musicllm.train.memory import Memory, Spread, Workload, estimate
 from musicllm.train.memory.advice import Choice, nearest, overrides
-from musicllm.train.plan import Plan
+from musicllm.train.plan import Length, Plan, choose_length
+from musicllm.train.rehearsal import Rehearsal
 from musicllm.train.run_plan import Advice, RunPlan, fits
 
 
-def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
+def run_plan(
+    config: Config,
+    corpus: Mapping[str, Any] | None,
+    *,
+    rehearsal: Rehearsal | None = None,
+    length: Length | None = None,
+) -> RunPlan:
     """Return what is known of a training run; `refuse()` it if it does not fit.
 
     Args:
         config: a checked configuration of a training.
         corpus: facts of the prepared corpus; None estimates from published sizes.
+        rehearsal: of the run's steps, for its time; None estimates that from FLOPs.
+        length: as it was chosen before; None chooses where the configuration leaves it open.
     """
+    step_s = None if rehearsal is None else rehearsal.fastest_step_s
     steps = training_plan(config, corpus)
+    if choices := step_choices(config):
+        if length is None:
+            expected = _duration(config, adapter_spec(config), steps, corpus, step_s).step_s
+            budget = config.training.time_budget_min
+            assert budget is not None, "choices without a budget passed the checks"
+            length = choose_length(choices, 60 * budget, expected)
+        steps = training_plan(config, corpus, num_steps=length.num_steps)
     adapter, training, hardware = adapter_spec(config), config.training, config.hardware
     counted = size.count(model_spec(config), adapter)
     choice = _choice(config, steps)
@@ -64,7 +81,9 @@ def run_plan(config: Config, corpus: Mapping[str, Any] | None) -> RunPlan:
         device_bytes=device_bytes,
         host_bytes=host_bytes,
         devices_per_node=hardware.devices_per_node,
-        duration=_duration(config, adapter, steps, corpus),
+        duration=_duration(config, adapter, steps, corpus, step_s),
+        length=length,
+        rehearsal=rehearsal,
         disk=disk(
             counted,
             adapter,
@@ -161,26 +180,38 @@ def _host_bytes(config: Config) -> float | None:
 
 
 def _duration(
-    config: Config, adapter: AdapterSpec, steps: Plan, corpus: Mapping[str, Any] | None
+    config: Config,
+    adapter: AdapterSpec,
+    steps: Plan,
+    corpus: Mapping[str, Any] | None,
+    step_s: float | None,
 ) -> Duration:
     hardware, length = config.hardware, _row_length(config, corpus)
     text = text_of(None if corpus is None else corpus["splits"]["train"], length)
-    peak = None
+    peak, dtype = None, compute_dtype(config)
+    mfu = hardware.expected_mfu
+    if dtype == "float32" and hardware.expected_mfu_fp32 is not None:
+        mfu = hardware.expected_mfu_fp32
     if hardware.peak_tflops is not None:
         peak = 1e12 * hardware.peak_tflops * steps.num_devices
     elif hardware.accelerator == "cpu":
-        peak = measured_cpu_flops_per_s(compute_dtype(config), hardware.num_threads)
+        peak = measured_cpu_flops_per_s(dtype, hardware.num_threads)
     flops = train_flops_per_token(
         model_spec(config),
         adapter,
         mean_context=text.mean_context,
         supervised_share=text.supervised_share,
     )
+    muon = config.optimizer.name == "muon"
     return Duration(
+        num_steps=steps.num_steps,
         num_tokens=round(steps.num_tokens * text.fill),
         supervised_share=text.supervised_share,
         mean_context=text.mean_context,
         flops_per_token=flops,
+        flops_per_update=muon_flops(model_spec(config), adapter) if muon else 0.0,
         peak_flops_per_s=peak,
-        expected_mfu=hardware.expected_mfu,
+        expected_mfu=mfu,
+        num_devices=steps.num_devices,
+        rehearsed_step_s=step_s,
     )

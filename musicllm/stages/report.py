@@ -59,6 +59,8 @@ def _longer(artifact: Artifact) -> Command:
     """Return the command that trains twice as long, with the limits that the run had."""
     made = artifact.provenance
     limits = {name: made["config"]["training"][name] for name in ("num_epochs", "max_steps")}
+    if "chosen" in artifact.facts:  # by the speed of the machine
+        limits["max_steps"] = artifact.facts["chosen"]["num_steps"]
     doubled = [f"training.{name}={2 * limit}" for name, limit in limits.items() if limit]
     line = _line(made["recipe"], [*doubled, *_inputs(artifact)])
     return Command(f"Train {made['recipe']} twice as long", line)

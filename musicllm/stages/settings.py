@@ -90,13 +90,16 @@ def machine_of(config: Config) -> Machine:
     )
 
 
-def training_plan(config: Config, corpus: Mapping[str, Any] | None) -> Plan:
+def training_plan(
+    config: Config, corpus: Mapping[str, Any] | None, *, num_steps: int | None = None
+) -> Plan:
     """Return the plan of a training run.
 
     Args:
         config: a checked configuration.
         corpus: facts of the prepared corpus; None estimates its rows from the published sizes of
             the configured sources.
+        num_steps: the choice from `training.step_choices`; None takes the largest there is.
     """
     data, training, hardware = config.data, config.training, config.hardware
     num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
@@ -108,9 +111,14 @@ def training_plan(config: Config, corpus: Mapping[str, Any] | None) -> Plan:
         num_rows=num_rows,
         num_rows_estimated=corpus is None and num_rows is not None,
         num_epochs=training.num_epochs,
-        max_steps=training.max_steps,
+        max_steps=num_steps or max(step_choices(config), default=training.max_steps),
         warmup_fraction=config.schedule.warmup_fraction,
     )
+
+
+def step_choices(config: Config) -> list[int]:
+    """Return the lengths of the run from which its speed chooses; none where one is set."""
+    return [] if config.training.max_steps is not None else config.training.step_choices
 
 
 def estimated_rows(config: Config) -> int | None:

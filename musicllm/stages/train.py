@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
 from musicllm import artifacts, console, ranks
@@ -20,7 +22,7 @@ from musicllm.data.corpus import Corpus
 from musicllm.job import Job
 from musicllm.model import adapters
 from musicllm.schema import Config
-from musicllm.stages import watching
+from musicllm.stages import rehearsing, watching
 from musicllm.stages.bases import memory_of
 from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
@@ -60,11 +62,16 @@ def _train_or_go_back(job: Job) -> list[tuple[str, object]] | None:
 def _train(job: Job) -> list[tuple[str, object]]:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
-    plan = _planned(job, corpus)
+    expected = run_plan(config, corpus.facts)
+    expected.refuse(written=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
     model = starting_model(job, corpus)
     on_base = job.kind == "adapter" and ranks.is_main()
     base_facts = {"base": memory_of(job)} if on_base else {}
+    plan = _decided(job, corpus, model, expected)
+    chosen = {} if plan.length is None else {"num_steps": plan.length.num_steps}
     machine = machine_of(config)
+    if plan.rehearsal is not None:
+        machine = replace(machine, num_threads=plan.rehearsal.num_threads)
     settings = _settings(job, plan, corpus)
     training = TrainingRun(
         model=model,
@@ -74,7 +81,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         settings=settings,
         machine=machine,
         folder=job.folder,
-        identity=job.fingerprint,
+        identity=job.identity(chosen),
         write_samples=watching.samples(config, corpus),
         evaluation=watching.evaluation(config, corpus),
         callbacks=tuple(map(instantiate, config.callbacks.extra.values())),
@@ -82,7 +89,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
     try:
         result = training.fit()
         if ranks.is_main():
-            with job.writing() as (folder, facts):
+            with job.writing(chosen) as (folder, facts):
                 _save(model, config, corpus, folder)
                 facts.update(_facts(result, corpus), **base_facts)
             watching.log_artifact(job, settings)
@@ -92,10 +99,9 @@ def _train(job: Job) -> list[tuple[str, object]]:
     return _summary(config, machine, result)
 
 
-def _planned(job: Job, corpus: Corpus) -> RunPlan:
-    """Return the plan, which is shown and saved, and refused where it does not fit."""
-    plan = run_plan(job.config, corpus.facts)
-    plan.refuse(written=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
+def _decided(job: Job, corpus: Corpus, model: nn.Module, expected: RunPlan) -> RunPlan:
+    """Return the plan with what this machine decides; it is shown and saved."""
+    plan = rehearsing.decided(job, corpus, model, expected)
     if ranks.is_main():
         console.table("", ("", ""), plan.short_rows())
         artifacts.write_json(job.folder / "plan.json", plan.as_dict())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -68,7 +69,9 @@ def main(command: Command) -> int:
     identity = artifacts.fingerprint(sorted(own))
     folder = Path(config.paths.runs) / "sweeps" / (config.name or identity)
     folder.mkdir(parents=True, exist_ok=True)
-    results = Sweep(found.without("name"), config, command.folders, folder, identity).run()
+    results = Sweep(
+        _of_one_length(found.without("name"), config), config, command.folders, folder, identity
+    ).run()
     return comparison.show(results, config.sweep, folder)
 
 
@@ -86,6 +89,16 @@ def _common(found: Space, folders: Sequence[Path]) -> Config:
         if shared or config.sweep.name == "optuna":
             raise ConfigError(shared or error.problems) from None
     return config
+
+
+def _of_one_length(found: Space, config: Config) -> Space:
+    """Fix the number of steps where each job would choose it by its speed: jobs are compared."""
+    training = config.training
+    if config.task != "train" or training.max_steps is not None or not training.step_choices:
+        return found
+    most = max(training.step_choices)
+    console.note(f"every job takes {most:,} steps, the most of training.step_choices")
+    return replace(found, fixed=(*found.fixed, f"training.max_steps={most}"))
 
 
 class Sweep:

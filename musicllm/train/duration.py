@@ -1,7 +1,7 @@
-"""How long a run takes: its FLOPs over what the machine does in a second.
+"""How long a run takes: its FLOPs over what the machine does in a second, or steps as measured.
 
 What the machine does is a profile's published matrix rate times the share of it that training
-reaches (MFU); on a CPU the rate is measured here.
+reaches (MFU); on a CPU the rate is measured here. Where steps were rehearsed, their time counts.
 """
 
 from __future__ import annotations
@@ -21,34 +21,52 @@ class Duration:
     """The work of a run and its time.
 
     Attributes:
+        num_steps: optimizer steps.
         num_tokens: that the model sees.
         supervised_share: of them, those whose loss counts.
         mean_context: keys that a token attends to, on average.
-        flops_per_token: of `model.flops`.
+        flops_per_token: of `model.flops.train_flops_per_token`.
+        flops_per_update: of `model.flops.muon_flops`; every device computes them.
         peak_flops_per_s: of all devices together; None when it is not known.
         expected_mfu: share of it that training reaches.
+        num_devices: that share the tokens.
+        rehearsed_step_s: seconds of a step as measured before the run; None when it was not.
         hours: expected; None when the peak is not known.
     """
 
+    num_steps: int
     num_tokens: int
     supervised_share: float
     mean_context: float
     flops_per_token: float
+    flops_per_update: float
     peak_flops_per_s: float | None
     expected_mfu: float | None
+    num_devices: int
+    rehearsed_step_s: float | None
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds of a step, on average."""
+        if self.rehearsed_step_s is not None:
+            return self.rehearsed_step_s
+        if self.peak_flops_per_s is None or self.expected_mfu is None:
+            return None
+        per_step = self.flops_per_token * self.num_tokens / self.num_steps
+        flops = per_step + self.flops_per_update * self.num_devices
+        return flops / (self.peak_flops_per_s * self.expected_mfu)
 
     @property
     def tokens_per_s(self) -> float | None:
         """Over all devices."""
-        if self.peak_flops_per_s is None or self.expected_mfu is None:
-            return None
-        return self.peak_flops_per_s * self.expected_mfu / self.flops_per_token
+        step_s = self.step_s
+        return None if step_s is None else self.num_tokens / self.num_steps / step_s
 
     @property
     def hours(self) -> float | None:
         """Of training steps alone."""
-        rate = self.tokens_per_s
-        return None if rate is None else self.num_tokens / rate / 3600
+        step_s = self.step_s
+        return None if step_s is None else self.num_steps * step_s / 3600
 
 
 @dataclass(frozen=True)

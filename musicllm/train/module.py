@@ -121,7 +121,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         """
         self._seed_dropout(batch_idx)
         with self.mixed():
-            nll = self._nll(batch) / max(1, batch["num_supervised_in_step"])
+            nll = nll_of(self.model, batch) / max(1, batch["num_supervised_in_step"])
         tokens = batch["input_ids"].numel()
         self._step_totals = self._step_totals + _pair(nll.detach(), tokens)
         num_shares = self.accumulation * int(self.trainer.world_size)
@@ -177,7 +177,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         causal = causal_model(self.model)
         with self.mixed():
             self._validation_sums = self._validation_sums + validation.sums_by_source(
-                self._hidden(batch),
+                hidden_states(self.model, batch),
                 causal.get_output_embeddings(),
                 batch,
                 vocab_size=causal.config.vocab_size,
@@ -195,32 +195,35 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
             return nullcontext()
         return torch.autocast(self.device.type, self._autocast)
 
-    def _nll(self, batch: MicroBatch) -> Tensor:
-        causal = causal_model(self.model)
-        return sum_nll(
-            self._hidden(batch),
-            causal.get_output_embeddings(),
-            batch["labels"],
-            batch["position_ids"],
-            vocab_size=causal.config.vocab_size,
-        )
-
-    def _hidden(self, batch: MicroBatch) -> Tensor:
-        decoder = causal_model(self.model).get_decoder()
-        output = decoder(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            use_cache=False,
-            **packed(batch["cu_seq_lens"]),
-        )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
-
     def _seed_dropout(self, batch_idx: int) -> None:
         """Make dropout a function of the position, so that no random state needs saving."""
         step, micro_batch = divmod(batch_idx, self.accumulation)
         place = [self._seed, int(self._steps[step]), micro_batch, self.trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+
+
+def nll_of(model: nn.Module, batch: MicroBatch) -> Tensor:
+    """Return the sum of the negative log-likelihoods of a micro-batch, in nats."""
+    causal = causal_model(model)
+    return sum_nll(
+        hidden_states(model, batch),
+        causal.get_output_embeddings(),
+        batch["labels"],
+        batch["position_ids"],
+        vocab_size=causal.config.vocab_size,
+    )
+
+
+def hidden_states(model: nn.Module, batch: MicroBatch) -> Tensor:
+    """Return what goes into the head, [1, N, D]; documents do not see each other."""
+    output = causal_model(model).get_decoder()(
+        input_ids=batch["input_ids"],
+        position_ids=batch["position_ids"],
+        use_cache=False,
+        **packed(batch["cu_seq_lens"]),
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden
 
 
 def check_head(model: nn.Module) -> None:

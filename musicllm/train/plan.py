@@ -7,6 +7,7 @@ Accumulation, steps and warm-up have one authority each (`training.rows_per_step
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -110,6 +111,48 @@ def make_plan(
         tokens_per_step=rows_per_step * max_length,
         num_tokens=num_steps * rows_per_step * max_length,
     )
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of a run that a machine's speed decides, out of those that its recipe declares.
+
+    Attributes:
+        choices: optimizer steps, ascending.
+        budget_s: seconds that the steps should take at most.
+        num_steps: the choice.
+        why: the reason, for people.
+    """
+
+    choices: tuple[int, ...]
+    budget_s: float
+    num_steps: int
+    why: str
+
+    def as_text(self) -> str:
+        """Return the choice with its alternatives and its reason."""
+        return f"{self.num_steps:,} of {', '.join(map(str, self.choices))}: {self.why}"
+
+
+def choose_length(choices: Sequence[int], budget_s: float, step_s: float | None) -> Length:
+    """Choose the most steps that end in time, or the fewest if none do.
+
+    Args:
+        choices: optimizer steps.
+        budget_s: seconds that the steps should take at most.
+        step_s: seconds of a step; None when nothing is known, which takes the most steps.
+    """
+    ordered = tuple(sorted(choices))
+    within = f"within {budget_s / 60:.3g} min"
+    if step_s is None:
+        return Length(ordered, budget_s, ordered[-1], "the most: the speed is not known")
+    rate = f"at {step_s:.2f} s a step"
+    fitting = [steps for steps in ordered if steps * step_s <= budget_s]
+    if fitting:
+        return Length(ordered, budget_s, fitting[-1], f"the most that end {within} {rate}")
+    minutes = ordered[0] * step_s / 60
+    why = f"the fewest, which take {minutes:.3g} min {rate}; none end {within}"
+    return Length(ordered, budget_s, ordered[0], why)
 
 
 def _num_steps(steps_per_epoch: int | None, epochs: float | None, max_steps: int | None) -> int:

@@ -17,7 +17,8 @@ from musicllm.model.size import Size
 from musicllm.train.disk import Disk
 from musicllm.train.duration import Duration
 from musicllm.train.memory import Memory
-from musicllm.train.plan import Plan
+from musicllm.train.plan import Length, Plan
+from musicllm.train.rehearsal import Rehearsal
 
 Rows = list[tuple[str, str]]
 
@@ -42,6 +43,8 @@ class RunPlan:
         host_bytes: CPU memory of one machine; None when it is not known.
         devices_per_node: of them share that memory.
         duration: work and time.
+        length: how many steps the speed decided for; None where settings decide.
+        rehearsal: steps that were measured; None without any.
         disk: checkpoints and the result.
         runs: the folder that they are written to.
         find_advice: look for settings that fit; takes about a second.
@@ -54,6 +57,8 @@ class RunPlan:
     host_bytes: float | None
     devices_per_node: int
     duration: Duration
+    length: Length | None
+    rehearsal: Rehearsal | None
     disk: Disk
     runs: Path
     find_advice: Callable[[], Advice | None] = dataclasses.field(repr=False)
@@ -90,6 +95,8 @@ class RunPlan:
             "memory_bytes": dataclasses.asdict(self.memory) | {"total": self.memory.total},
             "device_bytes": self.device_bytes,
             "host_bytes": self.host_bytes,
+            "length": None if self.length is None else dataclasses.asdict(self.length),
+            "rehearsal": None if self.rehearsal is None else self.rehearsal.as_dict(),
             "duration": dataclasses.asdict(self.duration) | {"hours": self.duration.hours},
             "disk_bytes": dataclasses.asdict(self.disk) | {"needed": self.disk.needed},
         }
@@ -110,13 +117,17 @@ class RunPlan:
             ("tokens", f"{work.num_tokens:,}, {work.supervised_share:.0%} of them supervised"),
             ("FLOPs per token", f"{work.flops_per_token:.3g}"),
         ]
+        if work.flops_per_update:
+            rows.append(("FLOPs of an update", f"{work.flops_per_update:.3g}"))
         if work.tokens_per_s is None or work.hours is None:
             return [*rows, ("time", "unknown: hardware.peak_tflops or expected_mfu is null")]
-        assert work.peak_flops_per_s is not None, "a rate without a peak"
-        peak = f"{work.expected_mfu:.0%} of {work.peak_flops_per_s / 1e12:,.4g} TFLOP/s"
+        if work.peak_flops_per_s is None or work.rehearsed_step_s is not None:
+            basis = "measured"
+        else:
+            basis = f"at {work.expected_mfu:.0%} of {work.peak_flops_per_s / 1e12:,.4g} TFLOP/s"
         return [
             *rows,
-            ("speed", f"{work.tokens_per_s:,.0f} tokens/s, at {peak}"),
+            ("speed", f"{work.tokens_per_s:,.0f} tokens/s, {basis}"),
             ("time in steps", _hours(work.hours)),
         ]
 
@@ -133,7 +144,11 @@ class RunPlan:
     def short_rows(self) -> Rows:
         """Return one line for each of the tables."""
         time = self.duration.hours
+        length = [] if self.length is None else [("steps", self.length.as_text())]
+        threads = [] if self.rehearsal is None else [("threads", self.rehearsal.as_text())]
         return [
+            *threads,
+            *length,
             ("memory per device", _against(self.memory.total, self.device_bytes)),
             ("time in steps", "unknown" if time is None else _hours(time)),
             ("disk", _against(self.disk.needed, self.disk.free)),

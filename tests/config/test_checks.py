@@ -27,6 +27,11 @@ CASES = [
     (["recipe=sft", "training.num_epochs=null"],
      "training.max_steps=null leaves the run without an end, since training.num_epochs is null, "
      "too; set one of them"),
+    (["recipe=sft", "training.step_choices=[100,200]"],
+     "training.time_budget_min=null is needed to choose one of training.step_choices; write how "
+     "many minutes they take"),
+    (["recipe=quickstart/sft", "training.step_choices=[100,0]"],
+     "training.step_choices=[100, 0] must be different numbers of steps, each at least 1"),
     (["recipe=sft", "hardware.precision=bf16"],
      "hardware.precision=bf16 is not there on Tesla V100-SXM2-32GB, which has no bfloat16; use "
      "fp16 or fp32"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from musicllm import config as configuration
 from musicllm.errors import ConfigError, StageError
 from musicllm.schema import Config
 from musicllm.stages.planning import run_plan
+from musicllm.train.rehearsal import Rehearsal
 from musicllm.train.run_plan import RunPlan
 
 
@@ -110,6 +112,59 @@ def test_tables_show_parts_that_add_up() -> None:
     short = dict(plan.short_rows())
     assert short["memory per device"] == total
     assert short["time in steps"].startswith("about ")
+
+
+@pytest.mark.parametrize(
+    ("step_s", "num_steps", "why"),
+    [
+        (0.5, 660, "the most that end within 5.5 min at 0.50 s a step"),
+        (0.6, 360, "the most that end within 5.5 min at 0.60 s a step"),
+        (2.0, 240, "the fewest, which take 8 min at 2.00 s a step; none end within 5.5 min"),
+    ],
+)
+def test_the_length_follows_the_speed_of_rehearsed_steps(
+    step_s: float, num_steps: int, why: str
+) -> None:
+    config = configured("recipe=quickstart/pretrain")
+    plan = run_plan(config, None, rehearsal=Rehearsal({1: step_s, 2: 3 * step_s}))
+    assert plan.steps.num_steps == num_steps
+    assert plan.steps.warmup_steps == math.ceil(0.03 * num_steps)
+    assert plan.duration.hours == pytest.approx(num_steps * step_s / 3600)
+    shown = dict(plan.short_rows())
+    assert shown["steps"] == f"{num_steps} of 240, 360, 660: {why}"
+    assert shown["threads"].startswith(f"1: {step_s:.2f} s a step with 1, ")
+    numbers = json.loads(json.dumps(plan.as_dict()))
+    assert numbers["length"]["why"] == why
+    assert numbers["rehearsal"]["num_threads"] == 1
+
+
+def test_a_set_number_of_steps_goes_before_the_choices() -> None:
+    config = configured("recipe=quickstart/pretrain", "training.max_steps=500")
+    plan = run_plan(config, None, rehearsal=Rehearsal({1: 9.0}))
+    assert (plan.steps.num_steps, plan.length) == (500, None)
+
+
+def test_without_any_speed_the_most_steps_are_planned() -> None:
+    words = ["recipe=quickstart/pretrain", "hardware=gpu1", "hardware.supports_bf16=true"]
+    plan = planned(*words)
+    assert plan.steps.num_steps == 660
+    assert plan.length is not None
+    assert plan.length.why == "the most: the speed is not known"
+
+
+def test_muons_products_count_in_the_time() -> None:
+    words = ["recipe=quickstart/pretrain", "hardware.peak_tflops=0.1", "hardware.precision=fp32"]
+    muon = planned(*words, "training.max_steps=660").duration
+    # an iteration on 256 x 256 takes 4 * 256**3 + 2 * 256**3, on 256 x 704 4 * 256**2 * 704 + ...
+    square, wide = 6 * 256**3, 4 * 256**2 * 704 + 2 * 256**3
+    assert muon.flops_per_update == 5 * 4 * (4 * square + 3 * wide)
+    assert muon.expected_mfu == 0.6
+    adamw = planned(*words, "training.max_steps=660", "optimizer=adamw").duration
+    assert adamw.flops_per_update == 0
+    assert muon.hours is not None
+    assert adamw.hours is not None
+    expected = 660 * muon.flops_per_update / (0.6 * 0.1e12) / 3600
+    assert muon.hours - adamw.hours == pytest.approx(expected)
 
 
 def test_a_cpu_measures_its_rate_and_one_without_figures_has_no_time() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.job import Job
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
-from musicllm.stages import train
+from musicllm.stages import rehearsing, train
 from musicllm.stages.settings import model_spec
 from musicllm.train import metrics, module
 from musicllm.train.loss import sum_nll
+from musicllm.train.rehearsal import Rehearsal
 from tests.helpers import make_corpus
 
 SMALL = [
@@ -219,3 +221,59 @@ def test_a_bad_step_is_rolled_back_and_left_out(
     written = [line for line in metrics.read(job.folder / "metrics.jsonl") if "train/loss" in line]
     assert [line["step"] for line in written] == [1, 2, 3, 5, 6]
     assert next(losses) == 7  # steps 1 to 4, then 3, 5 and 6
+
+
+CHOICES = ["training.max_steps=null", "training.step_choices=[2,4]", "training.time_budget_min=60"]
+
+
+def test_the_speed_decides_the_length_once(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_s = {1: 100.0}
+    monkeypatch.setattr(rehearsing, "rehearse", lambda *_: Rehearsal(dict(step_s)))
+    words = [*CHOICES, "training.checkpoint_every_steps=1", "training.time_budget_min=5"]
+    job, summary = pretrained(tmp_path, corpus, *words)
+    assert summary["steps"] == "2"
+    slow = job.existing()
+    assert slow is not None
+    assert slow.facts["chosen"] == {"num_steps": 2}
+    plan = json.loads((job.folder / "plan.json").read_text())
+    why = "the most that end within 5 min at 100.00 s a step"
+    assert (plan["num_steps"], plan["length"]["why"]) == (2, why)
+
+    step_s[1] = 0.1  # faster now, but the run was begun with 2 steps
+    shutil.rmtree(job.artifact_path)
+    again, summary = pretrained(tmp_path, corpus, *words)
+    assert summary["steps"] == "2, of which 2 were done before"
+    assert again.existing() is not None
+    plan = json.loads((job.folder / "plan.json").read_text())
+    assert plan["length"]["why"] == f"{why}, when this run began"
+
+    shutil.rmtree(job.folder)  # a new run of the same settings: another result, another identity
+    fast_job, summary = pretrained(tmp_path, corpus, *words)
+    fast = fast_job.existing()
+    assert summary["steps"] == "4"
+    assert fast is not None
+    assert fast_job.fingerprint == job.fingerprint
+    assert fast.fingerprint != slow.fingerprint
+
+
+def test_the_same_seed_and_length_give_the_same_weights_whatever_was_measured(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    results = []
+    for runs, words in (("a", CHOICES), ("b", ["training.max_steps=4"])):
+        place = [f"paths.runs={tmp_path / runs}", "hardware.num_threads=null"]
+        job, _ = pretrained(tmp_path, corpus, *words, *place)
+        results.append((job.artifact_path / "model.safetensors").read_bytes())
+    assert results[0] == results[1]
+
+
+def test_a_set_number_of_threads_is_used_and_others_are_not_tried(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    job, summary = pretrained(tmp_path, corpus, *CHOICES)
+    plan = json.loads((job.folder / "plan.json").read_text())
+    assert list(plan["rehearsal"]["step_s"]) == ["1"]
+    assert plan["duration"]["rehearsed_step_s"] == plan["rehearsal"]["step_s"]["1"]
+    assert summary["steps"] == "4"

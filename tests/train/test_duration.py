@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -8,20 +10,31 @@ from musicllm.train.duration import Duration, Text, measured_cpu_flops_per_s, te
 
 def test_hours_are_work_over_rate() -> None:
     work = Duration(
+        num_steps=100,
         num_tokens=3_600_000,
         supervised_share=1.0,
         mean_context=8.0,
         flops_per_token=2e9,
+        flops_per_update=0.0,
         peak_flops_per_s=10e12,
         expected_mfu=0.4,
+        num_devices=2,
+        rehearsed_step_s=None,
     )
     assert work.tokens_per_s == 2000
+    assert work.step_s == 18
     assert work.hours == 0.5
+    # every device computes 9e12 FLOPs of an update beside its half of 36,000 tokens
+    slower = dataclasses.replace(work, flops_per_update=9e12)
+    assert slower.step_s == 18 + 4.5
+    assert slower.hours == 0.625
+    rehearsed = dataclasses.replace(work, rehearsed_step_s=36.0)
+    assert (rehearsed.hours, rehearsed.tokens_per_s) == (1.0, 1000)
 
 
 @pytest.mark.parametrize(("peak", "mfu"), [(None, 0.4), (1e12, None)])
 def test_time_is_unknown_without_a_rate(peak: float | None, mfu: float | None) -> None:
-    work = Duration(1, 1.0, 1.0, 1.0, peak, mfu)
+    work = Duration(1, 1, 1.0, 1.0, 1.0, 0.0, peak, mfu, 1, None)
     assert work.tokens_per_s is None
     assert work.hours is None
 

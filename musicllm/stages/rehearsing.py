@@ -1,0 +1,94 @@
+"""What a training decides on the machine where it begins: threads, and how long it is.
+
+Threads are measured at every start, since they never change the result. The number of steps does,
+so it is decided once and kept in the run folder, and it is part of what the artifact is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import partial
+
+import torch
+from torch import nn
+
+from musicllm import artifacts, console, ranks
+from musicllm.data.batches import StepBatches
+from musicllm.data.corpus import Corpus
+from musicllm.job import Job
+from musicllm.stages.planning import run_plan
+from musicllm.stages.settings import machine_of, optimizer_spec, step_choices
+from musicllm.train import group, optimizers, strategies
+from musicllm.train.plan import Length, Plan
+from musicllm.train.rehearsal import NUM_MICRO_BATCHES, Rehearsal, Steps, rehearse
+from musicllm.train.run_plan import RunPlan
+from musicllm.train.threads import candidates
+
+LENGTH = "length.json"
+"""The decision on the number of steps, in the run folder."""
+
+KEPT = ", when this run began"
+
+
+def decided(job: Job, corpus: Corpus, model: nn.Module, plan: RunPlan) -> RunPlan:
+    """Return the plan with what the machine decides.
+
+    Args:
+        job: of the training.
+        corpus: its rows.
+        model: as it is trained; it is left as it was.
+        plan: with the steps that the plan's own estimate of the speed would choose.
+    """
+    rehearsal = _rehearsal(job, corpus, model, plan.steps)
+    remembered = group.from_main(lambda: _remembered(job))
+    if rehearsal is None and remembered is None:
+        decision = group.from_main(lambda: plan.length)  # a measured rate is not that of all ranks
+    else:
+        decision = remembered
+    final = run_plan(job.config, corpus.facts, rehearsal=rehearsal, length=decision)
+    if final.length is not None and remembered is None and ranks.is_main():
+        artifacts.write_json(job.folder / LENGTH, dataclasses.asdict(final.length))
+    return final
+
+
+def _remembered(job: Job) -> Length | None:
+    """Return the decision of an earlier start of this run, if there was one."""
+    path = job.folder / LENGTH
+    if not step_choices(job.config) or not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    why = content["why"].removesuffix(KEPT) + KEPT
+    return Length(tuple(content["choices"]), content["budget_s"], content["num_steps"], why)
+
+
+def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehearsal | None:
+    """Measure steps, in one process on a CPU, where there is something to choose."""
+    config = job.config
+    hardware = config.hardware
+    if hardware.accelerator != "cpu" or ranks.launched():
+        return None
+    threads: tuple[int, ...] = candidates(torch.get_num_threads())
+    if hardware.num_threads is not None:
+        threads = (hardware.num_threads,)
+    if len(threads) == 1 and not step_choices(config):
+        return None
+    console.say("a few steps are measured first; they leave no trace")
+    batches = StepBatches(
+        corpus.rows("train"),
+        rows_per_step=steps.rows_per_step,
+        rows_per_device=steps.rows_per_device,
+        seed=config.seed,
+        num_steps=min(steps.num_steps, NUM_MICRO_BATCHES),
+    )
+    return rehearse(
+        Steps(
+            model=model.train(),
+            make_optimizer=partial(optimizers.build, spec=optimizer_spec(config)),
+            micro_batches=[batches[n] for n in range(min(len(batches), NUM_MICRO_BATCHES))],
+            accumulation=steps.accumulation,
+            gradient_clip=config.training.gradient_clip,
+            autocast=strategies.AUTOCAST.get(machine_of(config).precision),
+        ),
+        threads,
+    )
