@@ -43,14 +43,9 @@ def run_plan(
         length: as it was chosen before; None chooses where the configuration leaves it open.
     """
     step_s = None if rehearsal is None else rehearsal.fastest_step_s
-    steps = training_plan(config, corpus)
-    if choices := step_choices(config):
-        if length is None:
-            expected = _duration(config, adapter_spec(config), steps, corpus, step_s).step_s
-            budget = config.training.time_budget_min
-            assert budget is not None, "choices without a budget passed the checks"
-            length = choose_length(choices, 60 * budget, expected)
-        steps = training_plan(config, corpus, num_steps=length.num_steps)
+    if length is None:
+        length = _length(config, corpus, step_s)
+    steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)
     adapter, training, hardware = adapter_spec(config), config.training, config.hardware
     counted = size.count(model_spec(config), adapter)
     choice = _choice(config, steps)
@@ -96,6 +91,19 @@ def run_plan(
         runs=runs,
         find_advice=find_advice,
     )
+
+
+def _length(
+    config: Config, corpus: Mapping[str, Any] | None, step_s: float | None
+) -> Length | None:
+    """Choose the number of steps where the configuration leaves it to the machine."""
+    choices = step_choices(config)
+    if not choices:
+        return None
+    steps, budget = training_plan(config, corpus), config.training.time_budget_min
+    assert budget is not None, "choices without a budget passed the checks"
+    expected = _duration(config, adapter_spec(config), steps, corpus, step_s).step_s
+    return choose_length(choices, 60 * budget, expected)
 
 
 def compute_dtype(config: Config) -> str:
