@@ -46,7 +46,8 @@ class Adherence:
         motif_as_asked: the motif's bars stand in the first voice.
         motif_times: how often.
         motif_form: the closest of `motif_forms.FORMS` in which it comes, or `none`.
-        form_as_asked: the letters are those asked for, or all terms asked for apply.
+        form_as_asked: the letters are those asked for, or all terms asked for apply; by sound:
+            what a `P:` in the answer claims does not count.
         form_adherence: 1 less the edits between the letters, over the length of the longer; where
             terms were asked for, the share of them that apply.
         first_bars_as_asked: the tune starts with the bars given.
@@ -163,9 +164,9 @@ def _form(request: Request, score: abc.Score | None) -> float | None:
     if score is None:
         return 0.0
     if letters is not None:
-        return edit_similarity(letters, form(score))
+        return edit_similarity(letters, form(score, marks=False))
     asked_for = _TERM.findall(named or "")
-    return sum(name in terms(score) for name in asked_for) / max(len(asked_for), 1)
+    return sum(name in terms(score, marks=False) for name in asked_for) / max(len(asked_for), 1)
 
 
 def _first_bars(opening: str, score: abc.Score | None) -> float | None:

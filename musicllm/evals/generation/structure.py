@@ -13,10 +13,7 @@ from fractions import Fraction
 from statistics import fmean
 
 from musicllm.music import abc
-from musicllm.music.analysis.sections import phrase_ends, sections, sounds
-
-SAME_SHARE = 0.5
-"""Share of bars that must sound the same in the same place in two equal phrases, as in `form`."""
+from musicllm.music.analysis.sections import alike, phrase_ends, sections, sounds
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Structure:
         has_repeats: whether a repeat sign closes a section.
         repeated_share: share of the full bars in sections that are played twice.
         phrase_repetition: share of the phrases heard, repeats played out, that were heard before:
-            at least half of their bars sound the same in the same place.
+            as `form` compares sections (`sections.alike`).
         bar_repetition: share of the bars as written that sound like an earlier one.
         self_similarity: mean over the bars of how much the most similar other bar has in common:
             notes with equal onset, pitch and duration over all notes of the two (Jaccard).
@@ -48,7 +45,7 @@ def structure(score: abc.Score) -> Structure:
     """Return how a tune is built; quadratic in the number of different bars."""
     bars = score.voice()
     numbers = sounds(bars)
-    parts = sections(bars)
+    parts = sections(bars, marks=False)
     num_full = sum(len(part.bars) for part in parts)
     twice = [part for part in parts if part.times > 1]
     return Structure(
@@ -63,13 +60,13 @@ def structure(score: abc.Score) -> Structure:
 
 
 def _phrase_repetition(bars: Sequence[abc.Bar], numbers: Sequence[int]) -> float:
-    times = {place: part.times for part in sections(bars) for place in part.bars}
+    times = {place: part.times for part in sections(bars, marks=False) for place in part.bars}
     known: list[list[int]] = []
     heard = 0
     for places in _phrases(bars, times):
         content = [numbers[place] for place in places]
         heard += times[places[0]]
-        if not any(_is_same(content, other) for other in known):
+        if not any(alike(content, other) for other in known):
             known.append(content)
     return 1 - len(known) / heard if heard else 0.0
 
@@ -82,11 +79,6 @@ def _phrases(bars: Sequence[abc.Bar], full: dict[int, int]) -> list[list[int]]:
         if ends:
             phrases.append([])
     return [phrase for phrase in phrases if phrase]
-
-
-def _is_same(first: Sequence[int], second: Sequence[int]) -> bool:
-    same = sum(a == b for a, b in zip(first, second, strict=False))
-    return same >= SAME_SHARE * max(len(first), len(second))
 
 
 def _self_similarity(bars: Sequence[abc.Bar], numbers: Sequence[int]) -> float:

@@ -48,6 +48,7 @@ class Bar(NamedTuple):
         opens_section: the tune, a repeat, a double bar or an ending starts with it.
         closes_section: the tune, a repeat, a double bar or an ending ends with it.
         ending: variant ending that starts with it, such as `1` or `1,3`; otherwise empty.
+        part: what a `P:` in the tune's body says before it, such as `A`; otherwise empty.
     """
 
     notes: tuple[Note, ...]
@@ -62,6 +63,7 @@ class Bar(NamedTuple):
     opens_section: bool
     closes_section: bool
     ending: str
+    part: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from musicllm.music.abc.mover import move_key, move_symbol
 from musicllm.music.abc.notes import rest
 from musicllm.music.abc.rhythm import TICKS, read_broken, read_tuplet
 from musicllm.music.abc.source import (
+    PART_FIELD,
     Line,
     Source,
     alternating,
@@ -90,6 +91,7 @@ class _Parser:
             if "L" in source.header
             else default_unit_length(self.metre)
         )
+        self.part = ""
         self.voices: dict[str, Voice] = {}
         self.unnamed: Voice | None = None
         self.voice = self.unnamed = self._enter_voice("1", 1)
@@ -97,7 +99,11 @@ class _Parser:
     def read(self) -> Score:
         """Read the whole body."""
         for line in self.source.body:
-            if line.field:
+            if line.field == PART_FIELD:
+                self.part = line.text
+                for voice in self.voices.values():
+                    voice.mark(line.text)
+            elif line.field:
                 self._field(line.field, line.text, line.number)
             else:
                 self._music(line)
@@ -152,6 +158,7 @@ class _Parser:
                 self.limits,
                 self.declared.get(name, self.shift),
                 self.metres,
+                part_of_bar=self.part,
             )
         voice = self.voices[name]
         voice.shift = voice_shift(value, voice.shift)
@@ -176,6 +183,8 @@ class _Parser:
             elif letter == "M":
                 voice.metre, _, voice.compound = parse_metre(value)
                 voice.metres = alternating(value)
+            elif letter == PART_FIELD:
+                voice.mark(value)
         except AbcError as error:
             raise AbcError(error.reason, line) from None
         voice.retune()

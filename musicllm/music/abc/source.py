@@ -34,6 +34,9 @@ _TEXT_ENDING = re.compile(r'((?:^|[|\]:])[ \t]*)\["([^"|\]\n]*)"(?![^\[\]|\n]*\]
 MUSICAL_FIELDS = frozenset("KLMV")
 """Fields that change what follows when they stand in the body."""
 
+PART_FIELD = "P"
+"""The field that marks a section (ABC 2.1, section 3.1.9); no note changes with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -41,7 +44,7 @@ class Line:
 
     Attributes:
         number: line in the tune's text, from 1.
-        field: K, L, M or V; empty for a line of music.
+        field: K, L, M, P or V; empty for a line of music.
         text: the field's value or the music, without its comment.
     """
 
@@ -184,7 +187,7 @@ def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Lin
         found = _BODY_FIELD.match(content)
         if found is None:
             yield Line(number, "", content)
-        elif found[1] in MUSICAL_FIELDS:
+        elif found[1] in MUSICAL_FIELDS or found[1] == PART_FIELD:
             yield Line(number, found[1], found[2].strip().rstrip("\\ "))
 
 

@@ -19,6 +19,8 @@ from musicllm.music.abc.notes import Atom, Reader, duration_of, make_note, reade
 from musicllm.music.abc.rhythm import scaled
 from musicllm.music.abc.tokens import BarLine
 
+_MAX_PART_CHARS = 40
+
 
 @dataclass(slots=True)
 class Draft:
@@ -59,6 +61,8 @@ class Voice:
     tuplet: tuple[int, int, int] | None = None
     opened: BarLine | None = None
     last_bar: int = -1
+    part: str = ""
+    part_of_bar: str = ""
 
     def __post_init__(self) -> None:
         self.retune()
@@ -72,6 +76,13 @@ class Voice:
             self.began = (self.metre, self.sounding_key)
             if self.last_bar < 0:
                 self.start = semitones
+
+    def mark(self, part: str) -> None:
+        """Let a section start with this bar, or with the next where notes were read already."""
+        if self.notes or self.drafts:
+            self.part = part[:_MAX_PART_CHARS]
+        else:
+            self.part_of_bar = part[:_MAX_PART_CHARS]
 
     @property
     def is_plain(self) -> bool:
@@ -176,6 +187,8 @@ class Voice:
         self.notes.clear()
         self.ticks, self.text, self.line = 0, "", 0
         self.began = (self.metre, self.sounding_key)
+        if self.part:
+            self.part_of_bar, self.part = self.part, ""
 
     def _append(self, bar_line: BarLine, bars: list[Bar]) -> None:
         opened = self.opened
@@ -197,5 +210,7 @@ class Voice:
                 first or (opened is not None and opened.section),
                 bar_line.section,
                 opened.ending if opened is not None else "",
+                self.part_of_bar,
             )
         )
+        self.part_of_bar = ""

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from musicllm.music.abc import Score
-from musicllm.music.analysis.sections import sections, sounds
+from musicllm.music.analysis.parts import play_order
+from musicllm.music.analysis.sections import Section, alike, played, sections, sounds
 
-_SAME_SHARE = 0.5
 
-
-def form(score: Score) -> str:
-    """Return the sections of the first voice as letters, such as `AABB`.
+def form(score: Score, *, marks: bool = True) -> str:
+    """Return the sections of the first voice as they are played, as letters, such as `AABB`.
 
     Sections end at repeats and double bars; a repeated one counts twice. A tune that has none is
-    cut every eight bars. Sections of which at least half the bars sound the same in the same
-    place share a letter (A to Z, then `?`). Bars shorter than
-    the metre are not compared; a tune of such bars alone is `A`.
+    cut every eight bars. Sections that are one, varied (`sections.alike`), share a letter (A to Z
+    in the order in which they come, then `?`). Bars shorter than the metre are not compared; a tune
+    of such bars alone is `A`.
+
+    `P:` decides where it names two sections or more in the body: equal names are equal letters,
+    whatever they sound like. A `P:` in the header decides the order, with the body's names, or
+    where it plays as many sections, or as many different ones, as are written.
+
+    Args:
+        score: the tune.
+        marks: whether `P:` counts; without, a tune is what it sounds like.
     """
-    letters = ""
-    known: list[list[int]] = []
-    for content, times in _contents(score):
-        alike = (i for i, other in enumerate(known) if _share_same(content, other) >= _SAME_SHARE)
-        index = next(alike, len(known))
-        if index == len(known):
-            known.append(content)
-        letters += (chr(ord("A") + index) if index < 26 else "?") * times
-    return letters or "A"
+    return _as_letters(_plays(score, marks=marks)) or "A"
 
 
-def terms(score: Score) -> tuple[str, ...]:
+def terms(score: Score, *, marks: bool = True) -> tuple[str, ...]:
     """Return what musicians call the form of a tune; empty where no term fits.
 
     Those of `terms_of`, and `Variational` in place of `Strophic` where the only section comes back
-    in three or more written-out versions, no two the same.
+    in three or more written-out versions, no two the same. Arguments as `form`.
     """
-    named = terms_of(form(score))
+    named = terms_of(form(score, marks=marks))
     if named == ("Strophic",):
-        versions = [tuple(content) for content, _ in _contents(score)]
+        bars = score.voice()
+        numbers = sounds(bars)
+        parts = sections(bars, marks=marks)
+        versions = [tuple(numbers[i] for i in part.bars) for part in parts]
         if len(versions) >= 3 and len(set(versions)) == len(versions):
             return ("Variational",)
     return named
@@ -97,14 +99,79 @@ def _returning(order: str) -> tuple[str, ...]:
     return ()
 
 
-def _contents(score: Score) -> list[tuple[list[int], int]]:
-    """Return what the bars of each section sound like, and how often it is played."""
+def _plays(score: Score, *, marks: bool) -> list[str]:
+    """Return a name for each section that is played: equal names for equal sections."""
     bars = score.voice()
-    numbers = sounds(bars)
-    return [([numbers[i] for i in part.bars], part.times) for part in sections(bars)]
+    parts = sections(bars, marks=marks)
+    names = _names_by_sound(parts, sounds(bars))
+    order = played(parts)
+    header = play_order(score.header.get("P", "")) if marks else None
+    if sum(bool(part.part) for part in parts) > 1:
+        plays = _plays_by_marks(parts, names, order)
+        known = {name for name, _ in plays}
+        if header is not None and set(header) <= known:
+            times = dict(reversed(plays))
+            return [name for name, run in groupby(header) for name in _run(name, run, times[name])]
+        return [name for name, num in plays for _ in range(num)]
+    if header is not None and len(header) == len(order):
+        return list(header)
+    if header is not None and len(set(header)) == len(parts):
+        times = {name: part.times for name, part in zip(dict.fromkeys(header), parts, strict=True)}
+        return [name for name, run in groupby(header) for name in _run(name, run, times[name])]
+    return [names[i] for i in order]
 
 
-def _share_same(first: Sequence[int], second: Sequence[int]) -> float:
-    """Return the share of bars that are equal in the same place."""
-    same = sum(a == b for a, b in zip(first, second, strict=False))
-    return same / max(len(first), len(second))
+def _run(name: str, run: Iterable[str], times: int) -> list[str]:
+    """Return how often a section sounds that an order names once or several times in a row.
+
+    An order that names a repeated section twice counts its repeat: people write AABB for two
+    strains with repeat signs.
+    """
+    num = len(list(run))
+    return [name] * (num * times if num == 1 else num)
+
+
+def _names_by_sound(parts: Sequence[Section], numbers: Sequence[int]) -> list[str]:
+    """Return a name for each section as written; a section is compared with all times it sounds."""
+    known: list[list[list[int]]] = []
+    names = []
+    for part in parts:
+        contents = [[numbers[i] for i in one] for one in part.passes]
+        same = (
+            i
+            for i, others in enumerate(known)
+            if any(alike(one, other) for one in contents for other in others)
+        )
+        index = next(same, len(known))
+        if index == len(known):
+            known.append(contents)
+        names.append(f"sound {index}")
+    return names
+
+
+def _plays_by_marks(
+    parts: Sequence[Section], by_sound: Sequence[str], order: Sequence[int]
+) -> list[tuple[str, int]]:
+    """Return the marked sections as they are played: name, and how often it sounds in a row.
+
+    A marked section of several double bars or repeats counts once, unless it is played again as a
+    whole, or all in it is one strain.
+    """
+    starts = [i for i, part in enumerate(parts) if i == 0 or part.part is not None]
+    plays = []
+    for start, run in groupby(order, key=lambda i: max(s for s in starts if s <= i)):
+        inside = list(run)
+        length = len(set(inside))
+        again, rest = divmod(len(inside), length)
+        if len({by_sound[i] for i in inside}) == 1:
+            num = len(inside)
+        else:
+            num = again if rest == 0 and inside == inside[:length] * again else 1
+        plays.append((parts[start].part or by_sound[start], num))
+    return plays
+
+
+def _as_letters(names: Sequence[str]) -> str:
+    """Return a letter for each name, in the order in which they come first."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return "".join(chr(ord("A") + places[n]) if places[n] < 26 else "?" for n in names)

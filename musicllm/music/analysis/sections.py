@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicllm.music.abc import Bar, Score
+from musicllm.music.analysis.parts import part_name
 
 PHRASE_BARS = 4
 SECTION_BARS = 8
 """Bars of a phrase and of a section where no repeat or double bar says more: those of dances."""
+SAME_SHARE, NEARLY_ALL = 0.5, 0.85
+"""Share of equal bars from which two sections are alike: if they start alike, and anyhow."""
+
+_NUMBER = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -19,11 +25,19 @@ class Section:
 
     Attributes:
         bars: places of its full bars in the voice.
-        times: how often it sounds: 2 when a repeat closes it.
+        times: how often it sounds: 2 when a repeat closes it, more when it has more endings.
+        passes: the bars of each time that differs, with the ending that belongs to it.
+        part: name that a `P:` gives it; empty for none; None where no `P:` begins it.
+        opens_repeat: a `|:` stands before it.
+        closes_repeat: a `:|` stands in it or behind it.
     """
 
     bars: tuple[int, ...]
     times: int
+    passes: tuple[tuple[int, ...], ...] = ()
+    part: str | None = None
+    opens_repeat: bool = False
+    closes_repeat: bool = False
 
 
 def sounds(bars: Sequence[Bar]) -> list[int]:
@@ -41,29 +55,124 @@ def sounds(bars: Sequence[Bar]) -> list[int]:
     ]
 
 
-def sections(bars: Sequence[Bar]) -> list[Section]:
+def alike(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Say whether two sections or phrases are one, varied, from the numbers of their bars.
+
+    At least half of the bars are equal in the same place, and of their first halves as well, the
+    first bar among them; or nearly all are. Two strains of a dance often end alike and start
+    differently, a variation starts alike.
+    """
+    same = [a == b for a, b in zip(first, second, strict=False)]
+    size = max(len(first), len(second), 1)
+    opening = same[: (size + 1) // 2]
+    starts = opening[:1] == [True] and 2 * sum(opening) >= len(opening)
+    share = sum(same) / size
+    return share >= NEARLY_ALL or (share >= SAME_SHARE and starts)
+
+
+def sections(bars: Sequence[Bar], *, marks: bool = True) -> list[Section]:
     """Return the sections of one voice.
 
-    They end at repeats and double bars; endings belong to the section that they end. A voice that
-    has neither is cut every eight bars. Bars shorter than the metre belong to none.
+    They end at repeats and double bars, and before a `P:` that begins a section; endings belong to
+    the section that they end, but what follows a last ending as long as the one before, and is a
+    phrase or more, does not. A voice that has none of these is cut every eight bars. Bars shorter
+    than the metre belong to none.
+
+    Args:
+        bars: of one voice.
+        marks: whether `P:` counts.
     """
+    starts = sorted(set(_starts(bars, marks=marks)))
     found: list[Section] = []
-    current: list[int] = []
-    times = 1
-    for i, bar in enumerate(bars):
-        if bar.metre is None or bar.duration >= bar.metre:
-            current.append(i)
-        times = 2 if bar.closes_repeat else times
-        following = bars[i + 1] if i + 1 < len(bars) else None
-        if following is None or (following.opens_section and not following.ending):
-            if current:
-                found.append(Section(tuple(current), times))
-            current, times = [], 1
+    part: str | None = None
+    for start, stop in zip(starts, [*starts[1:], len(bars)], strict=True):
+        section = _section(bars, start, stop, marks=marks)
+        part = part if section.part is None else section.part
+        if section.bars:
+            found.append(replace(section, part=part))
+            part = None
     if len(found) == 1 and found[0].times == 1:
         whole = found[0].bars
-        starts = range(0, len(whole), SECTION_BARS)
-        return [Section(whole[i : i + SECTION_BARS], 1) for i in starts]
+        cuts = [whole[i : i + SECTION_BARS] for i in range(0, len(whole), SECTION_BARS)]
+        return [Section(cut, 1, (cut,)) for cut in cuts]
     return found
+
+
+def played(parts: Sequence[Section]) -> list[int]:
+    """Return the places of sections in the order in which they sound.
+
+    A `:|` goes back to the `|:` before it, also over double bars; without one to the start of its
+    own section (ABC 2.1, section 4.8).
+    """
+    order: list[int] = []
+    start: int | None = None
+    for i, part in enumerate(parts):
+        start = i if part.opens_repeat else start
+        order.append(i)
+        if part.closes_repeat:
+            again = range(i if start is None else start, i + 1)
+            order += [*again] * (part.times - 1)
+            start = None
+    return order
+
+
+def _starts(bars: Sequence[Bar], *, marks: bool) -> Iterator[int]:
+    """Yield the first bar of each section."""
+    since_ending = first_ending = 0
+    for i, bar in enumerate(bars):
+        is_marked = marks and bool(bar.part) and part_name(bar.part) is not None
+        if i == 0 or is_marked or (bar.opens_section and not bar.ending):
+            since_ending = first_ending = 0
+            yield i
+        elif bar.ending:
+            first_ending, since_ending = since_ending, 1
+        elif since_ending:
+            if 0 < first_ending == since_ending and _has_phrase(bars[i:]):
+                since_ending = first_ending = 0
+                yield i
+            else:
+                since_ending += 1
+
+
+def _has_phrase(bars: Sequence[Bar]) -> bool:
+    """Say whether a phrase or more follows before the next section or ending."""
+    for i, bar in enumerate(bars):
+        if i and (bar.opens_section or bar.ending):
+            return i >= PHRASE_BARS
+        if i >= PHRASE_BARS:
+            return True
+    return len(bars) >= PHRASE_BARS
+
+
+def _section(bars: Sequence[Bar], start: int, stop: int, *, marks: bool) -> Section:
+    """Return the section of some bars, with the endings of each time that it sounds."""
+    full: list[tuple[int, frozenset[int]]] = []
+    ending: frozenset[int] = frozenset()
+    for i, bar in enumerate(bars[start:stop], start):
+        ending = _ending(bar.ending) if bar.ending else ending
+        if bar.metre is None or bar.duration >= bar.metre:
+            full.append((i, ending))
+    closes = any(bar.closes_repeat for bar in bars[start:stop])
+    most = max((number for _, numbers in full for number in numbers), default=0)
+    times = max(2, most) if closes else 1
+    passes = dict.fromkeys(
+        tuple(i for i, numbers in full if not numbers or number in numbers)
+        for number in range(1, max(most, 1) + 1)
+    )
+    return Section(
+        tuple(i for i, _ in full),
+        times,
+        tuple(filter(None, passes)),
+        part_name(bars[start].part) if marks and bars[start].part else None,
+        bars[start].opens_repeat,
+        closes,
+    )
+
+
+def _ending(text: str) -> frozenset[int]:
+    """Return the times that an ending such as `1,3` or `1-3` belongs to."""
+    spans = _NUMBER.findall(text)
+    return frozenset(n for a, b in spans for n in range(int(a), int(b or a) + 1))
 
 
 def phrase_ends(bars: Sequence[Bar]) -> list[bool]:
