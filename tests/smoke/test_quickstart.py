@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import cli, config
+from musicllm import cli, config, quoting
 from musicllm.command import parse
 from musicllm.stages import pipeline
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from tests.helpers import make_tune
 from tests.waiting import PATIENCE_S, wait_for
+
+RUNS = "läufe (neu), O'Neill's = [1]"
+"""A name with all that the shell and Hydra's grammar take for something else."""
 
 STEPS = config.load(["recipe=quickstart"])[0].steps
 SMALL = [
@@ -46,8 +49,8 @@ def words(tmp_path: Path) -> list[str]:
         "\n".join(tunes) + "\nX:99\nT:broken\nL:1/8\nM:4/4\nK:D\nDE[F\n"
     )
     source = "data.sources.music21_books"
-    own = [f"{source}.reader=files", f"{source}.location={tmp_path / 'books'}"]
-    return [*own, f"paths.runs={tmp_path / 'runs'}", *SMALL]
+    own = [f"{source}.reader=files", quoting.word(f"{source}.location", tmp_path / "books")]
+    return [*own, quoting.word("paths.runs", tmp_path / RUNS), *SMALL]
 
 
 def refuse(command: object, **_: object) -> None:
@@ -66,9 +69,9 @@ def test_every_step_runs_and_the_pipeline_is_up_to_date_afterwards(
     text = capsys.readouterr().out
     assert "does not parse" in text  # the broken tune is counted
     assert "largest difference after merging" in text
-    page = next((tmp_path / "runs" / "quickstart" / "report").glob("*/report.html"))
+    page = next((tmp_path / RUNS / "quickstart" / "report").glob("*/report.html"))
     assert "<audio" in page.read_text() or "asked for" in page.read_text()
-    results = next((tmp_path / "runs" / "quickstart" / "evaluate").glob("*/artifact/results.json"))
+    results = next((tmp_path / RUNS / "quickstart" / "evaluate").glob("*/artifact/results.json"))
     assert json.loads(results.read_text())["models"]["model"]["compression"]["ratio_xz"] > 0
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "Popen", refuse)  # no step starts
@@ -82,7 +85,7 @@ def test_a_killed_pipeline_continues_and_a_stopped_one_saves(
     command = [sys.executable, "-m", "musicllm", "recipe=quickstart", *words]
     command += ["steps=[quickstart/prepare,quickstart/pretrain]", "training.max_steps=2000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
-    runs = tmp_path / "runs" / "quickstart" / "pretrain"
+    runs = tmp_path / RUNS / "quickstart" / "pretrain"
     first = subprocess.Popen(command, start_new_session=True, env=environment, stdout=-3)
     wait_for(lambda: list(runs.glob("*/checkpoints/*/manifest.json")), first)
     os.killpg(first.pid, signal.SIGKILL)
