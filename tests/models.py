@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import string
+from pathlib import Path
 
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
@@ -58,3 +60,10 @@ def letter_tokenizer() -> PreTrainedTokenizerFast:
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return what is trained, by name, to be read or changed."""
     return {name: weight.detach() for name, weight in adapters.trained(model).items()}
+
+
+def change_tensors(file: Path, **tensors: Tensor | None) -> None:
+    """Replace tensors of a safetensors file, or take them out where the new one is None."""
+    all_tensors = {**load_file(file), **tensors}
+    kept = {name: tensor for name, tensor in all_tensors.items() if tensor is not None}
+    save_file(kept, file, metadata={"format": "pt"})

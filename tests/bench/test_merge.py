@@ -8,7 +8,7 @@ import pytest
 from musicllm import cli
 from musicllm.bench.merge import measured
 from musicllm.bench.random_weights import write_adapter, write_base
-from musicllm.model.merge.checkpoint import Checkpoint
+from musicllm.model.checkpoint import Checkpoint
 from tests.models import LORA, TINY
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from musicllm.model import adapters, base
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import MergeReport, merge
-from musicllm.model.merge.checkpoint import Checkpoint
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from tests.models import letter_tokenizer
 

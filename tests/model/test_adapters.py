@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.model import adapters, base
-from tests.models import trained_tensors
+from tests.models import change_tensors, trained_tensors
 
 IDS = torch.arange(12)[None]
 
@@ -156,7 +156,7 @@ def test_state_of_another_adapter_is_refused(tiny, lora):
         adapters.load_trained(model, foreign)
     assert str(caught.value) == (
         f"saved weights do not fit this model and adapter: {first} is missing; "
-        f"other is not trained here; {second} has shape [1, 2] instead of [32, 4]"
+        f"{second} has shape [1, 2] instead of [32, 4]; other is not trained here"
     )
 
 
@@ -172,3 +172,89 @@ def test_saved_adapter_is_a_plain_peft_folder(tiny, lora, tmp_path, embeddings):
     with adapters.quiet_peft():
         again = PeftModel.from_pretrained(base.build(tiny, seed=0), tmp_path)
     torch.testing.assert_close(logits(again), logits(model), atol=1e-6, rtol=0)
+
+
+def saved(spec, lora, folder):
+    """Save an adapter whose every number has moved, and return the model."""
+    model = adapters.attach(base.build(spec, seed=0), lora, seed=0)
+    for tensor in trained_tensors(model).values():
+        tensor.add_(0.1)
+    adapters.save_adapter(model, folder)
+    return model
+
+
+LORA_A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+EMBEDDINGS = "base_model.model.model.embed_tokens.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({LORA_A: None}, f"{LORA_A} is missing"),
+        ({LORA_A: torch.zeros(4, 7)}, f"{LORA_A} has shape [4, 7] instead of [4, 32]"),
+        ({EMBEDDINGS: None}, f"{EMBEDDINGS} is missing"),
+        ({EMBEDDINGS: torch.zeros(70, 32)}, f"{EMBEDDINGS} has shape [70, 32] instead of [64, 32]"),
+        ({f"{LORA_A}.9": torch.zeros(1)}, f"{LORA_A}.9 belongs to no matrix of the base"),
+    ],
+)
+def test_adapters_that_do_not_fit_are_not_put_on(tiny, lora, tmp_path, changes, text):
+    saved(tiny, dataclasses.replace(lora, train_embeddings=True), tmp_path)
+    change_tensors(tmp_path / adapters.ADAPTER_WEIGHTS, **changes)
+    with pytest.raises(ArtifactError) as caught:
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+    assert str(caught.value) == f"the adapter {tmp_path} does not fit its base: {text}"
+
+
+def test_an_adapter_for_layers_that_the_base_lacks(tiny, lora, tmp_path):
+    saved(tiny, lora, tmp_path)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(file.read_text().replace("q_proj", "query"))
+    with pytest.raises(ArtifactError, match=r"not fit its base: .*lora_A\.weight belongs to no"):
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+
+
+def test_damaged_adapters(tiny, lora, tmp_path):
+    saved(tiny, lora, tmp_path)
+    file = tmp_path / adapters.ADAPTER_WEIGHTS
+    change_tensors(file, **{LORA_A: torch.full((4, 32), torch.nan)})
+    with pytest.raises(InputError, match=r"hold NaN or infinity: .*lora_A\.weight in float32"):
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"adapter_model\.safetensors is damaged: "):
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+    file.unlink()
+    with pytest.raises(InputError, match=r"adapter_model\.safetensors is missing"):
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+
+
+@pytest.mark.parametrize("rows", [64, 70])
+def test_adapters_with_whole_ends_bring_their_rows(tiny, lora, tmp_path, rows):
+    spec = dataclasses.replace(lora, train_embeddings=True, train_output_head=True)
+    model = saved(dataclasses.replace(tiny, vocab_size=rows), spec, tmp_path)
+    again = adapters.load_adapter(adapters.causal_model(base_like(model, tiny)), tmp_path)
+    torch.testing.assert_close(logits(again), logits(model), atol=1e-6, rtol=0)
+
+
+def base_like(model, spec):
+    """Return a base with the first rows of another's ends, and its other weights."""
+    plain = base.build(spec, seed=0)
+    state = {
+        name.replace(".base_layer", "").removeprefix(adapters.PREFIX): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    plain.load_state_dict(
+        {
+            name: state[name][: len(tensor)] if name in state else tensor
+            for name, tensor in plain.state_dict().items()
+        }
+    )
+    return plain
+
+
+def test_ends_that_peft_saved_beside_lora_are_put_on(tiny, lora, tmp_path):
+    model = saved(tiny, lora, tmp_path)
+    moved = {EMBEDDINGS: torch.ones(64, 32)}
+    change_tensors(tmp_path / adapters.ADAPTER_WEIGHTS, **moved)
+    again = adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+    assert torch.equal(again.get_input_embeddings().weight, moved[EMBEDDINGS])
+    assert not torch.equal(model.get_input_embeddings().weight, moved[EMBEDDINGS])

@@ -88,7 +88,7 @@ def test_missing_folder_names_the_files(tmp_path):
 
 def test_folder_without_weights(model, tmp_path):
     model.config.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"cannot be read as a model; it needs config\.json and m"):
+    with pytest.raises(InputError, match=r"has no weights: neither model\.safetensors nor mod"):
         base.load(tmp_path, dtype="float32")
 
 

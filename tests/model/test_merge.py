@@ -20,6 +20,7 @@ from tests.model.merging import (
     weights_of,
     with_ends,
 )
+from tests.models import change_tensors
 
 
 @pytest.mark.parametrize("is_tied", [False, True])
@@ -185,3 +186,17 @@ def test_a_base_that_cannot_be_reached(tiny, lora, tmp_path, monkeypatch):
             "nobody/nothing", tmp_path / "adapter", tmp_path / "merged",
             dtype="auto", max_shard_gb=1, check_ids=IDS,
         )  # fmt: skip
+
+
+def test_ends_that_peft_saved_beside_lora_are_merged(tiny, lora, tmp_path):
+    train(tmp_path, tiny, lora)
+    moved = torch.full((64, 32), 0.5)
+    names = ("model.embed_tokens.weight", "lm_head.weight")
+    change_tensors(
+        tmp_path / "adapter" / "adapter_model.safetensors",
+        **{f"base_model.model.{name}": moved.clone() for name in names},
+    )
+    merged(tmp_path)
+    found = weights_of(tmp_path / "merged")
+    assert all(torch.equal(found[name], moved) for name in names)
+    same(found, by_peft(tmp_path))

@@ -6,11 +6,12 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from musicllm.errors import InputError
 from musicllm.model import base
 from tests.model.merging import merged, train
+from tests.models import change_tensors as change
 
 Q_PROJ = "model.layers.0.self_attn.q_proj.weight"
 LORA_A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -20,13 +21,6 @@ LORA_A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 def made(tiny, lora, tmp_path):
     train(tmp_path, tiny, lora)
     return tmp_path
-
-
-def change(file, **tensors):
-    """Replace tensors of a file, or take them out where the new one is None."""
-    all_tensors = {**load_file(file), **tensors}
-    kept = {name: tensor for name, tensor in all_tensors.items() if tensor is not None}
-    save_file(kept, file, metadata={"format": "pt"})
 
 
 def refused(folder) -> str:
@@ -73,6 +67,25 @@ def test_tensors_that_transformers_no_longer_stores_are_left_out(made):
 def test_adapters_that_do_not_fit(made, tensors, text):
     change(made / "adapter" / "adapter_model.safetensors", **tensors)
     assert text in refused(made)
+
+
+@pytest.mark.parametrize("part", ["base/model", "adapter/adapter_model"])
+def test_numbers_that_are_none(made, part):
+    name = Q_PROJ if part.startswith("base") else LORA_A
+    file = made / f"{part}.safetensors"
+    change(file, **{name: torch.full_like(load_file(file)[name], torch.inf)})
+    assert refused(made) == (
+        f"the weights of {file.parent} hold NaN or infinity: {name} in float32; copy them again, "
+        f"or take a wider dtype where float16 is too narrow for them"
+    )
+
+
+def test_a_head_that_is_not_tied_though_the_base_says_so(tied, lora, tmp_path):
+    train(tmp_path, tied, lora)
+    change(tmp_path / "base" / "model.safetensors", **{"lm_head.weight": torch.ones(64, 32)})
+    assert "says tie_word_embeddings=true, but the files hold a head that differs" in (
+        refused(tmp_path)
+    )
 
 
 def test_many_faults_are_counted(made):

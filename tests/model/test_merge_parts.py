@@ -7,9 +7,9 @@ import torch
 
 from musicllm.errors import StageError
 from musicllm.model import base
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import folding, parts
 from musicllm.model.merge.adapted import adapt, tied_names
-from musicllm.model.merge.checkpoint import Checkpoint
 from tests.model.merging import IDS, logits, train
 
 

@@ -21,13 +21,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from musicllm.errors import InputError
-from musicllm.model.adapters import quiet_peft
+from musicllm.model import tensors
+from musicllm.model.adapters import ADAPTER_WEIGHTS, NO_PLACE, PREFIX, end_names, quiet_peft
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import nf4
-from musicllm.model.merge.checkpoint import Checkpoint
 from musicllm.model.merge.parts import lay_out
-
-PREFIX = "base_model.model."
-"""What PEFT puts before the names of the base."""
 
 WRAPPED = re.compile(r"\.(base_layer|original_module)(?=\.)")
 """What PEFT puts into the name of a weight that it trains beside or instead of."""
@@ -64,11 +62,15 @@ class Adapted:
         return self.tied.get(plain, plain)
 
     def read(self, name: str) -> Tensor:
-        """Read a weight of `model` as float32; an embedding of a token new to the base is zero."""
+        """Read a weight of `model` as float32; an embedding of a token new to the base is zero.
+
+        Raises:
+            InputError: it holds NaN or infinity.
+        """
         if name in self.trained:
-            return as_float32(self.adapter.read(self.trained[name]))
+            return as_float32(_read(self.adapter, self.trained[name]))
         origin = self.origin(name)
-        stored = self.base.read(origin)
+        stored = _read(self.base, origin)
         tensor = as_float32(nf4.there_and_back(stored) if origin in self.in_nf4 else stored)
         wanted = (
             self.model.state_dict()[name].shape if ".original_module." in name else stored.shape
@@ -95,7 +97,7 @@ def adapt(
         kind = settings.peft_type.value
         raise InputError(f"{adapter_path} is of kind {kind}; only LoRA can be merged")
     settings.inference_mode = True
-    adapter = Checkpoint({"": adapter_path / "adapter_model.safetensors"})
+    adapter = Checkpoint({"": adapter_path / ADAPTER_WEIGHTS})
     plain = _with_vocabulary_of(adapter, config)
     model = lay_out(plain.config)
     with quiet_peft(), torch.device("meta"):
@@ -103,12 +105,16 @@ def adapt(
     names = {name: name for name in wrapped.state_dict()}
     files = get_peft_model_state_dict(wrapped, state_dict=names, save_embedding_layers=False)
     trained = {name.removeprefix(PREFIX): key for key, name in files.items()}
+    # PEFT saves whole ends of a resized base without saying so in its settings
+    whole = model.state_dict().keys() & set(end_names(plain))
+    trained |= {name: PREFIX + name for name in whole if PREFIX + name in adapter.shapes}
     adapted = Adapted(
         plain, model.eval(), base, adapter, trained,
         frozenset(nf4.quantized_names(plain) if dequantize else ()),
     )  # fmt: skip
     _refuse(f"the adapter in {adapter_path}", _adapter_faults(adapted))
     _refuse(f"the base of {adapter_path}", _base_faults(adapted))
+    _refuse_untied_head(adapted, base.folder)
     return adapted
 
 
@@ -126,6 +132,12 @@ def tied_names(model: PreTrainedModel) -> Mapping[str, str]:
 def as_float32(tensor: Tensor) -> Tensor:
     """Return a copy of what is mapped from a file, float32 where it has a fraction."""
     return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+
+
+def _read(files: Checkpoint, name: str) -> Tensor:
+    tensor = files.read(name)
+    tensors.refuse_not_finite(files.folder, [(name, tensor)])
+    return tensor
 
 
 def _with_vocabulary_of(adapter: Checkpoint, config: PreTrainedConfig) -> PreTrainedModel:
@@ -148,15 +160,12 @@ def _with_rows(tensor: Tensor, rows: int) -> Tensor:
 
 
 def _adapter_faults(adapted: Adapted) -> Iterator[str]:
-    shapes = {adapted.trained[name]: list(tensor.shape)
-              for name, tensor in adapted.model.state_dict().items()
-              if name in adapted.trained}  # fmt: skip
-    found = adapted.adapter.shapes
-    yield from (f"{key} is missing" for key in shapes.keys() - found.keys())
-    yield from (f"{key} belongs to no matrix of the base" for key in found.keys() - shapes.keys())
-    for key in shapes.keys() & found.keys():
-        if shapes[key] != found[key]:
-            yield f"{key} has shape {found[key]} instead of {shapes[key]}"
+    shapes = {
+        adapted.trained[name]: tensor.shape
+        for name, tensor in adapted.model.state_dict().items()
+        if name in adapted.trained
+    }
+    return tensors.shape_faults(adapted.adapter.shapes, shapes, NO_PLACE)
 
 
 def _base_faults(adapted: Adapted) -> Iterator[str]:
@@ -178,7 +187,14 @@ def _base_faults(adapted: Adapted) -> Iterator[str]:
 
 
 def _refuse(what: str, faults: Iterator[str]) -> None:
-    found = sorted(set(faults))
-    if found:
-        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-        raise InputError(f"{what} does not fit: {'; '.join(found[:5])}{more}")
+    if text := tensors.summed_up(faults):
+        raise InputError(f"{what} does not fit: {text}")
+
+
+def _refuse_untied_head(adapted: Adapted, base_path: Path) -> None:
+    """Refuse a base whose head is tied by its configuration and another matrix in its files."""
+    base = adapted.base
+    for name, origin in adapted.tied.items():
+        both = name in base.shapes and origin in base.shapes
+        if both and not torch.equal(base.read(name), base.read(origin)):
+            raise InputError(tensors.untied(base_path))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -20,9 +21,9 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from musicllm import console
 from musicllm.errors import InputError, StageError
 from musicllm.model import base
+from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import parts
 from musicllm.model.merge.adapted import Adapted, adapt, as_float32, is_adapted, tied_names
-from musicllm.model.merge.checkpoint import Checkpoint, local_folder
 from musicllm.model.merge.report import TOLERANCES, Logits, MergeReport, compare, refuse_changes
 from musicllm.model.merge.shards import ShardWriter
 
@@ -50,7 +51,7 @@ def merge(
 
     Args:
         base_path: folder or hub id of the base.
-        adapter_path: PEFT folder with the tokenizer beside it.
+        adapter_path: PEFT folder; the tokenizer beside it goes before that of the base.
         folder: existing, empty folder to fill.
         dtype: of the merged weights: float32, float16, bfloat16, or auto for the base's own.
         max_shard_gb: size of a weight file, in 10^9 bytes.
@@ -66,8 +67,8 @@ def merge(
     """
     if not (adapter_path / "adapter_config.json").is_file():
         raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
-    tokenizer = base.load_tokenizer(adapter_path)
-    source = local_folder(base_path, revision)
+    tokenizer = base.load_adapter_tokenizer(adapter_path, base_path, revision=revision)
+    source = _local_folder(base_path, revision)
     weights = Checkpoint.of_model(source)
     adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
     _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
@@ -87,6 +88,20 @@ def merge(
     report = compare(logits, dtype, written)
     refuse_changes(report, f"{base_path} + {adapter_path}")
     return report
+
+
+def _local_folder(path: str | Path, revision: str | None) -> Path:
+    """Return the folder of a model; one on the hub is downloaded, or found in the hub's cache.
+
+    Raises:
+        InputError: the folder lacks files.
+        NotAvailableError: the hub cannot be reached, or transformers has no class for the model.
+    """
+    base.load_config(path, revision=revision)
+    if Path(path).is_dir():
+        return Path(path)
+    wanted = ["*.json", "model*.safetensors"]
+    return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
 
 
 def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -> Sequence[Tensor]:

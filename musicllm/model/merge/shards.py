@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from musicllm import artifacts
-from musicllm.model.merge.checkpoint import INDEX, SINGLE
+from musicllm.model.checkpoint import INDEX, SINGLE
 
 
 class ShardWriter:

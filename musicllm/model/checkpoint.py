@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from musicllm.errors import InputError
-from musicllm.model import base
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -27,6 +26,7 @@ class Checkpoint:
     """Named tensors that lie in one or more files.
 
     Attributes:
+        folder: that of the files.
         shapes: of all tensors by name; their order is that of the files.
     """
 
@@ -39,6 +39,7 @@ class Checkpoint:
         Raises:
             InputError: a file is missing or damaged, or lacks a tensor; the text names them.
         """
+        self.folder = next((path.parent for path in files.values()), Path())
         self.shapes: dict[str, list[int]] = {}
         self._files: dict[str, Path] = {}
         for path in dict.fromkeys(files.values()):
@@ -59,7 +60,9 @@ class Checkpoint:
         if (folder / SINGLE).is_file():
             return cls({"": folder / SINGLE})
         if not (folder / INDEX).is_file():
-            raise InputError(f"{folder} has no weights: neither {SINGLE} nor {INDEX}")
+            raise InputError(
+                f"{folder} has no weights: neither {SINGLE} nor {INDEX}{_instead(folder)}"
+            )
         try:
             entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
             return cls({name: folder / file for name, file in entries.items()})
@@ -75,20 +78,6 @@ class Checkpoint:
     def dtype(self, name: str) -> torch.dtype:
         """Return the type of a tensor."""
         return self.read(name).dtype
-
-
-def local_folder(path: str | Path, revision: str | None) -> Path:
-    """Return the folder of a model; one on the hub is downloaded, or found in the hub's cache.
-
-    Raises:
-        InputError: the folder lacks files.
-        NotAvailableError: the hub cannot be reached, or transformers has no class for the model.
-    """
-    base.load_config(path, revision=revision)
-    if Path(path).is_dir():
-        return Path(path)
-    wanted = ["*.json", "model*.safetensors"]
-    return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
 
 
 def cached_folder(path: str | Path, revision: str | None) -> Path | None:
@@ -110,3 +99,14 @@ def _header(path: Path) -> dict[str, list[int]]:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}; copy it again") from None
+
+
+def _instead(folder: Path) -> str:
+    """Return what a folder holds in place of safetensors, and what to do."""
+    pickled = sorted(file.name for file in folder.glob("pytorch_model*.bin"))
+    if not pickled:
+        return ""
+    return (
+        f"; {pickled[0]} is a pickle, which can run code when it is read: convert it with the "
+        f"program that made it (save_pretrained writes safetensors)"
+    )

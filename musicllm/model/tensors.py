@@ -1,0 +1,190 @@
+"""What must hold of the tensors in a model's files before anything is computed with them.
+
+All are there, none is left over, each has the shape that the architecture gives it, and every
+number is finite. transformers and PEFT draw missing ones at random, and pass over others with a
+warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from musicllm.errors import InputError
+
+NUM_SHOWN = 5
+"""Faults that are named before the others are only counted."""
+
+CONVERTED = re.compile(r"^(\S+) +\| \S*CONVERSION", re.MULTILINE)
+"""A tensor that transformers could not put together, in the table that it logs."""
+
+
+def summed_up(faults: Iterable[str]) -> str:
+    """Return the first faults in alphabetical order, and how many there are besides."""
+    ordered = sorted(set(faults))
+    more = f"; and {len(ordered) - NUM_SHOWN} more" if len(ordered) > NUM_SHOWN else ""
+    return "; ".join(ordered[:NUM_SHOWN]) + more
+
+
+def shape_faults(
+    stored: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]], stranger: str
+) -> Iterator[str]:
+    """Yield what is missing, left over or of another shape.
+
+    Args:
+        stored: shapes of the tensors in the files.
+        expected: shapes of the tensors that are wanted.
+        stranger: what is said of a tensor that is not expected.
+    """
+    yield from (f"{name} is missing" for name in expected.keys() - stored.keys())
+    yield from (f"{name} {stranger}" for name in stored.keys() - expected.keys())
+    for name in stored.keys() & expected.keys():
+        if list(stored[name]) != list(expected[name]):
+            yield f"{name} has shape {list(stored[name])} instead of {list(expected[name])}"
+
+
+def refuse_loading_faults(path: object, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Refuse weights that transformers filled in, left out or replaced.
+
+    Args:
+        path: folder or hub id of the weights.
+        model: what was loaded.
+        info: what `from_pretrained(output_loading_info=True)` returned beside it. Tied weights and
+            buffers of old versions, such as `rotary_emb.inv_freq`, are no faults there.
+
+    Raises:
+        InputError: with the first tensors and how many there are besides.
+    """
+    faults = [
+        *(f"{name} is missing" for name in info["missing_keys"]),
+        *(
+            f"{name} is not known to transformers' {type(model).__name__}"
+            for name in info["unexpected_keys"]
+        ),
+        *(
+            f"{name} has shape {list(stored)} instead of {list(expected)}"
+            for name, stored, expected in info["mismatched_keys"]
+        ),
+    ]
+    if faults:
+        raise InputError(f"the weights of {path} do not fit its config.json: {summed_up(faults)}")
+    refuse_untied_head(path, model)
+
+
+def refuse_linear_shapes(
+    path: object, model: PreTrainedModel, stored: Mapping[str, Sequence[int]]
+) -> None:
+    """Refuse linear layers of another shape, which transformers does not see when it quantizes.
+
+    Args:
+        path: folder of the weights.
+        model: what was loaded.
+        stored: shapes of the tensors in its files.
+
+    Raises:
+        InputError: with the first tensors and how many there are besides.
+    """
+    faults = []
+    for name, module in model.named_modules():
+        shape = stored.get(f"{name}.weight")
+        if isinstance(module, nn.Linear) and shape is not None:
+            expected = [module.out_features, module.in_features]
+            if list(shape) != expected:
+                faults.append(f"{name}.weight has shape {list(shape)} instead of {expected}")
+    if faults:
+        raise InputError(f"the weights of {path} do not fit its config.json: {summed_up(faults)}")
+
+
+def refuse_untied_head(path: object, model: PreTrainedModel) -> None:
+    """Refuse a head that config.json ties to the embeddings, but that is another matrix.
+
+    Raises:
+        InputError: the files hold both, with different numbers.
+    """
+    head = model.get_output_embeddings()
+    tied = getattr(model.config, "tie_word_embeddings", False) and head is not None
+    if tied and head.weight is not model.get_input_embeddings().weight:
+        raise InputError(untied(path))
+
+
+def untied(path: object) -> str:
+    """Return what is wrong with a tied model that has a head of its own."""
+    return (
+        f"the weights of {path} do not fit its config.json: it says tie_word_embeddings=true, but "
+        f"the files hold a head that differs from the embeddings; write the value that is true"
+    )
+
+
+def refuse_not_finite(path: object, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Refuse NaN and infinities; reads every number once.
+
+    Args:
+        path: folder or hub id of the weights.
+        tensors: by name; those in whole numbers, such as quantized ones, are passed over.
+
+    Raises:
+        InputError: with the first tensors and how many there are besides.
+    """
+    faults = [
+        f"{name} in {str(tensor.dtype).removeprefix('torch.')}"
+        for name, tensor in tensors
+        if not is_finite(tensor)
+    ]
+    if faults:
+        raise InputError(
+            f"the weights of {path} hold NaN or infinity: {summed_up(faults)}; copy them again, or "
+            f"take a wider dtype where float16 is too narrow for them"
+        )
+
+
+@torch.no_grad()
+def is_finite(tensor: Tensor) -> bool:
+    """Tell whether all numbers are finite, without a copy of the tensor."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return True
+    return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
+
+
+@contextmanager
+def reported(path: object) -> Iterator[None]:
+    """Keep transformers' table of faults off the screen, and name what it could not put together.
+
+    Raises:
+        InputError: instead of the error that only points to the table.
+    """
+    logger = logging.getLogger("transformers.modeling_utils")
+    table = _Table()
+    logger.addFilter(table)
+    try:
+        yield
+    except RuntimeError as error:
+        names = CONVERTED.findall(table.text)
+        if not names:
+            raise
+        raise InputError(
+            f"the weights of {path} do not fit its config.json: "
+            f"{summed_up(f'{name} cannot be put together from its parts' for name in names)}"
+        ) from error
+    finally:
+        logger.removeFilter(table)
+
+
+class _Table(logging.Filter):
+    """Takes transformers' table out of the log."""
+
+    text = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything else pass."""
+        message = record.getMessage()
+        if "LOAD REPORT" not in message:
+            return True
+        self.text = message
+        return False
