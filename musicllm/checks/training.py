@@ -131,6 +131,29 @@ def lora(config: Config) -> Iterator[Problem]:
         yield Problem("adapter.quantization", spec.quantization, rule, "use adapter=lora_r64")
 
 
+def embeddings(config: Config) -> Iterator[Problem]:
+    """Yield rows that would be added to no model, or not be trained."""
+    spec = config.adapter
+    if config.task != "train" or not config.training.resize_embeddings:
+        return
+    key = "training.resize_embeddings"
+    if config.model.location is None and "model" not in config.inputs:
+        rule = "has no effect on random weights, which get as many rows as model.vocab_size says"
+        yield Problem(key, "true", rule, "leave it out")
+    tied = config.model.tie_word_embeddings
+    whole = (
+        spec.train_embeddings or spec.train_output_head
+        if tied
+        else spec.train_embeddings and spec.train_output_head
+    )
+    if spec.kind == "lora" and not whole:
+        rule = "adds rows that LoRA does not train, and that an adapter would not hold"
+        fix = "write adapter.train_embeddings=true" + (
+            "" if tied else " and adapter.train_output_head=true"
+        )
+        yield Problem(key, "true", rule, fix)
+
+
 def model(config: Config) -> Iterator[Problem]:
     """Yield architecture numbers that no transformer can have."""
     spec = config.model

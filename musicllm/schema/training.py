@@ -91,6 +91,7 @@ class TrainingConfig:
     time_budget_min: float | None  # minutes that the steps of step_choices may take
     gradient_clip: float  # L2 norm; 0 is off
     activation_checkpointing: bool  # recompute activations in the backward pass
+    resize_embeddings: bool  # rows for tokens that the model lacks, each the mean of the old ones
     compile: bool  # let torch.compile make kernels for the decoder's layers
     log_every_steps: int  # optimizer steps between two lines of metrics
     validate_every_steps: int  # optimizer steps between two validations

@@ -29,8 +29,9 @@ from musicllm.errors import ConfigError, InputError
 from musicllm.evals.hub_files import folder_of
 from musicllm.job import Job
 from musicllm.model import packaged
-from musicllm.model.base import load_tokenizer
+from musicllm.model.base import load_tokenizer, num_rows_of
 from musicllm.schema import BenchmarkConfig, Config, SourceConfig
+from musicllm.stages.vocabulary import refuse_lacking_rows
 
 
 def preparation(
@@ -131,6 +132,7 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
 
     Raises:
         InputError: the model has no tokenizer.
+        ConfigError: the model has fewer rows than its tokenizer has tokens.
     """
     data, model, template = job.config.data, job.config.model, job.config.template
     is_reference = data.compat == "reference"  # as published, without a beginning of text
@@ -153,6 +155,7 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
     else:
         location = packaged.find(model.location, Path(job.config.paths.cache))
         loaded = load_tokenizer(location, revision=model.revision)
+        refuse_lacking_rows(job.config, num_rows_of(loaded), f"its tokenizer in {location}")
     if is_reference:
         as_published(loaded)
     if template.jinja is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,7 +66,7 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
     _share_threads(config)
     on_gpu = config.hardware.accelerator == "gpu"
     quantization = config.adapter.quantization
-    model: nn.Module = base.load(
+    model: Any = base.load(
         place.path,
         dtype=_dtype(config, place),
         attention="sdpa",
@@ -79,7 +80,23 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         model = adapters.load_adapter(model, place.adapter)
     if not on_gpu and config.hardware.num_threads is None and not ranks.launched():
         torch.set_num_threads(_quickest_threads(model))
-    return model, base.load_tokenizer(place.adapter or place.path, revision=place.revision)
+    if place.adapter is None:
+        tokenizer = base.load_tokenizer(place.path, revision=place.revision)
+    else:
+        tokenizer = base.load_adapter_tokenizer(place.adapter, place.path, revision=place.revision)
+    _note_lacking_rows(model, tokenizer, place)
+    return model, tokenizer
+
+
+def _note_lacking_rows(model: nn.Module, tokenizer: PreTrainedTokenizerBase, place: Place) -> None:
+    num_rows = adapters.causal_model(model).get_input_embeddings().num_embeddings
+    beyond = [token for token, id_ in tokenizer.get_vocab().items() if id_ >= num_rows]
+    if beyond:
+        console.note(
+            f"the tokenizer in {place.adapter or place.path} has {len(beyond)} tokens for which "
+            f"the model has no row ({', '.join(sorted(beyond)[:5])}); a text that holds one of "
+            f"them cannot be read"
+        )
 
 
 def _dtype(config: Config, place: Place) -> str:

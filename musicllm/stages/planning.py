@@ -16,6 +16,7 @@ from musicllm.model.flops import muon_flops, train_flops_per_token
 from musicllm.model.spec import AdapterSpec
 from musicllm.schema import Config
 from musicllm.stages.settings import adapter_spec, model_spec, step_choices, training_plan
+from musicllm.stages.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import disk
@@ -41,7 +42,13 @@ def run_plan(
         corpus: facts of the prepared corpus; None estimates from published sizes.
         rehearsal: of the run's steps, for its time; None estimates that from FLOPs.
         length: as it was chosen before; None chooses where the configuration leaves it open.
+
+    Raises:
+        ConfigError: the model has no rows for some tokens of the corpus.
     """
+    if corpus is not None:
+        refuse_lacking_rows(config, corpus["vocab_size"], "the corpus")
+        config = with_rows(config, corpus["vocab_size"])
     step_s = None if rehearsal is None else rehearsal.fastest_step_s
     if length is None:
         length = _length(config, corpus, step_s)

@@ -13,14 +13,15 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from musicllm import artifacts
+from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError, ConfigError, Problem
+from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import adapters, attention, base, packaged
 from musicllm.schema import Config
 from musicllm.stages.planning import compute_dtype
 from musicllm.stages.settings import adapter_spec, model_spec
+from musicllm.stages.vocabulary import refuse_lacking_rows
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.compiling import compile_layers
 
@@ -29,7 +30,8 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     """Return the model that is trained, its adapter attached.
 
     Raises:
-        ConfigError: the device lacks the precision or the attention, or numbers do not fit.
+        ConfigError: the device lacks the precision or the attention, numbers do not fit, or the
+            model has no rows for some tokens of the corpus.
         ArtifactError: the model has another tokenizer than the corpus, or shorter rows.
     """
     config = job.config
@@ -38,6 +40,7 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     model = _random(config, corpus) if location is None else _load(config, location)
     if location is not None:
         _refuse_other_tokenizer(corpus, location, config.model.revision)
+        _give_rows(model, config, corpus)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
@@ -68,12 +71,6 @@ def _location(job: Job) -> str | None:
 
 
 def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
-    num_tokens = corpus.facts["vocab_size"]
-    if num_tokens > config.model.vocab_size:
-        rule = f"is less than the {num_tokens} tokens of the corpus {corpus.path}"
-        raise ConfigError(
-            [Problem("model.vocab_size", config.model.vocab_size, rule, f"write {num_tokens}")]
-        )
     model = base.build(model_spec(config), seed=config.seed, attention=_attention(config))
     base.adopt_special_tokens(model, base.load_tokenizer(corpus.tokenizer_path))
     return model
@@ -93,6 +90,20 @@ def _load(config: Config, location: str) -> PreTrainedModel:
     spec = dataclasses.replace(model_spec(config), location=location)
     base.check_architecture(spec, model.config)
     return model
+
+
+def _give_rows(model: PreTrainedModel, config: Config, corpus: Corpus) -> None:
+    """Add rows for tokens of the corpus that the model lacks, where that is asked for."""
+    num_tokens = base.num_rows_of(base.load_tokenizer(corpus.tokenizer_path))
+    refuse_lacking_rows(config, num_tokens, corpus.tokenizer_path)
+    num_rows = model.get_input_embeddings().num_embeddings
+    if num_tokens > num_rows:
+        base.add_rows(model, num_tokens)
+        console.note(
+            f"the model has {num_rows} rows of embeddings and the corpus {num_tokens} tokens: "
+            f"{num_tokens - num_rows} rows were added, each the mean of the others "
+            f"(training.resize_embeddings)"
+        )
 
 
 def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None) -> None:
@@ -118,6 +129,13 @@ def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
 
 
 def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it."""
+    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it.
+
+    Where SentencePiece's blank stands is left out: a corpus with `data.compat=reference` has it
+    where transformers 4 put it (see `corpora.as_published`), and the ids mean the same.
+    """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
+    before = content.get("pre_tokenizer")
+    if before is not None and before["type"] == "Metaspace":
+        content["pre_tokenizer"] = before | {"prepend_scheme": None}
     return artifacts.fingerprint(content | {"padding": None, "truncation": None})

@@ -1,0 +1,49 @@
+"""Whether a model has a row of its embeddings for every token of a corpus.
+
+A token without a row is an error in the first step that sees it, and a model without rows for its
+tokenizer's tokens cannot be merged or passed on; so this is asked as soon as both are known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from musicllm.errors import ConfigError, Problem
+from musicllm.schema import Config
+
+
+def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> None:
+    """Refuse more tokens than `model.vocab_size`, unless the training adds rows for them.
+
+    Args:
+        config: names the model and says whether rows are added.
+        num_tokens: of the tokenizer, or one more than its highest id if that is more.
+        tokenizer: whose it is, for people.
+
+    Raises:
+        ConfigError: rows are lacking; the text says how to add them.
+    """
+    model = config.model
+    starts_random = model.location is None and "model" not in config.inputs
+    if num_tokens <= model.vocab_size or (config.training.resize_embeddings and not starts_random):
+        return
+    rule = f"is less than the {num_tokens} tokens of {tokenizer}"
+    fix = f"write {num_tokens}"
+    if not starts_random:
+        rule += ", and the model has no row for the others"
+        fix = (
+            "use the tokenizer that the model was trained with, or add rows, each the mean of the "
+            "old ones: training.resize_embeddings=true"
+        )
+        if config.adapter.kind == "lora":
+            fix += ", with adapter.train_embeddings=true and adapter.train_output_head=true"
+    raise ConfigError([Problem("model.vocab_size", model.vocab_size, rule, fix)])
+
+
+def with_rows(config: Config, num_tokens: int) -> Config:
+    """Return the configuration of the model as it is after rows were added."""
+    if not config.training.resize_embeddings or num_tokens <= config.model.vocab_size:
+        return config
+    return dataclasses.replace(
+        config, model=dataclasses.replace(config.model, vocab_size=num_tokens)
+    )

@@ -1,0 +1,194 @@
+"""A model has a row for every token that it is trained on, or the training does not begin."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tokenizers import pre_tokenizers
+
+from musicllm import config, runner
+from musicllm.checks import check
+from musicllm.data.corpus import Corpus
+from musicllm.errors import ConfigError
+from musicllm.job import Job
+from musicllm.model import adapters, base
+from musicllm.model.merge import merge
+from musicllm.stages import corpora, starting, train
+from musicllm.stages.planning import run_plan
+from musicllm.stages.settings import model_spec
+from tests.helpers import make_corpus
+from tests.models import letter_tokenizer
+
+SMALL = [
+    "model.vocab_size=300",
+    "model.hidden_size=16",
+    "model.intermediate_size=24",
+    "model.num_hidden_layers=1",
+    "model.num_attention_heads=2",
+    "model.num_key_value_heads=1",
+    "model.tie_word_embeddings=false",
+    "training.max_steps=2",
+    "callbacks.progress_bar=false",
+    "hardware.num_threads=1",
+    "hardware.precision=fp32",
+]
+WHOLE = ["adapter.train_embeddings=true", "adapter.train_output_head=true", "adapter.r=4"]
+RESIZE = "training.resize_embeddings=true"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    corpus = make_corpus(tmp_path_factory.mktemp("corpus") / "artifact", vocab_size=310)
+    assert corpus.facts["vocab_size"] == 310
+    return corpus
+
+
+@pytest.fixture
+def folder(tmp_path: Path, corpus: Corpus) -> Path:
+    """Return a model with 300 rows, beside a tokenizer of 310 tokens."""
+    settings, _ = config.load(["recipe=quickstart/sft", *SMALL])
+    base.build(model_spec(settings), seed=0).save_pretrained(tmp_path / "model")
+    shutil.copytree(corpus.tokenizer_path, tmp_path / "model", dirs_exist_ok=True)
+    return tmp_path / "model"
+
+
+def job_of(folder: Path, corpus: Corpus, *words: str) -> Job:
+    places = [f"paths.runs={folder.parent / 'runs'}", f"inputs.corpus={corpus.path}"]
+    words = ("~inputs.model", f"model.location={folder}", *places, *SMALL, *words)
+    settings, recipe = config.load(["recipe=quickstart/sft", *words])
+    check(settings)
+    job = runner.bind(settings, recipe)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    return job
+
+
+def test_more_tokens_than_rows_are_refused_before_anything_is_loaded(
+    folder: Path, corpus: Corpus
+) -> None:
+    job = job_of(folder, corpus)
+    with pytest.raises(ConfigError) as caught:
+        run_plan(job.config, corpus.facts)
+    assert str(caught.value.problems[0]) == (
+        "model.vocab_size=300 is less than the 310 tokens of the corpus, and the model has no row "
+        "for the others; use the tokenizer that the model was trained with, or add rows, each the "
+        "mean of the old ones: training.resize_embeddings=true, with adapter.train_embeddings=true "
+        "and adapter.train_output_head=true"
+    )
+    with pytest.raises(ConfigError, match="has no row for the others"):
+        train.run(job)
+    assert not (job.folder / "metrics.jsonl").exists()
+
+
+def test_rows_that_lora_adds_are_trained_merged_and_put_on_again(
+    folder: Path, corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_of(folder, corpus, RESIZE, *WHOLE)
+    train.run(job)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "300 rows of embeddings and the corpus 310 tokens: 10 rows were added, each the" in said
+    merged = folder.parent / "merged"
+    merged.mkdir()
+    settings = {"dtype": "float32", "max_shard_gb": 1, "check_ids": [3, 305, 309]}
+    merge(folder, job.artifact_path, merged, **settings)  # type: ignore[arg-type]
+    whole = base.load(merged, dtype="float32", attention="sdpa")
+    assert whole.get_input_embeddings().weight.shape == whole.get_output_embeddings().weight.shape
+    assert whole.config.vocab_size == 310
+    plain = base.load(folder, dtype="float32", attention="sdpa")
+    adapted = adapters.load_adapter(plain, job.artifact_path)
+    ids = torch.tensor([[3, 305, 309]])
+    with torch.no_grad():
+        torch.testing.assert_close(adapted(ids).logits, whole(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_full_training_keeps_its_rows(folder: Path, corpus: Corpus) -> None:
+    job = job_of(folder, corpus, RESIZE, "adapter=full")
+    assert (
+        run_plan(job.config, corpus.facts).size.num_trainable
+        == sum(weight.numel() for weight in base.load(folder, dtype="float32").parameters())
+        + 2 * 10 * 16
+    )
+    train.run(job)
+    model = base.load(job.artifact_path, dtype="float32")
+    assert model.get_input_embeddings().num_embeddings == 310
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
+    settings, _ = config.load(
+        ["recipe=quickstart/sft", *SMALL, f"model.tie_word_embeddings={str(tied).lower()}"]
+    )
+    model, old = (base.build(model_spec(settings), seed=0) for _ in range(2))
+    base.add_rows(model, 303)
+    assert model.config.vocab_size == 303
+    for new, before in (
+        (model.get_input_embeddings(), old.get_input_embeddings()),
+        (model.get_output_embeddings(), old.get_output_embeddings()),
+    ):
+        assert torch.equal(new.weight[:300], before.weight)
+        assert torch.equal(new.weight[300:], before.weight.mean(0).expand(3, -1))
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ["adapter.train_embeddings=true", "adapter.train_output_head=false"],
+            "training.resize_embeddings=true adds rows that LoRA does not train, and that an "
+            "adapter would not hold; write adapter.train_embeddings=true and "
+            "adapter.train_output_head=true",
+        ),
+        (
+            [
+                "model.tie_word_embeddings=true",
+                "adapter.train_embeddings=false",
+                "adapter.train_output_head=false",
+            ],
+            "would not hold; write adapter.train_embeddings=true",
+        ),
+        (
+            ["adapter=full", "model.location=null"],
+            "training.resize_embeddings=true has no effect on random weights, which get as many "
+            "rows as model.vocab_size says; leave it out",
+        ),
+    ],
+)
+def test_rows_that_would_not_be_trained(
+    folder: Path, corpus: Corpus, words: list[str], text: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        job_of(folder, corpus, RESIZE, *words)
+    assert [str(problem)[-len(text) :] for problem in caught.value.problems] == [text]
+
+
+def test_a_corpus_is_not_prepared_with_tokens_that_its_model_lacks(tmp_path: Path) -> None:
+    tokenizer = letter_tokenizer()
+    tokenizer.add_tokens(["<music>"])
+    tokenizer.save_pretrained(tmp_path)
+    words = [f"model.location={tmp_path}", "model.vocab_size=64", "data.tokenizer=model"]
+    settings, _ = config.load(["recipe=quickstart/prepare", *words, "data.vocab_size=null"])
+    with pytest.raises(ConfigError) as caught:
+        corpora.tokenizer(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
+    assert "model.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(caught.value)
+    settings, _ = config.load(["recipe=quickstart/prepare", *words, RESIZE])
+    made = corpora.tokenizer(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
+    assert len(made) == 65  # type: ignore[arg-type]
+
+
+def test_rows_are_counted_by_the_highest_id() -> None:
+    tokenizer = SimpleNamespace(get_vocab=lambda: {"a": 0, "b": 9})
+    assert base.num_rows_of(tokenizer) == 10  # type: ignore[arg-type]
+
+
+def test_blanks_of_a_reference_corpus_make_no_other_tokenizer() -> None:
+    def identity(scheme: str) -> str:
+        tokenizer = letter_tokenizer()
+        blanks = pre_tokenizers.Metaspace("\u2581", prepend_scheme=scheme, split=False)  # type: ignore[arg-type]
+        tokenizer.backend_tokenizer.pre_tokenizer = blanks
+        return starting._identity(tokenizer)
+
+    assert identity("always") == identity("first") != starting._identity(letter_tokenizer())
