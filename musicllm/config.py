@@ -184,14 +184,18 @@ def _explain(error: Exception, overrides: Sequence[str], extra: Sequence[Path]) 
     """Turn a message of Hydra's into a key, a value, a rule and a fix."""
     text = str(error)
     words = _given(overrides)
-    if found := re.search(r"Could not find '([\w/]+?)/([^']+)'", text):
+    # the first for one option, the second for one in a list of them
+    if found := re.search(r"Could not (?:find|load) '([\w/]+?)/([^']+)'", text):
         group, option = found.groups()
         known = options(group, extra)
         rule = f"is not an option; there are {', '.join(known)}"
         return Problem(group, option, rule, nearest(option, known))
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1]
-        known = list(keys(Config))
+        if key in BUILDING_BLOCKS:
+            rule = "is no group to choose from: the options of data and benchmark name their own"
+            return Problem(key, words.get(key), rule, "choose with data=... or benchmark=[...]")
+        known = list(keys(Config)) if "." in key else [*groups(extra), *keys(Config)]
         return Problem(key, words.get(key), "is not a setting", nearest(key, known))
     if found := re.search(r"Key '([^']+)' is not in struct", text):
         key = next((word for word in words if word.split(".")[-1] == found[1]), found[1])

@@ -36,6 +36,8 @@ class Job:
         inputs: artifacts by role, such as `corpus` and `model`.
         local: what the user's own files held when the job was bound, by the names of settings.
         run_facts: see `facts.of_this_run`; what runs a job gathers them before the work.
+        decides: task, version, settings and inputs that the fingerprint covers.
+        earlier: fingerprints of this training when it was to be shorter; see `stages.names`.
     """
 
     config: Config
@@ -46,6 +48,8 @@ class Job:
     inputs: Mapping[str, Artifact]
     local: Mapping[tuple[str, ...], Contents] = field(default_factory=dict)
     run_facts: Mapping[str, Any] | None = None
+    decides: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[str, ...] = ()
 
     @property
     def artifact_path(self) -> Path:

@@ -17,15 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from musicllm import artifacts, console, contents, facts, launching, quoting, ranks, runtime
-from musicllm.artifacts import Artifact
+from musicllm import artifacts, console, facts, launching, quoting, ranks, runtime
 from musicllm.contents import Contents
-from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
+from musicllm.errors import ArtifactError, MusicLLMError, NotAvailableError
 from musicllm.job import Job, public
 from musicllm.launching import Rows
 from musicllm.schema import Config
-from musicllm.stages import STAGES, artifact_kind, is_deciding, needs
-from musicllm.stages.locations import Key, local_contents, of_model, with_contents
+from musicllm.stages import STAGES, artifact_kind, is_deciding, names, needs
+from musicllm.stages.inputs import find_input, refuse_other_kind
+from musicllm.stages.locations import Key, local_contents, with_contents
 
 NEXT = {
     "corpus": "{corpus} in a recipe that trains",
@@ -67,29 +67,6 @@ class Outcome:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_input(key: str, name: str, runs: Path) -> Artifact:
-    """Return the artifact that a setting names.
-
-    Args:
-        key: of the setting, such as `inputs.corpus`.
-        name: a recipe, whose latest complete run is meant, a run folder, or an artifact's folder.
-        runs: folder of all runs.
-
-    Raises:
-        ArtifactError: there is none; the text says which command makes it.
-    """
-    pointer = runs / name / "latest"
-    folder = runs / name / pointer.read_text().strip() if pointer.is_file() else Path(name)
-    for candidate in (folder / "artifact", folder):
-        if (candidate / artifacts.MANIFEST).is_file():
-            return artifacts.read(candidate)
-    raise ArtifactError(
-        f"{key}={name}: neither a finished run of a recipe in {runs} nor a folder with an "
-        f"artifact; make it with: python -m musicllm recipe={name} "
-        f"(a plain Hugging Face folder goes into model.location)"
-    )
-
-
 def bind(config: Config, recipe: str) -> Job:
     """Return the job of a configuration.
 
@@ -99,34 +76,34 @@ def bind(config: Config, recipe: str) -> Job:
     """
     runs = Path(config.paths.runs)
     inputs = {
-        role: _plain_base(config, role) or find_input(f"inputs.{role}", name, runs)
-        for role, name in config.inputs.items()
+        role: find_input(f"inputs.{role}", name, config) for role, name in config.inputs.items()
     }
+    for role, artifact in inputs.items():
+        refuse_other_kind(config.task, role, artifact)
     for number, name in enumerate(config.runs, 1):
-        inputs[f"run {number}"] = find_input("runs", name, runs)
+        inputs[f"run {number}"] = find_input("runs", name, config)
     local = local_contents(config, partial(is_deciding, config))
-    identity = artifacts.fingerprint(
-        {
-            "task": config.task,
-            "version": STAGES[config.task].version,
-            "settings": _settings(config, local),
-            "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
-        }
-    )
+    decides = {
+        "task": config.task,
+        "version": STAGES[config.task].version,
+        "settings": _settings(config, local),
+        "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
+    }
+    identity = artifacts.fingerprint(decides)
     folder = runs / recipe / (config.name or identity)
-    _refuse_other_settings(folder, identity, config)
-    return Job(config, recipe, folder, artifact_kind(config), identity, inputs, local)
-
-
-def _plain_base(config: Config, role: str) -> Artifact | None:
-    """Return `inputs.model` where it is a plain model folder for an adapter to go on."""
-    if role != "model" or "adapter" not in config.inputs:
-        return None
-    folder = Path(config.inputs[role]).expanduser()
-    if (folder / artifacts.MANIFEST).is_file() or not (folder / "config.json").is_file():
-        return None
-    local = contents.read(folder, Path(config.paths.cache), of_model)
-    return Artifact(folder, "model", local.identity, files=local.digests)
+    corpus = inputs.get("corpus")
+    earlier = names.claim(folder, identity, decides, name=config.name, corpus=corpus)
+    return Job(
+        config,
+        recipe,
+        folder,
+        artifact_kind(config),
+        identity,
+        inputs,
+        local,
+        decides=decides,
+        earlier=earlier,
+    )
 
 
 def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
@@ -142,15 +119,6 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _refuse_other_settings(folder: Path, identity: str, config: Config) -> None:
-    marker = folder / "fingerprint"
-    if marker.is_file() and marker.read_text().strip() != identity:
-        rule = f"is the name of a run with other settings or inputs ({folder})"
-        raise ConfigError(
-            [Problem("name", config.name, rule, "choose another name or delete the folder")]
-        )
 
 
 def run(config: Config, recipe: str) -> Outcome:
@@ -186,11 +154,15 @@ def run(config: Config, recipe: str) -> Outcome:
 def _make(job: Job) -> Outcome:
     from omegaconf import OmegaConf
 
-    artifacts.write_text(job.folder / "fingerprint", job.fingerprint + "\n")
+    names.take(job.folder, job.fingerprint, job.decides, job.earlier)
     resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
     artifacts.write_text(job.folder / "config.yaml", resolved)
     started = time.monotonic()
-    rows = launching.work(job)
+    try:
+        rows = launching.work(job)
+    except MusicLLMError as error:
+        names.fail(job.folder, error)
+        raise
     seconds = time.monotonic() - started
     made = job.existing()
     assert made is not None, f"the stage {job.config.task} ended without its artifact"

@@ -11,9 +11,10 @@ from types import ModuleType
 import pytest
 
 from musicllm import artifacts, config, facts, runner
-from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.job import Job
 from musicllm.stages import needs
+from musicllm.stages.inputs import find_input
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_an_input_may_be_a_recipe_a_run_folder_or_an_artifact(
 ) -> None:
     folder = runner.run(load(tmp_path), "quickstart/prepare").folder
     for name in ("quickstart/prepare", str(folder), str(folder / "artifact")):
-        found = runner.find_input("inputs.corpus", name, tmp_path)
+        found = find_input("inputs.corpus", name, load(tmp_path))
         assert found.path.resolve() == (folder / "artifact").resolve()
 
 
@@ -134,15 +135,33 @@ def test_the_latest_complete_run_of_a_recipe_is_the_input(
 ) -> None:
     runner.run(load(tmp_path), "quickstart/prepare")
     runner.run(load(tmp_path, "seed=7"), "quickstart/prepare")
-    found = runner.find_input("inputs.corpus", "quickstart/prepare", tmp_path)
+    found = find_input("inputs.corpus", "quickstart/prepare", load(tmp_path))
     assert found.fingerprint == prepare[1]
 
 
 def test_a_name_belongs_to_one_run(tmp_path: Path, prepare: list[str]) -> None:
     runner.run(load(tmp_path, "name=mine"), "quickstart/prepare")
     assert (tmp_path / "quickstart" / "prepare" / "mine" / "artifact").is_dir()
-    with pytest.raises(ConfigError, match="name=mine is the name of a run with other settings"):
+    with pytest.raises(ConfigError, match=r"name=mine is the name of a run .*: seed: 1234 -> 7;"):
         runner.run(load(tmp_path, "name=mine", "seed=7"), "quickstart/prepare")
+
+
+def test_a_name_is_free_again_when_its_run_failed(
+    tmp_path: Path, prepare: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(job: Job) -> None:
+        (job.folder / "work").mkdir()
+        raise InputError("line 3 is no tune")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["musicllm.stages.prepare"], "run", fails)
+        with pytest.raises(InputError):
+            runner.run(load(tmp_path, "name=mine"), "quickstart/prepare")
+    folder = tmp_path / "quickstart" / "prepare" / "mine"
+    assert (folder / "failed").read_text() == "line 3 is no tune\n"
+    assert not runner.run(load(tmp_path, "name=mine", "seed=7"), "quickstart/prepare").up_to_date
+    assert not (folder / "work").exists()
+    assert not (folder / "failed").exists()
 
 
 def test_a_second_process_with_the_same_command_is_refused(

@@ -29,7 +29,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     place = base_of(adapter, job)
     weights = weights_at(place, job.config)
     quantized = _was_quantized(job, adapter)
-    tokenizer = base.load_adapter_tokenizer(adapter.path, base_path, revision=revision)
+    tokenizer = base.load_adapter_tokenizer(adapter.path, place.path, revision=place.revision)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
     with job.writing() as (folder, facts):
         report = merge(

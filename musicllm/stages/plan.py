@@ -6,17 +6,17 @@ numbers on the meta device. A prepared corpus, where there is one, gives its own
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicllm import config as configuration
-from musicllm import console, quoting, runner
+from musicllm import console, quoting
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ArtifactError
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import STAGES
+from musicllm.stages.inputs import find_input
 from musicllm.stages.pipeline import fitting, refuse_unused
 from musicllm.stages.settings import muon_dtype, total
 
@@ -185,7 +185,7 @@ def _muon(config: Config) -> Rows:
 
 def _input(config: Config, key: str, name: str) -> Artifact | None:
     try:
-        return runner.find_input(key, name, Path(config.paths.runs))
+        return find_input(key, name, config)
     except ArtifactError:
         return None
 

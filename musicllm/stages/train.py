@@ -82,6 +82,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         machine=machine,
         folder=job.folder,
         identity=job.identity(chosen),
+        earlier=job.earlier,
         write_samples=watching.samples(config, corpus),
         evaluation=watching.evaluation(config, corpus),
         callbacks=tuple(map(instantiate, config.callbacks.extra.values())),

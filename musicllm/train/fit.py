@@ -61,6 +61,7 @@ class TrainingRun:
         machine: where it happens.
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
         identity: of the job; checkpoints of another one are not continued.
+        earlier: identities of the same job when it was to be shorter, whose checkpoints are.
         write_samples: lets the model write tunes; see `SampleWriter`.
         evaluation: benchmarks during the run; None for none.
         callbacks: the user's own, beside ours.
@@ -74,6 +75,7 @@ class TrainingRun:
     machine: Machine
     folder: Path
     identity: str
+    earlier: tuple[str, ...] = ()
     write_samples: SampleWriter | None = None
     evaluation: Evaluation | None = None
     callbacks: tuple[Callback, ...] = ()
@@ -91,7 +93,9 @@ class TrainingRun:
         if self.machine.num_threads is not None:
             torch.set_num_threads(self.machine.num_threads)
         check_head(self.model)
-        found = group.from_main(lambda: checkpoints.newest(self.folder, self.identity))
+        found = group.from_main(
+            lambda: checkpoints.newest(self.folder, self.identity, *self.earlier)
+        )
         start_step = 0
         if found is not None:
             start_step = found.step
@@ -224,7 +228,7 @@ class TrainingRun:
     ) -> Checkpoints:
         return Checkpoints(
             self.folder,
-            self.identity,
+            (self.identity, *self.earlier),
             found,
             clock,
             every=self.settings.checkpoint_every_steps,

@@ -29,7 +29,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
     def __init__(
         self,
         folder: Path,
-        identity: str,
+        identities: tuple[str, ...],
         restored: Checkpoint | None,
         clock: StepClock,
         *,
@@ -42,7 +42,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
 
         Args:
             folder: the run folder.
-            identity: of the job.
+            identities: of the job, and of the same when it was to be shorter.
             restored: where the run continues; its weights are in the model already.
             clock: paused while saving.
             every: steps between checkpoints; the last step always has one.
@@ -58,7 +58,7 @@ class Checkpoints(Callback):  # type: ignore[misc]
         self._before_save = before_save
         self._score: float | None = None
         self._writer = (
-            Writer(folder, identity, keep_last=keep_last, keep_best=keep_best)
+            Writer(folder, *identities, keep_last=keep_last, keep_best=keep_best)
             if ranks.is_main()
             else None
         )

@@ -80,7 +80,7 @@ def test_a_missing_input_names_the_command_that_makes_it(
 ) -> None:
     code, text = said(["recipe=quickstart/sft", f"paths.runs={tmp_path}"], capsys)
     assert code == 1
-    assert "inputs.corpus=quickstart/instructions: neither a finished run" in text
+    assert "inputs.corpus=quickstart/instructions: this recipe has no finished" in text
     assert "make it with: python -m musicllm recipe=quickstart/instructions" in text
 
 

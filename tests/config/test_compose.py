@@ -143,6 +143,31 @@ def test_a_typo_in_an_option_names_the_nearest() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (
+            "logger=[wandb,tensorbord]",
+            "logger=tensorbord is not an option; there are csv, tensorboard, wandb; did you mean "
+            "tensorboard?",
+        ),
+        ("benchmark=[mmluu]", "theory, tune_requests; did you mean mmlu?"),
+        ("data=musicpil", "tune_instructions; did you mean musicpile?"),
+    ],
+)
+def test_a_typo_in_a_list_of_options_names_the_nearest(word: str, text: str) -> None:
+    assert problems("recipe=sft", word).endswith(text)
+
+
+def test_a_typo_in_a_group_names_the_nearest_group() -> None:
+    assert problems("recipe=sft", "optimiser=adamw").endswith(
+        "optimiser=adamw is not a setting; did you mean optimizer?"
+    )
+    assert "source=x is no group to choose from: the options of data and benchmark" in (
+        problems("recipe=sft", "source=x")
+    )
+
+
 def test_unknown_added_keys_wrong_types_and_missing_values_come_together() -> None:
     text = problems("recipe=sft", "+optimizer.lrr=3", "training.rows_per_step=x", "description=???")
     assert text.startswith("3 problems in the configuration:")

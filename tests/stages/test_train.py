@@ -154,6 +154,45 @@ def test_the_same_command_continues(
     assert job.existing().files == straight.existing().files  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("adapter", ["full", "lora_r64"])
+def test_a_finished_run_is_made_longer(tmp_path: Path, corpus: Corpus, adapter: str) -> None:
+    level = [
+        "schedule=constant",
+        "schedule.warmup_fraction=0",
+        f"adapter={adapter}",
+        "training.keep_last_checkpoints=1",
+    ]
+    recipe = "quickstart/pretrain"
+    if adapter != "full":
+        first, _ = pretrained(tmp_path, corpus)
+        recipe = "quickstart/sft"
+        level += [f"inputs.model={first.artifact_path}", "adapter.r=4", "adapter.dropout=0.1"]
+
+    def trained(name: str, num_steps: int) -> tuple[Job, dict[str, object]]:
+        words = (f"name={name}", f"training.max_steps={num_steps}")
+        settings, _ = config.load(
+            [f"recipe={recipe}", f"paths.runs={tmp_path / 'runs'}", f"inputs.corpus={corpus.path}",
+             *SMALL, *level, *words]
+        )  # fmt: skip
+        rows = dict(runner._make(runner.bind(settings, recipe)).metrics)
+        job = runner.bind(settings, recipe)
+        return job, rows
+
+    straight, _ = trained("straight", 5)
+    trained("grown", 3)
+    grown, _ = trained("grown", 5)
+    assert grown.fingerprint == straight.fingerprint
+    assert grown.existing().files == straight.existing().files  # type: ignore[union-attr]
+    summary = json.loads((grown.folder / "summary.json").read_text())
+    assert ["steps", "5, of which 3 were done before"] in summary["rows"]
+    assert [path.name for path in (grown.folder / "checkpoints").glob("step-*")] == [
+        "step-00000005"
+    ]
+    level[0] = "schedule=linear"
+    with pytest.raises(ConfigError, match=r"schedule\.name: .constant. -> .linear., .*: 5 -> 7"):
+        trained("grown", 7)
+
+
 def test_a_corpus_with_another_tokenizer_is_refused(tmp_path: Path, corpus: Corpus) -> None:
     first, _ = pretrained(tmp_path, corpus)
     other = make_corpus(tmp_path / "other", vocab_size=290)
@@ -172,7 +211,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path, corpus: Corpu
     with pytest.raises(ConfigError) as error:
         pretrained(tmp_path, corpus, "model.vocab_size=200")
     assert str(error.value.problems[0]) == (
-        f"model.vocab_size=200 is less than the 300 tokens of the corpus {corpus.path}; write 300"
+        "model.vocab_size=200 is less than the 300 tokens of the corpus; write 300"
     )
 
 

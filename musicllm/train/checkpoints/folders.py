@@ -70,18 +70,18 @@ def bytes_of(run: Path) -> int:
     return sum(file.stat().st_size for path in paths(run) for file in path.iterdir())
 
 
-def of_job(run: Path, identity: str) -> Iterator[Artifact]:
+def of_job(run: Path, *identities: str) -> Iterator[Artifact]:
     """Yield the checkpoints of a job by their manifests, the last step first; reads no tensor."""
     for path in paths(run):
         try:
             found = artifacts.read(path, KIND)
         except ArtifactError:  # named and moved when the run starts
             continue
-        if found.fingerprint == identity:
+        if found.fingerprint in identities:
             yield found
 
 
-def newest(run: Path, identity: str) -> Checkpoint | None:
+def newest(run: Path, *identities: str) -> Checkpoint | None:
     """Return the last checkpoint of this job that is whole, or None.
 
     Damaged ones are named and moved to `checkpoints/damaged/`; those of other settings are named
@@ -89,12 +89,12 @@ def newest(run: Path, identity: str) -> Checkpoint | None:
 
     Args:
         run: the run folder.
-        identity: of the job.
+        identities: of the job, and of the same when it was to be shorter.
     """
     for path in paths(run):
         try:
             found = artifacts.read(path, KIND)
-            if found.fingerprint != identity:
+            if found.fingerprint not in identities:
                 console.note(
                     f"skipping the checkpoint {path}: it was made with other settings or inputs"
                 )

@@ -30,17 +30,21 @@ from musicllm.train.checkpoints.folders import KIND, TENSORS, VALUES, WEIGHTS, f
 class Writer:
     """Saves the checkpoints of one job, one at a time."""
 
-    def __init__(self, run: Path, identity: str, *, keep_last: int, keep_best: int) -> None:
+    def __init__(
+        self, run: Path, identity: str, *earlier: str, keep_last: int, keep_best: int
+    ) -> None:
         """Delete what an interrupted save left behind.
 
         Args:
             run: the run folder; no other process may save there.
             identity: of the job, so that other settings do not continue from here.
+            earlier: identities of the same job, whose checkpoints are kept and deleted as its own.
             keep_last: how many of the newest stay on disk, at least 1.
             keep_best: how many of those with the lowest scores stay, too.
         """
         self._run = run
         self._identity = identity
+        self._earlier = earlier
         self._keep_last = keep_last
         self._keep_best = keep_best
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -116,7 +120,7 @@ class Writer:
 
     def _delete_others(self) -> None:
         """Delete this job's checkpoints but the newest and the best."""
-        ours = list(of_job(self._run, self._identity))
+        ours = list(of_job(self._run, self._identity, *self._earlier))
         scored = [one for one in ours if one.facts.get("score") is not None]
         best = sorted(scored, key=lambda one: float(one.facts["score"]))[: self._keep_best]
         wanted = {one.path for one in [*ours[: self._keep_last], *best]}

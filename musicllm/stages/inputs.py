@@ -1,0 +1,149 @@
+"""What `inputs.<role>=` and `runs=[...]` name: an artifact, or a plain folder of another program.
+
+A plain Hugging Face folder counts as a model, and a plain PEFT folder as an adapter whose base
+stands in its `adapter_config.json`. What is neither is described, with the command that helps.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from musicllm import artifacts, contents, quoting
+from musicllm import config as configuration
+from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
+from musicllm.schema import Config
+from musicllm.stages.locations import of_model
+from musicllm.stages.names import FAILED
+
+MODEL, ADAPTER = "config.json", "adapter_config.json"
+"""What a plain folder of transformers has, and one of PEFT."""
+
+KINDS = {
+    "corpus": ("corpus",),
+    "adapter": ("adapter",),
+    "model": ("model", "adapter"),
+}
+"""Role of an input -> kinds of artifact that it may be; other roles take any."""
+
+WHOLE = ("train", "merge")
+"""Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first."""
+
+
+def find_input(key: str, name: str, config: Config) -> Artifact:
+    """Return the artifact that a setting names.
+
+    Args:
+        key: of the setting, such as `inputs.corpus`.
+        name: a recipe, whose latest complete run is meant, a run folder, an artifact's folder, or a
+            plain folder of transformers or PEFT.
+        config: where runs and the cache are.
+
+    Raises:
+        ArtifactError: there is none; the text says what lies there and which command helps.
+    """
+    runs = Path(config.paths.runs)
+    pointer = runs / name / "latest"
+    folder = runs / name / pointer.read_text().strip() if pointer.is_file() else Path(name)
+    for candidate in (folder / "artifact", folder):
+        if (candidate / artifacts.MANIFEST).is_file():
+            return artifacts.read(candidate)
+    folder = folder.expanduser()
+    if (folder / ADAPTER).is_file():
+        return _plain("adapter", folder, config, _base_in(folder))
+    if (folder / MODEL).is_file():
+        return _plain("model", folder, config, {})
+    raise ArtifactError(f"{key}={name}: {_instead(name, folder, runs)}")
+
+
+def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
+    """Refuse an input that is of no use in its role.
+
+    Raises:
+        ArtifactError: with the command that makes of it what is needed.
+    """
+    kinds = KINDS.get(role, (artifact.kind,))
+    if role == "model" and task in WHOLE:
+        kinds = ("model",)
+    given = f"inputs.{role}={artifact.path}"
+    merge = quoting.command("recipe=merge", quoting.word("inputs.adapter", artifact.path))
+    if kinds == ("model",) and artifact.kind == "adapter":
+        raise ArtifactError(
+            f"{given} is an adapter, and a whole model is needed here; merge it into its base "
+            f"first: {merge} and then write inputs.model=<the folder of that run>"
+        )
+    if task == "report" and "recipe" not in artifact.provenance:
+        raise ArtifactError(f"{given} is no run, and a report tells of runs; name one, or leave it")
+    if artifact.kind in kinds:
+        return
+    needed = " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
+    text = f"{given} is of kind {artifact.kind}, and {needed} is needed here"
+    if artifact.kind == "checkpoint":
+        text += "; run the command that wrote this checkpoint to its end, and name its run folder"
+    elif role == "adapter" and artifact.kind == "model":
+        use = quoting.shown("inputs.model", artifact.path)
+        text += f"; it is whole, and there is nothing to merge: write {use} where it is used"
+    raise ArtifactError(text)
+
+
+def _plain(kind: str, folder: Path, config: Config, provenance: dict[str, Any]) -> Artifact:
+    """Return a plain folder as an artifact: it is what it holds, wherever it lies."""
+    held = contents.read(folder, Path(config.paths.cache), of_model)
+    return Artifact(folder, kind, held.identity, files=held.digests, provenance=provenance)
+
+
+def _base_in(folder: Path) -> dict[str, Any]:
+    """Return the provenance of a plain adapter: the base that it names itself.
+
+    Raises:
+        ArtifactError: its settings cannot be read.
+    """
+    try:
+        settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+        location, revision = settings.get("base_model_name_or_path"), settings.get("revision")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{folder / ADAPTER} cannot be read: {error}") from None
+    return {"config": {"model": {"location": location, "revision": revision}}}
+
+
+def _instead(name: str, folder: Path, runs: Path) -> str:
+    """Return what a name stands for that names no artifact, and what to do."""
+    recipes = configuration.options("recipe")
+    if name in recipes:
+        return (
+            f"this recipe has no finished run in {runs}; make it with: "
+            f"python -m musicllm recipe={name}"
+        )
+    if (folder / "fingerprint").is_file():
+        return f"{folder} is a run that has not finished{_stopped_by(folder)}"
+    if folder.is_dir():
+        return f"{folder} holds {_content(folder)}, and nothing that can be an input; {HOW_TO}"
+    if folder.is_file():
+        return f"{folder} is a file; {HOW_TO}"
+    nearest = configuration.nearest(name, recipes)
+    return f"neither a recipe with a finished run in {runs} nor a folder; {nearest or HOW_TO}"
+
+
+HOW_TO = (
+    "name a recipe, the folder of a finished run, or a plain folder of transformers or PEFT; "
+    "texts, tunes and conversations become a corpus with data=... in a recipe that prepares"
+)
+
+
+def _stopped_by(folder: Path) -> str:
+    """Return why a run has not finished, and its command."""
+    argv = ""
+    if (folder / FAILED).is_file():
+        lines = (folder / FAILED).read_text(encoding="utf-8").strip().splitlines()
+        argv = f" (it stopped: {lines[0]})" if lines else ""
+    return f"{argv}; start its command again, which continues where it stopped"
+
+
+def _content(folder: Path) -> str:
+    """Return the first names in a folder, for people."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if not names:
+        return "nothing"
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
