@@ -19,7 +19,7 @@ from musicllm.stages.settings import adapter_spec, model_spec, step_choices, tra
 from musicllm.stages.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
-from musicllm.train.disk import disk
+from musicllm.train.disk import Disk, disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
 from musicllm.train.memory import Memory, Spread, Workload, estimate
 from musicllm.train.memory.advice import Choice, nearest, overrides
@@ -53,14 +53,13 @@ def run_plan(
     if length is None:
         length = _length(config, corpus, step_s)
     steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)
-    adapter, training, hardware = adapter_spec(config), config.training, config.hardware
+    adapter, hardware = adapter_spec(config), config.hardware
     counted = size.count(model_spec(config), adapter)
     choice = _choice(config, steps)
     on_gpu = hardware.accelerator == "gpu"
     host_bytes = _host_bytes(config)
     device_bytes = _device_bytes(config)
     needs = partial(_memory, config, counted, _row_length(config, corpus))
-    runs = Path(config.paths.runs)
 
     def find_advice() -> Advice | None:
         devices = hardware.devices_per_node
@@ -86,17 +85,22 @@ def run_plan(
         duration=_duration(config, adapter, steps, corpus, step_s),
         length=length,
         rehearsal=rehearsal,
-        disk=disk(
-            counted,
-            adapter,
-            dtype=config.model.dtype,
-            optimizer=config.optimizer.name,
-            num_kept=training.keep_last_checkpoints + training.keep_best_checkpoints,
-            num_steps=steps.num_steps,
-            runs=runs,
-        ),
-        runs=runs,
+        disk=_disk(config, counted, steps),
+        runs=Path(config.paths.runs),
         find_advice=find_advice,
+    )
+
+
+def _disk(config: Config, counted: size.Size, steps: Plan) -> Disk:
+    training = config.training
+    return disk(
+        counted,
+        adapter_spec(config),
+        dtype=config.model.dtype,
+        optimizer=config.optimizer.name,
+        num_kept=training.keep_last_checkpoints + training.keep_best_checkpoints,
+        num_steps=steps.num_steps,
+        runs=Path(config.paths.runs),
     )
 
 
