@@ -28,8 +28,9 @@ KINDS = {
 }
 """Role of an input -> kinds of artifact that it may be; other roles take any."""
 
-WHOLE = ("train", "merge")
-"""Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first."""
+WHOLE = ("train",)
+"""Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. What
+lies under an adapter is the business of `bases`."""
 
 
 def find_input(key: str, name: str, config: Config) -> Artifact:
