@@ -64,19 +64,23 @@ MODEL_IN_USE = (
     "allow_other_base",
 )
 
+TOKENIZER_CHECK = ("model.name", "model.vocab_size", "training.resize_embeddings", "adapter.kind")
+"""Settings that decide whether a model has rows for its tokenizer, and how to say that it has not.
+They refuse a corpus or do not touch it."""
+
 STAGES: dict[str, Stage] = {
     "prepare": Stage(
         "documents -> checked, split and tokenized rows",
         "corpus",
         ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
-        free=("engine", "model.name"),
+        free=("engine", *TOKENIZER_CHECK),
         version=4,
     ),
     "inspect": Stage(
         "a look at a sample of any data, or into a corpus",
         "inspection",
         ("data", "template", "benchmark", "model.location", "model.revision", "inspect", "seed"),
-        free=("model.name",),
+        free=TOKENIZER_CHECK,
         repeats=True,
     ),
     "train": Stage(

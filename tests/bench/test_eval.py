@@ -152,6 +152,7 @@ def test_settings_of_other_benches_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = ["bench.vocab_size=400", "bench.num_slow_documents=4", f"paths.runs={tmp_path}"]
+    other.append(f"model.location={tmp_path}")  # random weights need an extra
     assert cli.main(["recipe=bench/eval", *other]) != 0
     told = " ".join("".join(capsys.readouterr()).split())
     assert "bench.num_slow_documents=4 is not null, but all contestants answer the same" in told

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -144,8 +144,9 @@ def _start_server() -> None:
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     """Answer items until the caller ends."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
-    while True:
-        pipe.send_bytes(attempt(function, pipe.recv()))
+    with suppress(EOFError, BrokenPipeError):  # the caller ended first
+        while True:
+            pipe.send_bytes(attempt(function, pipe.recv()))
 
 
 def _end_with_caller() -> None:
