@@ -91,8 +91,11 @@ def base_of(adapter: Artifact, job: Job) -> Place:
     compared = [(place, *_compared(place, memory, job.config)) for place in candidates]
     same = [place for place, ours, theirs in compared if ours == theirs is not None]
     unknown = [place for place, ours, theirs in compared if None in (ours, theirs)]
-    if same or unknown:
-        return (same or unknown)[0]
+    if same:
+        return same[0]
+    if unknown:
+        _say_unknown(adapter, unknown[0].path)
+        return unknown[0]
     place, ours, theirs = compared[0]
     raise ArtifactError(
         f"the adapter {adapter.path} was trained on the base {memory['location']} with the "
@@ -145,7 +148,9 @@ def _given(adapter: Artifact, job: Job) -> Place:
             f"inputs.model={given.path} is of kind {given.kind}, and the base of the adapter "
             f"{adapter.path} is needed here: a model"
         )
-    if ours is not None and ours != theirs:
+    if ours is None:
+        _say_unknown(adapter, given.path)
+    elif ours != theirs:
         said = (
             f"inputs.model={given.path} has the weights {theirs}, but the adapter {adapter.path} "
             f"was trained on {memory['location']} with the weights {ours}"
@@ -156,6 +161,13 @@ def _given(adapter: Artifact, job: Job) -> Place:
             )
         console.note(f"{said}; allow_other_base=true puts it there")
     return Place(str(given.path))
+
+
+def _say_unknown(adapter: Artifact, base: object) -> None:
+    console.note(
+        f"the adapter {adapter.path} is put on {base}, and nothing tells whether that is its base: "
+        f"the identity of one of them is not known"
+    )
 
 
 def _memory(adapter: Artifact) -> dict[str, Any]:
