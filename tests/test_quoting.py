@@ -50,7 +50,7 @@ def test_a_shell_reads_back_every_argument() -> None:
     arguments = [quoting.word("location", text) for text in texts()]
     line = " ".join(map(quoting.in_shell, arguments))
     printed = subprocess.run(
-        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True
+        ["/bin/sh", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True
     ).stdout
     assert printed.decode().split("\0")[:-1] == arguments
 
