@@ -115,7 +115,7 @@ def _instead(name: str, folder: Path, runs: Path) -> str:
     if name in recipes:
         return (
             f"this recipe has no finished run in {runs}; make it with: "
-            f"python -m musicllm recipe={name}"
+            f"{quoting.command(quoting.word('recipe', name))}"
         )
     if (folder / "fingerprint").is_file():
         return f"{folder} is a run that has not finished{_stopped_by(folder)}"
@@ -134,12 +134,12 @@ HOW_TO = (
 
 
 def _stopped_by(folder: Path) -> str:
-    """Return why a run has not finished, and its command."""
-    argv = ""
+    """Return why a run has not finished, and what to do."""
+    reason = ""
     if (folder / FAILED).is_file():
         lines = (folder / FAILED).read_text(encoding="utf-8").strip().splitlines()
-        argv = f" (it stopped: {lines[0]})" if lines else ""
-    return f"{argv}; start its command again, which continues where it stopped"
+        reason = f" (it stopped: {lines[0]})" if lines else ""
+    return f"{reason}; start its command again, which continues where it stopped"
 
 
 def _content(folder: Path) -> str:

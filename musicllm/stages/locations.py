@@ -7,11 +7,10 @@ data set of the hub counts by its name and revision, a model in a package by its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from musicllm import contents
+from musicllm import contents, facts
 from musicllm.contents import Contents
 from musicllm.schema import Config
 
@@ -104,7 +103,5 @@ def _of_phrasings(name: str) -> bool:
 
 def _version(package: str) -> str:
     """Return `==version` of an installed package; without it the stage says what is missing."""
-    try:
-        return f"=={metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return ""
+    version = facts.version(package)
+    return "" if version is None else f"=={version}"
