@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 import musicllm
 from musicllm import config as configuration
-from musicllm import console, ranks, storage
+from musicllm import console, storage
 from musicllm.command import Command, parse
 from musicllm.errors import ConfigError, InputError, MusicLLMError, Problem
+from musicllm.launch import ranks
 from musicllm.quoting import unquoted
 from musicllm.schema import Config
 
@@ -99,7 +100,7 @@ def dispatch(config: Config, recipe: str, command: Command) -> int:
 
         pipeline.run(config, recipe, command)
     else:
-        from musicllm import runner
+        from musicllm.launch import runner
 
         runner.run(config, recipe)
     return 0

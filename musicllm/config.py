@@ -19,6 +19,7 @@ from typing import Any
 
 from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, Problem
+from musicllm.registry import load_extensions
 from musicllm.schema import Config
 
 PACKAGE = Path(__file__).parent
@@ -83,7 +84,9 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
         problems = unreadable(overrides) or [_explain(error, overrides, extra)]
         raise ConfigError(problems) from error
     try:
-        return typed(values), recipe
+        config = typed(values)
+        load_extensions(config.extensions)
+        return config, recipe
     except ConfigError as error:
         given = _given(overrides)
         raise ConfigError([_as_text(problem, given) for problem in error.problems]) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from musicllm.launching import free_port
+from musicllm.launch.processes import free_port
 
 
 class Ranks:

@@ -59,7 +59,7 @@ def test_a_disk_that_gets_full_during_a_stage_is_one_block(
     def work(_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "part.arrow"))
 
-    monkeypatch.setattr("musicllm.launching.work", work)
+    monkeypatch.setattr("musicllm.launch.processes.work", work)
     words = ["recipe=quickstart/prepare", f"paths.runs={tmp_path}"]
     assert cli.main(words) == 1
     assert f"{tmp_path}/part.arrow: the disk is full" in capsys.readouterr().err

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from musicllm.errors import InputError
-from musicllm.evals.likelihood import DocumentScore
 from musicllm.evals.results import Metrics, bootstrap, wilson, with_interval
+from musicllm.inference.likelihood import DocumentScore
 
 
 def measure(

@@ -87,6 +87,7 @@ class Config:
     allow_other_base: bool  # put inputs.adapter on an inputs.model that is not its own base
     steps: list[str]  # recipes, when task=pipeline
     runs: list[str]  # evaluations, when task=compare: recipes' names or folders
+    extensions: list[str]  # Python files, or folders of them, that register the user's own kinds
     trusted_packages: list[str]  # whose classes a _target_ may name, beside Lightning and ours
     paths: PathsConfig
     data: DataConfig

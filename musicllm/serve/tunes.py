@@ -18,9 +18,9 @@ from typing import Any
 from musicllm import artifacts
 from musicllm.data.instructions import key_in_words
 from musicllm.errors import ArtifactError, InputError, RenderError
+from musicllm.inference.sampling import Completion
 from musicllm.music import abc
 from musicllm.music.render import render_tune
-from musicllm.serve.sampling import Completion
 
 MAX_TRIES = 4
 """An answer that does not parse is asked for again with the next seed, three times at most."""

@@ -42,7 +42,7 @@ class Stage:
 
 
 FREE = (
-    "task", "stage", "name", "description", "source", "trusted_packages",
+    "task", "stage", "name", "description", "source", "extensions", "trusted_packages",
     "inputs", "runs",  # the artifacts count, not where they lie
     "paths", "logger", "launcher", "sweep",
     "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",

@@ -12,19 +12,19 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from musicllm import console
+from musicllm import console, theory
 from musicllm.data.encoder import Encoder
-from musicllm.evals import choices, theory
+from musicllm.evals import choices
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import Generate, HarnessModel
 from musicllm.evals.harness.running import ask
 from musicllm.evals.questions import Asked, draw, quiz, read_benchmark
 from musicllm.evals.results import Outcome
-from musicllm.evals.scorer.scorer import Kept, Scorer
+from musicllm.inference.sampling import SamplingSettings
+from musicllm.inference.scorer.scorer import Kept, Scorer
+from musicllm.inference.writing import write_all
 from musicllm.schema import BenchmarkConfig, Config
-from musicllm.serve.sampling import SamplingSettings
 from musicllm.stages import corpora
-from musicllm.stages.writing import write_all
 
 WRITTEN_TOGETHER = 16
 """Answers that are written at a time."""

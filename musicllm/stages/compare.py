@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts, console, quoting
-from musicllm.evals.report.compare_figures import Picture
-from musicllm.evals.report.compare_page import ComparePage, render_comparison
-from musicllm.evals.report.comparing import assemble_comparison, draw, headlines, plain
-from musicllm.evals.report.contestants import Contestant, read_contestants
-from musicllm.evals.report.page import Command
-from musicllm.evals.report.paired import against_first
-from musicllm.evals.report.tables import Table, words
 from musicllm.job import Job
+from musicllm.report.compare_figures import Picture
+from musicllm.report.compare_page import ComparePage, render_comparison
+from musicllm.report.comparing import assemble_comparison, draw, headlines, plain
+from musicllm.report.contestants import Contestant, read_contestants
+from musicllm.report.page import Command
+from musicllm.report.paired import against_first
+from musicllm.report.tables import Table, words
 
 PICTURES = "pictures"
 """Folder of the pictures as PNG."""

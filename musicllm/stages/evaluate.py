@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from musicllm import artifacts, console, ranks
+from musicllm import artifacts, console
 from musicllm.evals import choices, perplexity
 from musicllm.evals.partial import Partial
-from musicllm.evals.report.tables import evaluation_tables, shown, words
 from musicllm.evals.results import Metrics, Outcome, subset_words, write_results, write_rows
 from musicllm.facts import installed_versions
 from musicllm.job import Job, code_fingerprint
+from musicllm.launch import ranks
+from musicllm.report.tables import evaluation_tables, shown, words
 from musicllm.schema import BenchmarkConfig
 from musicllm.stages.materials import Materials
 from musicllm.stages.measures import MEASURES, Examinee, measure_reference

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from musicllm import ranks
 from musicllm.data.corpus import Corpus
 from musicllm.evals import perplexity
-from musicllm.evals.likelihood import document_nll
 from musicllm.evals.questions import draw
 from musicllm.evals.results import Metrics
-from musicllm.evals.scorer.scorer import Scorer
 from musicllm.evals.texts import read_texts
+from musicllm.inference.likelihood import document_nll
+from musicllm.inference.scorer.scorer import Scorer
+from musicllm.launch import ranks
 from musicllm.model import base
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import corpora

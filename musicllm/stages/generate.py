@@ -12,11 +12,11 @@ from musicllm.data.corpus import Corpus
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import asks_for_tune, find_tune
+from musicllm.inference.sampling import Completion, sample
 from musicllm.job import Job
-from musicllm.serve.sampling import Completion, sample
 from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
 from musicllm.stages.models import load_model
-from musicllm.stages.writing import sampling_settings
+from musicllm.stages.settings import sampling_settings
 
 
 def run(job: Job) -> list[tuple[str, object]]:

@@ -23,10 +23,10 @@ from musicllm.data.pipeline import prepare
 from musicllm.data.pipeline.columns import DROPS
 from musicllm.data.rows import RowStore
 from musicllm.errors import InputError, StageError
-from musicllm.evals.report.corpus_page import write_corpus_page
-from musicllm.evals.report.page import Command
 from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
+from musicllm.report.corpus_page import write_corpus_page
+from musicllm.report.page import Command
 from musicllm.serve.showing import show_row, visible
 from musicllm.stages import corpora
 from musicllm.stages.prepare import named, questions, show_given, show_left_out

@@ -9,19 +9,20 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from musicllm import ranks
 from musicllm.data.encoder import Encoder
 from musicllm.evals import compression, generation, perplexity
-from musicllm.evals.likelihood import DocumentScore, document_nll
 from musicllm.evals.partial import Partial
 from musicllm.evals.results import Outcome
-from musicllm.evals.scorer.scorer import Scorer
+from musicllm.inference.likelihood import DocumentScore, document_nll
+from musicllm.inference.scorer.scorer import Scorer
+from musicllm.inference.writing import write_all
 from musicllm.job import Job
+from musicllm.launch import ranks
 from musicllm.schema import BenchmarkConfig
 from musicllm.stages.asking import measure_choices
 from musicllm.stages.materials import Materials
 from musicllm.stages.models import load_model
-from musicllm.stages.writing import sampling_settings, write_all
+from musicllm.stages.settings import sampling_settings
 from musicllm.train import group
 
 SAMPLED_TOGETHER = 32

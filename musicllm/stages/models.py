@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from musicllm import console, ranks
+from musicllm import console
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
+from musicllm.launch import ranks
 from musicllm.model import adapters, base
 from musicllm.schema import Config
 from musicllm.stages.bases import Place, base_of, configured

@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 
 from musicllm import config as configuration
-from musicllm import console, quoting, runner
+from musicllm import console, quoting
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
+from musicllm.launch import runner
 from musicllm.schema import Config
 from musicllm.stages import needs
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS

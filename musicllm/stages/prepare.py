@@ -14,9 +14,9 @@ from musicllm.data.pipeline import prepare
 from musicllm.data.records import SPLITS
 from musicllm.data.settings import Question
 from musicllm.evals.questions import load_questions
-from musicllm.evals.report.corpus_page import write_corpus_page
-from musicllm.evals.report.page import Command
 from musicllm.job import Job
+from musicllm.report.corpus_page import write_corpus_page
+from musicllm.report.page import Command
 from musicllm.schema import Config
 from musicllm.serve.showing import visible
 from musicllm.stages import corpora

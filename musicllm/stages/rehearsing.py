@@ -13,10 +13,11 @@ from functools import partial
 import torch
 from torch import nn
 
-from musicllm import artifacts, console, ranks
+from musicllm import artifacts, console
 from musicllm.data.batches import StepBatches
 from musicllm.data.corpus import Corpus
 from musicllm.job import Job
+from musicllm.launch import ranks
 from musicllm.stages.planning import run_plan
 from musicllm.stages.settings import machine_of, optimizer_spec, step_choices
 from musicllm.train import group, optimizers, strategies

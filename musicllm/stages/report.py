@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from musicllm import artifacts, quoting
 from musicllm.artifacts import Artifact
-from musicllm.evals.report.assemble import assemble
-from musicllm.evals.report.page import Command, render
 from musicllm.job import Job
+from musicllm.report.assemble import assemble
+from musicllm.report.page import Command, render
 
 
 def run(job: Job) -> list[tuple[str, object]]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from musicllm.evals.report.tables import Table
 from musicllm.evals.results import Metrics
 from musicllm.job import Job, public
+from musicllm.report.tables import Table
 from musicllm.stages.watching import logger_specs
 from musicllm.train import loggers
 

@@ -21,13 +21,13 @@ from musicllm.evals import generation
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.generation import TuneRow
 from musicllm.evals.requests import asks_for_tune
+from musicllm.inference.sampling import Completion, SamplingSettings, sample
 from musicllm.model import base
 from musicllm.music.render import render_tune
 from musicllm.music.render.png import svg_to_png
 from musicllm.schema import Config
-from musicllm.serve.sampling import Completion, SamplingSettings, sample
 from musicllm.serve.tunes import draw_requests
-from musicllm.stages.writing import sampling_settings
+from musicllm.stages.settings import sampling_settings
 from musicllm.train.samples import SampleReport, SampleWriter
 from musicllm.train.tunes import SampleTune
 

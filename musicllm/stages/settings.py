@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from musicllm.errors import NotAvailableError
+from musicllm.inference.sampling import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
 from musicllm.train import strategies
@@ -67,6 +68,12 @@ def muon_dtype(config: Config) -> str:
     except NotAvailableError:
         native = True
     return "bfloat16" if native else "float32"
+
+
+def sampling_settings(config: Config) -> SamplingSettings:
+    """Return how tokens are chosen, by `config.generation`."""
+    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    return SamplingSettings(**{name: getattr(config.generation, name) for name in names})
 
 
 def machine_of(config: Config) -> Machine:

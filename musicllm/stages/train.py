@@ -17,9 +17,10 @@ from hydra.utils import instantiate
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
-from musicllm import artifacts, console, ranks
+from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
 from musicllm.job import Job
+from musicllm.launch import ranks
 from musicllm.model import adapters
 from musicllm.schema import Config
 from musicllm.stages import rehearsing, watching

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicllm import artifacts
-from musicllm.evals.report.page import Command, Tile
-from musicllm.evals.report.sweep_figures import SweptJob, sweep_png, sweep_svg
-from musicllm.evals.report.sweep_page import SweepPage, render_sweep
-from musicllm.evals.report.tables import Cell, Row, Table, duration, shown
+from musicllm.report.page import Command, Tile
+from musicllm.report.sweep_figures import SweptJob, sweep_png, sweep_svg
+from musicllm.report.sweep_page import SweepPage, render_sweep
+from musicllm.report.tables import Cell, Row, Table, duration, shown
 from musicllm.schema import SweepConfig
 from musicllm.sweep import comparison, trial
 from musicllm.sweep.trial import FAILED, Result

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from musicllm import artifacts, quoting, runner
+from musicllm import artifacts, quoting
 from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.job import Job
+from musicllm.launch import runner
 from musicllm.schema import Config
 from musicllm.stages import STAGES
 from musicllm.train import metrics

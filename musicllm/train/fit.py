@@ -18,9 +18,10 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from musicllm import console, ranks
+from musicllm import console
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
+from musicllm.launch import ranks
 from musicllm.model.adapters import load_trained
 from musicllm.train import (
     checkpoints,

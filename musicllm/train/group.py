@@ -14,8 +14,8 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
-from musicllm import ranks
 from musicllm.errors import StageError
+from musicllm.launch import ranks
 
 Value = TypeVar("Value")
 

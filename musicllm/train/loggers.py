@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from musicllm import ranks
 from musicllm.errors import NotAvailableError
+from musicllm.launch import ranks
 from musicllm.train import wandb_run
 from musicllm.train.tunes import SampleTune
 

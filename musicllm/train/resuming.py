@@ -13,8 +13,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from musicllm import console, ranks
+from musicllm import console
 from musicllm.data.batches import MicroBatch
+from musicllm.launch import ranks
 from musicllm.train import checkpoints, group, loggers
 from musicllm.train.checkpoints import Checkpoint, Writer
 from musicllm.train.interruption import Interruption

@@ -19,8 +19,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from musicllm import ranks
 from musicllm.errors import ArtifactError
+from musicllm.launch import ranks
 from musicllm.model.adapters import trained
 from musicllm.train.zero import ZeroStrategy
 

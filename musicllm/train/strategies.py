@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from musicllm import ranks
+from musicllm.launch import ranks
 from musicllm.train.capabilities import probe
 from musicllm.train.zero import LossScale, ZeroSpec, ZeroStrategy, engine_config
 

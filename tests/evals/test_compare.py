@@ -14,12 +14,12 @@ import pytest
 from musicllm import artifacts
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, InputError
-from musicllm.evals.report.compare_page import render_comparison
-from musicllm.evals.report.compare_tables import headline, p_words
-from musicllm.evals.report.comparing import assemble_comparison, draw, headlines, notes, plain
-from musicllm.evals.report.contestants import read_contestants
-from musicllm.evals.report.paired import Against, against_first
 from musicllm.evals.results import Metrics
+from musicllm.report.compare_page import render_comparison
+from musicllm.report.compare_tables import headline, p_words
+from musicllm.report.comparing import assemble_comparison, draw, headlines, notes, plain
+from musicllm.report.contestants import read_contestants
+from musicllm.report.paired import Against, against_first
 from tests.evals.evaluations import answers, evaluation, tunes
 
 COMPLETE = {"complete": True, "num_questions": 120, "num_available": 120, "num_fewshot": 5}

@@ -14,7 +14,7 @@ import pytest
 from musicllm.errors import RenderError
 from musicllm.evals import compression
 from musicllm.evals.compression import renderings
-from musicllm.evals.likelihood import DocumentScore
+from musicllm.inference.likelihood import DocumentScore
 from musicllm.music.render import Midi, abc_to_midi, midi_to_sound
 
 TEXTS = ["X:1\nM:4/4\nL:1/8\nK:C\nCDEF GABc|" + "c2B2 A2G2|" * number for number in range(1, 6)]

@@ -26,9 +26,9 @@ from musicllm.evals.harness.named_model import NamedModel
 from musicllm.evals.harness.tasks import make_tasks
 from musicllm.evals.prompts import FORMATS
 from musicllm.evals.questions import Asked, read_solved
-from musicllm.evals.scorer.scorer import Scorer
-from musicllm.evals.theory import test_questions as public_test_set
+from musicllm.inference.scorer.scorer import Scorer
 from musicllm.model import base
+from musicllm.theory import test_questions as public_test_set
 from tests.waiting import PATIENCE_S
 
 WORDINGS = {

@@ -20,8 +20,8 @@ from musicllm.evals.harness.model import HarnessModel
 from musicllm.evals.harness.running import ask
 from musicllm.evals.prompts import FORMATS
 from musicllm.evals.questions import Asked, Solved
-from musicllm.evals.scorer.planning import Item
-from musicllm.evals.scorer.scorer import Scorer
+from musicllm.inference.scorer.planning import Item
+from musicllm.inference.scorer.scorer import Scorer
 
 HINT = "The following are questions about keys.\n\n"
 SHOTS = "How many sharps has D?\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer: B\n\n" * 3

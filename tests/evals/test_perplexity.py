@@ -6,8 +6,8 @@ import pytest
 
 from musicllm.errors import InputError
 from musicllm.evals import perplexity
-from musicllm.evals.likelihood import DocumentScore
 from musicllm.evals.perplexity import document_rows, forgetting
+from musicllm.inference.likelihood import DocumentScore
 
 TEXTS = ["one twö.", "three"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from musicllm import artifacts
-from musicllm.launching import free_port
+from musicllm.launch.processes import free_port
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
 from tests.waiting import PATIENCE_S

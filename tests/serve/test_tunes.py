@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from musicllm.errors import ArtifactError, RenderError
-from musicllm.evals.report.runs import read_lines
 from musicllm.evals.requests import find_tune
+from musicllm.inference.sampling import Completion
 from musicllm.music.render import Rendering
+from musicllm.report.runs import read_lines
 from musicllm.serve import tunes
-from musicllm.serve.sampling import Completion
 from musicllm.serve.tunes import WrittenTune, draw_requests, save_tunes, write_tunes
 
 # Four bars of 6/8 after the first, which is one eighth too long.

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from musicllm import artifacts, config, runner
+from musicllm import artifacts, config
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
+from musicllm.launch import runner
 from musicllm.stages import bases
 from musicllm.stages.models import place_of
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from musicllm import artifacts, runner
+from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
-from musicllm.evals.report.runs import read_lines
-from musicllm.evals.scorer.reader import Reader
+from musicllm.inference.scorer.reader import Reader
+from musicllm.launch import runner
 from musicllm.model import adapters, base
+from musicllm.report.runs import read_lines
 from musicllm.stages import materials, measures
 from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from musicllm import artifacts, runner
+from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError, ConfigError
-from musicllm.evals.report.runs import read_lines
+from musicllm.inference.sampling import Completion, SamplingSettings
+from musicllm.launch import runner
 from musicllm.model import base
-from musicllm.serve.sampling import Completion, SamplingSettings
+from musicllm.report.runs import read_lines
 from musicllm.stages import generate
 from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus, make_tune

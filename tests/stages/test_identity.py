@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from musicllm import config, runner
+from musicllm import config
 from musicllm.errors import ConfigError
 from musicllm.job import public
+from musicllm.launch import runner
 from musicllm.schema import Config
 from musicllm.stages import STAGES, is_deciding
 from tests.stages.conftest import view_of

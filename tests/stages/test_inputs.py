@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import artifacts, config, runner
+from musicllm import artifacts, config
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, InputError
+from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.stages import merge, names
 from musicllm.stages.inputs import find_input, refuse_other_kind

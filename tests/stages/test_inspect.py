@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import artifacts, config, runner
+from musicllm import artifacts, config
 from musicllm.errors import InputError, StageError
+from musicllm.launch import runner
 from tests.helpers import make_corpus, make_tune
 
 TRAINED = ["data.tokenizer=train", "data.vocab_size=300", "data.max_length=256"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import config, runner
+from musicllm import config
 from musicllm.artifacts import fingerprint, writing
+from musicllm.launch import runner
 from musicllm.stages.locations import of_model
 
 BOOKS = "data.sources.music21_books"

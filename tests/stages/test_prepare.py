@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from musicllm import config, runner
+from musicllm import config
 from musicllm.data.corpus import Corpus
 from musicllm.data.records import SPLITS
 from musicllm.errors import ConfigError, InputError, NotAvailableError, StageError
 from musicllm.job import Job
+from musicllm.launch import runner
 from musicllm.music.abc import canonical, parse
 from musicllm.music.transform import transpose
 from musicllm.stages import prepare

@@ -7,9 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-from musicllm import artifacts, runner
+from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.job import public
+from musicllm.launch import runner
 
 
 def made(runs: Path, recipe: str, kind: str, inputs: dict[str, str], **facts: object) -> str:

@@ -12,9 +12,9 @@ import pytest
 
 from musicllm import config as configuration
 from musicllm.errors import InputError
+from musicllm.inference.sampling import Completion
 from musicllm.model import base
 from musicllm.schema import Config
-from musicllm.serve.sampling import Completion
 from musicllm.stages import samples, train
 from musicllm.train import metrics
 from tests.helpers import make_corpus, make_tune

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from musicllm import config, runner
+from musicllm import config
 from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.job import Job
+from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
 from musicllm.stages import rehearsing, train

@@ -10,11 +10,12 @@ import pytest
 import torch
 from tokenizers import pre_tokenizers
 
-from musicllm import config, runner
+from musicllm import config
 from musicllm.checks import check
 from musicllm.data.corpus import Corpus
 from musicllm.errors import ConfigError
 from musicllm.job import Job
+from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.model.merge import merge
 from musicllm.stages import corpora, starting, train

@@ -17,9 +17,9 @@ from lightning.pytorch import Callback
 from safetensors.torch import load_file
 from torch import Tensor
 
-from musicllm import ranks
 from musicllm.data.documents import Documents
 from musicllm.data.rows import RowStore
+from musicllm.launch import ranks
 from musicllm.train import checkpoints, group, loss, metrics, strategies
 from musicllm.train.strategies import StrategySpec
 from musicllm.train.zero import ZeroSpec

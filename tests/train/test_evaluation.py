@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from musicllm import ranks
 from musicllm.data.rows import RowStore
 from musicllm.errors import StageError
+from musicllm.launch import ranks
 from musicllm.model.adapters import causal_model, trained
 from musicllm.train import metrics, module
 from musicllm.train.compiling import compile_layers

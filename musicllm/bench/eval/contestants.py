@@ -26,7 +26,7 @@ WARM_UP = (("Question:", " A"),)
 def ours(task: Task) -> Answers:
     """Answer by our model of the harness, as `stage=evaluate` does."""
     from musicllm.evals.harness.model import HarnessModel
-    from musicllm.evals.scorer.scorer import Scorer
+    from musicllm.inference.scorer.scorer import Scorer
 
     _set_up(task)
     trusted = task.model.trust_remote_code

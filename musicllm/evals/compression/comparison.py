@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from musicllm.evals.compression.renderings import wav_bytes
 from musicllm.evals.compression.yardsticks import Yardsticks, make_yardsticks
-from musicllm.evals.likelihood import DocumentScore
 from musicllm.evals.results import Metrics, bootstrap, with_interval
+from musicllm.inference.likelihood import DocumentScore
 
 COMPRESSORS = ("xz", "gzip", "bz2", "zstd")
 

@@ -17,7 +17,7 @@ from musicllm.evals.answers import extract
 from musicllm.evals.harness.documents import Document, dataset
 from musicllm.evals.prompts import FORMATS
 from musicllm.evals.questions import Solved, quiz, read_solved
-from musicllm.evals.theory import test_questions
+from musicllm.theory import test_questions
 
 PLUGIN = Path(__file__).parent / "plugin"
 """The folder for `lm_eval --include_path`."""

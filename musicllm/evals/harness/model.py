@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.lexicon import Lexicon
 from musicllm.errors import InputError
-from musicllm.evals.scorer.planning import Item
-from musicllm.evals.scorer.scorer import Kept, Scorer
+from musicllm.inference.scorer.planning import Item
+from musicllm.inference.scorer.scorer import Kept, Scorer
 
 Generate = Callable[[Sequence[list[int]], Sequence[Mapping[str, Any]]], list[str]]
 """From the tokens of prompts and the harness's settings of generation to what the model writes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from musicllm import console
 from musicllm.errors import NotAvailableError
 from musicllm.evals.harness.model import HarnessModel
-from musicllm.evals.scorer.scorer import Scorer
+from musicllm.inference.scorer.scorer import Scorer
 from musicllm.model import adapters, base
 
 

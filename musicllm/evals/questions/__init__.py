@@ -8,6 +8,6 @@ Nothing is asked or scored here.
 from musicllm.evals.questions.benchmark import Asked, read_benchmark
 from musicllm.evals.questions.drawing import draw
 from musicllm.evals.questions.rows import Solved, load_questions, read_solved
-from musicllm.evals.theory import LETTERS
+from musicllm.theory import LETTERS
 
 __all__ = ["LETTERS", "Asked", "Solved", "draw", "load_questions", "read_benchmark", "read_solved"]

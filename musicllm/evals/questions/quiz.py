@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from musicllm import theory
 from musicllm.data.settings import Question
-from musicllm.evals import theory
 from musicllm.evals.questions.rows import Solved
 
 

@@ -1,0 +1,1 @@
+"""Using a model: likelihoods of texts, and sampled continuations."""

@@ -1,0 +1,200 @@
+"""Binds a configuration to a run folder and its inputs, and runs its stage once.
+
+What is complete is not made again; what was interrupted continues in the same folder. The result
+is summed up in the terminal and in `summary.json`, and `latest` beside the run folders names the
+newest complete one, so that other recipes find it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from musicllm import artifacts, console, facts, quoting, runtime
+from musicllm.contents import Contents
+from musicllm.errors import ArtifactError, MusicLLMError, NotAvailableError
+from musicllm.job import Job, public
+from musicllm.launch import processes, ranks
+from musicllm.launch.processes import Rows
+from musicllm.schema import Config
+from musicllm.stages import STAGES, artifact_kind, is_deciding, names, needs
+from musicllm.stages.inputs import find_input, refuse_other_kind
+from musicllm.stages.locations import Key, local_contents, with_contents
+
+NEXT = {
+    "corpus": "{corpus} in a recipe that trains",
+    "adapter": "python -m musicllm recipe=merge {adapter}",
+    "evaluation": "python -m musicllm recipe=compare {runs}",
+    "model": "python -m musicllm recipe=generate {model} hardware={hardware}",
+}
+"""What an artifact is for, by its kind."""
+
+
+def next_command(kind: str, folder: Path, hardware: str) -> str | None:
+    """Return what to do with an artifact, as it is typed in a shell; None where it is an end."""
+    if kind not in NEXT:
+        return None
+    roles = {
+        role: quoting.shown(f"inputs.{role}", folder) for role in ("corpus", "adapter", "model")
+    }
+    runs = f"runs=[<another run>,{quoting.quoted(str(folder))}]"
+    plain = str(folder) == quoting.quoted(str(folder))
+    return NEXT[kind].format(hardware=hardware, runs=runs if plain else f'"{runs}"', **roles)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        recipe: its name.
+        folder: the run folder.
+        up_to_date: nothing had to be done.
+        seconds: wall time of the stage.
+        metrics: flat numbers that the artifact recorded, for comparison tables.
+    """
+
+    recipe: str
+    folder: Path
+    up_to_date: bool
+    seconds: float
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def bind(config: Config, recipe: str) -> Job:
+    """Return the job of a configuration.
+
+    Raises:
+        ArtifactError: an input is missing.
+        ConfigError: `name` belongs to a run with other settings.
+    """
+    runs = Path(config.paths.runs)
+    inputs = {
+        role: find_input(f"inputs.{role}", name, config) for role, name in config.inputs.items()
+    }
+    for role, artifact in inputs.items():
+        refuse_other_kind(config.task, role, artifact)
+    for number, name in enumerate(config.runs, 1):
+        inputs[f"run {number}"] = find_input("runs", name, config)
+    local = local_contents(config, partial(is_deciding, config))
+    decides = {
+        "task": config.task,
+        "version": STAGES[config.task].version,
+        "settings": _settings(config, local),
+        "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
+    }
+    identity = artifacts.fingerprint(decides)
+    folder = runs / recipe / (config.name or identity)
+    corpus = inputs.get("corpus")
+    earlier = names.claim(folder, identity, decides, name=config.name, corpus=corpus)
+    return Job(
+        config,
+        recipe,
+        folder,
+        artifact_kind(config),
+        identity,
+        inputs,
+        local,
+        decides=decides,
+        earlier=earlier,
+    )
+
+
+def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
+    """Return the settings that decide the stage's result, by their full names."""
+    values = with_contents(public(config), local)
+    return {key: value for key, value in _leaves(values) if is_deciding(config, key)}
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield full names and values of settings; an empty group is a value."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def run(config: Config, recipe: str) -> Outcome:
+    """Run the configured stage, or find that its artifact is complete.
+
+    Raises:
+        MusicLLMError: whatever the user can act on.
+    """
+    stage = STAGES[config.task]
+    if not stage.available:
+        raise NotAvailableError(
+            f"the stage {config.task} is not in this version of musicllm; "
+            f"recipe={recipe} composes and plans (stage=plan)"
+        )
+    if ranks.launched():
+        processes.refuse_other_ranks(config, recipe)
+    job = bind(config, recipe)
+    console.heading(f"{recipe}: {config.description}")
+    existing = None if stage.repeats else job.existing()
+    if existing is not None:
+        console.say(f"up to date: {job.folder}")
+        return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
+    needs.require(config)
+    job = dataclasses.replace(job, run_facts=facts.of_this_run())
+    runtime.prepare(config.hardware.accelerator)
+    if not ranks.is_main():  # rank 0 holds the folder, and makes the artifact
+        processes.work(job)
+        return Outcome(recipe, job.folder, False, 0.0)
+    with _alone(job.folder):
+        return _make(job)
+
+
+def _make(job: Job) -> Outcome:
+    from omegaconf import OmegaConf
+
+    names.take(job.folder, job.fingerprint, job.decides, job.earlier)
+    resolved = OmegaConf.to_yaml(OmegaConf.create(public(job.config)))
+    artifacts.write_text(job.folder / "config.yaml", resolved)
+    started = time.monotonic()
+    try:
+        rows = processes.work(job)
+    except MusicLLMError as error:
+        names.fail(job.folder, error)
+        raise
+    seconds = time.monotonic() - started
+    made = job.existing()
+    assert made is not None, f"the stage {job.config.task} ended without its artifact"
+    metrics = made.facts.get("metrics", {})
+    _sum_up(job, rows, seconds)
+    return Outcome(job.recipe, job.folder, False, seconds, metrics)
+
+
+def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
+    summary = {
+        "recipe": job.recipe,
+        "task": job.config.task,
+        "seconds": round(seconds, 1),
+        "rows": [[label, str(value)] for label, value in rows],
+    }
+    artifacts.write_json(job.folder / "summary.json", summary)
+    artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
+    made = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
+    following = next_command(job.kind, job.folder, job.config.hardware.name)
+    if following is not None:
+        made.append(("use it", following))
+    console.table("", ("", ""), [*rows, *made])
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run folder against a second process with the same command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ArtifactError(f"{folder} is in use by another process; wait for it") from None
+        yield

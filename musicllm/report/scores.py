@@ -1,0 +1,117 @@
+"""The tunes of a `tunes` artifact, with picture and sound inside the page as data: URIs.
+
+Model text passes through here unchanged; the template escapes it. Pictures become `<img>`
+sources, in which a browser runs no script and loads nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musicllm.report.runs import read_lines
+
+MEDIA_TYPES = {
+    ".svg": "image/svg+xml",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".mid": "audio/midi",
+    ".abc": "text/vnd.abc;charset=utf-8",
+}
+
+DOWNLOADS = {".mid": "MIDI", ".abc": "ABC"}
+"""What has a link beside the player, from which browsers save the sound; it is in the page once."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the page carries."""
+
+    name: str
+    label: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class ScoreCard:
+    """One tune as it is shown.
+
+    Attributes:
+        title: from the tune, or its number.
+        prompt: the user message that it answers.
+        answer: the model's whole answer.
+        picture: data: URI of the score, or None.
+        sound: data: URI, or None.
+        parses: whether the answer holds a valid tune.
+        num_bars: bars of the tune; 0 when it does not parse.
+        num_bars_fitting: how many of them are as long as the metre says, or excused.
+        tries: answers sampled until one parsed, or until there were enough.
+        facts: what was checked, in words.
+        problems: what went wrong, in words.
+        downloads: the files to keep.
+    """
+
+    title: str
+    prompt: str
+    answer: str
+    picture: str | None
+    sound: str | None
+    parses: bool
+    num_bars: int
+    num_bars_fitting: int
+    tries: int
+    facts: Sequence[str]
+    problems: Sequence[str]
+    downloads: Sequence[Download]
+
+
+def read_scores(folder: Path) -> list[ScoreCard]:
+    """Read the tunes of an artifact; cost: every picture and sound is held in memory.
+
+    Raises:
+        ArtifactError: tunes.jsonl is missing or damaged.
+    """
+    return [_card(folder, line) for line in read_lines(folder / "tunes.jsonl")]
+
+
+def _card(folder: Path, line: Mapping[str, Any]) -> ScoreCard:
+    name = line["name"]
+    files = {suffix: folder / f"{name}{suffix}" for suffix in MEDIA_TYPES}
+    uris = {suffix: _data_uri(file) for suffix, file in files.items() if file.is_file()}
+    return ScoreCard(
+        title=line["title"] or f"Tune {name}",
+        prompt=line["prompt"],
+        answer=line["answer"],
+        picture=uris.get(".svg"),
+        sound=uris.get(".mp3") or uris.get(".wav"),
+        parses=line["parses"],
+        num_bars=line["num_bars"],
+        num_bars_fitting=line["num_bars_fitting"],
+        tries=line["tries"],
+        facts=_facts(line),
+        problems=line["problems"],
+        downloads=[
+            Download(f"{name}{suffix}", label, uris[suffix])
+            for suffix, label in DOWNLOADS.items()
+            if suffix in uris
+        ],
+    )
+
+
+def _facts(line: Mapping[str, Any]) -> list[str]:
+    tries = line["tries"]
+    tried = "first try" if tries == 1 else f"{tries} tries"
+    if not line["parses"]:
+        return ["no tune that parses", tried, f"last seed {line['seed']}"]
+    num_bars, engine = line["num_bars"], line["sound_engine"]
+    bars = f"{line['num_bars_fitting']} of {num_bars} bars fit the metre"
+    sound = [f"sound: {engine}"] if engine else []
+    return [bars if num_bars else "free metre", tried, f"seed {line['seed']}", *sound]
+
+
+def _data_uri(file: Path) -> str:
+    content = base64.b64encode(file.read_bytes()).decode("ascii")
+    return f"data:{MEDIA_TYPES[file.suffix]};base64,{content}"

@@ -1,0 +1,175 @@
+"""Keys and scales: signatures, related keys, church modes, degrees."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from musicllm.theory import spelling, staff
+from musicllm.theory.drafts import ORDINALS, Draft, level, others, score
+from musicllm.theory.spelling import KEYS, MODES, SCALES, SIGNATURES, KeyName, accidentals
+
+_DEGREE_NAMES = (
+    "tonic", "supertonic", "mediant", "subdominant", "dominant", "submediant",
+)  # fmt: skip
+_CHURCH = ("dorian", "phrygian", "lydian", "mixolydian", "locrian")
+_OTHER_MODE = {"major": "minor", "minor": "major"}
+_RELATIVE = "Which key is the relative key of {}?"
+_RELATIONS: dict[str, Callable[[KeyName], KeyName]] = {
+    _RELATIVE: lambda key: KeyName(key.sharps, _OTHER_MODE[key.mode]),
+    "Which key is the parallel key of {}?": lambda key: KeyName(
+        key.sharps - 3 if key.mode == "major" else key.sharps + 3, _OTHER_MODE[key.mode]
+    ),
+    "Which key of the same mode lies a perfect fifth above {}?": lambda key: key._replace(
+        sharps=key.sharps + 1
+    ),
+    "Which key of the same mode lies a perfect fourth above {}?": lambda key: key._replace(
+        sharps=key.sharps - 1
+    ),
+}
+"""Question -> the key that a key is related to in this way."""
+_SECOND = {
+    "Which key is the relative key of the one a perfect fifth above {}?": 1,
+    "Which key is the relative key of the one a perfect fourth above {}?": -1,
+}
+"""Question -> sharps more than the key has; the mode is the other one."""
+
+
+def key_signatures() -> Iterator[Draft]:
+    """Ask for the sharps or flats of a key, named or written, and for the key that has them.
+
+    Harder in minor, and with more than three sharps or flats.
+    """
+    draw = random.Random("key signatures")
+    for key in KEYS:
+        sharps, hard = key.sharps, level(key.mode == "minor", abs(key.sharps) > 3)
+        near = [other for other in SIGNATURES if _is_near(other, sharps)]
+        counts = tuple(accidentals(other) for other in near)
+        stem = f"How many sharps or flats are in the key signature of {key.name}?"
+        yield Draft(stem, "", accidentals(sharps), counts, hard)
+        stem = f"Which {key.mode} key has {accidentals(sharps)} in its key signature?"
+        keys = tuple(KeyName(other, key.mode).name for other in near)
+        yield Draft(stem, "", key.name, keys, hard)
+        if sharps:
+            kind = "sharp" if sharps > 0 else "flat"
+            last = sharps + 5 if sharps > 0 else sharps - 1
+            stem = f"Which {kind} stands last in the key signature of {key.name}?"
+            around = [spelling.name(last + step) for step in (1, -1, 2, -2, 3, -3)]
+            names = tuple(name for name in around if len(name) == 2)
+            yield Draft(stem, "", spelling.name(last), names, hard)
+        for _ in range(20):
+            written = _melody(draw, key)
+            stem = "How many sharps or flats are in the key signature of this score?"
+            yield Draft(stem, written, accidentals(sharps), counts, hard)
+
+
+def key_relations() -> Iterator[Draft]:
+    """Ask for the relative, parallel or neighbouring key of a key, named or written.
+
+    Harder with more than three sharps or flats on either side, and over two relations.
+    """
+    draw = random.Random("key relations")
+    for key in KEYS:
+        asked = [(stem, related(key), False) for stem, related in _RELATIONS.items()]
+        asked += [
+            (stem, KeyName(key.sharps + more, _OTHER_MODE[key.mode]), True)
+            for stem, more in _SECOND.items()
+        ]
+        for stem, right, is_second in asked:
+            if abs(right.sharps) > 6:
+                continue
+            hard = level(is_second, max(abs(key.sharps), abs(right.sharps)) > 3)
+            wrong = _near_keys(key, right)
+            yield Draft(stem.format(key.name), "", right.name, wrong, hard)
+            written = stem.format("the key of this score")
+            for _ in range(4):
+                yield Draft(written, _melody(draw, key), right.name, wrong, hard)
+
+
+def modes() -> Iterator[Draft]:
+    """Ask for the church mode of a written scale, for its signature and its notes.
+
+    Harder with more than one sharp or flat, and again with more than three.
+    """
+    for key in (KeyName(sharps, mode) for mode in _CHURCH for sharps in SIGNATURES):
+        if not (-5 <= key.tonic <= 7):
+            continue
+        hard = level(abs(key.sharps) > 1, abs(key.sharps) > 3)
+        steps = sorted(range(key.sharps - 1, key.sharps + 6), key=lambda n: _above(n, key.tonic))
+        same_tonic = [KeyName(key.tonic - MODES[mode][0], mode).name for mode in MODES]
+        same_notes = [KeyName(key.sharps, mode).name for mode in MODES]
+        wrong = others([*same_tonic, *same_notes], key.name)
+        scale = staff.rising([*steps, key.tonic])
+        for order in (scale, scale[::-1], [*scale, *scale[-2::-1]]):
+            written = score(staff.line(order), metre="none", unit=8)
+            stem = "Which scale, from its tonic to its tonic, is written in this score?"
+            yield Draft(stem, written, key.name, wrong, hard)
+        stem = f"How many sharps or flats does the scale {key.name} have?"
+        near = [other for other in SIGNATURES if _is_near(other, key.sharps)]
+        counts = tuple(accidentals(other) for other in near)
+        yield Draft(stem, "", accidentals(key.sharps), counts, hard)
+        for degree in (1, 3, 5):
+            stem = f"Which note is the {ORDINALS[degree]} degree of the scale {key.name}?"
+            wrong = _near_degrees(steps, degree)
+            yield Draft(stem, "", spelling.name(steps[degree]), wrong, hard)
+
+
+def scale_degrees() -> Iterator[Draft]:
+    """Ask for the note on a degree of a scale, by number or name, and for a written note's degree.
+
+    Harder in minor, and with more than three sharps or flats.
+    """
+    for scale, steps in SCALES.items():
+        for sharps in SIGNATURES:
+            key = KeyName(sharps, scale.split()[-1])
+            hard = level(key.mode == "minor", abs(sharps) > 3)
+            notes = [key.tonic + step for step in steps]
+            for degree in range(1, 7):
+                right, wrong = spelling.name(notes[degree]), _near_degrees(notes, degree)
+                scale_name = f"{spelling.name(key.tonic)} {scale} scale"
+                stem = f"Which note is the {ORDINALS[degree]} degree of the {scale_name}?"
+                yield Draft(stem, "", right, wrong, hard)
+                if degree < len(_DEGREE_NAMES):
+                    stem = f"Which note is the {_DEGREE_NAMES[degree]} of {key.name}?"
+                    yield Draft(stem, "", right, wrong, hard)
+                stem = f"Which degree of the {scale_name} is the first note of this score?"
+                written = score(f"{right[0]}4", key=key.abc)
+                yield Draft(stem, written, ORDINALS[degree], _other_degrees(degree), hard)
+
+
+def _melody(draw: random.Random, key: KeyName) -> str:
+    return score(staff.line(staff.in_key(staff.walk(draw, 4), key.sharps), key.sharps), key=key.abc)
+
+
+def _is_near(other: int, sharps: int) -> bool:
+    """Say whether a signature is a near miss: a few accidentals off, or as many of the other."""
+    return (other - sharps) % 12 != 0 and (abs(other - sharps) <= 3 or other == -sharps)
+
+
+def _near_keys(key: KeyName, right: KeyName) -> tuple[str, ...]:
+    """Return keys that are otherwise related to a key, or close to the right one."""
+    near = [related(key) for related in _RELATIONS.values()]
+    near += [right._replace(sharps=right.sharps + step) for step in (-2, -1, 1, 2, -3, 3)]
+    differs = [
+        other.name
+        for other in near
+        if abs(other.sharps) <= 6
+        and (other.mode != right.mode or (other.sharps - right.sharps) % 12)
+    ]
+    return others(differs, key.name)
+
+
+def _above(note: int, tonic: int) -> int:
+    """Return how many letters a note lies above another."""
+    return 4 * (note - tonic) % 7
+
+
+def _near_degrees(notes: list[int], degree: int) -> tuple[str, ...]:
+    """Return the other notes of a scale, and the right letter with another accidental."""
+    altered = [notes[degree] + 7, notes[degree] - 7]
+    near = [note for note in altered if spelling.is_simple(note)]
+    return tuple(spelling.name(note) for note in [*near, *notes] if note != notes[degree])
+
+
+def _other_degrees(degree: int) -> tuple[str, ...]:
+    return tuple(word for word in ORDINALS[:7] if word != ORDINALS[degree])
