@@ -30,6 +30,7 @@ UNSET: dict[str, object] = {
     "max_length": None,
     "long_prompts": "drop_last_shots",
     "max_new_tokens": None,
+    "options": {},
 }
 """What says nothing, by key: the values of conf/measurement/default.yaml (tested)."""
 

@@ -59,6 +59,7 @@ class BenchmarkConfig:
     max_length: int | None  # tokens of a prompt with its answer; null: the model's context
     long_prompts: str  # drop_last_shots, drop_first_shots, truncate, skip (counted), or stop
     max_new_tokens: int | None  # of an answer that is written, when mode=generation
+    options: dict[str, Any]  # settings of a kind of your own (extensions)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,10 @@ def _facts(job: Job, materials: Materials, models: dict[str, dict[str, Metrics]]
     """Return settings, source and completeness of every benchmark."""
     facts: Facts = {}
     for name, benchmark in job.config.benchmark.items():
-        facts[name] = dataclasses.asdict(benchmark) | {
+        settings = dataclasses.asdict(benchmark)
+        if not benchmark.options:
+            del settings["options"]
+        facts[name] = settings | {
             "headline": HEADLINES[benchmark.kind],
             **_completeness(benchmark, materials, models["model"][name]),
         }
