@@ -12,23 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from musicllm.music.render import Output, Role, in_order
 from musicllm.report.runs import read_lines
 
-MEDIA_TYPES = {
-    ".svg": "image/svg+xml",
-    ".mp3": "audio/mpeg",
-    ".wav": "audio/wav",
-    ".mid": "audio/midi",
-    ".abc": "text/vnd.abc;charset=utf-8",
-}
-
-DOWNLOADS = {".mid": "MIDI", ".abc": "ABC"}
-"""What has a link beside the player, from which browsers save the sound; it is in the page once."""
+ABC = Output(".abc", "text/vnd.abc;charset=utf-8", "download", "ABC")
+"""The tune itself, which is linked beside its renderings."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that the page carries."""
+    """A file inside the page."""
 
     name: str
     label: str
@@ -79,25 +72,26 @@ def read_scores(folder: Path) -> list[ScoreCard]:
 
 def _card(folder: Path, line: Mapping[str, Any]) -> ScoreCard:
     name = line["name"]
-    files = {suffix: folder / f"{name}{suffix}" for suffix in MEDIA_TYPES}
-    uris = {suffix: _data_uri(file) for suffix, file in files.items() if file.is_file()}
+    files: dict[Role, list[Download]] = {"picture": [], "sound": [], "download": []}
+    for output in [output for renderer in in_order() for output in renderer.outputs] + [ABC]:
+        file = folder / f"{name}{output.suffix}"
+        if file.is_file():
+            content = base64.b64encode(file.read_bytes()).decode("ascii")
+            uri = f"data:{output.media_type};base64,{content}"
+            files[output.role].append(Download(file.name, output.label, uri))
     return ScoreCard(
         title=line["title"] or f"Tune {name}",
         prompt=line["prompt"],
         answer=line["answer"],
-        picture=uris.get(".svg"),
-        sound=uris.get(".mp3") or uris.get(".wav"),
+        picture=files["picture"][0].uri if files["picture"] else None,
+        sound=files["sound"][0].uri if files["sound"] else None,
         parses=line["parses"],
         num_bars=line["num_bars"],
         num_bars_fitting=line["num_bars_fitting"],
         tries=line["tries"],
         facts=_facts(line),
         problems=line["problems"],
-        downloads=[
-            Download(f"{name}{suffix}", label, uris[suffix])
-            for suffix, label in DOWNLOADS.items()
-            if suffix in uris
-        ],
+        downloads=files["download"],
     )
 
 
@@ -110,8 +104,3 @@ def _facts(line: Mapping[str, Any]) -> list[str]:
     bars = f"{line['num_bars_fitting']} of {num_bars} bars fit the metre"
     sound = [f"sound: {engine}"] if engine else []
     return [bars if num_bars else "free metre", tried, f"seed {line['seed']}", *sound]
-
-
-def _data_uri(file: Path) -> str:
-    content = base64.b64encode(file.read_bytes()).decode("ascii")
-    return f"data:{MEDIA_TYPES[file.suffix]};base64,{content}"

@@ -24,7 +24,6 @@ from musicllm.evals.requests import asks_for_tune
 from musicllm.inference.sampling import Completion, SamplingSettings, sample
 from musicllm.model import base
 from musicllm.music.render import render_tune
-from musicllm.music.render.png import svg_to_png
 from musicllm.schema import Config
 from musicllm.serve.tunes import draw_requests
 from musicllm.stages.settings import sampling_settings
@@ -141,20 +140,7 @@ def _render(row: TuneRow, folder: Path, stem: str) -> tuple[Path | None, Path | 
         return None, None
     (folder / f"{stem}.abc").write_text(row.abc.strip() + "\n", encoding="utf-8")
     try:
-        made = render_tune(row.abc, folder, stem)
+        rendering = render_tune(row.abc, folder, stem, also=("PNG",))
     except RenderError:
         return None, None
-    return _picture(made.svg), made.mp3 or made.wav
-
-
-def _picture(svg: Path | None) -> Path | None:
-    """Return the score in pixels where it can be had, else as it is."""
-    if svg is None:
-        return None
-    try:
-        png = svg_to_png(svg.read_text(encoding="utf-8"))
-    except RenderError:
-        return svg
-    path = svg.with_suffix(".png")
-    path.write_bytes(png)
-    return path
+    return rendering.first(".png", ".svg"), rendering.first(".mp3", ".wav")

@@ -12,7 +12,7 @@ from musicllm.music.abc import AbcError, Score, canonical, parse
 from musicllm.music.abc.clefs import NO_SHIFT, Shift, may_shift, read_shift, voice_shift
 from musicllm.music.analysis import melodic_fingerprint
 from musicllm.music.render import abc_to_midi, abc_to_svg
-from musicllm.music.render.midi import find_abc2midi
+from musicllm.music.render.kinds.midi import find_abc2midi
 from musicllm.music.transform import transpose
 
 _PLACE = re.compile(r"translate\([^)]*\)")

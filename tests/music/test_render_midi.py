@@ -9,8 +9,8 @@ import mido
 import pytest
 
 from musicllm.errors import RenderError
-from musicllm.music.render import midi as midi_module
-from musicllm.music.render.midi import abc_to_midi, find_abc2midi, shorten
+from musicllm.music.render.kinds import midi as midi_module
+from musicllm.music.render.kinds.midi import abc_to_midi, find_abc2midi, shorten
 
 
 def notes(data: bytes) -> list[tuple[int, float, bool]]:

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from musicllm.errors import RenderError
-from musicllm.music.render import sound as sound_module
-from musicllm.music.render.midi import Midi, abc_to_midi
-from musicllm.music.render.sound import RATE_HZ, find_soundfont, midi_to_sound
+from musicllm.music.render.kinds import sound as sound_module
+from musicllm.music.render.kinds.midi import Midi, abc_to_midi
+from musicllm.music.render.kinds.sound import RATE_HZ, find_soundfont, midi_to_sound
 
 HEAD = "X:1\nM:4/4\nL:1/4\nQ:1/4=120\nK:C\n"
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from musicllm.errors import RenderError
-from musicllm.music.render import svg as svg_module
-from musicllm.music.render.svg import abc_to_svg, safe_svg
+from musicllm.music.render.kinds import svg as svg_module
+from musicllm.music.render.kinds.svg import abc_to_svg, safe_svg
 
 HEAD = "X:1\nT:Tune\nM:4/4\nL:1/8\nQ:1/4=120\nK:C\n"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {}</svg>'

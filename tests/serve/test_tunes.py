@@ -10,8 +10,10 @@ import pytest
 from musicllm.errors import ArtifactError, RenderError
 from musicllm.evals.requests import find_tune
 from musicllm.inference.sampling import Completion
-from musicllm.music.render import Rendering
+from musicllm.music.render import RENDERERS, Rendering
+from musicllm.registry import load_extensions
 from musicllm.report.runs import read_lines
+from musicllm.report.scores import read_scores
 from musicllm.serve import tunes
 from musicllm.serve.tunes import WrittenTune, draw_requests, save_tunes, write_tunes
 
@@ -120,7 +122,7 @@ def test_without_rendering_only_abc_and_the_lines_are_saved(tmp_path: Path) -> N
 def test_rendering_problems_and_engine_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rendering = Rendering(None, None, None, None, "pretty_midi", 3.0, ("no score: it broke",))
+    rendering = Rendering(JIG, tmp_path, "001", {}, ["no score: it broke"], "pretty_midi")
     monkeypatch.setattr(tunes, "render_tune", lambda *_: rendering)
     tune = save_tunes(written(), tmp_path, render=True)[0]
     assert tune.problems == ("no score: it broke",)
@@ -146,3 +148,37 @@ def test_score_midi_and_sound_are_made(tmp_path: Path) -> None:
     made = {path.name for path in tmp_path.iterdir()}
     assert made >= {"001.abc", "001.svg", "001.mid", "001.wav", "001.mp3"}
     assert not any(name.startswith("002") for name in made)
+
+
+EXTENSION = """
+from musicllm.music.abc import parse
+from musicllm.music.render import RENDERERS, Output, Renderer, Rendering
+from musicllm.music.render.staff import staff
+
+
+def write(rendering: Rendering) -> None:
+    lines = staff(parse(rendering.abc), num_bars=8)
+    rendering.write(".txt", "\\n".join(lines).encode())
+
+
+TEXT = Output(".txt", "text/plain;charset=utf-8", "download", "Text")
+RENDERERS.register(Renderer("staff", (TEXT,), write))
+"""
+
+
+def test_a_renderer_from_outside_the_package_is_run_and_linked_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RENDERERS, "_kinds", {**RENDERERS})
+    (tmp_path / "staves.py").write_text(EXTENSION)
+    load_extensions([str(tmp_path / "staves.py")])
+    folder = tmp_path / "tunes"
+    folder.mkdir()
+    save_tunes(written(), folder, render=True)
+    assert "●" in (folder / "001.txt").read_text(encoding="utf-8")
+    tune, _ = read_scores(folder)
+    assert [(file.name, file.label) for file in tune.downloads] == [
+        ("001.mid", "MIDI"),
+        ("001.txt", "Text"),
+        ("001.abc", "ABC"),
+    ]

@@ -14,7 +14,7 @@ from torch import nn
 
 from musicllm.errors import NotAvailableError
 from musicllm.music.render import abc_to_svg
-from musicllm.music.render.png import svg_to_png
+from musicllm.music.render.kinds.png import svg_to_png
 from musicllm.train import loggers, metrics, wandb_mode, wandb_run
 from musicllm.train.fit import TrainingRun
 from musicllm.train.loggers import LoggerSpec

@@ -15,7 +15,7 @@ from musicllm import console
 from musicllm.errors import RenderError
 from musicllm.music.abc import find_tunes, unfold
 from musicllm.music.render import abc_to_midi
-from musicllm.music.render.sound import RATE_HZ, TAIL_S
+from musicllm.music.render.kinds.sound import RATE_HZ, TAIL_S
 
 NUM_RENDERED = 200
 """Tunes that are drawn; at 20 to 25 ms each, about 5 s."""

@@ -1,118 +1,70 @@
-"""Tunes that can be seen and heard: ABC becomes an SVG score, MIDI, WAV and MP3.
+"""Renders ABC: SVG scores, MIDI, and sound as WAV and MP3.
 
-`render_tune` makes all of them and is what callers want; `abc_to_svg`, `abc_to_midi` and
-`midi_to_sound` make one. ABC from anywhere is safe to pass: it is sanitised, and every engine
-runs in a limited process (`fence`). Importing this package loads no engine.
+`render_tune` writes all of them; `abc_to_svg`, `abc_to_midi` and `midi_to_sound` one each. ABC from
+any source is safe to pass: it is sanitised, and every engine runs in a limited process (`fence`).
+Importing this package loads no engine.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from musicllm.errors import RenderError
-from musicllm.music.render.midi import Midi, abc_to_midi
+from musicllm.music.render.kinds.midi import Midi, abc_to_midi
+from musicllm.music.render.kinds.sound import Sound, midi_to_sound
+from musicllm.music.render.kinds.svg import abc_to_svg
+from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering, Role, in_order
 from musicllm.music.render.sanitize import sanitize
-from musicllm.music.render.sound import SOUNDFONT_VARIABLE, Sound, midi_to_sound
-from musicllm.music.render.svg import abc_to_svg
 
 __all__ = [
+    "RENDERERS",
     "Midi",
+    "Output",
+    "Renderer",
     "Rendering",
+    "Role",
     "Sound",
     "abc_to_midi",
     "abc_to_svg",
+    "in_order",
     "midi_to_sound",
     "render_tune",
     "sanitize",
 ]
 
 
-@dataclass(frozen=True)
-class Rendering:
-    """The files made from one tune; what could not be made is None and named in `problems`.
-
-    Attributes:
-        svg: the score, safe to put into a web page.
-        midi: the tune as MIDI, in full.
-        wav: the sound, at most `sound.MAX_DURATION_S` seconds.
-        mp3: the same sound.
-        sound_engine: `fluidsynth`, `pretty_midi` (a plain synthesiser), or None without sound.
-        duration_s: length of the sound in seconds; 0 without one.
-        problems: one sentence for each thing that is missing or cut.
-    """
-
-    svg: Path | None
-    midi: Path | None
-    wav: Path | None
-    mp3: Path | None
-    sound_engine: str | None
-    duration_s: float
-    problems: tuple[str, ...]
-
-
-def render_tune(abc: str, folder: Path, stem: str) -> Rendering:
-    """Write `<stem>.svg`, `.mid`, `.wav` and `.mp3` into a folder, as far as they can be made.
+def render_tune(abc: str, folder: Path, stem: str, also: Collection[str] = ()) -> Rendering:
+    """Write every rendering of a tune as `<stem>.<suffix>`; one that fails becomes a problem.
 
     About a second for a tune of a minute, most of it for the sound.
 
     Args:
-        abc: one tune in ABC, from anywhere.
-        folder: where the files go; made if missing.
-        stem: the files' common name, without a folder.
+        abc: one tune in ABC, from any source.
+        folder: where the files go; created if missing.
+        stem: common file name, without a folder.
+        also: renderers to run that do not run by default.
 
     Raises:
-        RenderError: nothing at all could be made; the text lists why.
+        RenderError: no file could be written; the text lists why.
     """
     assert Path(stem).name == stem, f"{stem!r} is not a plain file name"
-    tune = sanitize(abc)
+    rendering = Rendering(sanitize(abc), folder, stem)
     folder.mkdir(parents=True, exist_ok=True)
-    problems: list[str] = []
-    svg = _score(tune, folder / f"{stem}.svg", problems)
-    midi, sound = _sound(tune, folder, stem, problems)
-    if svg is None and midi is None:
-        raise RenderError("; ".join(problems))
-    return Rendering(
-        svg=svg,
-        midi=midi,
-        wav=sound.wav if sound else None,
-        mp3=sound.mp3 if sound else None,
-        sound_engine=sound.engine if sound else None,
-        duration_s=sound.duration_s if sound else 0.0,
-        problems=tuple(problems),
-    )
-
-
-def _score(tune: str, path: Path, problems: list[str]) -> Path | None:
-    try:
-        path.write_text(abc_to_svg(tune), encoding="utf-8")
-    except RenderError as error:
-        problems.append(f"no score: {error}")
-        return None
-    return path
-
-
-def _sound(
-    tune: str, folder: Path, stem: str, problems: list[str]
-) -> tuple[Path | None, Sound | None]:
-    """Write the MIDI, then the sound made from it."""
-    path = folder / f"{stem}.mid"
-    try:
-        midi = abc_to_midi(tune)
-    except RenderError as error:
-        problems.append(f"no MIDI and no sound: {error}")
-        return None, None
-    path.write_bytes(midi.data)
-    try:
-        sound = midi_to_sound(midi, folder, stem)
-    except RenderError as error:
-        problems.append(f"no sound: {error}")
-        return path, None
-    if sound.is_cut:
-        problems.append(f"the sound stops after {sound.duration_s:g} of {midi.duration_s:.0f} s")
-    if sound.soundfont is None and os.environ.get(SOUNDFONT_VARIABLE):
-        problems.append(f"{SOUNDFONT_VARIABLE} has no effect: fluidsynth is not installed")
-    if sound.mp3 is None:
-        problems.append("no MP3: this libsndfile cannot write it (1.1 or later can)")
-    return path, sound
+    renderers = [
+        renderer for renderer in in_order() if renderer.by_default or renderer.name in also
+    ]
+    failed: set[str] = set()
+    for renderer in renderers:
+        if renderer.name in failed:
+            continue
+        try:
+            renderer.render(rendering)
+        except RenderError as error:
+            names = [renderer.name]
+            names += [other.name for other in renderers if other.needs == renderer.name]
+            failed.update(names)
+            rendering.problems.append(f"{' and '.join(f'no {name}' for name in names)}: {error}")
+    if not rendering.files:
+        raise RenderError("; ".join(rendering.problems))
+    return rendering

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import MEMORY_BYTES, python_worker, run_limited
-from musicllm.music.render.midi import Midi, shorten
+from musicllm.music.render.kinds.midi import Midi, read_midi, shorten
+from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,3 +154,33 @@ def _write(sound: NDArray[np.float32], folder: Path, stem: str) -> tuple[Path, P
         return wav, None
     soundfile.write(mp3, sound, RATE_HZ, format="MP3")
     return wav, mp3
+
+
+def _render(rendering: Rendering) -> None:
+    midi = read_midi(rendering.files[".mid"].read_bytes())
+    sound = midi_to_sound(midi, rendering.folder, rendering.stem)
+    rendering.files[".wav"] = sound.wav
+    rendering.sound_engine = sound.engine
+    if sound.is_cut:
+        rendering.problems.append(
+            f"the sound stops after {sound.duration_s:g} of {midi.duration_s:.0f} s"
+        )
+    if sound.soundfont is None and os.environ.get(SOUNDFONT_VARIABLE):
+        rendering.problems.append(
+            f"{SOUNDFONT_VARIABLE} has no effect: fluidsynth is not installed"
+        )
+    if sound.mp3:
+        rendering.files[".mp3"] = sound.mp3
+    else:
+        rendering.problems.append("no MP3: this libsndfile cannot write it (1.1 or later can)")
+
+
+SOUND = RENDERERS.register(
+    Renderer(
+        "sound",
+        (Output(".mp3", "audio/mpeg", "sound"), Output(".wav", "audio/wav", "sound")),
+        _render,
+        needs="MIDI",
+        order=3,
+    )
+)

@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import python_worker, run_limited
 from musicllm.music.render.notation import at_sounding_pitch, by_voice, for_verovio, num_voices
+from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 from musicllm.music.render.sanitize import sanitize
 
 TIMEOUT_S = 10.0
@@ -115,3 +116,12 @@ def _is_safe(tag: str, name: str, value: str) -> bool:
     if name == "href":
         return tag == "use" and value.startswith("#")
     return bool(_ATTRIBUTE.fullmatch(name)) and "url" not in value.lower()
+
+
+def _render(rendering: Rendering) -> None:
+    rendering.write(".svg", abc_to_svg(rendering.abc).encode())
+
+
+SCORE = RENDERERS.register(
+    Renderer("score", (Output(".svg", "image/svg+xml", "picture"),), _render, order=1)
+)

@@ -18,6 +18,7 @@ from pathlib import Path
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import Completed, last_line, run_limited
 from musicllm.music.render.notation import at_sounding_pitch
+from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 from musicllm.music.render.sanitize import sanitize
 
 TIMEOUT_S = 10.0
@@ -66,7 +67,7 @@ def abc_to_midi(abc: str) -> Midi:
         data = made.read_bytes() if made.is_file() else b""
     if not data:
         raise RenderError(f"abc2midi made no MIDI ({_complaint(done)}); check the tune's ABC")
-    return _checked(data)
+    return read_midi(data)
 
 
 def find_abc2midi() -> Path:
@@ -129,8 +130,12 @@ def _complaint(done: Completed) -> str:
     return last_line(errors[0] if errors else output)
 
 
-def _checked(data: bytes) -> Midi:
-    """Count notes and seconds, and refuse a file that cannot be right."""
+def read_midi(data: bytes) -> Midi:
+    """Count the notes and seconds of a MIDI file.
+
+    Raises:
+        RenderError: it is damaged, too large, too long, or has no notes.
+    """
     import mido
 
     if len(data) > MAX_BYTES:
@@ -150,3 +155,12 @@ def _checked(data: bytes) -> Midi:
             "check rests, repeats and part orders (P:)"
         )
     return Midi(data, num_notes, duration_s)
+
+
+def _render(rendering: Rendering) -> None:
+    rendering.write(".mid", abc_to_midi(rendering.abc).data)
+
+
+MIDI = RENDERERS.register(
+    Renderer("MIDI", (Output(".mid", "audio/midi", "download", "MIDI"),), _render, order=2)
+)

@@ -1,0 +1,1 @@
+"""The kinds of rendering; each module makes one and registers it."""
