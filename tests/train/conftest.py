@@ -53,6 +53,7 @@ TINY = ModelSpec(
 FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
 LORA = AdapterSpec("lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None)
 ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32")
+MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95, "float32")
 
 
 def tiny_model(adapter: AdapterSpec = FULL, **changes: Any) -> nn.Module:

@@ -20,12 +20,10 @@ from musicllm.train import checkpoints, metrics
 from musicllm.train.fit import TrainingRun
 from musicllm.train.interruption import SIGNALS
 from musicllm.train.module import CausalLMModule
-from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.readings import Reading
+from tests.train.conftest import MUON
 
 MakeRun = Callable[..., TrainingRun]
-
-MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95, "float32")
 
 
 def lines(run: TrainingRun) -> list[dict[str, Any]]:
