@@ -53,7 +53,7 @@ def show(results: Sequence[Result], sweep: SweepConfig, folder: Path) -> int:
     if ranked:
         from musicllm.sweep import page
 
-        page.write(ranked, columns, sweep, folder)
+        page.write(ranked, best(ranked, sweep.metric), columns, sweep, folder)
         console.say(f"open {folder / 'comparison.html'}")
     failed = sum(result.state == FAILED for result in results)
     if failed:

@@ -11,32 +11,36 @@ from musicllm.report.sweep_figures import SweptJob, sweep_png, sweep_svg
 from musicllm.report.sweep_page import SweepPage, render_sweep
 from musicllm.report.tables import Cell, Row, Table, duration, shown
 from musicllm.schema import SweepConfig
-from musicllm.sweep import comparison, trial
+from musicllm.sweep import trial
 from musicllm.sweep.trial import FAILED, Result
 
 
 def write(
-    ranked: Sequence[Result], columns: Sequence[str], sweep: SweepConfig, folder: Path
+    ranked: Sequence[Result],
+    best: Result | None,
+    columns: Sequence[str],
+    sweep: SweepConfig,
+    folder: Path,
 ) -> None:
     """Write `comparison.html`, which holds everything, and `comparison.png`.
 
     Args:
         ranked: results, the best first.
+        best: the first of them, if it was measured.
         columns: metrics that the table shows.
         sweep: by what they were compared.
         folder: of the sweep.
     """
     jobs = [_swept(result, sweep.metric) for result in ranked]
     sweep_png(jobs, sweep.metric, folder / "comparison.png")
-    first = comparison.best(ranked, sweep.metric)
     page = SweepPage(
         title=f"Sweep {folder.name}",
-        summary=_summary(ranked, first, sweep),
-        tiles=_tiles(ranked, first, sweep),
+        summary=_summary(ranked, best, sweep),
+        tiles=_tiles(ranked, best, sweep),
         jobs=_table(ranked, columns),
         picture=sweep_svg(jobs, sweep.metric),
         failures=_failures(ranked),
-        commands=[Command("Go on with the best", first.use)] if first else [],
+        commands=[Command("Go on with the best", best.use)] if best else [],
     )
     artifacts.write_text(folder / "comparison.html", render_sweep(page))
 
@@ -52,19 +56,19 @@ def _swept(result: Result, metric: str) -> SweptJob:
     )
 
 
-def _summary(ranked: Sequence[Result], first: Result | None, sweep: SweepConfig) -> str:
-    if first is None:
+def _summary(ranked: Sequence[Result], best: Result | None, sweep: SweepConfig) -> str:
+    if best is None:
         if len(ranked) == 1:
             return f"1 job, which did not measure {sweep.metric}."
         return f"{len(ranked)} jobs, none of which measured {sweep.metric}."
     word = "lowest" if sweep.direction == "minimize" else "highest"
-    return f"The {word} {sweep.metric} came from {first.trial.title}."
+    return f"The {word} {sweep.metric} came from {best.trial.title}."
 
 
-def _tiles(ranked: Sequence[Result], first: Result | None, sweep: SweepConfig) -> list[Tile]:
+def _tiles(ranked: Sequence[Result], best: Result | None, sweep: SweepConfig) -> list[Tile]:
     failed = sum(result.state == FAILED for result in ranked)
     total = sum(result.seconds or 0 for result in ranked)
-    tiles = [Tile(shown(first.metrics[sweep.metric]), f"best {sweep.metric}")] if first else []
+    tiles = [Tile(shown(best.metrics[sweep.metric]), f"best {sweep.metric}")] if best else []
     return [
         *tiles,
         Tile(shown(len(ranked) - failed), "jobs that came to their end"),
