@@ -24,7 +24,7 @@ class SourceSpec:
         max_records: only the first records of the source; None reads all.
         local_folder: where a hub data set's files lie when they were downloaded or placed by hand.
         revision: of a hub data set.
-        kinds: of files that are read, values of `sources.suffixes.KINDS`; empty reads all.
+        kinds: of files that are read, values of `files.suffixes.KINDS`; empty reads all.
         named_splits: whether files and folders that are called by a split are that split; else
             all records are pooled.
     """

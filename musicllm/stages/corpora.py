@@ -26,7 +26,7 @@ from musicllm.data.settings import (
 from musicllm.data.sources import hub
 from musicllm.data.templates import without_bos
 from musicllm.errors import ConfigError, InputError
-from musicllm.evals.hub_files import folder_of
+from musicllm.files.hub import folder_of
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer, num_rows_of

@@ -88,7 +88,7 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
 
 
 def _of_data(name: str) -> bool:
-    from musicllm.data.sources.suffixes import kind_of  # imports what reads them
+    from musicllm.files.suffixes import kind_of
 
     return kind_of(name) is not None or name.lower().endswith(".zip")
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from musicllm.errors import InputError, NotAvailableError
-from musicllm.evals.question_files import _chosen
 from musicllm.evals.questions import load_questions, read_solved
+from musicllm.evals.questions.files import _chosen
 
 HEADER = "question,choice0,choice1,choice2,choice3,answer\n"
 THEORY: dict[str, Any] = {

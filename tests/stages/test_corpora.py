@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, LlamaTokenizer
 from musicllm import config
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
-from musicllm.evals.question_files import locate
 from musicllm.evals.questions import read_solved
+from musicllm.evals.questions.files import locate
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import corpora
 from tests.vocabularies import llama_like

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from musicllm.data.sources.marks import is_trained
-from musicllm.data.sources.misfit import Misfit
+from musicllm.files.misfit import Misfit
 
 Messages = list[dict[str, Any]]
 """As in `records`."""

@@ -10,15 +10,14 @@ from typing import Any
 
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources.formats import FORMATS, detect
-from musicllm.data.sources.listing import Listing
-from musicllm.data.sources.misfit import Misfit
-from musicllm.data.sources.opening import Opener, naming
-from musicllm.data.sources.parts import Piece
-from musicllm.data.sources.read import found
-from musicllm.data.sources.readers import entries, is_json_lines, list_names
-from musicllm.data.sources.splits import split_of_list
-from musicllm.data.sources.suffixes import OWN_FORMAT
 from musicllm.errors import InputError
+from musicllm.files.listing import Listing
+from musicllm.files.misfit import Misfit, field_names
+from musicllm.files.opening import Opener, naming
+from musicllm.files.pieces import Piece
+from musicllm.files.readers import entries, is_json_lines, list_names
+from musicllm.files.splits import split_of_list
+from musicllm.files.suffixes import OWN_FORMAT
 
 _ENTRIES_TRIED = 100
 """In each file, so that a bad first line does not hide the format."""
@@ -92,8 +91,8 @@ def _checked(spec: SourceSpec, first: dict[str, Any], place: Path) -> str:
     if known is None:
         raise InputError(
             f"data.sources.{spec.name}: {place} is of no format that is expected; "
-            f"fields found: {found(first)}; fields expected:{expected}\nIf it is no data, take it "
-            "out, or choose the kinds of files that are, such as "
+            f"fields found: {field_names(first)}; fields expected:{expected}\nIf it is no data, "
+            "take it out, or choose the kinds of files that are, such as "
             f"data.sources.{spec.name}.kinds=[abc]"
         )
     return known.name

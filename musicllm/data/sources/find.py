@@ -14,14 +14,15 @@ from musicllm.data.records import HELD_OUT, SPLITS
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import hub
 from musicllm.data.sources.detection import with_formats
-from musicllm.data.sources.lines import cut_lines
-from musicllm.data.sources.listing import Listing, list_files
-from musicllm.data.sources.opening import naming
-from musicllm.data.sources.parts import Part, Piece, group
+from musicllm.data.sources.parts import Part, group
 from musicllm.data.sources.read import read_part
-from musicllm.data.sources.readers import cut_row_groups
-from musicllm.data.sources.splits import split_of
 from musicllm.errors import ArtifactError, NotAvailableError
+from musicllm.files.lines import cut_lines
+from musicllm.files.listing import Listing, list_files
+from musicllm.files.opening import naming
+from musicllm.files.pieces import Piece
+from musicllm.files.readers import cut_row_groups
+from musicllm.files.splits import split_of
 
 FREE_BOOKS = ("oneills1850", "airdsAirs", "ryansMammoth")
 """O'Neill's Music of Ireland (1,850 tunes), Aird's Airs, Ryan's Mammoth Collection.

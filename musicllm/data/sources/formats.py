@@ -18,7 +18,7 @@ from musicllm.data.sources.conversations import (
     question_and_answer,
 )
 from musicllm.data.sources.marks import is_trained
-from musicllm.data.sources.misfit import Misfit
+from musicllm.files.misfit import Misfit
 
 Raw = Mapping[str, Any]
 

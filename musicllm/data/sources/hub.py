@@ -11,10 +11,10 @@ from pathlib import Path
 
 from musicllm import console
 from musicllm.data.settings import SourceSpec
-from musicllm.data.sources.opening import cause_of
-from musicllm.data.sources.splits import split_of_name
-from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError, NotAvailableError
+from musicllm.files.opening import cause_of
+from musicllm.files.splits import split_of_name
+from musicllm.files.suffixes import UNDERSTOOD, kind_of
 
 _MARKER = ".download"
 """File that says which revision lies in a folder, and whether all of it."""

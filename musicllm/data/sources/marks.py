@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from musicllm.data.sources.misfit import Misfit
+from musicllm.files.misfit import Misfit
 
 MARKS = (
     "weight", "loss_weight", "loss_scale", "loss", "output_with_loss", "train", "training",

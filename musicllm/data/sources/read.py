@@ -8,10 +8,10 @@ from typing import Any
 
 from musicllm.data.records import Drop, Record
 from musicllm.data.sources.formats import FORMATS, Format
-from musicllm.data.sources.misfit import Misfit
-from musicllm.data.sources.opening import Opener, naming
 from musicllm.data.sources.parts import Part
-from musicllm.data.sources.readers import entries
+from musicllm.files.misfit import Misfit, field_names
+from musicllm.files.opening import Opener, naming
+from musicllm.files.readers import entries
 
 
 def read_part(part: Part) -> Iterator[Record | Drop]:
@@ -49,14 +49,8 @@ def _record(part: Part, known: Format, place: str, raw: Any) -> Record:
     if not isinstance(raw, dict):
         raise Misfit("is not an object", f"found {type(raw).__name__}")
     if not known.fits(raw):
-        raise Misfit("has other fields", f"found {found(raw)}; expected {known.expects}")
+        raise Misfit("has other fields", f"found {field_names(raw)}; expected {known.expects}")
     content = known.convert(raw)
     if part.is_corpus:
         return raw
     return {"id": place, "source": part.source, **content}
-
-
-def found(raw: dict[str, Any]) -> str:
-    """Name the fields of an object, the first ones of many."""
-    names = [str(name) for name in islice(raw, 13)]
-    return ", ".join([*names[:12], "..."] if len(names) > 12 else names) or "none"

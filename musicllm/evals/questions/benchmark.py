@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from musicllm.errors import InputError
-from musicllm.evals.question_files import locate
+from musicllm.evals.questions.files import locate
 from musicllm.evals.questions.flags import find_flags
 from musicllm.evals.questions.notes import make_notes, num_published
 from musicllm.evals.questions.rows import Entry, Solved, read_entries

@@ -14,7 +14,7 @@ from typing import Any
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
-from musicllm.evals.question_files import Row, locate, read_rows, split_of, subject_of
+from musicllm.evals.questions.files import Row, locate, read_rows, split_of, subject_of
 from musicllm.theory import LETTERS
 
 UNNAMED_SUBJECT = "music theory"

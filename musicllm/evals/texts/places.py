@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError
-from musicllm.evals.hub_files import fetch, folder_of, on_this_machine
+from musicllm.files.hub import fetch, folder_of, on_this_machine
+from musicllm.files.suffixes import UNDERSTOOD, kind_of
 
 _NAMES = {
     "train": ("train", "training"),

@@ -16,14 +16,13 @@ from itertools import chain, islice
 from pathlib import Path
 
 from musicllm import console
-from musicllm.data.sources.listing import Listing, list_files
-from musicllm.data.sources.misfit import Misfit
-from musicllm.data.sources.opening import Opener, naming
-from musicllm.data.sources.parts import Piece
-from musicllm.data.sources.read import found
-from musicllm.data.sources.readers import entries, is_json_lines
 from musicllm.errors import InputError
 from musicllm.evals.texts.places import locate, of_split
+from musicllm.files.listing import Listing, list_files
+from musicllm.files.misfit import Misfit, field_names
+from musicllm.files.opening import Opener, naming
+from musicllm.files.pieces import Piece
+from musicllm.files.readers import entries, is_json_lines
 
 COLUMNS = ("text", "content", "document", "page")
 """The first of these that a row has is its text."""
@@ -107,7 +106,7 @@ def _text(place: str, row: object) -> str:
     column = next((name for name in COLUMNS if name in fields), None)
     if column is None:
         raise InputError(
-            f"{place} has no text: its fields are {found(fields)}, and a text is expected in "
+            f"{place} has no text: its fields are {field_names(fields)}, and a text is expected in "
             f"{' or '.join(COLUMNS)}"
         )
     text = fields[column]

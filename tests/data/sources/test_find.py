@@ -18,8 +18,8 @@ from musicllm.checks.data import KINDS as KINDS_CHECKED
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import FREE_BOOKS, Part, find, find_parts, parts, read_part
-from musicllm.data.sources.suffixes import KINDS
 from musicllm.errors import ArtifactError, InputError, NotAvailableError
+from musicllm.files.suffixes import KINDS
 from tests.data.sources.samples import write_jsonl
 
 TUNE = "R:reel\nL:1/8\nM:4/4\nK:D\n" + "DEFGABcd | " * 8 + "\n"
@@ -61,7 +61,7 @@ def test_small_files_share_a_part_and_parts_stay_small(
     whole = find_parts(spec(tmp_path))
     monkeypatch.setattr(parts, "PART_PIECES", 30)
     few = find_parts(spec(tmp_path))
-    monkeypatch.setattr(parts, "PART_BYTES", 1000)
+    monkeypatch.setattr(parts, "PIECE_BYTES", 1000)
     small = find_parts(spec(tmp_path))
 
     assert [len(part.pieces) for part in whole] == [100]

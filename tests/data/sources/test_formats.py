@@ -6,7 +6,7 @@ import pytest
 
 from musicllm.data.sources.formats import FORMATS, detect
 from musicllm.data.sources.marks import MARKS
-from musicllm.data.sources.misfit import Misfit
+from musicllm.files.misfit import Misfit
 
 
 def convert(name: str, raw: dict[str, Any]) -> dict[str, Any]:

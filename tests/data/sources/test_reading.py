@@ -14,8 +14,9 @@ import pytest
 
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import SourceSpec
-from musicllm.data.sources import find_parts, lines, parts, read_part, readers
+from musicllm.data.sources import find_parts, parts, read_part
 from musicllm.errors import InputError
+from musicllm.files import lines, readers
 from tests.data.sources.samples import write_jsonl, write_parquet, zstd
 
 
@@ -78,7 +79,7 @@ def test_cutting_changes_neither_records_nor_ids(
 
     for size in (100, 1000, 5000):
         for module in (parts, lines, readers):
-            monkeypatch.setattr(module, "PART_BYTES", size)
+            monkeypatch.setattr(module, "PIECE_BYTES", size)
         assert len(find_parts(SourceSpec("s", "files", str(tmp_path)))) > 10
         assert read(tmp_path) == whole
 

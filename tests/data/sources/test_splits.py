@@ -8,7 +8,7 @@ import pytest
 
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import Part, find_parts, read_part
-from musicllm.data.sources.splits import split_of_name
+from musicllm.files.splits import split_of_name
 
 
 @pytest.mark.parametrize(

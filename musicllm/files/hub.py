@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from musicllm import console
-from musicllm.data.sources.opening import cause_of
 from musicllm.errors import InputError, NotAvailableError
+from musicllm.files.opening import cause_of
 
 
 def on_this_machine(benchmark: str, location: str, revision: str | None) -> Path | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from musicllm.data.sources.parts import Piece
-from musicllm.data.sources.suffixes import COMPRESSIONS, KINDS, OWN_FORMAT, kind_of
+from musicllm.files.pieces import Piece
+from musicllm.files.suffixes import COMPRESSIONS, KINDS, OWN_FORMAT, kind_of
 
 _WORDS = {
     "train": ("train", "training"),

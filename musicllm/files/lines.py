@@ -15,8 +15,8 @@ from typing import IO, TextIO, cast
 
 import orjson
 
-from musicllm.data.sources.misfit import Entry, Misfit
-from musicllm.data.sources.parts import PART_BYTES, Piece
+from musicllm.files.misfit import Entry, Misfit
+from musicllm.files.pieces import PIECE_BYTES, Piece
 from musicllm.music.abc.book import read_book
 from musicllm.music.abc.limits import BOOK_LIMITS
 from musicllm.music.abc.model import Rejection
@@ -37,7 +37,7 @@ def cut_lines(path: Path, piece: Piece) -> Iterator[Piece]:
     with path.open("rb") as file:
         start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
         file.seek(start)
-        while block := file.read(PART_BYTES):
+        while block := file.read(PIECE_BYTES):
             block += file.readline()
             stop = start + len(block)
             yield Piece(piece.name, piece.kind, "", "", start, stop, first, len(block))

@@ -17,8 +17,8 @@ from typing import IO, cast
 import ijson
 import pyarrow as pa
 
-from musicllm.data.sources.parts import Piece
 from musicllm.errors import InputError
+from musicllm.files.pieces import Piece
 
 _DAMAGE = (
     OSError,

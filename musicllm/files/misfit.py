@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 
@@ -21,3 +23,9 @@ class Misfit(Exception):  # noqa: N818  # no error of the program: each becomes 
 
 Entry = tuple[int, Any]
 """Number of a line or row in its file, from 1, and the object there or a `Misfit`."""
+
+
+def field_names(fields: Iterable[object]) -> str:
+    """Return the names of an object's fields for a message, the first twelve of more."""
+    names = [str(name) for name in islice(fields, 13)]
+    return ", ".join([*names[:12], "..."] if len(names) > 12 else names) or "none"

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from musicllm import contents
-from musicllm.data.sources.opening import naming
-from musicllm.data.sources.parts import Piece
-from musicllm.data.sources.suffixes import UNDERSTOOD, kind_of
 from musicllm.errors import InputError
+from musicllm.files.opening import naming
+from musicllm.files.pieces import Piece
+from musicllm.files.suffixes import UNDERSTOOD, kind_of
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
 

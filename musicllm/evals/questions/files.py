@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from musicllm.errors import InputError
-from musicllm.evals.hub_files import fetch, folder_of, on_this_machine
+from musicllm.files.hub import fetch, folder_of, on_this_machine
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 SPLITS = ("dev", "val", "validation", "test")

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ijson.common import ObjectBuilder
 
-from musicllm.data.sources.lines import read_abc, read_csv, read_jsonl, read_text
-from musicllm.data.sources.misfit import Entry
-from musicllm.data.sources.parts import PART_BYTES, Piece
-from musicllm.data.sources.suffixes import COLUMNAR
+from musicllm.files.lines import read_abc, read_csv, read_jsonl, read_text
+from musicllm.files.misfit import Entry
+from musicllm.files.pieces import PIECE_BYTES, Piece
+from musicllm.files.suffixes import COLUMNAR
 
 _BATCH_ROWS = 256
 _BUFFER_BYTES = 1 << 20
@@ -77,7 +77,7 @@ def cut_row_groups(path: Path, piece: Piece) -> Iterator[Piece]:
         row_group = metadata.row_group(number)
         rows += row_group.num_rows
         size += row_group.total_byte_size
-        if size >= PART_BYTES or number + 1 == metadata.num_row_groups:
+        if size >= PIECE_BYTES or number + 1 == metadata.num_row_groups:
             yield Piece(piece.name, piece.kind, "", "", start, number + 1, first, size)
             start, first, rows, size = number + 1, first + rows, 0, 0
 
