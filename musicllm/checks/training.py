@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from musicllm.config import nearest
 from musicllm.errors import Problem
 from musicllm.schema import Config
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import rows_per_device
 
 
@@ -168,14 +169,14 @@ def model(config: Config) -> Iterator[Problem]:
 
 
 def optimizer(config: Config) -> Iterator[Problem]:
-    """Yield optimizer settings that are incomplete."""
-    spec = config.optimizer
-    if len(spec.betas) != 2 or not all(0 <= beta < 1 for beta in spec.betas):
-        yield Problem("optimizer.betas", spec.betas, "must be two numbers from 0 to below 1")
-    if spec.name == "muon":
-        for key in ("muon_lr", "muon_momentum"):
-            if getattr(spec, key) is None:
-                yield Problem(f"optimizer.{key}", "null", "must be set when optimizer.name=muon")
-        if config.task == "train" and config.strategy.kind == "deepspeed":
-            rule = "needs whole matrices, which ZeRO cuts into pieces"
-            yield Problem("optimizer.name", "muon", rule, "use adamw, or strategy=ddp")
+    """Yield an optimizer that does not exist, and what its kind says of its settings."""
+    name = config.optimizer.name
+    if name not in OPTIMIZERS:
+        rule = f"must be one of {', '.join(OPTIMIZERS)}"
+        yield Problem("optimizer.name", name, rule, nearest(name, OPTIMIZERS))
+        return
+    yield from OPTIMIZERS[name].problems(config.optimizer)
+    whole = OPTIMIZERS[name].needs_whole_matrices
+    if whole and config.task == "train" and config.strategy.kind == "deepspeed":
+        rule = "needs whole matrices, which ZeRO cuts into pieces"
+        yield Problem("optimizer.name", name, rule, "use adamw, or strategy=ddp")

@@ -24,7 +24,6 @@ CHOICES = {
     "model.dtype": ("float32", "float16", "bfloat16"),
     "adapter.kind": ("lora", "full", "none"),
     "adapter.quantization": (None, "nf4"),
-    "optimizer.name": ("adamw", "muon"),
     "schedule.name": ("cosine", "linear", "constant"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("fp32", "bf16", "fp16", "auto"),

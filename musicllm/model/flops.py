@@ -55,25 +55,6 @@ def train_flops_per_token(
     return flops
 
 
-def muon_flops(spec: ModelSpec, adapter: AdapterSpec) -> float:
-    """Return the FLOPs of one update of all hidden matrices by Muon.
-
-    An iteration of Newton-Schulz on a matrix of m x n, m <= n, has two products with it, 2 m^2 n
-    each, and a square, 2 m^3 (Jordan 2024); an update makes five. The rest of an update, and all of
-    AdamW's, is elementwise and counts nothing, as everywhere here.
-    """
-    shapes: list[tuple[int, int]] = []
-    for layer in layers(spec, adapter):
-        for linear in layer.linears.values():
-            if linear.trained:
-                shapes.append((linear.num_inputs, linear.num_outputs))
-            if linear.has_lora:
-                assert adapter.r is not None, "LoRA without a rank passed the checks"
-                shapes += [(linear.num_inputs, adapter.r), (adapter.r, linear.num_outputs)]
-    sides = [(min(shape), max(shape)) for shape in shapes]
-    return float(sum(5 * (4 * m * m * n + 2 * m**3) for m, n in sides))
-
-
 def _matrix(linear: Linear, r: int | None) -> int:
     """Count one matrix with its LoRA, for a token that goes through it."""
     flops = 2 * linear.size * (1 + linear.input_gradient + linear.trained)

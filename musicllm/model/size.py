@@ -27,8 +27,7 @@ class Size:
         num_frozen: what stays as it is. LoRA leaves the whole base frozen, since PEFT trains
             copies of the embeddings and the head, so `num_trainable + num_frozen` can exceed
             `num_parameters`.
-        num_muon: of `num_trainable`, those that Muon updates if it is chosen: matrices that are
-            neither embeddings nor the head.
+        num_hidden: of `num_trainable`, those of matrices that are neither embeddings nor the head.
         parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 when tied); and
             adapter, which is LoRA's own.
     """
@@ -36,7 +35,7 @@ class Size:
     num_parameters: int
     num_trainable: int
     num_frozen: int
-    num_muon: int
+    num_hidden: int
     parts: Mapping[str, int]
 
 

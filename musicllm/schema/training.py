@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class MergeConfig:
 class OptimizerConfig:
     """The optimizer; `lr` is the peak that the schedule scales."""
 
-    name: str  # adamw or muon
+    name: str  # adamw, muon, or one of your own
     lr: float  # peak; the schedule scales it
     betas: list[float]  # decay of the two moments
     eps: float  # added to the root of the second moment
@@ -69,6 +70,7 @@ class OptimizerConfig:
     fused: bool  # one kernel for all tensors where torch has it
     muon_lr: float | None  # of hidden matrices, when name=muon
     muon_momentum: float | None  # Nesterov, when name=muon
+    options: dict[str, Any]  # of an optimizer of your own; see extensions
 
 
 @dataclass(frozen=True)

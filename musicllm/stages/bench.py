@@ -21,7 +21,7 @@ from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
 from musicllm.schema import Config
-from musicllm.stages.settings import adapter_spec, machine_of, model_spec, optimizer_spec
+from musicllm.stages.settings import adapter_spec, machine_of, model_spec
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -71,7 +71,7 @@ def _training(config: Config) -> TrainingSettings | None:
         return None
     return TrainingSettings(
         machine=machine_of(config),
-        optimizer=optimizer_spec(config),
+        optimizer=config.optimizer,
         attention=config.hardware.attention,
         num_steps=bench.num_steps,
         rows_per_step=training.rows_per_step,

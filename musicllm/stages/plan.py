@@ -18,7 +18,8 @@ from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import STAGES
 from musicllm.stages.inputs import find_input
 from musicllm.stages.pipeline import fitting, refuse_unused
-from musicllm.stages.settings import muon_dtype, total
+from musicllm.stages.settings import total
+from musicllm.train.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan
@@ -170,17 +171,21 @@ def _training(config: Config, plan: RunPlan) -> Rows:
         ("warm-up steps", f"{steps.warmup_steps:,}"),
         ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
                           f"{config.schedule.name})"),
-        *_muon(config),
+        *_optimizer(config),
     ]  # fmt: skip
 
 
-def _muon(config: Config) -> Rows:
-    """Return the rate of Muon and the type of its products, where it is used."""
-    if config.optimizer.name != "muon":
-        return []
-    dtype = muon_dtype(config)
-    why = "" if dtype == "bfloat16" else f": {config.hardware.device} has no native bfloat16"
-    return [("learning rate of Muon", f"{config.optimizer.muon_lr:g}, products in {dtype}{why}")]
+def _optimizer(config: Config) -> Rows:
+    """Return what the kind of optimizer adds."""
+    from musicllm.train import strategies
+
+    return list(
+        OPTIMIZERS[config.optimizer.name].plan_rows(
+            config.optimizer,
+            device=config.hardware.device,
+            has_bf16=strategies.expects_bf16(config.hardware),
+        )
+    )
 
 
 def _input(config: Config, key: str, name: str) -> Artifact | None:

@@ -12,7 +12,7 @@ import psutil
 
 from musicllm.errors import NotAvailableError
 from musicllm.model import size
-from musicllm.model.flops import muon_flops, train_flops_per_token
+from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
 from musicllm.schema import Config
 from musicllm.stages.settings import adapter_spec, model_spec, step_choices, training_plan
@@ -23,6 +23,7 @@ from musicllm.train.disk import Disk, disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
 from musicllm.train.memory import Memory, Spread, Workload, estimate
 from musicllm.train.memory.advice import Choice, nearest, overrides
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Length, Plan, choose_length
 from musicllm.train.rehearsal import Rehearsal
 from musicllm.train.run_plan import Advice, RunPlan, fits
@@ -221,14 +222,15 @@ def _duration(
         mean_context=text.mean_context,
         supervised_share=text.supervised_share,
     )
-    muon = config.optimizer.name == "muon"
     return Duration(
         num_steps=steps.num_steps,
         num_tokens=round(steps.num_tokens * text.fill),
         supervised_share=text.supervised_share,
         mean_context=text.mean_context,
         flops_per_token=flops,
-        flops_per_update=muon_flops(model_spec(config), adapter) if muon else 0.0,
+        flops_per_update=OPTIMIZERS[config.optimizer.name].update_flops(
+            model_spec(config), adapter
+        ),
         peak_flops_per_s=peak,
         expected_mfu=mfu,
         num_devices=steps.num_devices,

@@ -19,8 +19,9 @@ from musicllm.data.corpus import Corpus
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.stages.planning import run_plan
-from musicllm.stages.settings import machine_of, optimizer_spec, step_choices
-from musicllm.train import group, optimizers, strategies
+from musicllm.stages.settings import machine_of, step_choices
+from musicllm.train import group, strategies
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Length, Plan
 from musicllm.train.rehearsal import NUM_MICRO_BATCHES, Rehearsal, Steps, rehearse
 from musicllm.train.run_plan import RunPlan
@@ -82,14 +83,19 @@ def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehea
         seed=config.seed,
         num_steps=min(steps.num_steps, NUM_MICRO_BATCHES),
     )
+    machine = machine_of(config)
     return rehearse(
         Steps(
             model=model.train(),
-            make_optimizer=partial(optimizers.build, spec=optimizer_spec(config)),
+            make_optimizer=partial(
+                OPTIMIZERS[config.optimizer.name].build,
+                settings=config.optimizer,
+                has_bf16=machine.has_bf16,
+            ),
             micro_batches=[batches[n] for n in range(min(len(batches), NUM_MICRO_BATCHES))],
             accumulation=steps.accumulation,
             gradient_clip=config.training.gradient_clip,
-            autocast=strategies.AUTOCAST.get(machine_of(config).precision),
+            autocast=strategies.AUTOCAST.get(machine.precision),
         ),
         threads,
     )

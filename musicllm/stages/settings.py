@@ -6,12 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from musicllm.errors import NotAvailableError
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
 from musicllm.train import strategies
-from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import Plan, estimate_rows, make_plan
 from musicllm.train.settings import Machine
 from musicllm.train.strategies import StrategySpec
@@ -41,35 +39,6 @@ def adapter_spec(config: Config) -> AdapterSpec:
     )
 
 
-def optimizer_spec(config: Config) -> OptimizerSpec:
-    """Return `config.optimizer`."""
-    optimizer = config.optimizer
-    return OptimizerSpec(
-        name=optimizer.name,
-        lr=optimizer.lr,
-        betas=(optimizer.betas[0], optimizer.betas[1]),
-        eps=optimizer.eps,
-        weight_decay=optimizer.weight_decay,
-        fused=optimizer.fused,
-        muon_lr=optimizer.muon_lr,
-        muon_momentum=optimizer.muon_momentum,
-        muon_dtype=muon_dtype(config),
-    )
-
-
-def muon_dtype(config: Config) -> str:
-    """Return the type of Muon's products: bfloat16, or float32 where that would be emulated.
-
-    A GPU that is not here is taken for one with bfloat16.
-    """
-    hardware = config.hardware
-    try:
-        native = strategies.has_bf16(hardware.accelerator, hardware.supports_bf16)
-    except NotAvailableError:
-        native = True
-    return "bfloat16" if native else "float32"
-
-
 def sampling_settings(config: Config) -> SamplingSettings:
     """Return how tokens are chosen, by `config.generation`."""
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
@@ -92,6 +61,7 @@ def machine_of(config: Config) -> Machine:
             hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
         ),
         strategy=StrategySpec(strategy.kind, zero),
+        has_bf16=strategies.expects_bf16(hardware),
         num_threads=hardware.num_threads,
         num_data_workers=hardware.num_data_workers,
     )

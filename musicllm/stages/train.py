@@ -27,7 +27,7 @@ from musicllm.stages import rehearsing, watching
 from musicllm.stages.bases import memory_of
 from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
-from musicllm.stages.settings import machine_of, optimizer_spec
+from musicllm.stages.settings import machine_of
 from musicllm.stages.starting import starting_model
 from musicllm.train import checkpoints, group, loggers
 from musicllm.train.fit import TrainingRun
@@ -115,7 +115,7 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
     training, callbacks = config.training, config.callbacks
     return FitSettings(
         seed=config.seed,
-        optimizer=optimizer_spec(config),
+        optimizer=config.optimizer,
         schedule=Schedule(
             name=config.schedule.name,
             num_steps=plan.steps.num_steps,

@@ -10,7 +10,7 @@ from musicllm.errors import StageError
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec
 from musicllm.train.memory.activations import BYTES, FLOAT32
-from musicllm.train.memory.states import optimizer_bytes
+from musicllm.train.optimizers import OPTIMIZERS
 
 SMALL_FILES = 5_000_000
 """Bytes of manifests, metrics, tokenizer and headers, at most."""
@@ -77,14 +77,15 @@ def disk(
         size: of model and adapter.
         adapter: what is trained.
         dtype: of a model that is trained whole.
-        optimizer: adamw or muon.
+        optimizer: its name.
         num_kept: checkpoints that stay.
         num_steps: of the run; there is no more than a checkpoint for each.
         runs: the folder that holds the runs; it need not exist.
     """
     each = BYTES[dtype] if adapter.kind == "full" else FLOAT32
+    state = OPTIMIZERS[optimizer].state_bytes(size.num_trainable, size.num_hidden)
     return Disk(
-        checkpoint=FLOAT32 * size.num_trainable + optimizer_bytes(size, optimizer) + SMALL_FILES,
+        checkpoint=FLOAT32 * size.num_trainable + state + SMALL_FILES,
         num_checkpoints=min(num_kept + 1, num_steps),
         artifact=each * size.num_trainable + SMALL_FILES,
         free=shutil.disk_usage(_existing(runs)).free,

@@ -26,7 +26,7 @@ class Duration:
         supervised_share: of them, those whose loss counts.
         mean_context: keys that a token attends to, on average.
         flops_per_token: of `model.flops.train_flops_per_token`.
-        flops_per_update: of `model.flops.muon_flops`; every device computes them.
+        flops_per_update: of the optimizer; every device computes them.
         peak_flops_per_s: of all devices together; None when it is not known.
         expected_mfu: share of it that training reaches.
         num_devices: that share the tokens.

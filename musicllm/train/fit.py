@@ -27,7 +27,6 @@ from musicllm.train import (
     checkpoints,
     group,
     metrics,
-    optimizers,
     state,
     strategies,
     trainer,
@@ -39,6 +38,7 @@ from musicllm.train.incidents import Incidents, RollBack
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.module import CausalLMModule, check_head
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Plan
 from musicllm.train.records import left_out_steps
 from musicllm.train.resuming import Checkpoints
@@ -169,7 +169,9 @@ class TrainingRun:
             optimizer = replace(optimizer, fused=False)
         return CausalLMModule(
             self.model.train(),
-            partial(optimizers.build, spec=optimizer),
+            partial(
+                OPTIMIZERS[optimizer.name].build, settings=optimizer, has_bf16=machine.has_bf16
+            ),
             self.settings.schedule,
             accumulation=self.plan.accumulation,
             start_step=start_step,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from musicllm.schema import OptimizerConfig
 from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.loggers import LoggerSpec
-from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.schedule import Schedule
 from musicllm.train.speed import Totals
 from musicllm.train.strategies import StrategySpec
@@ -42,7 +42,7 @@ class FitSettings:
     """
 
     seed: int
-    optimizer: OptimizerSpec
+    optimizer: OptimizerConfig
     schedule: Schedule
     gradient_clip: float
     log_every_steps: int
@@ -73,6 +73,7 @@ class Machine:
         devices_per_node: devices of each.
         precision: Lightning's name; see `strategies.precision`.
         strategy: how training is spread over the devices.
+        has_bf16: the device computes in bfloat16 natively.
         num_threads: of torch on the CPU; None leaves torch's choice.
         num_data_workers: processes that read batches ahead.
     """
@@ -82,6 +83,7 @@ class Machine:
     devices_per_node: int
     precision: str
     strategy: StrategySpec
+    has_bf16: bool
     num_threads: int | None
     num_data_workers: int
 

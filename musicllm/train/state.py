@@ -27,9 +27,6 @@ from musicllm.train.zero import ZeroStrategy
 OptimizerState = Mapping[str, Mapping[str, Tensor]]
 """Tensors of the optimizer, by the name of the parameter and their own."""
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""AdamW's names of them; no other optimizer runs under ZeRO."""
-
 
 def gather_weights(trainer: Trainer, model: nn.Module) -> dict[str, Tensor]:
     """Return the trained weights; on ranks other than 0, nothing."""
@@ -93,30 +90,36 @@ def _gather_zero(zero: Any, weights: Mapping[str, nn.Parameter]) -> dict[str, di
     from deepspeed.utils import safe_get_full_optimizer_state
 
     states = [zero.optimizer.state.get(piece) for piece in _pieces(zero)]
-    steps = [state["step"].cpu() for state in states if state]
-    if not steps:
+    states = [state for state in states if state]
+    if not states:
         return {}
     _link(zero)
     gathered = {}
     for name, weight in weights.items():
-        moments = ((key, safe_get_full_optimizer_state(weight, key)) for key in MOMENTS)
-        gathered[name] = {"step": steps[0].clone(), **_on_main(moments)}
+        moments = ((key, safe_get_full_optimizer_state(weight, key)) for key in _moments(states[0]))
+        gathered[name] = {"step": states[0]["step"].cpu().clone(), **_on_main(moments)}
     return gathered if ranks.is_main() else {}
 
 
 def _restore_zero(zero: Any, weights: Mapping[str, nn.Parameter], state: OptimizerState) -> None:
     from deepspeed.utils import safe_set_full_optimizer_state
 
-    step = next(iter(state.values()))["step"]
+    first = next(iter(state.values()))
+    step, keys = first["step"], _moments(first)
     for piece in _pieces(zero):
         place = piece.device if zero.optimizer.defaults["fused"] else "cpu"
-        moments = {key: torch.zeros_like(piece) for key in MOMENTS}
+        moments = {key: torch.zeros_like(piece) for key in keys}
         zero.optimizer.state[piece] = {"step": step.to(place, copy=True), **moments}
     _link(zero)
     for name in weights.keys() & state.keys():
-        for key in MOMENTS:
+        for key in keys:
             value = state[name][key].to(weights[name].device)
             safe_set_full_optimizer_state(weights[name], value, key)
+
+
+def _moments(state: Mapping[str, Any]) -> list[str]:
+    """Return the names of the tensors that have the shape of a parameter, all but its `step`."""
+    return [key for key in state if key != "step"]
 
 
 def _link(zero: Any) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from musicllm.errors import NotAvailableError
 from musicllm.launch import ranks
+from musicllm.schema import HardwareConfig
 from musicllm.train.capabilities import probe
 from musicllm.train.zero import LossScale, ZeroSpec, ZeroStrategy, engine_config
 
@@ -100,6 +102,14 @@ def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None)
 def has_bf16(accelerator: str, supports_bf16: bool | None) -> bool:
     """Tell whether a device computes in bfloat16 natively; what a profile says goes first."""
     return probe(accelerator).bf16 if supports_bf16 is None else supports_bf16
+
+
+def expects_bf16(hardware: HardwareConfig) -> bool:
+    """Tell the same of a machine's devices; a GPU that is not here is taken to have bfloat16."""
+    try:
+        return has_bf16(hardware.accelerator, hardware.supports_bf16)
+    except NotAvailableError:
+        return True
 
 
 def _ddp(accelerator: str) -> Any:

@@ -12,15 +12,15 @@ from musicllm.bench.train.ours import ours
 from musicllm.bench.train.stopwatch import Measured, Stopwatch, peak_bytes
 from musicllm.bench.train.task import Task, TrainingSettings
 from musicllm.bench.train.trainer import hf_trainer
-from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.settings import Machine
 from musicllm.train.strategies import StrategySpec
 from tests.models import LORA, TINY
+from tests.train.conftest import ADAMW
 
 FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, target_modules=())
 TRAINING = TrainingSettings(
-    machine=Machine("cpu", 1, 1, "32-true", StrategySpec("single"), 1, 0),
-    optimizer=OptimizerSpec("adamw", 1e-3, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32"),
+    machine=Machine("cpu", 1, 1, "32-true", StrategySpec("single"), False, 1, 0),
+    optimizer=dataclasses.replace(ADAMW, lr=1e-3),
     attention="auto",
     num_steps=2,
     rows_per_step=4,

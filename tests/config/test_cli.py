@@ -87,7 +87,7 @@ def test_a_missing_input_names_the_command_that_makes_it(
 def test_nothing_heavy_is_imported_before_a_stage_starts() -> None:
     program = (
         "import sys; before = set(sys.modules); from musicllm import cli;"
-        "from musicllm import config, checks, runner;"
+        "from musicllm import config, checks; from musicllm.launch import runner;"
         "from musicllm.stages import pipeline; cli.main(['recipe=sf']);"
         "checks.check(config.load(['recipe=sft'])[0]);"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"

@@ -18,9 +18,9 @@ from musicllm.data.rows import RowStore
 from musicllm.model import base
 from musicllm.model.adapters import attach
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.schema import OptimizerConfig
 from musicllm.train.fit import TrainingRun
 from musicllm.train.incidents import IncidentPolicy
-from musicllm.train.optimizers import OptimizerSpec
 from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings, Machine
@@ -52,8 +52,18 @@ TINY = ModelSpec(
 
 FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
 LORA = AdapterSpec("lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None)
-ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32")
-MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95, "float32")
+ADAMW = OptimizerConfig(
+    name="adamw",
+    lr=1e-2,
+    betas=[0.9, 0.95],
+    eps=1e-8,
+    weight_decay=0.1,
+    fused=True,
+    muon_lr=None,
+    muon_momentum=None,
+    options={},
+)
+MUON = dataclasses.replace(ADAMW, name="muon", muon_lr=0.02, muon_momentum=0.95)
 
 
 def tiny_model(adapter: AdapterSpec = FULL, **changes: Any) -> nn.Module:
@@ -165,7 +175,7 @@ def training_run(
     )
     run = place / folder
     run.mkdir(exist_ok=True)
-    here = Machine("cpu", 1, 1, "32-true", StrategySpec("single"), 1, 0)
+    here = Machine("cpu", 1, 1, "32-true", StrategySpec("single"), False, 1, 0)
     return TrainingRun(
         model=tiny_model(adapter) if model is None else model,
         train_rows=store,

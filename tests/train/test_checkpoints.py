@@ -24,8 +24,9 @@ from musicllm.model import adapters, base
 from musicllm.model.adapters import attach, quiet_peft
 from musicllm.model.size import count
 from musicllm.stages.settings import adapter_spec, model_spec
-from musicllm.train import checkpoints, optimizers
+from musicllm.train import checkpoints
 from musicllm.train.checkpoints import Writer, tree, writing
+from musicllm.train.optimizers import OPTIMIZERS
 from tests.models import LORA, TINY
 from tests.train.conftest import ADAMW, FULL
 
@@ -290,7 +291,7 @@ def test_the_size_on_disk_is_what_the_plan_says(tmp_path: Path, kind: str) -> No
 
 def one_step(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what is trained and the optimizer's state by name, after one update."""
-    optimizer = optimizers.build(model, spec=ADAMW)
+    optimizer = OPTIMIZERS["adamw"].build(model, ADAMW, has_bf16=False)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     for parameter in trained.values():
         parameter.grad = torch.ones_like(parameter)

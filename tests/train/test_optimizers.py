@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from io import BytesIO
 
@@ -10,12 +9,17 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from musicllm.train.muon import Float32Muon
-from musicllm.train.optimizers import MuonWithAdamW, OptimizerSpec, build, parameter_groups
+from musicllm.schema import OptimizerConfig
+from musicllm.train.optimizers import OPTIMIZERS
+from musicllm.train.orthogonal import Float32Muon, MuonWithAdamW
+from musicllm.train.parameter_groups import parameter_groups
+from tests.train.conftest import ADAMW, MUON
 
-ADAMW = OptimizerSpec("adamw", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, None, None, "float32")
-MUON = dataclasses.replace(ADAMW, name="muon", muon_lr=0.02, muon_momentum=0.95)
 KINDS = {"float32": Float32Muon, "bfloat16": Muon}
+
+
+def build(model: nn.Module, settings: OptimizerConfig, *, has_bf16: bool = False) -> Optimizer:
+    return OPTIMIZERS[settings.name].build(model, settings, has_bf16=has_bf16)
 
 
 def names(model: nn.Module, parameters: list[nn.Parameter]) -> set[str]:
@@ -68,7 +72,7 @@ def test_muon_takes_hidden_matrices_and_does_what_both_parts_do(
     make_model: Callable[..., nn.Module], dtype: str
 ) -> None:
     joined_model, apart_model = make_model().eval(), make_model().eval()
-    joined = build(joined_model, dataclasses.replace(MUON, muon_dtype=dtype))
+    joined = build(joined_model, MUON, has_bf16=dtype == "bfloat16")
     assert isinstance(joined, MuonWithAdamW)
     groups = parameter_groups(apart_model)
     options = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
@@ -94,7 +98,7 @@ def test_one_schedule_moves_both_parts_of_muon(make_model: Callable[..., nn.Modu
 
 
 @pytest.mark.parametrize("spec", [ADAMW, MUON], ids=["adamw", "muon"])
-def test_state_survives_saving(make_model: Callable[..., nn.Module], spec: OptimizerSpec) -> None:
+def test_state_survives_saving(make_model: Callable[..., nn.Module], spec: OptimizerConfig) -> None:
     straight, resumed = make_model().eval(), make_model().eval()
     first = build(straight, spec)
     descend(straight, first, 2)
@@ -114,5 +118,4 @@ def test_muon_alone_when_only_hidden_matrices_are_trained(
     make_model: Callable[..., nn.Module], lora: object
 ) -> None:
     assert type(build(make_model(lora), MUON)) is Float32Muon
-    in_bfloat16 = dataclasses.replace(MUON, muon_dtype="bfloat16")
-    assert type(build(make_model(lora), in_bfloat16)) is Muon
+    assert type(build(make_model(lora), MUON, has_bf16=True)) is Muon

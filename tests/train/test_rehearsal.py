@@ -11,11 +11,10 @@ from torch import nn
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.model.spec import AdapterSpec
-from musicllm.train import optimizers, rehearsal
-from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train import rehearsal
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.rehearsal import Rehearsal, Steps, rehearse
-
-MUON = OptimizerSpec("muon", 1e-2, (0.9, 0.95), 1e-8, 0.1, True, 0.02, 0.95, "float32")
+from tests.train.conftest import MUON
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def steps(make_model: Callable[..., nn.Module], store: RowStore) -> Steps:
     batches = StepBatches(store, rows_per_step=4, rows_per_device=2, seed=0, num_steps=2)
     return Steps(
         model=make_model(),
-        make_optimizer=partial(optimizers.build, spec=MUON),
+        make_optimizer=partial(OPTIMIZERS["muon"].build, settings=MUON, has_bf16=False),
         micro_batches=[batches[n] for n in range(4)],
         accumulation=2,
         gradient_clip=1.0,

@@ -19,7 +19,6 @@ from musicllm.bench.train.task import Task
 from musicllm.data.batches import IGNORED, StepBatches
 from musicllm.model.adapters import causal_model
 from musicllm.model.attention import packed
-from musicllm.train import optimizers
 from musicllm.train.loss import sum_nll
 
 Padded = dict[str, Tensor]
@@ -32,7 +31,7 @@ def bare(task: Task) -> Measured:
     _use_threads(task)
     model = task.build_packed()
     causal = causal_model(model)
-    optimizer = optimizers.build(model, training.optimizer)
+    optimizer = task.build_optimizer(model)
     batches = StepBatches(
         task.rows("train"),
         rows_per_step=plan.rows_per_step,
@@ -75,7 +74,7 @@ def padded(task: Task) -> Measured:
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
     _use_threads(task)
     model = task.build("sdpa")
-    optimizer = optimizers.build(model, training.optimizer)
+    optimizer = task.build_optimizer(model)
     batches = _padded_batches(task, plan.rows_per_device)
     stopwatch.start()
     for _ in range(plan.num_steps):

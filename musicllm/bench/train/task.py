@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from musicllm.bench.texts import MEDIAN_CHARS, SIGMA
 from musicllm.data.documents import Documents
@@ -21,9 +22,10 @@ from musicllm.data.rows import RowStore, finish, write_shard
 from musicllm.data.store import TokenStore, write_block
 from musicllm.model import adapters, attention, base
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.schema import OptimizerConfig
 from musicllm.train.capabilities import probe
 from musicllm.train.compiling import compile_layers
-from musicllm.train.optimizers import OptimizerSpec
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Plan, make_plan
 from musicllm.train.settings import Machine
 from musicllm.train.strategies import compute_dtype
@@ -55,7 +57,7 @@ class TrainingSettings:
     """
 
     machine: Machine
-    optimizer: OptimizerSpec
+    optimizer: OptimizerConfig
     attention: str
     num_steps: int
     rows_per_step: int
@@ -96,6 +98,11 @@ class Task:
     def compute_dtype(self) -> torch.dtype:
         """In which matrices are multiplied."""
         return compute_dtype(self.training.machine.precision)
+
+    def build_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return the optimizer of what a model trains."""
+        settings, machine = self.training.optimizer, self.training.machine
+        return OPTIMIZERS[settings.name].build(model, settings, has_bf16=machine.has_bf16)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which a forward pass runs."""

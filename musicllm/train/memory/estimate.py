@@ -43,7 +43,7 @@ class Workload:
         compute_dtype: float32, or float16 or bfloat16 of autocast.
         on_gpu: rather than on a CPU.
         attention: its name, such as `varlen_sdpa`.
-        optimizer: adamw or muon.
+        optimizer: its name.
         spread: over the devices.
     """
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec
 from musicllm.train.memory.activations import FLOAT32, Numerics
+from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.zero import BUCKET_NUMBERS
 
 NF4 = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
@@ -53,12 +54,6 @@ class States:
     on_host: int
 
 
-def optimizer_bytes(size: Size, optimizer: str) -> int:
-    """Return the optimizer's state: two float32 per number for AdamW, one where Muon works."""
-    adamw = size.num_trainable - (size.num_muon if optimizer == "muon" else 0)
-    return FLOAT32 * (size.num_trainable + adamw)
-
-
 def states(
     adapter: AdapterSpec,
     size: Size,
@@ -86,9 +81,10 @@ def states(
         size: of model and adapter.
         types: of `activations.numerics`.
         spread: over the devices.
-        optimizer: adamw or muon.
+        optimizer: its name.
     """
-    trained, state = FLOAT32 * size.num_trainable, optimizer_bytes(size, optimizer)
+    trained = FLOAT32 * size.num_trainable
+    state = OPTIMIZERS[optimizer].state_bytes(size.num_trainable, size.num_hidden)
     frozen = frozen_bytes(size, adapter, types)
     if spread.kind != "deepspeed":
         return States(frozen, trained, trained, state, 0, 0)

@@ -6,7 +6,8 @@ import pytest
 
 from musicllm.model.size import Size
 from musicllm.train.memory.activations import Numerics
-from musicllm.train.memory.states import NF4, Spread, frozen_bytes, optimizer_bytes, states
+from musicllm.train.memory.states import NF4, Spread, frozen_bytes, states
+from musicllm.train.optimizers import OPTIMIZERS
 from tests.train.memory.batch import LORA
 
 TYPES = Numerics(2, 4, 2, recast=False, dropout_mask=1, copies_attention=False)
@@ -54,8 +55,8 @@ def test_zero_3_gathers_no_more_than_it_may() -> None:
 
 
 def test_muon_holds_one_number_for_a_matrix() -> None:
-    assert optimizer_bytes(SIZE, "adamw") == 8 * 80
-    assert optimizer_bytes(SIZE, "muon") == 4 * 60 + 8 * 20
+    assert OPTIMIZERS["adamw"].state_bytes(80, 60) == 8 * 80
+    assert OPTIMIZERS["muon"].state_bytes(80, 60) == 4 * 60 + 8 * 20
 
 
 def test_only_the_matrices_of_the_layers_are_in_4_bits() -> None:

@@ -1,4 +1,4 @@
-"""Muon in float32, for devices without native bfloat16.
+"""Muon with products in float32, and Muon joined with AdamW to one optimizer.
 
 `torch.optim.Muon` orthogonalizes in bfloat16, whatever the weights are. A processor without it
 computes these products in software, thirty times slower than in float32 (docs/BENCHMARKS.md).
@@ -7,12 +7,12 @@ computes these products in software, thirty times slower than in float32 (docs/B
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Muon
+from torch.optim import AdamW, Muon, Optimizer
 
 
 class Float32Muon(Muon):
@@ -49,6 +49,42 @@ class Float32Muon(Muon):
         )
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(direction, alpha=-0.2 * group["lr"] * math.sqrt(max(weight.shape)))
+
+
+class MuonWithAdamW(Optimizer):
+    """Two optimizers that look like one, as Lightning and its checkpoints need.
+
+    Parameter groups and state are shared objects: those of Muon come first, a schedule set on
+    them reaches both, and one `state_dict` holds everything.
+    """
+
+    def __init__(self, muon: Muon, adamw: AdamW) -> None:
+        """Join two optimizers over different parameters."""
+        self._parts: tuple[Muon, AdamW] = (muon, adamw)
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        muon, adamw = self._parts
+        count = len(muon.param_groups)
+        muon.param_groups, adamw.param_groups = self.param_groups[:count], self.param_groups[count:]
+        muon.state = adamw.state = self.state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+        super().load_state_dict(dict(state_dict))
+        self._share()
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters once."""
+        loss: Tensor | None = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()  # type: ignore[no-untyped-call]
+        return loss
 
 
 def orthogonalized(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Muon
 
-from musicllm.train.muon import Float32Muon, orthogonalized
+from musicllm.train.orthogonal import Float32Muon, orthogonalized
 
 SETTINGS = {
     "lr": 0.02,

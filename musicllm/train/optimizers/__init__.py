@@ -1,0 +1,81 @@
+"""Optimizers by name, one module for each kind.
+
+A kind knows everything that depends on the optimizer: how it is built, which settings it needs, the
+memory of its state, the work of an update and what a plan says about it. Learning rates move by
+`schedule`. Importing a kind imports no torch, since `checks` asks kinds, too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from musicllm.errors import Problem
+from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.registry import Registry
+from musicllm.schema import OptimizerConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+FLOAT32 = 4
+
+
+class OptimizerKind(ABC):
+    """A kind of optimizer.
+
+    Attributes:
+        name: value of `optimizer.name`.
+        needs_whole_matrices: its update depends on the shape of a matrix, so ZeRO, which cuts
+            parameters into flat pieces, is refused.
+    """
+
+    name: ClassVar[str]
+    needs_whole_matrices: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, model: nn.Module, settings: OptimizerConfig, *, has_bf16: bool) -> Optimizer:
+        """Return the optimizer of the trained parameters of a model.
+
+        Args:
+            model: a transformers or PEFT model.
+            settings: `optimizer` of the configuration.
+            has_bf16: the device computes in bfloat16 natively.
+        """
+
+    @abstractmethod
+    def state_bytes(self, num_trainable: int, num_hidden: int) -> int:
+        """Return the bytes of the state.
+
+        Args:
+            num_trainable: trained parameters.
+            num_hidden: of them, those of matrices that are neither embeddings nor the head.
+        """
+
+    def problems(self, settings: OptimizerConfig) -> Iterator[Problem]:
+        """Yield settings that are missing, wrong, or have no effect on this kind."""
+        if settings.options:
+            rule = f"has no effect on optimizer.name={self.name}"
+            yield Problem("optimizer.options", settings.options, rule, "write {}")
+
+    def update_flops(self, _spec: ModelSpec, _adapter: AdapterSpec) -> float:
+        """Return the FLOPs of an update; elementwise work counts nothing, as in `model.flops`."""
+        return 0.0
+
+    def plan_rows(
+        self, _settings: OptimizerConfig, *, device: str, has_bf16: bool
+    ) -> list[tuple[str, str]]:
+        """Return rows for the table of the plan, beside `optimizer.lr`.
+
+        Args:
+            _settings: `optimizer` of the configuration.
+            device: its name.
+            has_bf16: as for `build`.
+        """
+        del device, has_bf16
+        return []
+
+
+OPTIMIZERS: Registry[OptimizerKind] = Registry("optimizer", __name__)
