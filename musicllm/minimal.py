@@ -26,7 +26,7 @@ NO_PROGRAMS = {"PATH": "/no/programs"}  # which is not there
 
 
 def is_on() -> bool:
-    """Tell whether this process is to do without."""
+    """Return whether this process is to do without."""
     return os.environ.get(VARIABLE, "0") not in ("", "0")
 
 
@@ -37,5 +37,5 @@ def hide() -> None:
 
 
 def is_x86() -> bool:
-    """Tell whether this processor has x86-64's instructions."""
+    """Return whether this processor has x86-64's instructions."""
     return platform.machine() in ("x86_64", "AMD64")

@@ -16,10 +16,10 @@ from musicllm.data.records import Drop, Record, texts_of
 from musicllm.data.settings import MusicPolicy
 from musicllm.music.abc.canonical import canonical
 from musicllm.music.abc.checks import check
-from musicllm.music.abc.finder import MARK, Found, find_tunes, may_hold_tune
+from musicllm.music.abc.finder import MARK, TuneSpan, find_tunes, may_hold_tune
 from musicllm.music.abc.limits import AbcError
-from musicllm.music.abc.losses import left_out
 from musicllm.music.abc.model import Score
+from musicllm.music.abc.omissions import omissions
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.repair import repair
 from musicllm.music.analysis.chords import chords, unreadable_chords
@@ -146,7 +146,7 @@ class _Tune(NamedTuple):
     size: _Size = _Size(0, 0, 0)
 
 
-def _is_bare(text: str, found: list[Found]) -> bool:
+def _is_bare(text: str, found: list[TuneSpan]) -> bool:
     """Say whether a text is one tune and nothing else, be it a tune that cannot be read."""
     if len(found) == 1 and not found[0].quoted:
         around = text[: found[0].start], text[found[0].stop :]
@@ -158,7 +158,7 @@ def _is_bare(text: str, found: list[Found]) -> bool:
 
 
 def _examine_text(
-    text: str, found: list[Found], place: str, policy: MusicPolicy
+    text: str, found: list[TuneSpan], place: str, policy: MusicPolicy
 ) -> tuple[str, list[_Tune]]:
     """Examine the tunes inside a text, and return it with those mended that do not stand quoted."""
     pieces, tunes, done = [], [], 0
@@ -190,7 +190,7 @@ def _examine_tune(raw: str, policy: MusicPolicy, is_bare: bool) -> _Tune:
             return _Tune(text, score, repairs, fault, (), title, size)
         text = canonical(score, limits=limits)
         again = score if fault else parse(text, limits)
-        return _Tune(text, again, repairs, fault, left_out(score, limits), title, size)
+        return _Tune(text, again, repairs, fault, omissions(score, limits), title, size)
     except AbcError as error:
         return _Tune(raw, None, (), ("does not parse", str(error)))
 

@@ -169,7 +169,7 @@ def quiet_peft() -> Iterator[None]:
 
 
 def is_tied(model: PreTrainedModel) -> bool:
-    """Tell whether the output head is the embedding matrix."""
+    """Return whether the output head is the embedding matrix."""
     return bool(model.config.tie_word_embeddings)
 
 

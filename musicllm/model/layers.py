@@ -57,7 +57,7 @@ def layers(spec: ModelSpec, adapter: AdapterSpec) -> list[Layer]:
 
 
 def trains_embeddings(spec: ModelSpec, adapter: AdapterSpec) -> bool:
-    """Tell whether the embedding matrix is trained; a tied head is the same matrix."""
+    """Return whether the embedding matrix is trained; a tied head is the same matrix."""
     head = spec.tie_word_embeddings and adapter.train_output_head
     return adapter.kind == "full" or (adapter.kind == "lora" and (adapter.train_embeddings or head))
 

@@ -146,7 +146,7 @@ def refuse_not_finite(path: object, tensors: Iterable[tuple[str, Tensor]]) -> No
 
 @torch.no_grad()
 def is_finite(tensor: Tensor) -> bool:
-    """Tell whether all numbers are finite, without a copy of the tensor."""
+    """Return whether all numbers are finite, without a copy of the tensor."""
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return True
     return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())

@@ -1,1 +1,1 @@
-"""Music as a domain: reading, checking, analysing, changing and rendering tunes. No ML."""
+"""The music domain: parsing, checking, analysing, transposing and rendering tunes. No ML."""

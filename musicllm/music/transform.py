@@ -1,7 +1,7 @@
-"""Moves a tune to another key, letter by letter as a musician would.
+"""Transposes tunes, letter by letter as a musician would.
 
-The key signature moves with the notes, so the result has as few accidentals as the source. What is
-written out is the canonical form; sounding pitches move by exactly the number of semitones.
+The key signature moves with the notes, so the result has as few accidentals as the source. The
+result is in canonical form; sounding pitches move by exactly the number of semitones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from musicllm.music.abc.chord_symbols import is_chord
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits, shorten
 from musicllm.music.abc.mover import Mover
 from musicllm.music.abc.source import read_source
-from musicllm.music.analysis.chords import written_symbols
+from musicllm.music.analysis.chords import quoted_symbols
 
 
 def transpose(tune: str | Score, semitones: int, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -21,21 +21,21 @@ def transpose(tune: str | Score, semitones: int, limits: Limits = DEFAULT_LIMITS
     six flats, the kind that the old key has. Letters move with the tonic, accidentals are
     respelled, chord symbols (root, bass, alternative) and keys inside the tune move too. `K:none`
     moves as C major does.
-    0 gives the canonical form itself. Linear in the length of the tune.
+    0 returns the canonical form itself. Linear in the length of the tune.
 
     Raises:
         AbcError: the tune is not valid ABC, a note would leave MIDI's range, or a chord symbol
-            cannot be read.
+            is not supported.
     """
     text = canonical(tune, limits=limits)
     if semitones == 0:
         return text
-    unknown = next((symbol for symbol in written_symbols(text) if not is_chord(symbol)), None)
-    if unknown is not None and semitones % 12:
-        raise AbcError(f'"{shorten(unknown)}" over a note is no chord symbol that can be moved')
+    unsupported = next((symbol for symbol in quoted_symbols(text) if not is_chord(symbol)), None)
+    if unsupported is not None and semitones % 12:
+        raise AbcError(f'"{shorten(unsupported)}" over a note is no chord symbol that can be moved')
     source = read_source(text, limits)
     key = parse_key(source.header["K"][0])
     head = text.split("\n")[: source.header["K"][1] - 1]
     mover = Mover(key, semitones)
     body = [mover.line(line.text) for line in source.body]
-    return "\n".join([*head, f"K:{mover.written_first.name}", *body]) + "\n"
+    return "\n".join([*head, f"K:{mover.header_key.name}", *body]) + "\n"

@@ -1,1 +1,1 @@
-"""What a trained model is used for: sampling text and tunes."""
+"""Using a trained model: tunes on request, and rows of tokens as text."""

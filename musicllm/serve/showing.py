@@ -1,7 +1,7 @@
-"""Rows of tokens as a person reads them: what is supervised, where documents end, which tunes.
+"""Rows of tokens as readable text: supervised tokens, document boundaries, and tunes.
 
-Everything comes back as text with styles, for a terminal, or with marks, for a file. Texts of
-others are never read as markup, and what could steer a terminal is written out.
+The result is text with styles, for a terminal, or with marks, for a file. Untrusted text
+is never parsed as markup, and control characters are escaped.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from musicllm.music.render.staff import describe, staff
 
 SUPERVISED = ("green", "bold green")
 UNSUPERVISED = ("none", "bright_black")
-"""Styles of tokens, in turn, so that each can be told from its neighbour."""
+"""Alternating styles, so that neighbouring tokens can be told apart."""
 
 SPECIAL = "reverse"
 OPENING, CLOSING = "[[", "]]"
-"""Round supervised tokens, where there are no colours."""
+"""Marks around supervised tokens, where there are no colours."""
 
 ANY_TUNE = MusicPolicy(on_fault="keep", min_share_fitting=0.0, min_bars=0, min_notes=0)
-"""What is shown of tunes: all that can be read, since this is for looking at them."""
+"""Show every tune that parses, since this is for inspection."""
 
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One token as text; one that ends inside a character is empty, its successor holds it."""
+class TokenText:
+    """The text of one token; empty if it ends inside a character, which the next token then has."""
 
     text: str
     supervised: bool
@@ -45,38 +45,38 @@ class Piece:
 
 
 def visible(text: str) -> str:
-    """Return a text whose control and invisible characters, but for line feeds, are written out.
+    """Escape control and invisible characters, except line feeds and tabs.
 
-    Terminal control sequences, reversed reading order and the like become such as `<U+001B>`.
+    Terminal control sequences, bidirectional marks and similar become, for example, `<U+001B>`.
     """
     return "".join(
         f"<U+{ord(char):04X}>"
-        if char not in "\n\t" and unicodedata.category(char) in _HIDDEN
+        if char not in "\n\t" and unicodedata.category(char) in _INVISIBLE
         else char
         for char in text
     )
 
 
-def pieces(
+def token_texts(
     tokenizer: PreTrainedTokenizerBase, input_ids: Sequence[int], supervised: Sequence[bool]
-) -> list[Piece]:
-    """Return the text of every token, so that together they are the text of all.
+) -> list[TokenText]:
+    """Return the text of each token; joined, they are the text of the sequence.
 
-    Each token is decoded with the few before it, since what it is depends on them (blanks,
+    Each token is decoded together with the previous ones, since its text depends on them (blanks,
     characters of several tokens). Linear in the number of tokens.
     """
     special = set(tokenizer.all_special_ids)
-    found = []
-    before = start = 0  # what is told already ends at `start`; it is decoded again from `before`
+    texts = []
+    before = start = 0  # tokens before `start` are done; decode again from `before`
     for place, token in enumerate(input_ids):
-        told = _decode(tokenizer, input_ids[before:start])
+        done = _decode(tokenizer, input_ids[before:start])
         text = _decode(tokenizer, input_ids[before : place + 1])
         is_whole = not text.endswith("\N{REPLACEMENT CHARACTER}") or place + 1 == len(input_ids)
         if is_whole:
             before, start = start, place + 1
-        new = text[len(told) :] if is_whole else ""
-        found.append(Piece(visible(new), bool(supervised[place]), token in special))
-    return found
+        new = text[len(done) :] if is_whole else ""
+        texts.append(TokenText(visible(new), bool(supervised[place]), token in special))
+    return texts
 
 
 def show_row(
@@ -87,16 +87,16 @@ def show_row(
     num_bars: int,
     marks: bool,
 ) -> Text:
-    """Return a row: for each document a border with its counts, its tokens, and its tunes.
+    """Return a row as text: for each document a header with counts, its tokens, and its tunes.
 
     Args:
         row: tokens of one or more documents.
-        tokenizer: that made them.
-        sources: names, by the numbers in `row.source`.
-        num_bars: bars drawn of each tune.
-        marks: put supervised tokens between `[[` and `]]`, for where there are no colours.
+        tokenizer: of the tokens.
+        sources: names, indexed by `row.source`.
+        num_bars: bars to draw of each tune.
+        marks: enclose supervised tokens in `[[` and `]]`, for output without colours.
     """
-    shown = Text()
+    result = Text()
     start = 0
     for number, length in enumerate(row.document_lengths.tolist()):
         span = slice(start, start + length)
@@ -104,14 +104,14 @@ def show_row(
         place = f"document {number + 1} of {len(row.document_lengths)}"
         counts = f"{length:,} tokens, {sum(supervised):,} supervised"
         source = visible(sources[row.source[number]])
-        shown.append(f"── {place} · {source} · {counts} ──\n", style="bold")
-        for text, style in _styled(pieces(tokenizer, ids, supervised), marks):
-            shown.append(text, style=style)
-        shown.append("\n")
+        result.append(f"── {place} · {source} · {counts} ──\n", style="bold")
+        for text, style in _styled(token_texts(tokenizer, ids, supervised), marks):
+            result.append(text, style=style)
+        result.append("\n")
         for line in _tunes(tokenizer.decode(ids, skip_special_tokens=True), num_bars):
-            shown.append(f"{line}\n", style="cyan")
+            result.append(f"{line}\n", style="cyan")
         start += length
-    return shown
+    return result
 
 
 def draw_tune(score: Score, num_bars: int) -> list[str]:
@@ -125,15 +125,15 @@ def _tunes(text: str, num_bars: int) -> Iterator[str]:
         yield from draw_tune(score, num_bars)
 
 
-def _styled(found: Sequence[Piece], marks: bool) -> Iterator[tuple[str, str]]:
-    """Yield texts with their styles, and marks round each run of supervised tokens."""
+def _styled(tokens: Sequence[TokenText], marks: bool) -> Iterator[tuple[str, str]]:
+    """Yield texts with their styles, and marks around each run of supervised tokens."""
     number = 0
-    for supervised, run in groupby(found, key=lambda piece: piece.supervised):
+    for supervised, run in groupby(tokens, key=lambda token: token.supervised):
         if supervised and marks:
             yield OPENING, ""
-        for piece in run:
+        for token in run:
             style = (SUPERVISED if supervised else UNSUPERVISED)[number % 2]
-            yield piece.text, f"{SPECIAL} {style}" if piece.special else style
+            yield token.text, f"{SPECIAL} {style}" if token.special else style
             number += 1
         if supervised and marks:
             yield CLOSING, ""

@@ -72,7 +72,7 @@ def name(fifths: int) -> str:
 
 
 def is_simple(fifths: int) -> bool:
-    """Say whether the name needs at most one accidental."""
+    """Return whether the name needs at most one accidental."""
     return abs((fifths + 1) // 7) <= 1
 
 
@@ -82,7 +82,7 @@ def semitones(fifths: int) -> int:
 
 
 def same_sound(first: Sequence[int], second: Sequence[int]) -> bool:
-    """Say whether two sets of notes have the same pitch classes."""
+    """Return whether two sets of notes have the same pitch classes."""
     return {*map(semitones, first)} == {*map(semitones, second)}
 
 

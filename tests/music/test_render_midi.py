@@ -10,7 +10,7 @@ import pytest
 
 from musicllm.errors import RenderError
 from musicllm.music.render.kinds import midi as midi_module
-from musicllm.music.render.kinds.midi import abc_to_midi, find_abc2midi, shorten
+from musicllm.music.render.kinds.midi import abc_to_midi, find_abc2midi, truncate
 
 
 def notes(data: bytes) -> list[tuple[int, float, bool]]:
@@ -84,7 +84,7 @@ def test_the_program_of_the_wheel_comes_first(
 
 def test_shorten_ends_the_notes_that_sound() -> None:
     midi = abc_to_midi("X:1\nM:4/4\nL:1/4\nQ:1/4=60\nK:C\n[CE]4|G4|\n")
-    found = notes(shorten(midi.data, 2.5))
+    found = notes(truncate(midi.data, 2.5))
     assert [(pitch, on) for pitch, _, on in found] == [
         (60, True),
         (64, True),
@@ -96,4 +96,4 @@ def test_shorten_ends_the_notes_that_sound() -> None:
 
 def test_shorten_keeps_a_short_tune(reel: str) -> None:
     midi = abc_to_midi(reel)
-    assert notes(shorten(midi.data, 90)) == notes(midi.data)
+    assert notes(truncate(midi.data, 90)) == notes(midi.data)

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from musicllm.data.rows import Row
 from musicllm.data.vocabulary import train_tokenizer
 from musicllm.model.base import load_tokenizer
-from musicllm.serve.showing import pieces, show_row, visible
+from musicllm.serve.showing import show_row, token_texts, visible
 from tests.helpers import TEMPLATE, make_corpus, make_tune
 
 
@@ -86,14 +86,16 @@ def test_tunes_are_described_and_drawn_below_their_document(tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["a  b\n\tc", "音楽 🎵 é", "X:1\nK:D\n|: A2 :|\n"])
 def test_pieces_together_are_the_text(tokenizer: PreTrainedTokenizerBase, text: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer, ids, [True] * len(ids))
+    found = token_texts(tokenizer, ids, [True] * len(ids))
     assert len(found) == len(ids)
     assert "".join(piece.text for piece in found) == text
 
 
 def test_a_cut_character_is_shown_as_such(tokenizer: PreTrainedTokenizerBase) -> None:
     ids = tokenizer("a楽", add_special_tokens=False)["input_ids"][:-1]
-    assert "".join(piece.text for piece in pieces(tokenizer, ids, [True] * len(ids))) == "a\ufffd"
+    assert (
+        "".join(piece.text for piece in token_texts(tokenizer, ids, [True] * len(ids))) == "a\ufffd"
+    )
 
 
 def test_control_characters_are_written_out_and_markup_is_text(

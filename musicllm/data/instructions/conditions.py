@@ -15,7 +15,7 @@ from musicllm.data.instructions.subject import Subject, key_in_words
 from musicllm.music.abc import check, standard_key
 from musicllm.music.abc.keys import MODES
 from musicllm.music.analysis import chords, count_bars, count_motif, form, key_fit, terms
-from musicllm.music.analysis.chords import written_symbols
+from musicllm.music.analysis.chords import quoted_symbols
 
 OPENING_BARS = (2, 4)
 """Fewest and most bars of an opening."""
@@ -83,7 +83,7 @@ def _chords(tune: Subject, _draw: random.Random) -> str | None:
 
 def _chords_hold(value: str, tune: Subject) -> bool:
     """Say whether these are the chord symbols of the text, from left to right."""
-    return value.split(" ") == [*written_symbols(tune.text)]
+    return value.split(" ") == [*quoted_symbols(tune.text)]
 
 
 def _form(tune: Subject, _draw: random.Random) -> str | None:

@@ -21,7 +21,7 @@ from musicllm.music.analysis import (
     root_pitch_class,
     terms,
 )
-from musicllm.music.analysis.chords import written_symbols
+from musicllm.music.analysis.chords import quoted_symbols
 from musicllm.music.analysis.sections import sounds
 
 NOT_FOUND = "none"
@@ -138,7 +138,7 @@ def _rhythm(wanted: str | None, score: abc.Score | None) -> bool | None:
 
 
 def _chords(wanted: str, score: abc.Score | None) -> float:
-    found = written_symbols(score.source) if score else ()
+    found = quoted_symbols(score.source) if score else ()
     return edit_similarity([*map(_meaning, wanted.split())], [*map(_meaning, found)])
 
 

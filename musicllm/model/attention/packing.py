@@ -90,7 +90,7 @@ def no_mask_for_whole_rows(
 
 
 def _restarts(module: torch.nn.Module, position_ids: Tensor | None = None, **_: object) -> bool:
-    """Tell whether positions begin again; asked in the first layer only, since all see the same."""
+    """Return whether positions restart; checked in the first layer only, since all see the same."""
     if position_ids is None or getattr(module, "layer_idx", 0) > 0:
         return False
     return bool((position_ids.diff(dim=-1) < 0).any())

@@ -119,7 +119,7 @@ def adapt(
 
 
 def is_adapted(part: nn.Module) -> bool:
-    """Tell whether PEFT has wrapped a part."""
+    """Return whether PEFT has wrapped a part."""
     return isinstance(part, (BaseTunerLayer, AuxiliaryTrainingWrapper))
 
 

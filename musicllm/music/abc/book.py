@@ -1,10 +1,10 @@
-"""Takes a book of tunes apart, whatever the file holds.
+"""Splits a book, a file of ABC tunes, into its tunes; any file is accepted.
 
-Reads line by line and keeps one tune in memory. What cannot be a tune becomes a `Rejection` with
-its reason, and reading goes on. Text between tunes is read over, as ABC 2.1, section 2.2 says.
-Fields in the file's head (up to the first blank line or `X:`) are written into every tune that has
-none of its own, behind its titles (section 2.2.2); directives and instructions there are read
-over. In a file without `X:`, fields up to a `K:` line start a tune. Nothing is parsed here.
+Reads line by line and holds one tune in memory. What cannot be a tune becomes a `Rejection` with
+its reason, and reading goes on. Text between tunes is skipped, as ABC 2.1, section 2.2 requires.
+Fields in the file header (up to the first blank line or `X:`) are copied into every tune that has
+none of its own, after its titles (section 2.2.2); directives and instructions there are
+skipped. In a file without `X:`, fields up to a `K:` line start a tune. Nothing is parsed here.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from musicllm.music.abc.model import Rejection, Tune
 from musicllm.music.abc.prose import BLOCK_START, ends_block
 
 HEAD_FIELDS = frozenset("ABCDFGHLMmNORrSUZ")
-"""Fields that a file's head may set for its tunes (ABC 2.1, section 3, table)."""
+"""Fields that a file header may set for its tunes (ABC 2.1, section 3, table)."""
 MAX_HEAD_CHARS = 4_000
-"""Of the fields in a file's head, which every tune repeats."""
+"""Maximum length of the fields in a file header, which every tune repeats."""
 
 _FIELD = re.compile(r"([A-Za-z+]):")
 _EXCERPT_CHARS = 200
-_PIECE_CHARS = 1 << 20
+_CHUNK_CHARS = 1 << 20
 _BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf"
-"""That of UTF-8, read as Latin-1."""
+"""The UTF-8 byte order mark, decoded as Latin-1."""
 
 
 def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Rejection]:
-    """Yield each tune of a file, and a rejection for whatever cannot be one.
+    """Yield each tune of a file, and a rejection for each part that cannot be one.
 
-    A tune starts at an `X:` line and ends at a blank line (but in a block such as `%%begintext`) or
-    the next `X:`. UTF-8 and Latin-1, every line ending, and a byte order mark are understood.
-    Memory stays below the longest tune that `limits` allow plus 1 MiB; time is linear in the
-    file's size.
+    A tune starts at an `X:` line and ends at a blank line (outside blocks such as `%%begintext`) or
+    the next `X:`. UTF-8 and Latin-1, all line endings, and a byte order mark are supported.
+    Memory: at most the longest tune that `limits` allow plus 1 MiB. Time: linear in the
+    file size.
     """
     name = str(path)
     try:
-        # Latin-1 maps bytes to characters one to one, so that a line of UTF-8 survives it.
+        # Latin-1 maps bytes to characters one to one, so UTF-8 can be recovered from it.
         with path.open(encoding="latin-1", newline=None) as file:
             yield from _read(file, name, limits)
     except OSError as error:
@@ -49,7 +49,7 @@ def read_book(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Tune | Re
 
 def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]:
     tune: _OpenTune | None = None
-    loose = _Loose(limits)
+    preamble = _Preamble(limits)
     first, is_silent, number = "", True, 0
     for number, line, is_whole in _lines(file, limits.max_line_chars):
         first = first or line
@@ -58,13 +58,13 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             return
         starts = line.startswith("X:")
         if tune is not None and (starts or tune.ends_at(line)):
-            yield tune.finish(name, loose.head)
+            yield tune.finish(name, preamble.head)
             tune = None
         if starts:
-            yield from loose.end(name, first)
+            yield from preamble.end(name, first)
             tune, is_silent = _OpenTune(number), False
         elif tune is None:
-            tune = loose.take(line, number) if is_whole else None
+            tune = preamble.take(line, number) if is_whole else None
             is_silent = is_silent and tune is None
         if tune is not None:
             tune.add(line, is_whole, number, limits)
@@ -72,7 +72,7 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
             yield _long_line(name, number, line, limits)
             is_silent = False
     if tune is not None:
-        yield tune.finish(name, loose.head)
+        yield tune.finish(name, preamble.head)
     if is_silent:
         reason = "no tune: no line starts with X: or K:" if number else "the file is empty"
         yield Rejection(name, "", min(number, 1), reason, _excerpt(first))
@@ -84,24 +84,24 @@ def _long_line(name: str, number: int, line: str, limits: Limits) -> Rejection:
 
 
 def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[int, str, bool]]:
-    """Yield each line's number, the line cut at `max_chars` without its end, and if it is whole."""
+    """Yield the number of each line, its first `max_chars` characters, and whether that is all."""
     number = 1
     while line := file.readline(max_chars + 1):
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         is_whole = line.endswith("\n") or len(line) <= max_chars
         if not is_whole:
-            while (piece := file.readline(_PIECE_CHARS)) and not piece.endswith("\n"):
+            while (chunk := file.readline(_CHUNK_CHARS)) and not chunk.endswith("\n"):
                 pass
         yield number, line[:max_chars].rstrip("\n"), is_whole
         number += 1
 
 
-class _Loose:
-    """The lines before the first `X:`: the file's head, and tunes without a number.
+class _Preamble:
+    """The lines before the first `X:`: the file header, and tunes without a number.
 
     Attributes:
-        head: letter -> lines, what the head sets for the tunes.
+        head: field letter -> lines that the header sets for the tunes.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -113,7 +113,7 @@ class _Loose:
         self._is_first, self._is_over = True, False
 
     def take(self, line: str, number: int) -> _OpenTune | None:
-        """Take a line outside tunes; return the tune without `X:` whose key it is."""
+        """Add a line outside tunes; if it is the key of a tune without `X:`, return that tune."""
         if self._is_over:
             return None
         if not line.strip():
@@ -133,7 +133,7 @@ class _Loose:
         return None
 
     def _open_tune(self, number: int) -> _OpenTune:
-        """Return a tune without `X:` up to its key; its fields are no head."""
+        """Return a tune without `X:` up to its key; its fields are not a file header."""
         tune = _OpenTune(self._line if self._lines else number)
         for field in ("X:1", *(self._lines or [])):
             tune.add(field, True, number, self._limits)
@@ -141,7 +141,7 @@ class _Loose:
         return tune
 
     def end(self, name: str, first: str) -> Iterator[Rejection]:
-        """At an `X:`, take the lines before it as the head, unless it is too long for one."""
+        """At the first `X:`, take the lines before it as the file header unless too long."""
         if self._is_over:
             return
         if self._lines:
@@ -162,7 +162,7 @@ class _Loose:
 
 
 class _OpenTune:
-    """The lines of a tune so far, or why it is refused."""
+    """The lines of a tune so far, or the reason why it is rejected."""
 
     def __init__(self, line: int) -> None:
         self.line = line
@@ -173,13 +173,13 @@ class _OpenTune:
         self.block = ""
 
     def ends_at(self, line: str) -> bool:
-        """Say whether the tune ends before this line: it is blank and in no block."""
+        """Return whether the tune ends before this line: it is blank and not in a block."""
         return not line.strip() and not self.block
 
     def add(self, line: str, is_whole: bool, number: int, limits: Limits) -> None:
-        """Take a line, or refuse the tune from here on."""
+        """Add a line, or reject the tune."""
         if line.startswith("%%"):
-            self._see_directive(line)
+            self._track_block(line)
         if self.reason:
             return
         self.num_chars += len(line) + 1
@@ -194,14 +194,14 @@ class _OpenTune:
             self.lines.append(line)
 
     def finish(self, file: str, head: dict[str, list[str]]) -> Tune | Rejection:
-        """Return the tune with what the file's head sets, or why there is none."""
+        """Return the tune with the fields of the file header, or the rejection."""
         text = _decode("\n".join(_with_head(self.lines, head) if head else self.lines))
         number = text.partition("\n")[0][2:].strip()[:32]
         if self.reason:
             return Rejection(file, number, self.fault_line, self.reason, _excerpt(text))
         return Tune(text, number, file, self.line)
 
-    def _see_directive(self, line: str) -> None:
+    def _track_block(self, line: str) -> None:
         if self.block:
             self.block = "" if ends_block(line, self.block) else self.block
         elif begin := BLOCK_START.match(line):
@@ -209,7 +209,7 @@ class _OpenTune:
 
 
 def _with_head(lines: list[str], head: dict[str, list[str]]) -> list[str]:
-    """Return a tune's lines with the head's fields that its own header lacks, behind its titles."""
+    """Return a tune's lines, with the fields of the file header that it lacks after its titles."""
     own = set()
     for line in lines:
         own.add(line[:1] if line[1:2] == ":" else "")
@@ -223,7 +223,7 @@ def _with_head(lines: list[str], head: dict[str, list[str]]) -> list[str]:
 
 
 def _decode(text: str) -> str:
-    """Turn bytes that were read as Latin-1 into UTF-8 text, where they are that."""
+    """Decode text that was read as Latin-1 as UTF-8, if it is valid UTF-8."""
     if text.isascii():
         return text
     try:

@@ -1,15 +1,15 @@
-"""The one normal form of a tune, as models read and write it.
+"""The canonical form of a tune, which models read and write.
 
-Header: one field a line, `X:1` always, values in one spelling (`C|` is `2/2`, `E Minor` is `Em`).
-Body: no titles, lyrics, comments, annotations, fingerings or layout. Chord symbols in one spelling,
-text that cannot be read as one as it stands (`chord_symbols`). White space: exactly one blank
-round each bar line; inside a bar one blank where the source has any, so that beams stay; none
-behind what belongs to the next note (chord symbols, `(3`, `>`, fields). A line ends with each
-section (repeat, double or thick bar), and the tune with `|]` unless a repeat stands there. Notes:
-`c,` is `C`, `A1` is `A`, `A/2` is `A/`; ties to another pitch are slurs. Writing the form of the
-form changes nothing, and pitches, durations and bars are those of the source: voices that sound
-elsewhere than they are written (clefs with an octave, `octave=`, `transpose=`) are written as they
-sound, in the key that sounds, without their clef. Of alternating metres (`M:3/4 4/4`) all stay.
+Header: one field per line, always `X:1`, values in one spelling (`C|` is `2/2`, `E Minor` is `Em`).
+Body: no titles, lyrics, comments, annotations, fingerings or layout. Chord symbols in one spelling;
+text that is not a chord symbol stays as it is (`chord_symbols`). White space: exactly one blank
+around each bar line; inside a bar one blank where the source has any, so that beams stay; none
+after what belongs to the next note (chord symbols, `(3`, `>`, fields). A line ends with each
+section (repeat, double or thick bar), and the tune with `|]` unless a repeat ends it. Notes:
+`c,` is `C`, `A1` is `A`, `A/2` is `A/`; ties to another pitch are slurs. The canonical form of a
+canonical tune is itself, and pitches, durations and bars are those of the source: voices that sound
+at another pitch than written (clefs with an octave, `octave=`, `transpose=`) are written as they
+sound, in the sounding key, without their clef. Alternating metres (`M:3/4 4/4`) all stay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from musicllm.music.abc.model import Score
 from musicllm.music.abc.mover import Mover
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.source import Source, read_source
-from musicllm.music.abc.writer import Writer
+from musicllm.music.abc.writer import CanonicalWriter
 
 FIELDS = ("X", "R", "L", "M", "K")
 
@@ -37,16 +37,16 @@ def canonical(
     keep_decorations: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> str:
-    """Return the normal form of a tune; its last line ends with a line feed.
+    """Return the canonical form of a tune; its last line ends with a line feed.
 
     Args:
-        tune: a score, or text that `parse` reads.
-        fields: header fields to keep, in this order, where the tune has them; L and M must be
-            among them and K must be last, since the notes mean nothing without.
+        tune: a score, or text for `parse`.
+        fields: header fields to keep, in this order, if the tune has them; L and M must be
+            among them and K must be last, since the notes depend on them.
         keep_grace: keep grace notes.
-        keep_slurs: keep slurs, also those written as ties.
+        keep_slurs: keep slurs, including those written as ties.
         keep_decorations: keep `.`, `~`, `!trill!` and the like.
-        limits: those that the tune was or is read with.
+        limits: those that the tune is parsed with.
 
     Raises:
         AbcError: the text is not valid ABC.
@@ -67,7 +67,7 @@ def canonical(
     source = read_source(score.source, limits)
     staves = _staves(source) if may_shift(score.source) else None
     keep = (keep_grace, keep_slurs, keep_decorations)
-    writer = Writer(*keep, name_voices=len(score.voices) > 1, staves=staves)
+    writer = CanonicalWriter(*keep, name_voices=len(score.voices) > 1, staves=staves)
     for line in source.body:
         writer.line(line)
     body = writer.finish()
@@ -86,7 +86,7 @@ def canonical(
 
 
 def _staves(source: Source) -> Staves:
-    """Return what the header says of keys and of how far voices sound from where they stand."""
+    """Return the key and the transposition of each voice that the header declares."""
     value = source.header["K"][0]
     shift = read_shift(value)
     declared: dict[str, Shift] = {}
@@ -97,7 +97,7 @@ def _staves(source: Source) -> Staves:
 
 
 def canonical_bar(text: str) -> str:
-    """Return the normal form of music without bar lines, such as the text of a `Bar`."""
-    writer = Writer()
+    """Return the canonical form of music without bar lines, such as the text of a `Bar`."""
+    writer = CanonicalWriter()
     writer.content(text)
     return "".join(writer.out)

@@ -1,9 +1,9 @@
-"""Whether the bars of a tune are as long as its metre says.
+"""Checks that the bars of a tune are as long as its metre requires.
 
-Over-full bars never fit. A bar that is too short fits when music theory explains it: the anacrusis
-at the start, a bar beside a repeat, double bar or ending that is completed by the bar that sounds
+Bars that are too long never fit. A short bar fits when notation explains it: the anacrusis
+at the start, a bar next to a repeat, double bar or ending that is completed by the bar that sounds
 before or after it, and the two halves of a bar that the end of a phrase divides: a fermata or a
-breath on its last note, or a line break (`$`) at the bar line. Free metre excuses every bar.
+breath on its last note, or a line break (`$`) at the bar line. In free metre every bar fits.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class Fault:
         bar: index into `score.bars`.
         line: line in the tune's text where the bar starts.
         expected: length of a full bar, as a fraction of a whole note.
-        found: length of this bar.
+        actual: length of this bar.
     """
 
     bar: int
     line: int
     expected: Fraction
-    found: Fraction
+    actual: Fraction
 
 
 @dataclass(frozen=True)
 class BarReport:
-    """How well the bars of a tune fit its metre.
+    """How many bars of a tune fit its metre.
 
     Attributes:
         num_bars: bars of all voices.
         num_fitting: bars that are full or excused.
-        faults: the others, in order.
+        faults: the other bars, in order.
     """
 
     num_bars: int
@@ -79,7 +79,7 @@ def check(score: Score) -> BarReport:
 
 
 def _section_starts(bars: list[Bar]) -> list[int]:
-    """Return for each bar where its section starts; endings belong to the section they end."""
+    """Return the start of the section of each bar; endings belong to the section they end."""
     starts, start = [], 0
     for position, bar in enumerate(bars):
         if bar.opens_section and not bar.ending:
@@ -89,7 +89,7 @@ def _section_starts(bars: list[Bar]) -> list[int]:
 
 
 def _is_excused(bars: list[Bar], starts: list[int], position: int) -> bool:
-    """Say whether a bar that is too short is an anacrusis or one half of a full bar."""
+    """Return whether a bar that is too short is an anacrusis or one half of a full bar."""
     if position == 0:
         return len(bars) > 1
     bar = bars[position]
@@ -106,14 +106,14 @@ def _complete(bar: Bar, other: Bar) -> bool:
 
 
 def _is_divided(bars: list[Bar], first: int) -> bool:
-    """Say whether this bar and the next are one bar that the end of a phrase divides."""
+    """Return whether this bar and the next are one bar, divided by the end of a phrase."""
     if first < 0 or first + 1 >= len(bars) or not _complete(bars[first], bars[first + 1]):
         return False
     return bars[first + 1].text.startswith("$") or _ends_phrase(bars[first].text)
 
 
 def _ends_phrase(text: str) -> bool:
-    """Say whether a line break ends the music, or a sign on its last note."""
+    """Return whether the music ends with a line break, or with a phrase mark on its last note."""
     num_notes = 0
     for token in reversed(TOKEN.findall(text)):
         if token in _PHRASE_ENDS:
@@ -125,7 +125,7 @@ def _ends_phrase(text: str) -> bool:
 
 
 def _partners(bars: list[Bar], starts: list[int], position: int) -> Iterator[int]:
-    """Yield the bars whose sound can join that of a short bar."""
+    """Yield the bars that can complete a short bar."""
     bar = bars[position]
     if bar.closes_section:
         yield 0

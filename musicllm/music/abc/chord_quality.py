@@ -1,6 +1,6 @@
-"""What follows the root in a chord symbol: read in the spellings in use, written in one.
+"""Chord qualities: what follows the root in a chord symbol, in any spelling, and written in one.
 
-`chord_symbols` has the whole symbol, and says what is not read.
+`chord_symbols` parses the whole symbol and lists what is not supported.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Quality(NamedTuple):
     """The kind of a chord.
 
     Attributes:
-        name: what follows the root in the one spelling, such as `m7b5`.
-        steps: semitones above the root that sound.
+        name: what follows the root, in the canonical spelling, such as `m7b5`.
+        steps: sounding semitones above the root.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Quality(NamedTuple):
 
 
 def read_quality(text: str) -> Quality | None:
-    """Read what follows a root; None for what is no quality, or may be several."""
+    """Parse what follows a root; None if it is not a quality, or ambiguous."""
     text = _SUSPENDED.sub(r"\1sus4", text)
     kind = _KIND.match(text)
     assert kind is not None, "the pattern matches the empty text too"
@@ -75,7 +75,7 @@ _STARTS |= {"half_diminished": "m", "augmented": ""}
 
 @dataclass
 class _Parts:
-    """What a chord consists of while its symbol is read."""
+    """The parts of a chord while its symbol is parsed."""
 
     third: str
     size: str = ""
@@ -86,14 +86,14 @@ class _Parts:
     is_altered_dominant: bool = False
 
     def read(self, rest: str) -> Quality | None:
-        """Read what follows the size of the chord; None where it contradicts the rest."""
+        """Parse what follows the size of the chord; None if it contradicts the rest."""
         if rest.count("(") != rest.count(")"):
             return None
         while rest:
-            found = _MORE.match(rest)
-            if found is None or not _TAKE[found.lastgroup or ""](self, found[found.lastgroup or 0]):
+            match = _MORE.match(rest)
+            if match is None or not _TAKE[match.lastgroup or ""](self, match[match.lastgroup or 0]):
                 return None
-            rest = rest[found.end() :]
+            rest = rest[match.end() :]
         if self.is_altered_dominant:
             return Quality("7alt", frozenset({0, 1, 3, 4, 6, 8, 10})) if self._is_plain() else None
         if self.size == "5":
@@ -107,14 +107,14 @@ class _Parts:
         return Quality(name, frozenset(self._steps()))
 
     def suspend(self, degree: str) -> bool:
-        """Take the second or the fourth for the third."""
+        """Replace the third by the second or the fourth."""
         if self.third != "":
             return False
         self.third = f"sus{degree or '4'}"
         return True
 
     def alter(self, text: str) -> bool:
-        """Lower or raise a note; `+` and `-` mean that only behind a seventh."""
+        """Lower or raise a note; `+` and `-` do so only after a seventh."""
         altered = text.replace("+", "#").replace("-", "b")
         self.altered.add(altered)
         return altered in _ALTERATIONS and (text[0] in "b#" or self.size in _SEVENTHS)
@@ -125,7 +125,7 @@ class _Parts:
         return True
 
     def extend(self, degree: str) -> bool:
-        """Add a note that is written alone in brackets, which only a seventh chord has."""
+        """Add a note that stands alone in brackets, which only seventh chords have."""
         return self.add(degree) and self.size in _SEVENTHS
 
     def omit(self, degree: str) -> bool:
@@ -148,7 +148,7 @@ class _Parts:
         return not (self.third or self.altered or self.added or self.has_major_seventh)
 
     def _join_added(self) -> None:
-        """Write added notes as the extension that they make."""
+        """Merge added notes into the size where that has a name, such as `69`."""
         for size, degree, joined in (("", "6", "6"), ("6", "9", "69"), ("7", "9", "9")):
             if self.size == size and degree in self.added:
                 self.added.remove(degree)
@@ -181,8 +181,8 @@ class _Parts:
         for text in self.added:
             degree = text.lstrip("b#")
             steps[f"add{text}"] = {_DEGREES[degree] + {"b": -1, "#": 1}.get(text[0], 0)}
-        heard = (steps[degree] for degree in steps.keys() - self.omitted)
-        return set().union(*heard)
+        sounding = (steps[degree] for degree in steps.keys() - self.omitted)
+        return set().union(*sounding)
 
 
 _TAKE: Mapping[str, Callable[[_Parts, str], bool]] = {
@@ -195,4 +195,4 @@ _TAKE: Mapping[str, Callable[[_Parts, str], bool]] = {
     "every": _Parts.alter_all,
     "major": _Parts.make_major,
 }
-"""Group of `_MORE` -> what it does; it says whether the chord still is one."""
+"""Group of `_MORE` -> method that applies it and returns whether the chord is still valid."""

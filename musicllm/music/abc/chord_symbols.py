@@ -1,11 +1,12 @@
-"""Chord symbols: what the text in double quotes over a note says, in one spelling.
+"""Chord symbols: the text in double quotes over a note, parsed and written in one spelling.
 
-Read are the symbols of ABC 2.1, section 4.18 (a bass in lower case, `G(Em)` for an alternative,
-♯ ♭ ♮), and what lead sheets and chord books write for the same chords: `CM7`, `Cma7`, `CΔ` and
-`C^7` are `Cmaj7`; `C-7` is `Cm7`; `C°` is `Cdim`; `Cø` is `Cm7b5`; `C6/9` is `C69`; `NC` is `N.C.`;
-`D/f+` is `D/F#`; `(G7)` is `G7`. Equal chords have one spelling, and all that are read have tones.
+Supported are the symbols of ABC 2.1, section 4.18 (a bass in lower case, `G(Em)` for an
+alternative, ♯ ♭ ♮), and the spellings of lead sheets and chord books for the same chords: `CM7`,
+`Cma7`, `CΔ` and `C^7` are `Cmaj7`; `C-7` is `Cm7`; `C°` is `Cdim`; `Cø` is `Cm7b5`; `C6/9` is
+`C69`; `NC` is `N.C.`; `D/f+` is `D/F#`; `(G7)` is `G7`. Equal chords have one spelling, and every
+supported chord has tones.
 
-Not read, since more than one chord may be meant: German `H` (`B` would then be B flat), a letter in
+Not supported, since they are ambiguous: German `H` (`B` would then be B flat), a letter in
 lower case (a minor chord or a bass note), `C2`, `C4`, `C7+`, a bass without a chord (`/F#`),
 several chords in one text (`G;D`), degrees (`V7`), and words.
 """
@@ -20,10 +21,10 @@ from functools import lru_cache
 from musicllm.music.abc.chord_quality import read_quality
 
 NO_CHORD = "N.C."
-"""The symbol for a place where no chord is played."""
+"""The symbol for no chord."""
 
 _ANNOTATION_MARKS = frozenset("^_<>@")
-"""First characters of text that says where it stands (ABC 2.1, section 4.19)."""
+"""First characters of annotations, which give their position (ABC 2.1, section 4.19)."""
 
 _WORDS = """
 trill tr mordent turn roll fermata segno sign coda fine end dacapo dacoda dc ds ppp pp p mp mf ff
@@ -37,7 +38,7 @@ da capo, da coda, dal segno, to coda, al fine, al coda, dc al fine, dc al coda, 
 ds al coda, a tempo, tempo primo, 1st time, 2nd time, last time, 8va ad lib
 """
 _DIRECTIONS = frozenset((*_WORDS.split(), *(phrase.strip() for phrase in _PHRASES.split(","))))
-"""Directions and decorations that old books write in quotes without a mark; none names a chord."""
+"""Directions and decorations that old books write in quotes without a mark; none is a chord."""
 
 _UNUSUAL = str.maketrans("♯♭Δ△∆°º˚øØ⌀−–⁺", "#b^^^ooohhh--+", "♮")
 _NO_CHORD = re.compile(r"n\.?\s?c\.?|no\s?chord|tacet", re.IGNORECASE)
@@ -53,14 +54,14 @@ _MAX_CHARS = 40
 
 @dataclass(frozen=True, slots=True)
 class Chord:
-    """A chord that was read.
+    """A parsed chord symbol.
 
     Attributes:
         root: letter and accidental, such as `F#`; empty for `N.C.`.
-        quality: what follows the root in the one spelling, such as `m7b5`.
-        steps: semitones above the root that sound, bass aside.
-        bass: letter and accidental of another lowest note; empty for the root.
-        alternative: symbol of a chord that may be played instead; empty without one.
+        quality: what follows the root, in the canonical spelling, such as `m7b5`.
+        steps: sounding semitones above the root, without the bass.
+        bass: letter and accidental of the lowest note if it is not the root; else empty.
+        alternative: symbol of a chord that may be played instead; empty if there is none.
     """
 
     root: str
@@ -71,7 +72,7 @@ class Chord:
 
     @property
     def symbol(self) -> str:
-        """The chord in its one spelling."""
+        """The chord in the canonical spelling."""
         if not self.root:
             return NO_CHORD
         bass = f"/{self.bass}" if self.bass else ""
@@ -81,7 +82,7 @@ class Chord:
 
 @lru_cache(maxsize=4096)
 def read_chord(text: str) -> Chord | None:
-    """Read a chord symbol; None for text that names no chord, or may name several."""
+    """Parse a chord symbol; None for text that is not a chord, or ambiguous."""
     text = text.strip()
     if len(text) > _MAX_CHARS:
         return None
@@ -105,7 +106,7 @@ def read_chord(text: str) -> Chord | None:
 
 
 def _read_plain(text: str) -> Chord | None:
-    """Read root, quality and bass."""
+    """Parse root, quality and bass."""
     parts = _PARTS.fullmatch(text)
     quality = read_quality(parts[3]) if parts else None
     if parts is None or quality is None:
@@ -117,12 +118,12 @@ def _read_plain(text: str) -> Chord | None:
 
 @lru_cache(maxsize=4096)
 def symbol_over_note(quoted: str) -> str | None:
-    """Return what a token such as `"Am"` says over a note.
+    """Return the chord symbol of a quoted token such as `"Am"` over a note.
 
     Returns:
-        A chord in its one spelling; or text that is no chord we can read, as it stands, blanks made
-        one; None for annotations, for fingerings and signs (text without a letter), and for
-        directions (`"D.C."`) that old books write without a mark.
+        A chord in the canonical spelling; or text that is not a supported chord, with runs of
+        blanks joined; None for annotations, for fingerings and signs (text without a letter), and
+        for directions (`"D.C."`) that old books write without a mark.
     """
     text = " ".join(quoted[1:-1].split())
     if not text or text[0] in _ANNOTATION_MARKS:
@@ -137,5 +138,5 @@ def symbol_over_note(quoted: str) -> str | None:
 
 
 def is_chord(symbol: str) -> bool:
-    """Say whether a symbol over a note is a chord that can be read."""
+    """Return whether a symbol over a note is a supported chord."""
     return read_chord(symbol) is not None

@@ -1,10 +1,10 @@
-"""Clefs, `octave=` and `transpose=`: how far from where they are written notes sound.
+"""Clefs, `octave=` and `transpose=`: how far from the written pitch notes sound.
 
-Follows ABC 2.1, section 4.6, as abc2midi and abcjs play it. A clef with `+8` or `-8` (`+15`,
-`-15`) sounds one octave (two) higher or lower, a later clef without it as written again; `octave=`
-moves by octaves and `transpose=` by semitones until they are given anew; the three add up. `^8` and
-`_8` behind a clef and `middle=` say where notes are drawn, not how they sound. `score=` of the
-drafts of 2.2 does neither; their `sound=`, `shift=` and `instrument=`, which do, are refused.
+Follows ABC 2.1, section 4.6, as abc2midi and abcjs play it. A clef with `+8` or `-8` (`+15`, `-15`)
+sounds one octave (two) higher or lower, a later clef without it as written again; `octave=` moves
+by octaves and `transpose=` by semitones until they are set again; the three add up. `^8` and `_8`
+after a clef and `middle=` change where notes are drawn, not how they sound. `score=` of the drafts
+of ABC 2.2 changes neither; their `sound=`, `shift=` and `instrument=`, which do, are rejected.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _MOST = {"octave": 4, "transpose": 48}
 
 
 class Shift(NamedTuple):
-    """How far the notes of a voice sound from where they are written.
+    """How far the notes of a voice sound from the written pitch.
 
     Attributes:
-        clef: octaves that its clef says.
-        octave: octaves that `octave=` says.
-        semitones: what `transpose=` says.
+        clef: octaves from its clef.
+        octave: octaves from `octave=`.
+        semitones: from `transpose=`.
     """
 
     clef: int = 0
@@ -42,7 +42,7 @@ class Shift(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Semitones in all."""
+        """The sum in semitones."""
         return 12 * (self.clef + self.octave) + self.semitones
 
 
@@ -50,16 +50,17 @@ NO_SHIFT = Shift()
 
 
 def may_shift(text: str) -> bool:
-    """Say whether a tune has a sign of notes that sound elsewhere than written."""
+    """Return whether a tune may have notes that do not sound as written; fast, never misses one."""
     return any(sign in text for sign in _SIGNS)
 
 
 @lru_cache(maxsize=4096)
 def read_shift(value: str, before: Shift = NO_SHIFT) -> Shift:
-    """Return what holds behind a `K:` field, or the properties of a `V:` field.
+    """Return the shift in force after a `K:` field, or after the properties of a `V:` field.
 
     Raises:
-        AbcError: `octave=` or `transpose=` is no number, or absurd; or a property is not supported.
+        AbcError: `octave=` or `transpose=` is not a number, or out of range; or a property is not
+            supported.
     """
     shift = before
     for name, number, octave in _PROPERTY.findall(_QUOTED.sub('""', value)):
@@ -76,7 +77,7 @@ def read_shift(value: str, before: Shift = NO_SHIFT) -> Shift:
 
 
 def voice_shift(value: str, before: Shift) -> Shift:
-    """Return what holds behind a `V:` field: a name and properties."""
+    """Return the shift in force after a `V:` field: a name and properties."""
     _, _, properties = value.strip().partition(" ")
     return read_shift(properties, before) if properties else before
 
@@ -89,12 +90,12 @@ def _number(name: str, text: str) -> int:
 
 
 class Staves:
-    """Key and shift of each voice while a tune is written, as its fields say.
+    """Key and shift of each voice while a tune is written.
 
     Args:
-        key: that the tune's `K:` field names.
-        shift: that it gives to every voice.
-        declared: voice -> what the header says of it.
+        key: of the tune's `K:` field.
+        shift: of that field, for every voice.
+        declared: voice -> its shift in the header.
     """
 
     def __init__(self, key: Key, shift: Shift, declared: dict[str, Shift]) -> None:
@@ -104,8 +105,8 @@ class Staves:
         self._name = "1"
         self._marked: dict[str, tuple[Key, int]] = {}
 
-    def obey(self, letter: str, value: str) -> None:
-        """Follow a `K:` or `V:` field of the body."""
+    def apply(self, letter: str, value: str) -> None:
+        """Apply a `K:` or `V:` field of the body."""
         if letter == "V":
             self._name = value.split(maxsplit=1)[0]
         key, shift = self._voices.get(self._name, self._new)
@@ -116,7 +117,7 @@ class Staves:
         self._voices[self._name] = (key, shift)
 
     def markers(self, voice: str) -> list[str]:
-        """Return a field that says what holds now; none where it stands in this written voice."""
+        """Return a field with the current key and shift, or none if this voice has it already."""
         key, shift = self._voices.get(self._name, self._new)
         if self._marked.get(voice) == (key, shift.total):
             return []

@@ -1,12 +1,12 @@
-r"""Finds the tunes that stand in a text: amid prose, in code fences, in answers, several in one.
+r"""Finds the tunes in a text: amid prose, in code fences, in model answers, several in one text.
 
 A tune is a header and music. The header starts with `X:` and a number and has a metre, a unit
-length or a key; without `X:` it has a readable key, and a readable metre or unit length. Fields
-stand on lines of their own or, one behind the other, on one line. A line ends with a line feed,
-with the two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a
-blank line, at the next `X:`, at a closing fence or quotation mark, and before prose, but for prose
-in a block such as `%%begintext`. A header without music is no tune, nor is music without a header.
-Nothing is parsed or changed here.
+length or a key; without `X:` it has a readable key, and a readable metre or unit length. Fields are
+on lines of their own or, one after the other, on one line. A line ends with a line feed, with the
+two characters `\n`, `<br>`, or an end-of-text mark such as `</s>`. The music ends at a blank line,
+at the next `X:`, at a closing fence or quotation mark, and before prose, except prose in a block
+such as `%%begintext`. A header without music is not a tune, nor is music without a header. Nothing
+is parsed or changed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from musicllm.music.abc.prose import BLOCK_START
 
 MARK = r"(?:</?s>|<br ?/?>|<\|\w+\|>)"
-"""What stands for the end of a line or a text."""
+"""Marks that end a line or a text."""
 _LINE = re.compile(
     rf"([^\n\r\\<]*+(?:(?!{MARK}|\\n|\\r\\n)[\\<][^\n\r\\<]*+)*)"
     rf"(\s*+(?:{MARK}\s*+)+|\r\n?|\n|(?:\\r)?\\n|\Z)"
@@ -26,7 +26,7 @@ _LINE = re.compile(
 _PLAIN_LINE = re.compile(
     rf"([^\n\r<]*+(?:(?!{MARK})<[^\n\r<]*+)*)(\s*+(?:{MARK}\s*+)+|\r\n?|\n|\Z)"
 )
-"""A line of a tune whose line feeds are not written out, so that `\\n` is two characters."""
+"""A line of a tune with real line feeds, where `\\n` is two characters of the text."""
 _COLON = r"[ \t]?[:：][ \t]*"
 _VALUES = {
     "K": r"(?:none\b|H[Pp]\b|[A-G](?:[#b♯♭]|\b|(?=m|M(?:aj|in|ix)|(?i:dor|phr|lyd|loc|ion|aeo))))",
@@ -55,13 +55,14 @@ _CLOSING_QUOTE = re.compile(r'(?<!\\)["”](?=\s*(?:[,;:.)}\]]|\Z|\n))')
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A tune in a text.
+class TuneSpan:
+    """The place of a tune in a text.
 
     Attributes:
-        start: where it starts.
-        stop: where it ends, white space and end-of-text marks behind it left out.
-        quoted: it stands in quotation marks, where its line feeds may be written out.
+        start: index of its first character.
+        stop: index after its last character; trailing white space and end-of-text marks are
+            excluded.
+        quoted: it is in quotation marks, where line feeds may be escaped.
     """
 
     start: int
@@ -71,7 +72,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Header:
-    """Fields so far, and where the next one or the music starts."""
+    """The fields so far, and where the next field or the music starts."""
 
     stop: int
     values: dict[str, str] = field(default_factory=dict)
@@ -84,23 +85,23 @@ class _Header:
         return letter in self.values and bool(_READABLE[letter].match(self.values[letter]))
 
     def is_plausible(self) -> bool:
-        """A number makes up for fields that nobody can read, but on a line of prose."""
+        """With a number, fields need not be readable, unless all are on one line of prose."""
         if "X" in self.values and not self.on_one_line:
             return not self.values.keys().isdisjoint("KLM")
         return self.has_readable("K") and (self.has_readable("M") or self.has_readable("L"))
 
 
 def may_hold_tune(text: str) -> bool:
-    """Say whether a text has a sign of a tune at all; a microsecond for a page of prose."""
+    """Return whether a text may contain a tune; a microsecond for a page of prose."""
     return "K:" in text or "X:" in text or "K :" in text or "K：" in text
 
 
-def find_tunes(text: str) -> list[Found]:
+def find_tunes(text: str) -> list[TuneSpan]:
     """Return the tunes in a text, in order; they do not overlap. Cost: linear in the text."""
     return list(_find(text)) if may_hold_tune(text) else []
 
 
-def _find(text: str) -> Iterator[Found]:
+def _find(text: str) -> Iterator[TuneSpan]:
     floor, closing = 0, -1
     while begin := _START.search(text, floor):
         start = begin.start()
@@ -114,12 +115,12 @@ def _find(text: str) -> Iterator[Found]:
         if stop:
             if "X" not in header.values:
                 start = _title_before(text, start, floor)
-            yield Found(start, stop, quoted)
+            yield TuneSpan(start, stop, quoted)
         floor = max(stop or header.stop, begin.end())
 
 
 def _title_before(text: str, start: int, floor: int) -> int:
-    """Return where a header without `X:` starts: at a title or type among the fields above."""
+    """Return where a header without `X:` starts: at a title or rhythm among the fields above."""
     place = first = start
     while place > floor and text[place - 1] == "\n":
         place = max(text.rfind("\n", floor, place - 1) + 1, floor)
@@ -135,50 +136,50 @@ def _read_header(text: str, start: int, limit: int) -> _Header:
     first = _LINE.match(text, start, limit)
     if first and ("\n" in first[2] or "\r" in first[2]):
         header.line = _PLAIN_LINE
-    while found := _next_field(text, header, limit):
-        letter = header.last = found[1] or "%"
+    while match := _next_field(text, header, limit):
+        letter = header.last = match[1] or "%"
         if ("K" in header.values and letter not in "LMQ") or (letter == "X" and header.values):
             break
-        line = header.line.match(text, found.end(), limit)
+        line = header.line.match(text, match.end(), limit)
         assert line is not None, "a line ends at the end of the text at the latest"
         if letter == "K" and "|" in line[1] and (key := _FOLDED_KEY.match(line[1])):
             header.values["K"] = key[0]
-            header.stop = found.end() + key.end()
+            header.stop = match.end() + key.end()
             break
         fold = None
         if header.on_one_line or letter in _SHORT_FIELDS:
-            fold = _NEXT_FIELD.search(text, found.end(), line.end(1))
-        header.values.setdefault(letter, text[found.end() : fold.start() if fold else line.end(1)])
+            fold = _NEXT_FIELD.search(text, match.end(), line.end(1))
+        header.values.setdefault(letter, text[match.end() : fold.start() if fold else line.end(1)])
         header.stop = fold.end() if fold else line.end()
         if fold is None:
             header.on_one_line = False
-            header.stop = _over_block(text, found.start(), limit) or header.stop
+            header.stop = _over_block(text, match.start(), limit) or header.stop
             header.stop = _over_gap(text, header, limit)
     return header
 
 
 def _next_field(text: str, header: _Header, limit: int) -> re.Match[str] | None:
-    """Return the next field; in a numbered header it may stand behind a line that is none.
+    """Return the next field; in a numbered header one line that is not a field may precede it.
 
-    Behind several lines after `H:`, since a history ran on before ABC 2.0.
+    After `H:` several lines may, since a history could continue over lines before ABC 2.0.
     """
     place = header.stop
-    found = _FIELD.match(text, place, limit)
+    match = _FIELD.match(text, place, limit)
     if header.on_one_line or "X" not in header.values or "K" in header.values:
-        return found
-    while found is None:
+        return match
+    while match is None:
         line = header.line.match(text, place, limit)
         if line is None or not line[1].strip():
             return None
         place = line.end()
-        found = _FIELD.match(text, place, limit)
+        match = _FIELD.match(text, place, limit)
         if header.last != "H":
             break
-    return found
+    return match
 
 
 def _over_block(text: str, place: int, limit: int) -> int:
-    """Return where a block such as `%%begintext` that starts here ends; 0 where none does."""
+    """Return the end of a block such as `%%begintext` that starts here; 0 if none does."""
     begin = BLOCK_START.match(text, place, limit)
     if begin is None:
         return 0
@@ -188,7 +189,7 @@ def _over_block(text: str, place: int, limit: int) -> int:
 
 
 def _over_gap(text: str, header: _Header, limit: int) -> int:
-    """Return where the header goes on behind a blank line, if a field or music follows it."""
+    """Return where the header continues after a blank line, if a field or music follows."""
     gap = header.line.match(text, header.stop, limit)
     if gap is None or gap[1].strip() or gap.end() >= limit:
         return header.stop
@@ -202,9 +203,9 @@ def _over_gap(text: str, header: _Header, limit: int) -> int:
 
 
 def _read_music(text: str, header: _Header, limit: int) -> int:
-    """Return where the music behind a header ends; 0 when there is none, and the header goes on."""
+    """Return where the music after a header ends; 0 if there is none."""
     start = place = header.stop
-    stop, is_music, is_behind_gap = 0, False, False
+    stop, is_music, is_after_gap = 0, False, False
     while place < limit:
         if block_stop := _over_block(text, place, limit):
             place = block_stop
@@ -221,11 +222,11 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
             is_music = is_music or (num_chars > 0 and not is_field)
             if num_chars < len(content):
                 break
-        elif is_behind_gap or not header.spaced:
+        elif is_after_gap or not header.spaced:
             break
         if following:
             break
-        is_behind_gap = not content.strip()
+        is_after_gap = not content.strip()
         place = line.end()
     header.stop = min(place, limit)
     if not is_music or ("X" not in header.values and "|" not in text[start:stop]):
@@ -234,16 +235,16 @@ def _read_music(text: str, header: _Header, limit: int) -> int:
 
 
 def _without_closers(text: str, start: int, stop: int) -> int:
-    """Leave out blanks, and behind a bar line what closes a sentence round the tune."""
+    """Exclude blanks, and after a bar line whatever closes the sentence around the tune."""
     music = text[start:stop].rstrip()
     bare = music.rstrip(_CLOSERS)
     return start + len(bare if bare.endswith(("|", "|]")) else music)
 
 
 def _music_chars(line: str) -> int:
-    """Return how much of a line is music: all of it, up to its last bar line, or none (0).
+    """Return how much of a line is music: all of it, up to its last bar line, or nothing (0).
 
-    Prose is told by letters that music has not, or only before a note.
+    Prose is recognised by letters that music does not use, or only before a note.
     """
     if not _MUSIC.search(line):
         return 0

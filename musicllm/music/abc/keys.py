@@ -1,7 +1,7 @@
-"""Keys: what a `K:` field says, and the shortest way to say it.
+"""Keys: parsing `K:` fields, and writing them in the shortest spelling.
 
 Follows the ABC 2.1 standard, section 3.1.14. Clefs and other properties of a staff in the field
-are read over; how they move the pitches is the matter of `clefs`.
+are ignored here; `clefs` handles how they move the pitches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODES = {
     "phrygian": ("phr", -4),
     "locrian": ("loc", -5),
 }
-"""Mode -> (suffix in ABC, sharps more than the major key on the same tonic)."""
+"""Mode -> (suffix in ABC, number of sharps relative to the major key on the same tonic)."""
 
 _MODE_WORDS = {
     **{mode[:3]: mode for mode in MODES},
@@ -65,7 +65,7 @@ class Key:
 
     @cached_property
     def accidentals(self) -> dict[str, int]:
-        """Alteration of each letter that the signature changes, such as `{"F": 1}`."""
+        """Alteration of each letter that the signature alters, such as `{"F": 1}`."""
         return {
             letter: alter for letter, alter in zip(LETTERS, self.signature, strict=True) if alter
         }
@@ -79,7 +79,7 @@ class Key:
 
     @cached_property
     def name(self) -> str:
-        """The key as the canonical form writes it: `C`, `Gm`, `Ador`, `F#m`, `D =c`, `none`."""
+        """The key in canonical form: `C`, `Gm`, `Ador`, `F#m`, `D =c`, `none`."""
         if self.mode in ("none", "highland"):
             base, standard = ("HP", HIGHLAND) if self.mode == "highland" else ("none", NO_KEY)
         else:
@@ -100,7 +100,7 @@ HIGHLAND = Key("A", "highland", (1, 0, 0, 1, 0, 0, 0))
 
 
 def height_of(place: int) -> int:
-    """Return the MIDI number of the natural letter at a place on the staff (0 is middle C)."""
+    """Return the MIDI number of the natural note at a place on the staff (0 is middle C)."""
     octave, step = divmod(place, 7)
     return 60 + 12 * octave + NATURALS[step]
 
@@ -143,21 +143,21 @@ def standard_key(tonic: str, mode: str) -> Key:
 
 @lru_cache(maxsize=4096)
 def names_key(value: str) -> bool:
-    """Say whether a `K:` field names a key, or only says how the staff looks (`K:bass`)."""
+    """Return whether a `K:` field names a key, and not only properties of the staff (`K:bass`)."""
     text = value.strip()
     return text.lower() == "none" or not text or bool(_STAFF.sub("", text).strip())
 
 
 @lru_cache(maxsize=4096)
 def parse_key(value: str, before: Key | None = None) -> Key:
-    """Read the value of a `K:` field.
+    """Parse the value of a `K:` field.
 
     Args:
         value: of the field.
-        before: key in force, which a field with nothing but a clef keeps, and an empty one ends.
+        before: key in force; a field with only a clef keeps it, and an empty field ends it.
 
     Raises:
-        AbcError: it names no key, and there is none before.
+        AbcError: it names no key, and none is in force.
     """
     if before is not None and not value.strip():
         return NO_KEY
@@ -169,10 +169,10 @@ def parse_key(value: str, before: Key | None = None) -> Key:
         return _changed(HIGHLAND, text[2:], value)
     if word.lower() == "none":
         return _changed(NO_KEY, text[4:], value)
-    found = _KEY.fullmatch(text)
-    if found is None:
+    match = _KEY.fullmatch(text)
+    if match is None:
         raise AbcError(f'"K:{shorten(value)}" names no key')
-    letter, accidental, mode_word, rest = found.groups()
+    letter, accidental, mode_word, rest = match.groups()
     mode_word = mode_word or ""
     if mode_word.lower().startswith("exp"):
         return _changed(Key(letter + accidental, "major", (0,) * 7), rest, value)
@@ -187,7 +187,7 @@ def _changed(key: Key, rest: str, value: str) -> Key:
     for sign, letter in _CHANGE.findall(changes):
         alter = {"=": 0, "^": 1, "_": -1}[sign[0]] * len(sign)
         signature[LETTERS.index(letter.upper())] = alter
-    left = _CHANGE.sub("", changes).strip()
-    if left:
-        raise AbcError(f'"K:{shorten(value)}" names no key: "{shorten(left)}" is unknown')
+    unknown = _CHANGE.sub("", changes).strip()
+    if unknown:
+        raise AbcError(f'"K:{shorten(value)}" names no key: "{shorten(unknown)}" is unknown')
     return Key(key.tonic, key.mode, tuple(signature))

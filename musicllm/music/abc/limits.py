@@ -1,8 +1,8 @@
-"""What a tune may cost, and the one error that says where a tune breaks a rule.
+"""Limits on the size of a tune, and the error for tunes that are not valid ABC.
 
-The limits hold for text from strangers and from models alike. Tunes stay far below them (the
+The limits apply to text from users and from models alike. Tunes stay far below them (the
 longest of 4,248 in three printed collections has 5,500 characters); scores for an orchestra may
-not, so a preparation can set its own (`data.music.max_bars`, `data.music.max_tune_chars`).
+not, so the preparation can set others (`data.music.max_bars`, `data.music.max_tune_chars`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from musicllm.errors import InputError
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes beyond which a tune is refused.
+    """Sizes above which a tune is rejected.
 
     Attributes:
         max_line_chars: longest line.
         max_tune_chars: longest tune, all lines together.
-        max_bars: most bars in all voices together; a rest of 20 bars (`Z20`) counts 20.
+        max_bars: most bars of all voices together; a rest of 20 bars (`Z20`) counts 20.
         max_voices: most voices.
         max_note_wholes: longest note or rest, in whole notes.
-        max_octave_marks: most `,` or `'` behind one note.
+        max_octave_marks: most `,` or `'` after one note.
         max_tuplet: largest number in a tuplet `(p:q:r`.
         max_ending: largest number of a variant ending.
     """
@@ -39,16 +39,16 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 BOOK_LIMITS = Limits(max_line_chars=1 << 20, max_tune_chars=4 << 20)
-"""What the reader of a book holds in memory at most; who parses its tunes sets what counts."""
+"""Bounds on the memory for reading a book; its tunes are checked when they are parsed."""
 
 
 class AbcError(InputError):
     """A tune that is not valid ABC.
 
     Attributes:
-        reason: what is wrong, without the place.
-        line: line in the tune's text, from 1; None when the fault has no single place.
-        column: column in that line, from 1; None when the whole line is meant.
+        reason: what is wrong, without the position.
+        line: line in the tune's text, from 1; None if the error has no single position.
+        column: column in that line, from 1; None for the whole line.
     """
 
     def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:

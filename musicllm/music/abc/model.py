@@ -1,4 +1,4 @@
-"""The values that reading a tune gives: notes, bars, scores, and tunes in a book.
+"""The result of parsing: notes, bars, scores, and tunes in a book.
 
 Everything is immutable. Durations are fractions of a whole note, pitches are MIDI numbers
 (middle C, ABC's `C`, is 60).
@@ -21,9 +21,9 @@ class Note:
     Attributes:
         pitches: MIDI numbers in the order written; empty for a rest.
         duration: fraction of a whole note, tuplets and broken rhythm applied.
-        chord_symbol: accompaniment chord over it in its one spelling, such as `Am7`; text that
-            `chord_symbols.read_chord` cannot read stands as written, several are joined by `;`.
-        tie: a `-` follows it (in many books also a slur to another pitch).
+        chord_symbol: accompaniment chord over it in canonical spelling, such as `Am7`; text that
+            `chord_symbols.read_chord` does not support is kept; several are joined by `;`.
+        tie: a `-` follows it (in many books also for a slur to another pitch).
     """
 
     pitches: tuple[int, ...]
@@ -33,22 +33,22 @@ class Note:
 
 
 class Bar(NamedTuple):
-    """What stands between two bar lines of one voice.
+    """The music between two bar lines of one voice.
 
     Attributes:
-        notes: notes and rests in order; grace notes are not among them.
+        notes: notes and rests in order, without grace notes.
         duration: sum of the notes' durations.
-        voice: name of its voice; `1` when the tune names none.
+        voice: name of its voice; `1` if the tune names none.
         metre: length of a full bar at its start; None in free metre.
         key: key in force at its start.
         line: line in the tune's text where it starts, from 1.
         text: its ABC source, without the bar lines.
-        opens_repeat: a `|:` stands before it.
-        closes_repeat: a `:|` stands behind it.
+        opens_repeat: a `|:` precedes it.
+        closes_repeat: a `:|` follows it.
         opens_section: the tune, a repeat, a double bar or an ending starts with it.
         closes_section: the tune, a repeat, a double bar or an ending ends with it.
-        ending: variant ending that starts with it, such as `1` or `1,3`; otherwise empty.
-        part: what a `P:` in the tune's body says before it, such as `A`; otherwise empty.
+        ending: variant ending that starts with it, such as `1` or `1,3`; else empty.
+        part: value of a `P:` before it in the tune's body, such as `A`; else empty.
     """
 
     notes: tuple[Note, ...]
@@ -68,16 +68,16 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """One tune, read.
+    """A parsed tune.
 
     Attributes:
         header: field letter -> value, from the lines up to `K:`; the first `T:`, the last others.
         metre: length of a full bar at the start; None in free metre.
         metre_text: `4/4`, `2/2` (also for `C` and `C|`), `none`.
-        unit_length: what a note without a number lasts, as a fraction of a whole note.
+        unit_length: duration of a note without a number, as a fraction of a whole note.
         key: key at the start.
         bars: bars of all voices in the order in which they end.
-        source: the text that was read, one field a line.
+        source: the text that was parsed, one field per line.
     """
 
     header: Mapping[str, str]
@@ -94,17 +94,17 @@ class Score:
         return tuple(dict.fromkeys(bar.voice for bar in self.bars))
 
     def voice(self, name: str | None = None) -> tuple[Bar, ...]:
-        """Return the bars of one voice; of the first when no name is given."""
-        wanted = self.bars[0].voice if name is None else name
-        return tuple(bar for bar in self.bars if bar.voice == wanted)
+        """Return the bars of a voice, by default the first."""
+        voice = self.bars[0].voice if name is None else name
+        return tuple(bar for bar in self.bars if bar.voice == voice)
 
 
 @dataclass(frozen=True)
 class Tune:
-    """A tune as it stands in a book, from its `X:` line to the blank line behind it.
+    """The text of a tune in a book, from its `X:` line to the next blank line.
 
     Attributes:
-        text: its lines, unread.
+        text: its lines, not parsed.
         number: value of `X:` as written.
         file: the book.
         line: line of `X:` in the book, from 1.
@@ -118,11 +118,11 @@ class Tune:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Something in a book that cannot be a tune; attributes as in `Tune`.
+    """A part of a book that cannot be a tune; other attributes as in `Tune`.
 
     Attributes:
         reason: why.
-        excerpt: how it starts, at most 200 characters.
+        excerpt: its first 200 characters.
     """
 
     file: str

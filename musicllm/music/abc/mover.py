@@ -1,9 +1,9 @@
 """Moves notes, keys and chord symbols by semitones, letter by letter as a musician would.
 
-It takes music in the canonical form's words, where the key signature moves with the notes, so that
-the result has as few accidentals as the source; sounding pitches move by exactly the number of
-semitones. Octaves leave key and letters as they are. What a whole tune becomes: `music.transform`,
-and `canonical` for voices that sound elsewhere than they are written.
+The input is in canonical form. The key signature moves with the notes, so that
+the result has as few accidentals as the source; pitches move by exactly the number of
+semitones. Octaves keep key and letters. For whole tunes see `music.transform`,
+and `canonical` for voices that do not sound as written.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _MARK = " transpose="
 
 @dataclass
 class _Side:
-    """What decides how a letter sounds, in the source or in the result."""
+    """The accidentals in force, in the source or in the result."""
 
     key: Key
     accidentals: dict[int, int | None] = field(default_factory=dict)
-    held: dict[int, int] = field(default_factory=dict)
-    odd: dict[int, int] = field(default_factory=dict)
+    tied: dict[int, int] = field(default_factory=dict)
+    altered: dict[int, int] = field(default_factory=dict)
 
     def plain(self, step: int, height: int) -> int | None:
-        """Return the alteration of a note without an accidental; None: it needs one."""
-        if height in self.held:
-            return self.held[height]
+        """Return the alteration of a note without accidental; None if it needs an accidental."""
+        if height in self.tied:
+            return self.tied[height]
         return self.accidentals.get(step, self.key.signature[step])
 
     def next_note(self, tie: bool) -> None:
-        """A tie carries alterations to the next note; anything else ends them."""
-        self.held, self.odd = (self.odd if tie else {}), {}
+        """End a note: a tie carries its alterations to the next note."""
+        self.tied, self.altered = (self.altered if tie else {}), {}
 
 
 class _Voice:
@@ -61,7 +61,7 @@ class _Voice:
         self.old, self.new = _Side(key), _Side(new_key)
 
     def set_key(self, key: Key, semitones: int | None = None) -> None:
-        """Change key, and how far notes move; accidentals hold on to the bar line."""
+        """Change key, and how far notes move; accidentals stay in force until the bar line."""
         steps = self.steps
         self.semitones = self.semitones if semitones is None else semitones
         self.old.key = key
@@ -70,12 +70,12 @@ class _Voice:
             self.new.accidentals = dict.fromkeys(range(7))
 
     def bar_line(self) -> None:
-        """Forget the bar's accidentals."""
+        """Clear the accidentals of the bar."""
         self.old.accidentals.clear()
         self.new.accidentals.clear()
 
     def end_note(self, tie: bool) -> None:
-        """A note or chord is complete."""
+        """End a note or chord."""
         self.old.next_note(tie)
         self.new.next_note(tie)
 
@@ -89,7 +89,7 @@ class _Voice:
         assert alter is not None, "the source says how each of its notes sounds"
         if sign:
             self.old.accidentals[step] = alter
-        self.old.odd[height] = alter
+        self.old.altered[height] = alter
         pitch = height + alter + self.semitones
         place = old_place + self.steps
         while pitch - height_of(place) > 2:
@@ -107,40 +107,40 @@ class _Voice:
         if explicit or self.new.plain(step, height) != alter:
             self.new.accidentals[step] = alter
             sign = SIGNS[alter]
-        self.new.odd[height] = alter
+        self.new.altered[height] = alter
         return sign + letter_at(place)
 
 
 class Mover:
-    """Moves the body of a canonical tune, line by line.
+    """Transposes the body of a canonical tune, line by line.
 
-    A key with ` transpose=` behind it, as `Staves.markers` writes it, says how far its voice moves
+    A key followed by ` transpose=`, as `Staves.markers` writes it, sets how far its voice moves
     from there on.
 
     Args:
-        key: that the tune starts in.
+        key: of the source at the start.
         semitones: of every voice, up or down.
-        written: key that the header of the result names; None is `key`, moved.
+        header_key: key in the header of the result; None for `key`, moved.
     """
 
-    def __init__(self, key: Key, semitones: int, written: Key | None = None) -> None:
+    def __init__(self, key: Key, semitones: int, header_key: Key | None = None) -> None:
         self.key = key
         self.semitones = semitones
-        self.written: dict[str, Key] = {}
-        self.written_first = move_key(key, semitones)[0] if written is None else written
+        self.new_keys: dict[str, Key] = {}
+        self.header_key = header_key or move_key(key, semitones)[0]
         self.name = ""
         self.voices = {"": _Voice(key, semitones)}
         self.voice = self.voices[""]
 
     def line(self, text: str) -> str:
         """Return a line of the body, moved."""
-        pieces = []
-        for found in SEGMENT.finditer(text):
-            pieces.append(SPACED_TOKEN.sub(lambda m: m[1] + self._token(m[2]), found[1]))
-            if found[2]:
+        parts = []
+        for segment in SEGMENT.finditer(text):
+            parts.append(SPACED_TOKEN.sub(lambda m: m[1] + self._token(m[2]), segment[1]))
+            if segment[2]:
                 self.voice.bar_line()
-                pieces.append(found[2])
-        return "".join(pieces)
+                parts.append(segment[2])
+        return "".join(parts)
 
     def _token(self, token: str) -> str:
         if NOTE.fullmatch(token):
@@ -167,13 +167,13 @@ class Mover:
         return moved
 
     def _grace(self, token: str) -> str:
-        """Move grace notes, whose accidentals hold for them alone."""
+        """Move grace notes, whose accidentals apply to them alone."""
         old, new = self.voice.old, self.voice.new
-        kept = dict(old.accidentals), dict(new.accidentals), dict(old.held), dict(new.held)
-        odd = dict(old.odd), dict(new.odd)
+        saved = dict(old.accidentals), dict(new.accidentals), dict(old.tied), dict(new.tied)
+        altered = dict(old.altered), dict(new.altered)
         moved = NOTE.sub(lambda m: self.voice.head(m[1], m[2], m[3]) + m[4] + m[5], token)
-        old.accidentals, new.accidentals, old.held, new.held = kept
-        old.odd, new.odd = odd
+        old.accidentals, new.accidentals, old.tied, new.tied = saved
+        old.altered, new.altered = altered
         return moved
 
     def _field(self, token: str) -> str:
@@ -186,19 +186,19 @@ class Mover:
         return token
 
     def _key(self, key: str, mark: str, semitones: str) -> str:
-        """Change the key; where the field is a marker, write it only if it says something new."""
+        """Change the key; write a marker only if the key changes."""
         self.voice.set_key(parse_key(key), int(semitones) if mark else None)
         new_key = self.voice.new.key
-        before = self.written.get(self.name, self.written_first)
-        self.written[self.name] = new_key
+        before = self.new_keys.get(self.name, self.header_key)
+        self.new_keys[self.name] = new_key
         return "" if mark and new_key == before else f"[K:{new_key.name}]"
 
 
 @lru_cache(maxsize=4096)
 def move_symbol(symbol: str, key: Key, semitones: int) -> str:
-    """Return a chord symbol, moved as the letters of this key move: root, bass and alternative.
+    """Return a transposed chord symbol: root, bass and alternative move as the key does.
 
-    By octaves it does not move; neither does text that cannot be read as a chord.
+    Octaves do not change it; neither does text that is not a supported chord.
     """
     chord = read_chord(symbol) if semitones % 12 else None
     if chord is None or not chord.root:
@@ -210,7 +210,7 @@ def move_symbol(symbol: str, key: Key, semitones: int) -> str:
 
 
 def _move_name(name: str, steps: int, semitones: int) -> str:
-    """Move the name of a note, such as `F#`; empty stays empty."""
+    """Transpose the name of a note, such as `F#`; empty stays empty."""
     if not name:
         return ""
     step = LETTERS.index(name[0])
@@ -225,7 +225,7 @@ def _move_name(name: str, steps: int, semitones: int) -> str:
 
 @lru_cache(maxsize=4096)
 def move_key(key: Key, semitones: int) -> tuple[Key, int]:
-    """Return the key moved, and by how many letters its tonic moves.
+    """Return the transposed key, and by how many letters its tonic moves.
 
     The new key is the spelling with the fewest sharps or flats (at most six); of six sharps and six
     flats, the kind that the old key has. Octaves keep the key.

@@ -1,7 +1,7 @@
-"""What note tokens mean under one key and one unit length, remembered.
+"""Parsed note tokens for one key and unit length, cached.
 
-A tune repeats itself and tunes resemble each other, so the meaning of a token, and the notes of a
-whole bar, are worked out once per key and unit length. Time is counted in integer ticks.
+Tunes repeat themselves and resemble each other, so each token, and the notes of each
+bar, are parsed once per key and unit length. Time is counted in integer ticks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from musicllm.music.abc.model import Note
 from musicllm.music.abc.rhythm import TICKS, read_length
 from musicllm.music.abc.tokens import CHORD, NOTE, bare_chord
 
-_MAX_REMEMBERED = 50_000
+_MAX_CACHED = 50_000
 _ALTER = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
 
 Head = tuple[int, int, int | None]
@@ -28,10 +28,10 @@ class Atom:
     """One note, chord or rest token.
 
     Attributes:
-        heads: its letters; none for a rest.
-        ticks: its length before tuplets and broken rhythm.
+        heads: its letters; empty for a rest.
+        ticks: duration before tuplets and broken rhythm.
         tie: a `-` follows it.
-        note: what it is while nothing but the key matters; None when more does.
+        note: the note if only the key decides it; None if it has accidentals.
     """
 
     heads: tuple[Head, ...]
@@ -41,26 +41,26 @@ class Atom:
 
 
 @dataclass(slots=True)
-class Phrase:
-    """The notes of a bar's text, when nothing before or after the bar matters to them."""
+class CachedBar:
+    """The notes of a bar that depends on nothing before it."""
 
     notes: tuple[Note, ...]
     ticks: int
 
 
 @dataclass(slots=True)
-class Reader:
-    """The memory for one key, unit length and kind of metre.
+class NoteCache:
+    """The cache for one key, unit length and kind of metre.
 
     Attributes:
         key: signature that notes without accidental follow.
-        unit: ticks of a note without a number.
-        compound: metre in which `(5`, `(7` and `(9` mean 3 beats' worth.
-        limits: what to refuse.
-        semitones: how far notes sound from where they are written.
-        atoms: token -> its meaning.
-        phrases: text of a bar -> its notes.
-        silent: tokens that are checked and change nothing, such as slurs and grace notes.
+        unit: ticks of a note without a length.
+        compound: in this metre `(5`, `(7` and `(9` take the time of 3 notes.
+        limits: of note lengths and octaves.
+        semitones: how far notes sound from the written pitch.
+        atoms: token -> parsed note.
+        bars: text of a bar -> its notes.
+        silent: valid tokens without effect on the notes, such as slurs and grace notes.
     """
 
     key: Key
@@ -69,38 +69,38 @@ class Reader:
     limits: Limits
     semitones: int = 0
     atoms: dict[str, Atom] = field(default_factory=dict)
-    phrases: dict[str, Phrase] = field(default_factory=dict)
+    bars: dict[str, CachedBar] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
 
     def atom(self, token: str) -> Atom:
-        """Work out a token that starts as a note, rest or chord does.
+        """Parse a token that starts like a note, rest or chord.
 
         Raises:
-            AbcError: it is none, or its length or octave is absurd.
+            AbcError: it is not valid, or its length or octave is out of range.
         """
         atom = self._chord(token) if token[0] == "[" else self._note(token)
-        if len(self.atoms) >= _MAX_REMEMBERED:
+        if len(self.atoms) >= _MAX_CACHED:
             self.atoms.clear()
         self.atoms[token] = atom
         return atom
 
     def remember(self, text: str, notes: tuple[Note, ...], ticks: int) -> None:
-        """Keep the notes of a bar's text."""
-        if len(self.phrases) >= _MAX_REMEMBERED:
-            self.phrases.clear()
-        self.phrases[text] = Phrase(notes, ticks)
+        """Cache the notes of a bar's text."""
+        if len(self.bars) >= _MAX_CACHED:
+            self.bars.clear()
+        self.bars[text] = CachedBar(notes, ticks)
 
     def ignore(self, token: str) -> None:
-        """Remember that a token changes nothing."""
-        if len(self.silent) >= _MAX_REMEMBERED:
+        """Cache a token as silent."""
+        if len(self.silent) >= _MAX_CACHED:
             self.silent.clear()
         self.silent.add(token)
 
     def _note(self, token: str) -> Atom:
-        found = NOTE.fullmatch(token)
-        if found is None or found[1] not in _ALTER:
+        match = NOTE.fullmatch(token)
+        if match is None or match[1] not in _ALTER:
             raise AbcError(f'"{shorten(token)}" is no note')
-        sign, letter, octave, length, tie = found.groups()
+        sign, letter, octave, length, tie = match.groups()
         ticks = self._ticks(length, self.unit, token)
         if letter in "zx":
             return rest(ticks)
@@ -113,15 +113,15 @@ class Reader:
         return self._sounding(heads, ticks, bool(tie))
 
     def _chord(self, token: str) -> Atom:
-        found = CHORD.fullmatch(token)
-        if found is None:
+        match = CHORD.fullmatch(token)
+        if match is None:
             raise AbcError(f'"{shorten(token)}" is no chord')
-        inner = [self._note(note[0]) for note in NOTE.finditer(bare_chord(found[1]))]
+        inner = [self._note(note[0]) for note in NOTE.finditer(bare_chord(match[1]))]
         if not inner:
             raise AbcError(f'chord "{shorten(token)}" has no notes')
         heads = tuple(head for atom in inner for head in atom.heads)
-        tie = bool(found[3]) or any(atom.tie for atom in inner)
-        return self._sounding(heads, self._ticks(found[2], inner[0].ticks, token), tie)
+        tie = bool(match[3]) or any(atom.tie for atom in inner)
+        return self._sounding(heads, self._ticks(match[2], inner[0].ticks, token), tie)
 
     def _sounding(self, heads: tuple[Head, ...], ticks: int, tie: bool) -> Atom:
         signature, semitones = self.key.signature, self.semitones
@@ -131,7 +131,7 @@ class Reader:
         return Atom(heads, ticks, tie, make_note(pitches, ticks, None, tie) if is_plain else None)
 
     def _ticks(self, length: str, unit: int, token: str) -> int:
-        """Multiply a unit by a note's length."""
+        """Multiply a unit by the length of a note."""
         if not length:
             return unit
         try:
@@ -148,21 +148,21 @@ class Reader:
 
 
 @lru_cache(maxsize=256)
-def reader_for(
+def note_cache(
     key: Key, unit_length: Fraction, compound: bool, limits: Limits, semitones: int = 0
-) -> Reader:
-    """Return the shared memory for this key, unit length, kind of metre and shift."""
-    return Reader(key, int(unit_length * TICKS), compound, limits, semitones)
+) -> NoteCache:
+    """Return the shared cache for a key, unit length, kind of metre and shift."""
+    return NoteCache(key, int(unit_length * TICKS), compound, limits, semitones)
 
 
 @lru_cache(maxsize=65_536)
 def make_note(pitches: tuple[int, ...], ticks: int, chord_symbol: str | None, tie: bool) -> Note:
-    """Return the note; equal notes are one object."""
+    """Return a note; equal notes share one object."""
     return Note(pitches, duration_of(ticks), chord_symbol, tie)
 
 
 def rest(ticks: int) -> Atom:
-    """Return a rest."""
+    """Return a rest of this length."""
     return Atom((), ticks, False, make_note((), ticks, None, False))
 
 

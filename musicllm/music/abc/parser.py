@@ -1,11 +1,11 @@
-"""Reads ABC 2.1 into a `Score`, or says where the text breaks the rules.
+"""Parses ABC 2.1 into a `Score`; errors give line and column.
 
 Accepted: header and inline fields, repeats and endings, tuplets, broken rhythm, ties, slurs,
 chords, grace notes, chord symbols, annotations, decorations, rests, several voices, all keys and
-metres of the standard; clefs, `octave=` and `transpose=` move the pitches. Read over: lyrics,
-comments, directives, layout, and the characters that ABC 2.1 reserves (section 8.1). Refused with a
-reason: characters that ABC does not know, voice overlays (`&`), microtones, and everything beyond
-`Limits`. Time grows linearly with the text; nothing is expanded (repeats are not unrolled).
+metres of the standard; clefs, `octave=` and `transpose=` move the pitches. Ignored: lyrics,
+comments, directives, layout, and the characters that ABC 2.1 reserves (section 8.1). Rejected with
+a reason: characters that are not ABC, voice overlays (`&`), microtones, and everything above
+`Limits`. Time is linear in the text; repeats are not expanded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from musicllm.music.abc.notes import rest
 from musicllm.music.abc.rhythm import TICKS, read_broken, read_tuplet
 from musicllm.music.abc.source import (
     PART_FIELD,
-    Line,
+    BodyLine,
     Source,
     alternating,
     default_unit_length,
@@ -49,31 +49,31 @@ _REASONS = {
     "^": '"^" stands before no note; microtones ("^/c") are not supported',
     "_": '"_" stands before no note; microtones ("_/c") are not supported',
 }
-"""First character of a token that is refused -> why, where there is more to say."""
+"""First character of an invalid token -> reason; other characters get a general one."""
 _END = BarLine(closes_repeat=False, opens_repeat=False, section=True, ending="", final=True)
 _MAX_SYMBOL_CHARS = 200
 _T = TypeVar("_T")
 _INLINE = re.compile(r"\[[A-Za-z]:")
-_NOT_REMEMBERED = re.compile(r"\[[A-Za-z]:|[ZX]")
+_NOT_CACHED = re.compile(r"\[[A-Za-z]:|[ZX]")
 _LEADING_VOICE = re.compile(r"\s*\[V:([^\]]*)\]\s*")
 
 
 def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Score:
-    """Read one tune.
+    """Parse one tune.
 
     Args:
-        text: from `X:` to the tune's end; the single-line form is unfolded first. Lines in errors
-            and bars count from 1 in the unfolded text, which the score keeps as `source`.
-        limits: sizes to refuse.
+        text: from `X:` to the end of the tune; the single-line form is unfolded first. Lines in
+            errors and bars count from 1 in the unfolded text, which the score keeps as `source`.
+        limits: sizes above which a tune is rejected.
 
     Raises:
-        AbcError: the text is not valid ABC, has no notes, or passes a limit.
+        AbcError: the text is not valid ABC, has no notes, or exceeds a limit.
     """
     return _Parser(read_source(text, limits), limits).read()
 
 
 class _Parser:
-    """One tune being read."""
+    """The state of one tune while it is parsed."""
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source = source
@@ -97,7 +97,7 @@ class _Parser:
         self.voice = self.unnamed = self._enter_voice("1", 1)
 
     def read(self) -> Score:
-        """Read the whole body."""
+        """Parse the body."""
         for line in self.source.body:
             if line.field == PART_FIELD:
                 self.part = line.text
@@ -129,7 +129,7 @@ class _Parser:
             raise AbcError(error.reason, line) from None
 
     def _declare(self, value: str, line: int) -> None:
-        """Remember what the header says of a voice."""
+        """Store the shift that the header sets for a voice."""
         name = value.split(maxsplit=1)[0] if value else ""
         try:
             before = self.declared.get(name, self.shift)
@@ -169,7 +169,7 @@ class _Parser:
         return voice.last_bar < 0 and not voice.notes
 
     def _field(self, letter: str, value: str, line: int) -> None:
-        """Obey a field in the body; those that change no note are read over."""
+        """Apply a field of the body; fields that change no note are ignored."""
         voice = self.voice
         try:
             if letter == "V":
@@ -189,11 +189,11 @@ class _Parser:
             raise AbcError(error.reason, line) from None
         voice.retune()
 
-    def _music(self, line: Line) -> None:
-        """Read a line of music, bar by bar."""
-        for found in SEGMENT.finditer(line.text):
-            content, stroke = found.groups()
-            start = found.start()
+    def _music(self, line: BodyLine) -> None:
+        """Parse a line of music, bar by bar."""
+        for segment in SEGMENT.finditer(line.text):
+            content, stroke = segment.groups()
+            start = segment.start()
             if "[V:" in content and (named := _LEADING_VOICE.match(content)):
                 self._field("V", named[1], line.number)
                 content, start = content[named.end() :], start + named.end()
@@ -201,7 +201,7 @@ class _Parser:
                 start += len(content) - len(content.lstrip())
                 self._segment(text, line, start, bool(stroke))
             if stroke:
-                self._close(stroke, line.number, found.start(2) + 1)
+                self._close(stroke, line.number, segment.start(2) + 1)
 
     def _close(self, stroke: str, line: int, column: int) -> None:
         try:
@@ -212,16 +212,16 @@ class _Parser:
         if len(self.bars) > self.limits.max_bars:
             raise AbcError(f"more than {self.limits.max_bars:,} bars", line)
 
-    def _segment(self, text: str, line: Line, start: int, closed: bool) -> None:
-        """Read what stands between two bar lines, or the part of it on this line."""
+    def _segment(self, text: str, line: BodyLine, start: int, closed: bool) -> None:
+        """Parse the music between two bar lines, or the part of it on this line."""
         voice = self.voice
         voice.text = f"{voice.text} {text}" if voice.text else text
         voice.line = voice.line or line.number
         alone = closed and voice.is_plain
-        if alone and (phrase := voice.reader.phrases.get(text)) is not None:
-            voice.take(phrase.notes, phrase.ticks)
+        if alone and (bar := voice.cache.bars.get(text)) is not None:
+            voice.take(bar.notes, bar.ticks)
             return
-        reader = voice.reader
+        cache = voice.cache
         notes, ticks = voice.plain_notes(tokens := TOKEN.findall(text))
         if notes:
             voice.take(notes, ticks)
@@ -230,30 +230,30 @@ class _Parser:
             notes, ticks = self.voice.settle()
         if closed:
             voice.accidentals.clear()
-        if alone and voice.is_plain and not _NOT_REMEMBERED.search(text):
-            reader.remember(text, notes, ticks)
+        if alone and voice.is_plain and not _NOT_CACHED.search(text):
+            cache.remember(text, notes, ticks)
 
     def _tokens(self, tokens: list[str], text: str, line: int, start: int) -> None:
         index = 0
         try:
             for index, token in enumerate(tokens):  # noqa: B007
-                reader = self.voice.reader
-                atom = reader.atoms.get(token)
+                cache = self.voice.cache
+                atom = cache.atoms.get(token)
                 if atom is not None:
                     self.voice.add(atom)
-                elif token not in reader.silent:
+                elif token not in cache.silent:
                     self._token(token, text, line)
         except AbcError as error:
             if error.line is not None:
                 raise
-            found = next(islice(TOKEN.finditer(text), index, None))
-            raise AbcError(error.reason, line, start + found.start(1) + 1) from None
+            match = next(islice(TOKEN.finditer(text), index, None))
+            raise AbcError(error.reason, line, start + match.start(1) + 1) from None
 
     def _token(self, token: str, text: str, line: int) -> None:
-        """Obey a token that is not yet known as a note."""
+        """Apply a token that is not a cached note."""
         first = token[0]
         if first in "^_=ABCDEFGabcdefgzx" and len(token.strip("^_=")) > 0:
-            self.voice.add(self.voice.reader.atom(token))
+            self.voice.add(self.voice.cache.atom(token))
         elif first == "[":
             self._bracket(token, text, line)
         elif first == '"':
@@ -267,7 +267,7 @@ class _Parser:
         elif first == "-":
             self.voice.tie_last()
         elif first in IGNORED:
-            self.voice.reader.ignore(token)
+            self.voice.cache.ignore(token)
         else:
             raise AbcError(_REASONS.get(first, f'"{first}" is not an ABC character here'))
 
@@ -277,14 +277,14 @@ class _Parser:
         if _INLINE.match(token):
             self._field(token[1], token[3:-1].strip(), line)
         else:
-            self.voice.add(self.voice.reader.atom(token))
+            self.voice.add(self.voice.cache.atom(token))
 
     def _quoted(self, token: str, text: str) -> None:
         if len(token) < 2:
             raise AbcError(f"quoted text {shorten(text[text.rindex(chr(34)) :])} is never closed")
         symbol, before = symbol_over_note(token), self.voice.chord_symbol
         if symbol is None:
-            self.voice.reader.ignore(token)
+            self.voice.cache.ignore(token)
         else:
             symbol = move_symbol(symbol, self.voice.key, self.voice.shift.total)
             both = f"{before};{symbol}" if before else symbol
@@ -295,7 +295,7 @@ class _Parser:
             raise AbcError(f'grace notes "{shorten(text[text.rindex("{") :])}" are never closed')
         if not GRACE.fullmatch(token):
             raise AbcError(f'"{shorten(token)}" holds no grace notes')
-        self.voice.reader.ignore(token)
+        self.voice.cache.ignore(token)
 
     def _rhythm(self, token: str) -> None:
         """Start a tuplet, or apply broken rhythm to the notes before and after."""
@@ -310,7 +310,7 @@ class _Parser:
             voice.broken = (after, divisor)
 
     def _rest_bars(self, token: str, line: int) -> None:
-        """Append the bars of a rest such as `Z4`; the bar line behind it closes the last."""
+        """Append the bars of a rest such as `Z4`; the next bar line closes the last."""
         voice = self.voice
         if len(token) > 5 or token[1:] == "0" or int(token[1:] or 1) > self.limits.max_bars:
             raise AbcError(f'"{shorten(token)}" rests for an absurd number of bars')

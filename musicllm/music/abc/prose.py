@@ -1,8 +1,8 @@
-"""Prose that stands among the lines of a tune: blocks for other programs, and old histories.
+"""Prose among the lines of a tune: blocks for other programs, and old histories.
 
-`%%begintext` ... `%%endtext`, `%%beginps` and their like hold text or code of a typesetter, of
-which ABC's readers see nothing (ABC 2.1, section 11.4). Before ABC 2.0 a history ran on over lines
-of its own (section 3.1.11). Both are put behind a `%` here, so that nobody takes their letters for
+`%%begintext` ... `%%endtext`, `%%beginps` and similar blocks hold text or typesetting code, which
+ABC parsers skip (ABC 2.1, section 11.4). Before ABC 2.0 a history could continue over lines
+of its own (section 3.1.11). Both are commented out here, so that their letters are not parsed as
 notes and every line keeps its number.
 """
 
@@ -13,22 +13,22 @@ import re
 from musicllm.music.abc.limits import AbcError
 
 BLOCK_START = re.compile(r"%%[ \t]*begin([a-z]+)")
-"""How a block starts; group 1 is its name, which its end repeats."""
+"""Start of a block; group 1 is its name, which the end repeats."""
 
 _HISTORY = re.compile(r"^H:.*\n(?!$|[A-Za-z+]:|%)", re.MULTILINE)
 _FIELD_OR_COMMENT = re.compile(r"[A-Za-z+]:|%|\s*\Z")
 
 
 def ends_block(line: str, name: str) -> bool:
-    """Say whether a line ends the block of this name."""
+    """Return whether a line ends the block of this name."""
     return line.startswith("%%") and line[2:].lstrip().startswith(f"end{name}")
 
 
 def comment_out(text: str) -> str:
-    """Return a tune with its prose as comments; doing it again changes nothing. Cost: linear.
+    """Return a tune with its prose commented out; idempotent. Cost: linear.
 
     Raises:
-        AbcError: a block is never ended.
+        AbcError: a block has no end.
     """
     if "%%" in text and "begin" in text:
         text = _blocks(text)

@@ -1,19 +1,19 @@
-r"""Mends what a tune's text can only mean one thing by: decoding, layout, and header spellings.
+r"""Repairs unambiguous defects of a tune's text: decoding, layout, and header spellings.
 
-Nothing here knows the notes. Each repair leaves valid ABC as it is, so that it cannot change the
-pitches or durations of what could be read before; what is wrong with the music itself (a bar too
-long, a note that is none) stays wrong. What is written in characters that a text may hold as well
-(escapes, entities, typography) is mended only where the tune cannot be read. Repairs, by name, in
+Notes are never changed. Each repair leaves valid ABC as it is, so that it cannot change the
+pitches or durations of a valid tune; what is wrong with the music itself (a bar that is too
+long, an invalid note) stays. Characters that may also be meant
+(escapes, entities, typography) are repaired only in tunes that do not parse. Repairs, by name, in
 this order:
 
-- `line ends`: `\r\n` and `\r` of other systems;
-- `end-of-text marks`: `</s>`, `<br>` and the like between lines;
-- `escaped line feeds`: the two characters `\n`; `character entities`: `&gt;` and the like;
-- `typographic characters`: curly quotes round chord symbols, dashes as ties, `♯` before a note,
-  wide colons and bars, blanks that are none; titles and other texts keep theirs;
-- `indented lines`, `blank lines`, and `single line`: fields and music that run together;
-- `header spellings`: `K:F sharp minor`, `M:common time`, `L:1/8th`, where ABC has one for it;
-- `missing X:`, and for a tune that is complete, `missing final bar line`.
+- `line ends`: `\r\n` and `\r`;
+- `end-of-text marks`: `</s>`, `<br>` and similar between lines;
+- `escaped line feeds`: the two characters `\n`; `character entities`: `&gt;` and similar;
+- `typographic characters`: curly quotes around chord symbols, dashes as ties, `♯` before a note,
+  wide colons and bars, unusual blanks; titles and other texts keep theirs;
+- `indented lines`, `blank lines`, and `single line`: fields and music on one line;
+- `header spellings`: `K:F sharp minor`, `M:common time`, `L:1/8th`, where ABC has an equivalent;
+- `missing X:`, and for complete tunes, `missing final bar line`.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ _ACCIDENTALS = {"♯": "^", "♭": "_", "♮": "="}
 def repair(
     text: str, complete: bool = False, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[str, tuple[str, ...]]:
-    """Return a tune's text with what could be mended, and the names of the repairs made.
+    """Return the repaired text of a tune, and the names of the repairs.
 
-    A valid tune comes back as it is. Cost: linear in the text.
+    A valid tune is returned as it is. Cost: linear in the text.
 
     Args:
         text: from the tune's first field to its end.
-        complete: the tune is not an excerpt; only then must a bar line end it.
-        limits: those that the tune is read with.
+        complete: whether the tune is not an excerpt, and must end with a bar line.
+        limits: those that the tune is parsed with.
     """
     names = []
     repairs = {**_REPAIRS, "missing final bar line": _close} if complete else _REPAIRS
-    for name, mend in repairs.items():
-        mended = mend(text)
-        if mended != text and not (name in _DOUBTFUL and _can_be_read(text, limits)):
+    for name, apply in repairs.items():
+        repaired = apply(text)
+        if repaired != text and not (name in _DOUBTFUL and _can_be_read(text, limits)):
             names.append(name)
-            text = mended
+            text = repaired
     return text, tuple(names)
 
 
@@ -98,7 +98,7 @@ def _escapes(text: str) -> str:
 def _entities(text: str) -> str:
     if "&" not in text:
         return text
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
 def _typography(text: str) -> str:
@@ -108,13 +108,13 @@ def _typography(text: str) -> str:
 def _plain_line(line: str) -> str:
     if line.isascii():
         return line
-    found = _TEXT_LINE.match(line)
-    if found:
-        return found[0].replace("：", ":") + line[found.end() :]
+    match = _TEXT_LINE.match(line)
+    if match:
+        return match[0].replace("：", ":") + line[match.end() :]
     plain = line.translate(_TYPOGRAPHY)
-    pieces = plain.split('"')  # text in quotation marks stands at odd places
-    pieces[::2] = (_ACCIDENTAL.sub(lambda m: _ACCIDENTALS[m[1]], piece) for piece in pieces[::2])
-    return '"'.join(pieces)
+    parts = plain.split('"')  # text in quotation marks is at odd indices
+    parts[::2] = (_ACCIDENTAL.sub(lambda m: _ACCIDENTALS[m[1]], part) for part in parts[::2])
+    return '"'.join(parts)
 
 
 def _indents(text: str) -> str:
@@ -126,17 +126,17 @@ def _blank_lines(text: str) -> str:
 
 
 def _header(text: str) -> str:
-    """Respell header fields that nobody can read, where there is one reading."""
+    """Respell invalid header fields whose meaning is clear."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        found = _FIELD.fullmatch(line)
-        if found is None:
+        match = _FIELD.fullmatch(line)
+        if match is None:
             continue
-        letter, value = found[1], found[2].strip()
+        letter, value = match[1], match[2].strip()
         if letter in _READERS and not _is_readable(letter, value):
-            mended = _respell(letter, value)
-            if _is_readable(letter, mended):
-                lines[number] = f"{letter}:{mended}"
+            repaired = _respell(letter, value)
+            if _is_readable(letter, repaired):
+                lines[number] = f"{letter}:{repaired}"
         elif line[1] != ":" and letter in "XKML":
             lines[number] = f"{letter}:{value}"
         if letter == "K":
@@ -164,7 +164,7 @@ def _number(text: str) -> str:
 
 
 def _close(text: str) -> str:
-    """End the last line of music, before a comment and lyrics, unless something ends it."""
+    """Add a final bar line to the last line of music, before a comment and lyrics."""
     head, key, body = text.partition("\nK:")
     lines = body.split("\n")
     for number in range(len(lines) - 1, 0, -1):
@@ -200,7 +200,7 @@ _SPELLINGS = {
     }.items()
 }
 _DOUBTFUL = frozenset(("escaped line feeds", "character entities", "typographic characters"))
-"""Repairs of what may as well be meant, as `\\n` in the name of a voice."""
+"""Repairs of characters that may be intended, such as `\\n` in the name of a voice."""
 _REPAIRS: dict[str, Callable[[str], str]] = {
     "line ends": _line_ends,
     "end-of-text marks": _marks,

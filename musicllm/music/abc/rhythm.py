@@ -1,4 +1,4 @@
-"""Note lengths: what length, tuplet and broken-rhythm signs multiply, in integer ticks."""
+"""Note lengths in integer ticks: lengths, tuplets and broken rhythm."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _USUAL_Q = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 
 @lru_cache(maxsize=4096)
 def read_length(length: str) -> tuple[int, int]:
-    """Return multiple and divisor of a length such as `3/2`, `/` or `//`.
+    """Return numerator and denominator of a length such as `3/2`, `/` or `//`.
 
     Raises:
-        AbcError: it is no length, zero, or absurd; the text lacks the note.
+        AbcError: it is not a length, zero, or out of range; the message lacks the note.
     """
-    found = LENGTH.fullmatch(length)
-    if found is None:
+    match = LENGTH.fullmatch(length)
+    if match is None:
         raise AbcError("has no valid length")
-    times, slashes, parts = found.groups()
+    times, slashes, parts = match.groups()
     if len(times) > 4 or len(parts) > 4 or len(slashes) > 6 or (parts and len(slashes) != 1):
         raise AbcError("has an absurd length")
     multiple = int(times) if times else 1
@@ -39,8 +39,8 @@ def shortest_length(length: str) -> str:
     multiple, divisor = read_length(length)
     while multiple % 2 == 0 and divisor % 2 == 0:
         multiple, divisor = multiple // 2, divisor // 2
-    shown = {1: "", 2: "/"}.get(divisor, f"/{divisor}")
-    return (str(multiple) if multiple > 1 else "") + shown
+    suffix = {1: "", 2: "/"}.get(divisor, f"/{divisor}")
+    return (str(multiple) if multiple > 1 else "") + suffix
 
 
 def read_tuplet(token: str, compound: bool, limits: Limits) -> tuple[int, int, int]:
@@ -59,10 +59,10 @@ def read_tuplet(token: str, compound: bool, limits: Limits) -> tuple[int, int, i
 
 
 def read_broken(token: str) -> tuple[int, int, int]:
-    """Return how `>`, `<<` and the like multiply the notes before and after: a/d and b/d.
+    """Return a, b, d: signs such as `>` and `<<` scale the notes before and after by a/d and b/d.
 
     Raises:
-        AbcError: more than three signs, or mixed ones.
+        AbcError: more than three signs, or different ones.
     """
     count = len(token)
     if count > 3 or token != token[0] * count:
@@ -75,7 +75,7 @@ def scaled(ticks: int, times: int, divisor: int) -> int:
     """Multiply ticks by a fraction.
 
     Raises:
-        AbcError: the result is no whole number of ticks.
+        AbcError: the result is not a whole number of ticks.
     """
     result, rest = divmod(ticks * times, divisor)
     if rest or not result:

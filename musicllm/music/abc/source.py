@@ -1,8 +1,8 @@
-"""From a tune's text to its header fields and its lines of music.
+"""Splits a tune's text into header fields and lines of music.
 
-Comments, `%%` directives and their blocks, lyrics and text fields end here: nothing behind this
-module can be made to include a file or to run a directive. Also `unfold`, which puts a tune that
-stands on one line, as ChatMusician and MusicPile write it, on lines of its own.
+Comments, `%%` directives and their blocks, lyrics and text fields are dropped here: nothing after
+this module can include a file or run a directive. Also `unfold`, which splits a tune on one line,
+as ChatMusician and MusicPile write it, into lines.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _ONE_METRE = re.compile(r"C\|?|[0-9+()]+/[0-9]+")
 _METRE = re.compile(r"\(?([0-9]{1,2}(?:\s*\+\s*[0-9]{1,2})*)\)?\s*/\s*([0-9]{1,3})")
 _TEXT_ENDING = re.compile(r'((?:^|[|\]:])[ \t]*)\["([^"|\]\n]*)"(?![^\[\]|\n]*\])', re.MULTILINE)
 MUSICAL_FIELDS = frozenset("KLMV")
-"""Fields that change what follows when they stand in the body."""
+"""Fields that affect the notes after them in the body."""
 
 PART_FIELD = "P"
-"""The field that marks a section (ABC 2.1, section 3.1.9); no note changes with it."""
+"""The field that marks a section (ABC 2.1, section 3.1.9); it affects no notes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BodyLine:
     """A line of the body.
 
     Attributes:
@@ -55,27 +55,27 @@ class Line:
 
 @dataclass(frozen=True)
 class Source:
-    """A tune's text, taken apart.
+    """A tune's text, split.
 
     Attributes:
-        text: the text that the line numbers refer to.
+        text: that the line numbers refer to.
         header: field letter -> (value, line).
         voices: values of the header's `V:` fields, with their lines.
-        body: what follows the `K:` line.
+        body: the lines after the `K:` line.
     """
 
     text: str
     header: dict[str, tuple[str, int]]
     voices: tuple[tuple[str, int], ...]
-    body: tuple[Line, ...]
+    body: tuple[BodyLine, ...]
 
 
 def unfold(text: str) -> str:
-    """Return a tune with each header field, and the body, on lines of its own.
+    """Return a tune with each header field, and the body, on its own line.
 
-    A tune in the single-line form (`X:1 L:1/8 M:2/4 K:G G2BG | ...`) is taken apart, and so are
-    header lines that hold several fields, and music behind the key; other text comes back as it
-    is. End-of-text marks such as `</s>` go either way, as do blanks at both ends.
+    A tune in the single-line form (`X:1 L:1/8 M:2/4 K:G G2BG | ...`) is split, and so are
+    header lines with several fields, and music after the key; other text is returned as it
+    is. End-of-text marks such as `</s>`, and blanks at both ends, are always removed.
     """
     text = _END_OF_TEXT.sub(" ", text).strip() if "<" in text else text.strip()
     key = _FOLDED_KEY.search(text)
@@ -97,10 +97,10 @@ def unfold(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def read_source(text: str, limits: Limits) -> Source:
-    """Take a tune's text apart; remembered for a moment, since who reads a tune may write it.
+    """Split a tune's text; the last few are cached, since a parsed tune is often written next.
 
     Raises:
-        AbcError: too long, no `K:` line, a header line that is no field, or an open block.
+        AbcError: too long, no `K:` line, a header line that is not a field, or an open block.
     """
     if len(text) > limits.max_tune_chars:
         raise AbcError(f"the tune is longer than {limits.max_tune_chars:,} characters")
@@ -119,13 +119,13 @@ def read_source(text: str, limits: Limits) -> Source:
 
 
 def _with_plain_endings(text: str) -> str:
-    """Write an ending that has a text for a number (`["1st time"`) as `[1 "^1st time"`."""
+    """Write an ending with a text instead of a number (`["1st time"`) as `[1 "^1st time"`."""
     return _TEXT_ENDING.sub(_plain_ending, text) if '["' in text else text
 
 
-def _plain_ending(found: re.Match[str]) -> str:
-    number = re.search(r"[1-9]", found[2])
-    return f'{found[1]}{f"[{number[0]} " if number else ""}"^{found[2]}"'
+def _plain_ending(match: re.Match[str]) -> str:
+    number = re.search(r"[1-9]", match[2])
+    return f'{match[1]}{f"[{number[0]} " if number else ""}"^{match[2]}"'
 
 
 def _content(number: int, line: str, limits: Limits) -> str:
@@ -136,7 +136,7 @@ def _content(number: int, line: str, limits: Limits) -> str:
 
 
 def without_comment(line: str) -> str:
-    r"""Return what stands before the `%` of a comment; `\%` is a character of a text."""
+    r"""Return a line up to the `%` of a comment; in texts, `\%` is a character."""
     end = line.find("%")
     while end > 0 and line[end - 1] == "\\" and _is_text(line, end):
         end = line.find("%", end + 1)
@@ -144,14 +144,14 @@ def without_comment(line: str) -> str:
 
 
 def _is_text(line: str, place: int) -> bool:
-    """Say whether a place is in a field or in quotes; elsewhere a backslash joins lines."""
+    """Return whether an index is in a field or in quotes; elsewhere a backslash joins lines."""
     return bool(_FIELD.match(line)) or line.count('"', 0, place) % 2 == 1
 
 
 def _read_header(
     lines: Iterator[tuple[int, str]], limits: Limits
 ) -> tuple[dict[str, tuple[str, int]], list[tuple[str, int]]]:
-    """Return the fields up to `K:`, and all those that declare a voice."""
+    """Return the fields up to `K:`, and all `V:` fields among them."""
     header: dict[str, tuple[str, int]] = {}
     voices: list[tuple[str, int]] = []
     for number, line in lines:
@@ -160,10 +160,10 @@ def _read_header(
             if line.strip():
                 continue
             raise AbcError('a blank line ends the header before its "K:" line', number)
-        found = _FIELD.match(content)
-        if found is None:
+        match = _FIELD.match(content)
+        if match is None:
             raise AbcError(f'"{shorten(content)}" is no header field, and no "K:" came yet', number)
-        letter, value = found[1], found[2].strip()
+        letter, value = match[1], match[2].strip()
         if letter in MUSICAL_FIELDS:
             value = value.rstrip("\\ ")
         if letter == "V":
@@ -175,7 +175,7 @@ def _read_header(
     raise AbcError('the tune has no "K:" line')
 
 
-def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Line]:
+def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[BodyLine]:
     ended = 0
     for number, line in lines:
         content = _content(number, line, limits)
@@ -184,21 +184,21 @@ def _read_body(lines: Iterator[tuple[int, str]], limits: Limits) -> Iterator[Lin
             continue
         if ended:
             raise AbcError("a blank line ends the tune, but more text follows", ended)
-        found = _BODY_FIELD.match(content)
-        if found is None:
-            yield Line(number, "", content)
-        elif found[1] in MUSICAL_FIELDS or found[1] == PART_FIELD:
-            yield Line(number, found[1], found[2].strip().rstrip("\\ "))
+        match = _BODY_FIELD.match(content)
+        if match is None:
+            yield BodyLine(number, "", content)
+        elif match[1] in MUSICAL_FIELDS or match[1] == PART_FIELD:
+            yield BodyLine(number, match[1], match[2].strip().rstrip("\\ "))
 
 
 @lru_cache(maxsize=4096)
 def parse_metre(value: str) -> tuple[Fraction | None, str, bool]:
-    """Read the value of an `M:` field: bar length, normal spelling, and whether it is compound.
+    """Parse the value of an `M:` field: bar length, canonical spelling, and whether it is compound.
 
-    Of several metres, which bars take as they need them (`3/4 4/4`), the first counts.
+    Of alternating metres (`3/4 4/4`) the first counts.
 
     Raises:
-        AbcError: it names no metre, or one above 64 beats or below a 64th.
+        AbcError: it is not a metre, has more than 64 beats, or a unit below 1/64.
     """
     text = value.strip()
     if several := _several(text):
@@ -208,9 +208,9 @@ def parse_metre(value: str) -> tuple[Fraction | None, str, bool]:
         return Fraction(1), "4/4" if text == "C" else "2/2", False
     if text.lower() in ("none", ""):
         return None, "none", False
-    found = _METRE.fullmatch(text)
-    beats = sum(int(n) for n in found[1].split("+")) if found else 0
-    unit = int(found[2]) if found else 0
+    match = _METRE.fullmatch(text)
+    beats = sum(int(n) for n in match[1].split("+")) if match else 0
+    unit = int(match[2]) if match else 0
     if not 1 <= beats <= 64 or unit not in (1, 2, 4, 8, 16, 32, 64):
         raise AbcError(f'"M:{shorten(value)}" names no metre')
     return Fraction(beats, unit), f"{beats}/{unit}", unit >= 4 and beats in (6, 9, 12)
@@ -224,10 +224,10 @@ def _several(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def alternating(value: str) -> tuple[Fraction, ...]:
-    """Return the bar lengths of an `M:` field with several metres; none for any other.
+    """Return the bar lengths of an `M:` field with alternating metres; else an empty tuple.
 
     Raises:
-        AbcError: it names no metre.
+        AbcError: it is not a metre.
     """
     lengths = (parse_metre(metre)[0] for metre in _several(value.strip()))
     return tuple(length for length in lengths if length is not None)
@@ -235,15 +235,15 @@ def alternating(value: str) -> tuple[Fraction, ...]:
 
 @lru_cache(maxsize=4096)
 def parse_unit_length(value: str) -> Fraction:
-    """Read the value of an `L:` field, between 1 and 1/64.
+    """Parse the value of an `L:` field, between 1 and 1/64.
 
     Raises:
-        AbcError: it names no note length.
+        AbcError: it is not a note length.
     """
-    found = re.fullmatch(r"1(?:\s*/\s*(1|2|4|8|16|32|64))?", value.strip())
-    if found is None:
+    match = re.fullmatch(r"1(?:\s*/\s*(1|2|4|8|16|32|64))?", value.strip())
+    if match is None:
         raise AbcError(f'"L:{shorten(value)}" names no note length from 1 to 1/64')
-    return Fraction(1, int(found[1] or 1))
+    return Fraction(1, int(match[1] or 1))
 
 
 def default_unit_length(metre: Fraction | None) -> Fraction:

@@ -1,7 +1,7 @@
-"""How notes, and whole phrases of them, are written in the canonical form; remembered.
+"""The canonical spelling of notes and of whole phrases, cached.
 
-No state of the tune is kept here: what depends on it (ties to other pitches, bar lines, fields) is
-the writer's.
+Nothing here depends on the state of the tune (ties to other pitches, bar lines, fields); that is
+handled by `writer`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from musicllm.music.abc.keys import letter_at, place_of
 from musicllm.music.abc.rhythm import shortest_length
 from musicllm.music.abc.tokens import NOTE, SPACED_TOKEN
 
-_MAX_REMEMBERED = 50_000
+_MAX_CACHED = 50_000
 
 
 class Spelling(NamedTuple):
-    """A note in its shortest spelling."""
+    """The shortest spelling of a note."""
 
     text: str
     sign: str
@@ -26,28 +26,28 @@ class Spelling(NamedTuple):
     tie: str
 
 
-@lru_cache(_MAX_REMEMBERED)
+@lru_cache(_MAX_CACHED)
 def spell(token: str) -> Spelling | None:
-    """Return how a token is written when it is a note or a rest."""
+    """Return the spelling of a note or a rest; None for other tokens."""
     note = NOTE.fullmatch(token)
-    return written(*note.groups()) if note else None
+    return spell_note(*note.groups()) if note else None
 
 
 class Phrase(NamedTuple):
-    """Notes with what belongs to them, written; it starts and ends with these notes."""
+    """The spelling of consecutive notes with their chord symbols and rhythm signs."""
 
     text: str
     first: Spelling
     last: Spelling
     blank_before: bool
-    blank_behind: bool
+    blank_after: bool
 
 
-@lru_cache(_MAX_REMEMBERED)
-def join(text: str) -> Phrase | None:
-    """Write music that has no chords, fields, rests of whole bars, or ties but at its end.
+@lru_cache(_MAX_CACHED)
+def spell_phrase(text: str) -> Phrase | None:
+    """Spell music without chords, fields, rests of whole bars, or ties except at its end.
 
-    Remembered, since tunes repeat themselves; None for other music.
+    Cached, since tunes repeat themselves; None for other music.
     """
     words: list[str] = []
     notes: list[Spelling] = []
@@ -55,7 +55,7 @@ def join(text: str) -> Phrase | None:
     for space, token in SPACED_TOKEN.findall(text):
         blank = blank or bool(space)
         note = spell(token)
-        word = (note.text, False, False) if note else joint(token)
+        word = (note.text, False, False) if note else spell_sign(token)
         if word is None:
             if token[0] in "[ZX-":
                 return None
@@ -75,10 +75,10 @@ def join(text: str) -> Phrase | None:
     return Phrase("".join(words), notes[0], notes[-1], blank_before, blank or text[-1].isspace())
 
 
-def joint(token: str) -> tuple[str, bool, bool] | None:
-    """Return how a chord symbol, tuplet or broken rhythm is written, and if it forbids blanks.
+def spell_sign(token: str) -> tuple[str, bool, bool] | None:
+    """Return the spelling of a chord symbol, tuplet or broken rhythm; None for other tokens.
 
-    They are forbidden behind it, and before it.
+    With it: whether it forbids a blank after it, and before it.
     """
     first = token[0]
     if first == '"':
@@ -91,7 +91,7 @@ def joint(token: str) -> tuple[str, bool, bool] | None:
     return None
 
 
-def written(sign: str, letter: str, marks: str, length: str, tie: str) -> Spelling:
-    """Return how the parts of a note that `NOTE` found are written; every rest is `z`."""
+def spell_note(sign: str, letter: str, marks: str, length: str, tie: str) -> Spelling:
+    """Return the spelling of a note from the groups of `NOTE`; every rest is `z`."""
     head = "z" if letter in "zx" else letter_at(place_of(letter, marks))
     return Spelling(f"{sign}{head}{shortest_length(length)}{tie}", sign, head, tie)

@@ -1,8 +1,8 @@
-"""The pieces of a line of music: bars and bar lines, then the tokens inside a bar.
+"""Tokenises a line of music: into bars and bar lines, then into the tokens of a bar.
 
-The patterns never fail: what no rule knows becomes a token of one character, and the parser says
-what is wrong with it. Each kind of piece starts with its own characters, so that they hardly ever
-backtrack. No state of the tune is kept here. Follows ABC 2.1, section 4.
+The patterns never fail: any other character becomes a token of its own, and the parser reports
+the error. Each kind of token starts with its own characters, so that the patterns hardly ever
+backtrack. Follows ABC 2.1, section 4.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _BAR = r"(?:(?:\[\||\||:[:|])[|:\]]*(?:\[?[1-9][0-9,\-]*)?|\[[1-9][0-9,\-]*)"
 SEGMENT = re.compile(
     rf'((?:[^|:\["!(]++|{_QUOTED}|{_FIELD}|{_MARK}|{_TUPLET}|["!(]|:(?![:|])|\[(?![1-9|]))*)({_BAR}|$)'
 )
-"""One bar's content (group 1) and the bar line behind it (group 2; empty at the line's end).
+"""One bar's content (group 1) and the bar line after it (group 2; empty at the line's end).
 
-Where the content ends, a bar line or the end always follows, so nothing is tried twice. (A
-possessive group would say so, but before 3.11.5 Python's `re` misreads those: gh-106052.)"""
+The content is always followed by a bar line or the end, so nothing is matched twice. (A
+possessive group would express this, but has a bug in Python before 3.11.5: gh-106052.)"""
 
 TOKEN = re.compile(
     rf"\s*({_HEAD}{_LENGTH}(?:\s*-)?|[<>]+|{_QUOTED}|\([0-9]+(?::[0-9]*){{0,2}}|{_FIELD}"
     rf"|\[[^\]]*\]{_LENGTH}(?:\s*-)?|\{{[^}}]*\}}|{_MARK}|\+[^+\s]*\+|[ZX][0-9]*|y[0-9]*|\S)"
 )
-"""One token; the white space before it is left out."""
+"""One token, without the white space before it."""
 
 SPACED_TOKEN = re.compile(rf"(\s*){TOKEN.pattern[3:]}")
-"""As `TOKEN`, with the white space before it as group 1."""
+"""Like `TOKEN`, with the white space before it as group 1."""
 
 NOTE = re.compile(r"([\^_=]*)([A-Ga-gzx])([,']*)([0-9/]*)\s*(-?)")
 CHORD = re.compile(
@@ -47,21 +47,21 @@ GRACE = re.compile(
 )
 LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
 RESERVED = frozenset("#*;?@")
-"""Characters that ABC 2.1 keeps for later and has ignored until then (section 8.1)."""
+"""Characters that ABC 2.1 reserves; programs must ignore them (section 8.1)."""
 IGNORED = RESERVED | frozenset("()`\\$!.~+yHIJKLMNOPQRSTUVWhijklmnopqrstuvw")
 """First characters of tokens that change neither pitch nor duration (`(3` does)."""
 
 
 @dataclass(frozen=True)
 class BarLine:
-    """What a bar line says.
+    """A bar line.
 
     Attributes:
-        closes_repeat: has a colon before it.
-        opens_repeat: has a colon behind it.
+        closes_repeat: it starts with a colon.
+        opens_repeat: it ends with a colon.
         section: a repeat, a double or thick bar, or the start of an ending.
         ending: number or numbers of the ending that starts here.
-        final: thick, as at the end of a tune.
+        final: a thick bar, as at the end of a tune.
     """
 
     closes_repeat: bool
@@ -71,7 +71,7 @@ class BarLine:
     final: bool
 
     def joined(self, other: BarLine) -> BarLine:
-        """Return this bar line and one that follows with nothing between as one."""
+        """Return this bar line merged with the one that follows immediately."""
         return BarLine(
             self.closes_repeat or other.closes_repeat,
             self.opens_repeat or other.opens_repeat,
@@ -83,10 +83,10 @@ class BarLine:
 
 @lru_cache(maxsize=1024)
 def read_bar_line(token: str, max_ending: int) -> BarLine:
-    """Read a bar line that `SEGMENT` found, with at most this ending.
+    """Parse a bar line that `SEGMENT` matched.
 
     Raises:
-        AbcError: too many repeat marks, or an ending with an absurd number.
+        AbcError: too many repeat marks, or an ending above `max_ending`.
     """
     strokes = token.rstrip("0123456789,-")
     ending = token[len(strokes) :].strip(",-")

@@ -1,8 +1,8 @@
-"""The state of one voice while its tune is read: what is in force, and the bar in progress.
+"""The state of one voice during parsing: what is in force, and the bar in progress.
 
-Accidentals hold for their letter in every octave until the bar line (the default of ABC 2.1,
+Accidentals apply to their letter in every octave until the bar line (the default of ABC 2.1,
 section 11.3); a tie carries them over the bar line to a note without its own. Accidentals of grace
-notes hold for the grace notes alone.
+notes apply to the grace notes alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from musicllm.music.abc.keys import Key
 from musicllm.music.abc.limits import AbcError, Limits
 from musicllm.music.abc.model import Bar, Note
 from musicllm.music.abc.mover import move_key
-from musicllm.music.abc.notes import Atom, Reader, duration_of, make_note, reader_for
+from musicllm.music.abc.notes import Atom, NoteCache, duration_of, make_note, note_cache
 from musicllm.music.abc.rhythm import scaled
 from musicllm.music.abc.tokens import BarLine
 
@@ -23,8 +23,8 @@ _MAX_PART_CHARS = 40
 
 
 @dataclass(slots=True)
-class Draft:
-    """A note whose length may still change."""
+class PendingNote:
+    """A note whose duration may still change."""
 
     pitches: tuple[int, ...]
     ticks: int
@@ -46,16 +46,16 @@ class Voice:
     metres: tuple[Fraction, ...] = ()
     start: int = 0
     sounding_key: Key = field(init=False)
-    reader: Reader = field(init=False)
+    cache: NoteCache = field(init=False)
     began: tuple[Fraction | None, Key] = field(init=False)
-    drafts: list[Draft] = field(default_factory=list)
+    pending: list[PendingNote] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     ticks: int = 0
     text: str = ""
     line: int = 0
     accidentals: dict[int, int] = field(default_factory=dict)
-    odd: dict[int, int] = field(default_factory=dict)
-    held: dict[int, int] = field(default_factory=dict)
+    altered: dict[int, int] = field(default_factory=dict)
+    tied: dict[int, int] = field(default_factory=dict)
     chord_symbol: str | None = None
     broken: tuple[int, int] | None = None
     tuplet: tuple[int, int, int] | None = None
@@ -68,39 +68,39 @@ class Voice:
         self.retune()
 
     def retune(self) -> None:
-        """Follow a change of key, unit length, metre or shift."""
+        """Apply a change of key, unit length, metre or shift."""
         semitones = self.shift.total
-        self.reader = reader_for(self.key, self.unit_length, self.compound, self.limits, semitones)
+        self.cache = note_cache(self.key, self.unit_length, self.compound, self.limits, semitones)
         self.sounding_key = move_key(self.key, semitones)[0] if semitones else self.key
-        if not self.notes and not self.drafts:
+        if not self.notes and not self.pending:
             self.began = (self.metre, self.sounding_key)
             if self.last_bar < 0:
                 self.start = semitones
 
     def mark(self, part: str) -> None:
-        """Let a section start with this bar, or with the next where notes were read already."""
-        if self.notes or self.drafts:
+        """Start a section with this bar, or with the next if this one has notes."""
+        if self.notes or self.pending:
             self.part = part[:_MAX_PART_CHARS]
         else:
             self.part_of_bar = part[:_MAX_PART_CHARS]
 
     @property
     def is_plain(self) -> bool:
-        """Nothing from before changes the notes to come."""
+        """Nothing before them affects the notes that follow."""
         return not (
-            self.accidentals or self.held or self.chord_symbol or self.broken or self.tuplet
+            self.accidentals or self.tied or self.chord_symbol or self.broken or self.tuplet
         )
 
     def plain_notes(self, tokens: list[str]) -> tuple[tuple[Note, ...], int]:
-        """Return the notes and ticks of tokens that nothing but the key changes; else none."""
-        if not self.is_plain or self.drafts:
+        """Return the notes and ticks of tokens that depend only on the key; else none."""
+        if not self.is_plain or self.pending:
             return (), 0
-        known, silent = self.reader.atoms, self.reader.silent
-        atoms = [known.get(token) for token in tokens if token not in silent]
+        cached, silent = self.cache.atoms, self.cache.silent
+        atoms = [cached.get(token) for token in tokens if token not in silent]
         notes = tuple([atom.note for atom in atoms if atom and atom.note])
         if len(notes) < len(atoms):
             return (), 0
-        self.odd = {}
+        self.altered = {}
         return notes, sum([atom.ticks for atom in atoms if atom])
 
     def add(self, atom: Atom) -> None:
@@ -114,53 +114,53 @@ class Voice:
             ticks = scaled(ticks, *self.broken)
             self.broken = None
         if self.tuplet:
-            p, q, left = self.tuplet
+            p, q, remaining = self.tuplet
             ticks = scaled(ticks, q, p)
-            self.tuplet = (p, q, left - 1) if left > 1 else None
-        self.drafts.append(Draft(self._sound(atom), ticks, self.chord_symbol, atom.tie))
+            self.tuplet = (p, q, remaining - 1) if remaining > 1 else None
+        self.pending.append(PendingNote(self._sound(atom), ticks, self.chord_symbol, atom.tie))
         self.chord_symbol = None
 
     def _sound(self, atom: Atom) -> tuple[int, ...]:
-        if atom.note is not None and not self.accidentals and not self.held:
-            self.odd = {}
+        if atom.note is not None and not self.accidentals and not self.tied:
+            self.altered = {}
             return atom.note.pitches
-        signature, semitones = self.reader.key.signature, self.reader.semitones
-        accidentals, held = self.accidentals, self.held
+        signature, semitones = self.cache.key.signature, self.cache.semitones
+        accidentals, tied = self.accidentals, self.tied
         sounding: list[int] = []
-        odd: dict[int, int] = {}
-        for step, height, written in atom.heads:
-            if written is not None:
-                alter = accidentals[step] = written
-            elif height in held:
-                alter = held[height]
+        altered: dict[int, int] = {}
+        for step, height, accidental in atom.heads:
+            if accidental is not None:
+                alter = accidentals[step] = accidental
+            elif height in tied:
+                alter = tied[height]
             else:
                 alter = accidentals.get(step, signature[step])
             sounding.append(height + alter + semitones)
             if alter != signature[step]:
-                odd[height] = alter
-        self.odd = odd
-        self.held = odd if atom.tie else {}
+                altered[height] = alter
+        self.altered = altered
+        self.tied = altered if atom.tie else {}
         if sounding and not (min(sounding) >= 0 and max(sounding) <= 127):
             raise AbcError("the note is outside MIDI's range of 0 to 127")
         return tuple(sounding)
 
     def lengthen_last(self, times: int, divisor: int) -> None:
         """Apply broken rhythm to the note before the sign."""
-        if not self.drafts:
+        if not self.pending:
             raise AbcError("broken rhythm has no note before it")
-        self.drafts[-1].ticks = scaled(self.drafts[-1].ticks, times, divisor)
+        self.pending[-1].ticks = scaled(self.pending[-1].ticks, times, divisor)
 
     def tie_last(self) -> None:
-        """Tie the note before a `-` that stands alone; one at a bar's start means nothing."""
-        if self.drafts:
-            self.drafts[-1].tie = True
-            self.held = self.odd
+        """Tie the note before a separate `-`; at the start of a bar it has no effect."""
+        if self.pending:
+            self.pending[-1].tie = True
+            self.tied = self.altered
 
     def settle(self) -> tuple[tuple[Note, ...], int]:
-        """Turn the drafts into notes of the bar; return them and their ticks."""
-        notes = tuple(make_note(d.pitches, d.ticks, d.chord_symbol, d.tie) for d in self.drafts)
-        ticks = sum(draft.ticks for draft in self.drafts)
-        self.drafts.clear()
+        """Append the pending notes to the bar; return them and their ticks."""
+        notes = tuple(make_note(d.pitches, d.ticks, d.chord_symbol, d.tie) for d in self.pending)
+        ticks = sum(note.ticks for note in self.pending)
+        self.pending.clear()
         self.take(notes, ticks)
         return notes, ticks
 

@@ -1,6 +1,6 @@
-"""Writes the body of a tune in the canonical form that `canonical` describes, word by word.
+"""Writes the body of a tune in the canonical form (`canonical`), word by word.
 
-It takes music that the parser accepted and trusts it.
+The input must have passed the parser.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from musicllm.music.abc.clefs import Staves
 from musicllm.music.abc.keys import names_key, parse_key
 from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.abc.rhythm import shortest_length
-from musicllm.music.abc.source import Line, parse_metre, parse_unit_length
-from musicllm.music.abc.spelling import Phrase, Spelling, join, joint, spell, written
+from musicllm.music.abc.source import BodyLine, parse_metre, parse_unit_length
+from musicllm.music.abc.spelling import (
+    Phrase,
+    Spelling,
+    spell,
+    spell_note,
+    spell_phrase,
+    spell_sign,
+)
 from musicllm.music.abc.tokens import (
     CHORD,
     NOTE,
@@ -28,7 +35,7 @@ _WRAP_CHARS = 2_000
 _DECORATION = re.compile(r"[.~H-Wh-w]|!.+!|\+.+\+")
 
 
-class Writer:
+class CanonicalWriter:
     """Writes the body of a tune, bar by bar."""
 
     def __init__(
@@ -56,20 +63,20 @@ class Writer:
         self.last_note: tuple[int, str, str] | None = None
         self.tied: dict[str, tuple[int, str, str]] = {}
 
-    def line(self, line: Line) -> None:
+    def line(self, line: BodyLine) -> None:
         """Write a line of the body."""
         if line.field:
             self.field(line.field, line.text)
             return
-        for found in SEGMENT.finditer(line.text):
-            if found[1].strip():
-                self.content(found[1])
-            if found[2]:
-                self.bar_line(read_bar_line(found[2], DEFAULT_LIMITS.max_ending))
+        for segment in SEGMENT.finditer(line.text):
+            if segment[1].strip():
+                self.content(segment[1])
+            if segment[2]:
+                self.bar_line(read_bar_line(segment[2], DEFAULT_LIMITS.max_ending))
         self.blank = True
 
     def finish(self) -> str:
-        """Close the tune and return its body."""
+        """Write the final bar line and return the body."""
         for position, _, _ in self.tied.values():
             self.out[position] = self.out[position].removesuffix("-")
         end = self.pending
@@ -78,16 +85,16 @@ class Writer:
         return text + (" :|" if end is not None and end.closes_repeat else " |]")
 
     def bar_line(self, bar_line: BarLine) -> None:
-        """Take a bar line; it is written with what follows, so that neighbours become one."""
+        """Add a bar line; it is written with the next word, so that neighbours are merged."""
         self.pending = bar_line if self.pending is None else self.pending.joined(bar_line)
         self.last_note = None
 
     def field(self, letter: str, value: str) -> None:
-        """Write a field that stands in the body, on a line or in brackets."""
+        """Write a field of the body, from a line or from brackets."""
         if letter == "V":
             self._switch_voice(value.split(maxsplit=1)[0])
         if self.staves is not None and letter in "KV":
-            self.staves.obey(letter, value)
+            self.staves.apply(letter, value)
         elif letter == "K" and not value:
             self.fields[self.voice].append("[K:none]")
         elif letter == "K" and names_key(value):
@@ -99,7 +106,7 @@ class Writer:
 
     def content(self, text: str) -> None:
         """Write music without bar lines."""
-        phrase = None if self.keeps_more else join(text)
+        phrase = None if self.keeps_more else spell_phrase(text)
         if phrase is not None:
             self._phrase(phrase)
             return
@@ -109,7 +116,7 @@ class Writer:
         self.blank = self.blank or text[-1:].isspace()
 
     def _switch_voice(self, name: str) -> None:
-        """Write what follows in another voice; it is named when it has something to say."""
+        """Change the voice; its name is written with its next word."""
         if name == self.voice or not self.name_voices:
             return
         self._flush()
@@ -125,19 +132,19 @@ class Writer:
         self.glue = True
 
     def _phrase(self, phrase: Phrase) -> None:
-        """Write notes, and what belongs to them, as one word."""
+        """Write a phrase as one word."""
         if self.tied:
             self._resolve_tie(phrase.first.sign, phrase.first.head)
         self.blank = self.blank or phrase.blank_before
         self._word(phrase.text)
         self._remember_note(phrase.last)
-        self.blank = phrase.blank_behind
+        self.blank = phrase.blank_after
 
     def _token(self, token: str) -> None:
         note = spell(token)
         if note is not None:
             self._note(note)
-        elif word := joint(token):
+        elif word := spell_sign(token):
             self._word(*word)
         elif token[0] == "[":
             self._bracket(token)
@@ -161,14 +168,14 @@ class Writer:
                 self.tied[self.voice] = self.last_note
 
     def _late_tie(self) -> None:
-        """Tie the last note to the next, where a `-` stands apart from it."""
+        """Tie the last note to the next at a separate `-`."""
         if self.last_note and not self.out[self.last_note[0]].endswith("-"):
             self.out[self.last_note[0]] += "-"
             if not self.keep_slurs:
                 self.tied[self.voice] = self.last_note
 
     def _resolve_tie(self, sign: str, head: str) -> None:
-        """Drop a tie before another pitch."""
+        """Remove a tie to another pitch."""
         position, tied_sign, tied_head = self.tied.pop(self.voice, (0, "", ""))
         if tied_head and (tied_head != head or (sign and tied_sign and sign != tied_sign)):
             self.out[position] = self.out[position].removesuffix("-")
@@ -181,11 +188,11 @@ class Writer:
         assert chord is not None, f"{token} passed the parser"
         self.tied.pop(self.voice, None)
         self.last_note = None
-        notes = (written(*note).text for note in NOTE.findall(bare_chord(chord[1])))
+        notes = (spell_note(*note).text for note in NOTE.findall(bare_chord(chord[1])))
         self._word(f"[{''.join(notes)}]{shortest_length(chord[2])}{chord[3]}")
 
     def _ornament(self, token: str) -> None:
-        """Write what the caller wants kept of grace notes, slurs and decorations."""
+        """Write grace notes, slurs and decorations that are kept."""
         first = token[0]
         if first == "{" and self.keep_grace:
             self._word("".join(token.split()), glue=True)
@@ -195,7 +202,7 @@ class Writer:
             self._word(token, glue=True)
 
     def _word(self, text: str, glue: bool = False, attach: bool = False) -> None:
-        """Write a word; `glue` forbids a blank behind it, `attach` one before it."""
+        """Write a word; `glue` forbids a blank after it, `attach` before it."""
         if self.pending is not None:
             self._flush()
         self._name_voice()
@@ -213,7 +220,7 @@ class Writer:
             fields.clear()
 
     def _flush(self) -> None:
-        """Write the bar line that stands before the next word."""
+        """Write the bar line before the next word."""
         line, self.pending = self.pending, None
         if line is None:
             return

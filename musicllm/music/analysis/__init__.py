@@ -1,4 +1,4 @@
-"""What a score says about itself: key, melody, sections, form, motif and chords."""
+"""Analysis of scores: key, melody, sections, form, motif and chords."""
 
 from musicllm.music.analysis.chords import (
     PlacedChord,

@@ -1,4 +1,4 @@
-"""Chord symbols over a tune: which there are, what they mean, and how to write or remove them."""
+"""Chord symbols of a tune: listing and interpreting them, writing and removing them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _QUOTED = re.compile(r'"[^"]*"')
 _FIELD_LINE = re.compile(r"[A-Za-z+]:(?![|:])|%")
 _NOTES = frozenset("^_=ABCDEFGabcdefgzxZX")
 _PREFIXES = frozenset('({"!+.~HIJKLMNOPQRSTUVWhijklmnopqrstuvw')
-"""First characters of what belongs to the note behind it."""
+"""First characters of tokens that belong to the next note."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedChord:
-    """A chord symbol and the note that it stands over.
+    """A chord symbol and its position.
 
     Attributes:
         bar: index into the bars of the tune.
@@ -36,9 +36,9 @@ class PlacedChord:
 
 
 def placed_chords(score: Score) -> tuple[PlacedChord, ...]:
-    """Return the chords in order, all voices, as they are written (repeats once).
+    """Return the chords of all voices in order, as written (repeats once).
 
-    Text that cannot be read as a chord is left out; `unreadable_chords` has it.
+    Text that is not a supported chord is left out; `unreadable_chords` returns it.
     """
     return tuple(
         PlacedChord(i, j, note.chord_symbol)
@@ -49,19 +49,19 @@ def placed_chords(score: Score) -> tuple[PlacedChord, ...]:
 
 
 def chords(score: Score) -> tuple[str, ...]:
-    """Return the names of `placed_chords`."""
+    """Return the symbols of `placed_chords`."""
     return tuple(chord.symbol for chord in placed_chords(score))
 
 
 def unreadable_chords(score: Score) -> tuple[str, ...]:
-    """Return the texts over notes that are neither annotations nor chords that can be read."""
+    """Return the texts over notes that are neither annotations nor supported chords."""
     symbols = (note.chord_symbol for bar in score.bars for note in bar.notes)
     return tuple(symbol for symbol in symbols if symbol and not is_chord(symbol))
 
 
 @lru_cache(maxsize=1024)
 def root_pitch_class(symbol: str) -> int | None:
-    """Return the pitch class of a chord's root; None for `N.C.` and text that is no chord."""
+    """Return the pitch class of a chord's root; None for `N.C.` and text that is not a chord."""
     chord = read_chord(symbol)
     if chord is None or not chord.root:
         return None
@@ -70,7 +70,7 @@ def root_pitch_class(symbol: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def chord_tones(symbol: str) -> frozenset[int]:
-    """Return the pitch classes of a chord, bass note aside; none for `N.C.` and for no chord."""
+    """Return the pitch classes of a chord without its bass; none for `N.C.` and other text."""
     chord, root = read_chord(symbol), root_pitch_class(symbol)
     if chord is None or root is None:
         return frozenset()
@@ -78,10 +78,10 @@ def chord_tones(symbol: str) -> frozenset[int]:
 
 
 def chord_cover(score: Score) -> float:
-    """Return the share of sounding time that belongs to the chord in force, in the first voice.
+    """Return the share of time in which the first voice sounds a note of the current chord.
 
-    A chord holds until the next symbol; time before the first, under `N.C.`, and under a symbol
-    that cannot be read is not counted. 0 without symbols.
+    A chord lasts until the next symbol; time before the first, under `N.C.`, and under a symbol
+    that is not supported is not counted. 0 without symbols.
     """
     inside = total = 0
     tones: frozenset[int] | None = None
@@ -100,25 +100,25 @@ def chord_cover(score: Score) -> float:
 def with_chords(text: str, placed: Sequence[PlacedChord]) -> str:
     """Write chord symbols into a tune of one voice; nothing else changes.
 
-    A symbol stands before its note and what belongs to that, such as grace notes or `(3`. Text in
-    canonical form stays canonical.
+    A symbol precedes its note and the tokens that belong to it, such as grace notes or `(3`. Text
+    in canonical form stays canonical.
 
     Args:
-        text: a tune that `parse` reads, without rests of several bars (`Z2`).
-        placed: chords over notes that `parse` finds in it.
+        text: a valid tune without rests of several bars (`Z2`).
+        placed: chords, at indices into the parsed tune.
     """
     symbols = {(chord.bar, chord.note): chord.symbol for chord in placed}
-    pieces: list[str] = []
-    done = 0
+    parts: list[str] = []
+    end = 0
     for bar, note, offset in _note_places(text):
         if (bar, note) in symbols:
-            pieces += [text[done:offset], f'"{symbols[bar, note]}"']
-            done = offset
-    return "".join([*pieces, text[done:]])
+            parts += [text[end:offset], f'"{symbols[bar, note]}"']
+            end = offset
+    return "".join([*parts, text[end:]])
 
 
 def without_chords(text: str) -> str:
-    """Remove the chord symbols of a tune, those that cannot be read too; annotations stay."""
+    """Remove the chord symbols of a tune, also unsupported ones; annotations stay."""
     if '"' not in text:
         return text
     return "".join(
@@ -128,11 +128,11 @@ def without_chords(text: str) -> str:
 
 def without_symbols(music: str) -> str:
     """Remove the chord symbols of a line or a bar of music."""
-    return _QUOTED.sub(lambda found: "" if symbol_over_note(found[0]) else found[0], music)
+    return _QUOTED.sub(lambda text: "" if symbol_over_note(text[0]) else text[0], music)
 
 
-def written_symbols(text: str) -> Iterator[str]:
-    """Yield what `symbol_over_note` says of each quoted text in the music of a tune's text."""
+def quoted_symbols(text: str) -> Iterator[str]:
+    """Yield the chord symbol (`symbol_over_note`) of each quoted text in the music of a tune."""
     for line, _, in_music in music_lines(text) if '"' in text else ():
         for quoted in _QUOTED.findall(line.partition("%")[0]) if in_music else ():
             if symbol := symbol_over_note(quoted):
@@ -140,7 +140,7 @@ def written_symbols(text: str) -> Iterator[str]:
 
 
 def music_lines(text: str) -> Iterator[tuple[str, int, bool]]:
-    """Yield each line with its end, where it starts, and whether it holds music."""
+    """Yield each line with its line ending, its offset, and whether it is music."""
     offset, in_body = 0, False
     for line in text.splitlines(keepends=True):
         yield line, offset, in_body and not _FIELD_LINE.match(line)
@@ -149,7 +149,7 @@ def music_lines(text: str) -> Iterator[tuple[str, int, bool]]:
 
 
 def _note_places(text: str) -> Iterator[tuple[int, int, int]]:
-    """Yield bar, note and offset of every note and rest; the offset is that of its prefixes."""
+    """Yield bar, note and offset, prefixes included, of every note and rest."""
     bar = note = 0
     for line, start, in_music in music_lines(text):
         if not in_music:
@@ -165,13 +165,13 @@ def _note_places(text: str) -> Iterator[tuple[int, int, int]]:
 def _notes_of(content: str) -> Iterator[int]:
     """Yield the offset of each note of a bar, prefixes included."""
     prefix: int | None = None
-    for found in TOKEN.finditer(content):
-        token = found[1]
+    for match in TOKEN.finditer(content):
+        token = match[1]
         is_chord = token[0] == "[" and token[2:3] != ":"
         if is_chord or (token[0] in _NOTES and len(token.strip("^_=")) > 0):
-            yield found.start(1) if prefix is None else prefix
+            yield match.start(1) if prefix is None else prefix
             prefix = None
         elif token[0] in _PREFIXES:
-            prefix = found.start(1) if prefix is None else prefix
+            prefix = match.start(1) if prefix is None else prefix
         else:
             prefix = None

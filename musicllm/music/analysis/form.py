@@ -1,4 +1,4 @@
-"""The form of a tune: its sections as letters, and what musicians call such a form."""
+"""The form of a tune: its sections as letters, and the terms for such a form."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from musicllm.music.analysis.sections import Section, alike, played, sections, s
 
 
 def form(score: Score, *, marks: bool = True) -> str:
-    """Return the sections of the first voice as they are played, as letters, such as `AABB`.
+    """Return the sections of the first voice as played, as letters, such as `AABB`.
 
-    Sections end at repeats and double bars; a repeated one counts twice. A tune that has none is
-    cut every eight bars. Sections that are one, varied (`sections.alike`), share a letter (A to Z
-    in the order in which they come, then `?`). Bars shorter than the metre are not compared; a tune
-    of such bars alone is `A`.
+    Sections end at repeats and double bars; a repeated section counts twice. A tune without either
+    is cut every eight bars. Variants of one section (`sections.alike`) share a letter (A to Z in
+    order of appearance, then `?`). Bars shorter than the metre are not compared; a tune of only
+    such bars is `A`.
 
-    `P:` decides where it names two sections or more in the body: equal names are equal letters,
-    whatever they sound like. A `P:` in the header decides the order, with the body's names, or
-    where it plays as many sections, or as many different ones, as are written.
+    `P:` overrides this if it names two sections or more in the body: equal names are equal letters,
+    however they sound. A `P:` in the header gives the order, in terms of the body's names, or
+    if it plays as many sections, or as many different ones, as are written.
 
     Args:
         score: the tune.
-        marks: whether `P:` counts; without, a tune is what it sounds like.
+        marks: whether `P:` counts; otherwise only the sound does.
     """
     return _as_letters(_plays(score, marks=marks)) or "A"
 
 
 def terms(score: Score, *, marks: bool = True) -> tuple[str, ...]:
-    """Return what musicians call the form of a tune; empty where no term fits.
+    """Return the terms for the form of a tune; empty if none fits.
 
-    Those of `terms_of`, and `Variational` in place of `Strophic` where the only section comes back
-    in three or more written-out versions, no two the same. Arguments as `form`.
+    Those of `terms_of`, and `Variational` instead of `Strophic` if the only section comes back
+    in three or more written-out versions, all different. Arguments as in `form`.
     """
     named = terms_of(form(score, marks=marks))
     if named == ("Strophic",):
@@ -47,10 +47,10 @@ def terms(score: Score, *, marks: bool = True) -> tuple[str, ...]:
 
 
 def terms_of(letters: str) -> tuple[str, ...]:
-    """Return the terms for sections given as letters; empty where none fits.
+    """Return the terms for sections given as letters; empty if none fits.
 
-    Terms of the kind that ChatMusician (arXiv 2402.16153) uses, by textbook definitions. A section
-    and its immediate repeats count as one here, so that AABB is read as AB:
+    Terms as ChatMusician (arXiv 2402.16153) uses them, by textbook definitions. A section
+    and its immediate repeats count once here, so AABB is AB:
 
     | term | letters | example |
     | --- | --- | --- |
@@ -65,7 +65,7 @@ def terms_of(letters: str) -> tuple[str, ...]:
     | Medley | three sections or more, none comes back, some repeated at once | AABBCC |
     | Through Composed | three sections or more, none is heard twice | ABC |
 
-    Binary takes Verse/Chorus as a second term where both fit.
+    Binary has Verse/Chorus as a second term where both fit.
     """
     if not letters or "?" in letters:
         return ()
@@ -83,7 +83,7 @@ def terms_of(letters: str) -> tuple[str, ...]:
 
 
 def _returning(order: str) -> tuple[str, ...]:
-    """Return the term for three or more sections some of which come back."""
+    """Return the term for three or more sections, some of which come back."""
     episodes = order[1::2]
     if len(order) % 2 and set(order[::2]) == {"A"} and len(set(episodes)) >= 2:
         return ("Rondo",)
@@ -100,7 +100,7 @@ def _returning(order: str) -> tuple[str, ...]:
 
 
 def _plays(score: Score, *, marks: bool) -> list[str]:
-    """Return a name for each section that is played: equal names for equal sections."""
+    """Return a name for each section as played: equal names for equal sections."""
     bars = score.voice()
     parts = sections(bars, marks=marks)
     names = _names_by_sound(parts, sounds(bars))
@@ -108,8 +108,8 @@ def _plays(score: Score, *, marks: bool) -> list[str]:
     header = play_order(score.header.get("P", "")) if marks else None
     if sum(bool(part.part) for part in parts) > 1:
         plays = _plays_by_marks(parts, names, order)
-        known = {name for name, _ in plays}
-        if header is not None and set(header) <= known:
+        marked = {name for name, _ in plays}
+        if header is not None and set(header) <= marked:
             times = dict(reversed(plays))
             return [name for name, run in groupby(header) for name in _run(name, run, times[name])]
         return [name for name, num in plays for _ in range(num)]
@@ -122,9 +122,9 @@ def _plays(score: Score, *, marks: bool) -> list[str]:
 
 
 def _run(name: str, run: Iterable[str], times: int) -> list[str]:
-    """Return how often a section sounds that an order names once or several times in a row.
+    """Return the plays of a section that an order names once or several times in a row.
 
-    An order that names a repeated section twice counts its repeat: people write AABB for two
+    An order that names a repeated section twice includes its repeat: people write AABB for two
     strains with repeat signs.
     """
     num = len(list(run))
@@ -132,19 +132,19 @@ def _run(name: str, run: Iterable[str], times: int) -> list[str]:
 
 
 def _names_by_sound(parts: Sequence[Section], numbers: Sequence[int]) -> list[str]:
-    """Return a name for each section as written; a section is compared with all times it sounds."""
-    known: list[list[list[int]]] = []
+    """Return a name for each section as written, comparing all passes of the sections."""
+    distinct: list[list[list[int]]] = []
     names = []
     for part in parts:
-        contents = [[numbers[i] for i in one] for one in part.passes]
+        passes = [[numbers[i] for i in bars] for bars in part.passes]
         same = (
             i
-            for i, others in enumerate(known)
-            if any(alike(one, other) for one in contents for other in others)
+            for i, others in enumerate(distinct)
+            if any(alike(own, other) for own in passes for other in others)
         )
-        index = next(same, len(known))
-        if index == len(known):
-            known.append(contents)
+        index = next(same, len(distinct))
+        if index == len(distinct):
+            distinct.append(passes)
         names.append(f"sound {index}")
     return names
 
@@ -152,10 +152,10 @@ def _names_by_sound(parts: Sequence[Section], numbers: Sequence[int]) -> list[st
 def _plays_by_marks(
     parts: Sequence[Section], by_sound: Sequence[str], order: Sequence[int]
 ) -> list[tuple[str, int]]:
-    """Return the marked sections as they are played: name, and how often it sounds in a row.
+    """Return the marked sections as played: name, and number of plays in a row.
 
-    A marked section of several double bars or repeats counts once, unless it is played again as a
-    whole, or all in it is one strain.
+    A marked section with several double bars or repeats counts once, unless it is played again as a
+    whole, or consists of one strain.
     """
     starts = [i for i, part in enumerate(parts) if i == 0 or part.part is not None]
     plays = []
@@ -172,6 +172,6 @@ def _plays_by_marks(
 
 
 def _as_letters(names: Sequence[str]) -> str:
-    """Return a letter for each name, in the order in which they come first."""
+    """Return a letter for each name, in order of first appearance."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return "".join(chr(ord("A") + places[n]) if places[n] < 26 else "?" for n in names)

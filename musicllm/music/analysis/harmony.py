@@ -1,11 +1,11 @@
-"""Chords for a tune that has none: one a bar or half bar, from the scale of its key.
+"""Harmonises tunes: one chord per bar or half bar, from the scale of the key.
 
-The idea is that of functional harmony as textbooks teach it (for example Piston, Harmony, 1941):
-chords of the scale act as tonic, subdominant or dominant; they move from tonic over subdominant to
-dominant and back, and phrases close on the tonic, or halfway on the dominant. A chord fits a bar by
-how much of its time, weighted by the strength of the beat, sounds notes of the chord. The best
-sequence is found by dynamic programming. The numbers below are our own, set by ear on dance tunes;
-their unit is the fit of one bar, which lies between 0 and 1.
+Follows functional harmony as textbooks teach it (for example Piston, Harmony, 1941):
+chords of the scale act as tonic, subdominant or dominant; they move from tonic via subdominant to
+dominant and back, and phrases close on the tonic, or halfway on the dominant. The fit of a chord is
+the share of the bar, weighted by the strength of the beat, that sounds notes of the chord. The best
+sequence is found by dynamic programming. The weights below are ours, tuned by ear on dance tunes;
+their unit is the fit of one bar, from 0 to 1.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from musicllm.music.analysis.chords import PlacedChord, chord_tones
 from musicllm.music.analysis.sections import phrase_ends
 
 PRIORS = (0.12, 0.0, -0.06, 0.08, 0.1, 0.02, 0.0)
-"""Liking for the chord on each degree of the scale, first to seventh."""
+"""Weight of the chord on each degree of the scale, first to seventh."""
 SEVENTH_PRIOR = 0.02
 FLAT_SEVENTH_PRIOR = 0.08
-"""For the dominant seventh, and for the seventh degree where it is a whole tone below the tonic."""
+"""Weight of the dominant seventh, and of the seventh degree a whole tone below the tonic."""
 FUNCTIONS = "TSTSDTD"
 """Tonic, subdominant or dominant, by degree."""
 MOVES = {"TT": 0.0, "TS": 0.05, "TD": 0.05, "SS": 0.0, "SD": 0.06, "ST": 0.02, "DD": 0.0}
 MOVES |= {"DT": 0.08, "DS": -0.1}
-"""Liking for a step from one function to another."""
+"""Weight of moving from one function to another."""
 STAY = 0.03
 CHANGE_INSIDE_BAR = -0.25
-"""For keeping the chord over a bar line, and for changing it inside the bar."""
+"""Weight of keeping the chord over a bar line, and of changing it inside the bar."""
 OPEN, CLOSE, CLOSE_HALF, CLOSE_TUNE, PREPARE = 0.2, 0.25, 0.12, 0.5, 0.1
-"""For the tonic at the tune's start and at a phrase's end, the dominant there, the tonic at the
-tune's end, a dominant before an end."""
+"""Weight of the tonic at the tune's start and at phrase ends, the dominant there, the tonic at the
+tune's end, and a dominant before an end."""
 STRENGTHS = (1.0, 0.8, 0.65, 0.4)
 """Weight of a note that starts with the bar, with its second half, with a beat, or elsewhere."""
 
@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A stretch of music under one chord."""
+    """A bar or half bar, which takes one chord."""
 
     bar: int
     note: int
@@ -58,17 +58,17 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Chords:
-    """The chords of a key: C of them.
+    """The C chords of a key.
 
     Attributes:
-        symbols: C names.
+        symbols: of the chords.
         tones: 1 where a pitch class belongs to a chord, float64 [12, C].
-        prior: [C].
-        moves: from one to another, over a bar line, [C, C].
-        inside: likewise, inside a bar.
-        close: at a phrase's end, [C].
+        prior: weight, [C].
+        moves: weight of moving from one to another over a bar line, [C, C].
+        inside: likewise inside a bar.
+        close: weight at a phrase's end, [C].
         is_tonic: 1 for the tonic, [C].
-        prepare: before a phrase's end, [C].
+        prepare: weight before a phrase's end, [C].
     """
 
     symbols: tuple[str, ...]
@@ -82,11 +82,11 @@ class _Chords:
 
 
 def harmonize(score: Score) -> tuple[PlacedChord, ...]:
-    """Return a chord for each bar or half bar of a tune, and where it stands.
+    """Return a chord for each bar or half bar of a tune.
 
-    Half bars only in metres of four or six beats, and only where a note starts halfway. Every bar
-    starts with a symbol; inside it there is one where the chord changes. An anacrusis has none.
-    Empty where the tune has several voices, no key, changes of key or metre, free metre, or bars
+    Half bars occur only in metres of four or six beats, where a note starts halfway. Every bar
+    starts with a symbol; half bars have one if the chord changes. An anacrusis has none.
+    Empty if the tune has several voices, no key, changes of key or metre, free metre, or bars
     of rest written as one (`Z4`). Linear in the number of bars.
     """
     if not _is_plain(score):
@@ -119,7 +119,7 @@ def _is_plain(score: Score) -> bool:
 
 
 def _slots(score: Score) -> Iterator[_Slot]:
-    """Yield the stretches that take a chord."""
+    """Yield the slots of a tune."""
     beats, unit = (int(number) for number in score.metre_text.split("/"))
     full = TICKS * beats // unit
     half = full // 2 if beats in (4, 6, 12) or score.metre_text == "2/2" else 0
@@ -168,25 +168,25 @@ def _cut(
 
 
 def _best_path(slots: list[_Slot], chords: _Chords) -> list[int]:
-    """Return the chord of each slot in the sequence that is liked best (Viterbi)."""
+    """Return the chord of each slot in the sequence with the highest score (Viterbi)."""
     weights = np.array([slot.weights for slot in slots])
     sizes = np.array([slot.size for slot in slots])
     totals = np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-    liking = (weights / totals @ chords.tones + chords.prior) * sizes[:, None]
+    scores = (weights / totals @ chords.tones + chords.prior) * sizes[:, None]
     for i, slot in enumerate(slots):
         if slot.ends_phrase:
-            liking[i] += chords.close
+            scores[i] += chords.close
             if i:
-                liking[i - 1] += chords.prepare
-    liking[0] += OPEN * chords.is_tonic
-    liking[-1] += CLOSE_TUNE * chords.is_tonic
-    best = liking[0]
+                scores[i - 1] += chords.prepare
+    scores[0] += OPEN * chords.is_tonic
+    scores[-1] += CLOSE_TUNE * chords.is_tonic
+    best = scores[0]
     choices = []
     for i in range(1, len(slots)):
         moves = chords.moves if slots[i].bar != slots[i - 1].bar else chords.inside
         reached = best[:, None] + moves
         choices.append(reached.argmax(axis=0))
-        best = reached.max(axis=0) + liking[i]
+        best = reached.max(axis=0) + scores[i]
     path = [int(best.argmax())]
     for choice in reversed(choices):
         path.append(int(choice[path[-1]]))
@@ -195,10 +195,10 @@ def _best_path(slots: list[_Slot], chords: _Chords) -> list[int]:
 
 @lru_cache(maxsize=256)
 def _chords_of(key: Key) -> _Chords:
-    """Return the triads of a key's scale, diminished and augmented ones aside, and its V7."""
-    found = list(_degrees(key))
-    symbols = tuple(symbol for symbol, _, _ in found)
-    degrees = [degree for _, degree, _ in found]
+    """Return the major and minor triads of a key's scale, and its V7."""
+    chords = list(_degrees(key))
+    symbols = tuple(symbol for symbol, _, _ in chords)
+    degrees = [degree for _, degree, _ in chords]
     tones = np.array([[float(pc in chord_tones(s)) for s in symbols] for pc in range(12)])
     roles = [FUNCTIONS[degree] for degree in degrees]
     moves = np.array([[MOVES[a + b] for b in roles] for a in roles])
@@ -211,7 +211,7 @@ def _chords_of(key: Key) -> _Chords:
     return _Chords(
         symbols,
         tones,
-        np.array([prior for _, _, prior in found]),
+        np.array([prior for _, _, prior in chords]),
         moves,
         inside,
         CLOSE * is_tonic + CLOSE_HALF * is_fifth,

@@ -1,4 +1,4 @@
-"""A melody as steps, and its fingerprint: the same in every key and at every note value."""
+"""Melodies as steps, and fingerprints that are independent of key and note values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PRIME = (1 << 61) - 1
 _BASE = 1_000_003
 
 Step = tuple[int, int, int]
-"""Semitones upwards; numerator and denominator of the later duration over the earlier one."""
+"""Semitones upwards; ratio of the later duration to the earlier, numerator and denominator."""
 
 
 def melodic_steps(score: Score) -> list[Step]:
     """Return the steps of a melody: the highest notes of the first voice.
 
-    Rests are left out and a note that is repeated counts as one long note.
+    Rests are ignored, and repeated notes count as one long note.
     """
     melody: list[tuple[int, int, int]] = []
     for note in (note for bar in score.voice() for note in bar.notes if note.pitches):
@@ -32,9 +32,9 @@ def melodic_steps(score: Score) -> list[Step]:
 
 
 def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[int]:
-    """Return hashes of all runs of `order` steps in the melody.
+    """Return hashes of all n-grams of `order` steps in the melody.
 
-    The steps are those of `melodic_steps`, so transposing, another `L:`, ties and grace notes
+    With the steps of `melodic_steps`, transposition, another `L:`, ties and grace notes
     change nothing. Hashes are below 2**61 and the same in every process. Linear in the number of
     notes times `order`.
 
@@ -50,7 +50,7 @@ def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[i
 def similarity(first: frozenset[int], second: frozenset[int]) -> float:
     """Return the containment of two fingerprints: shared hashes over those of the smaller one.
 
-    1 when one melody holds all of the other, 0 when nothing is shared or one is empty.
+    1 if one melody contains the other, 0 if nothing is shared or one is empty.
     """
     smaller = min(len(first), len(second))
     return len(first & second) / smaller if smaller else 0.0
@@ -69,7 +69,7 @@ def _code(step: Step) -> int:
 
 
 def _fold(codes: list[int]) -> int:
-    """Return a polynomial hash, which unlike `hash` is the same in every version of Python."""
+    """Return a polynomial hash, which unlike `hash` is the same in every Python version."""
     value = 0
     for code in codes:
         value = (value * _BASE + code) % _PRIME

@@ -1,4 +1,4 @@
-"""The motif of a tune: the figure of one or two bars that it is built on."""
+"""The motif of a tune: the pattern of one or two bars that it is built on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Motif:
 
     Attributes:
         text: its bars in canonical form without chord symbols, joined by ` | `.
-        times: how often it stands in the tune; overlapping ones count too.
+        times: number of occurrences, overlapping ones included.
     """
 
     text: str
@@ -26,22 +26,22 @@ class Motif:
 def find_motif(score: Score) -> Motif:
     """Return the pattern of one or two bars that covers most of the tune.
 
-    Patterns are compared by sound in the first voice; only those that come twice or more count,
-    bars of rests do not. Of equal cover the longer wins, then the earlier. Where nothing repeats,
+    Patterns are compared by sound in the first voice; only those that occur twice or more count,
+    bars of rests do not. Of equal cover the longer wins, then the earlier. If nothing repeats,
     the first two full bars are the motif.
     """
     bars = score.voice()
     numbers = sounds(bars)
     full = [bar.metre is None or bar.duration == bar.metre for bar in bars]
-    heard = [any(note.pitches for note in bar.notes) for bar in bars]
-    opening = next((i for i, (a, b) in enumerate(zip(full, heard, strict=True)) if a and b), 0)
+    has_notes = [any(note.pitches for note in bar.notes) for bar in bars]
+    opening = next((i for i, (a, b) in enumerate(zip(full, has_notes, strict=True)) if a and b), 0)
     best: tuple[int, ...] = tuple(
-        i for i in (opening, opening + 1) if i < len(bars) and full[i] and heard[i]
+        i for i in (opening, opening + 1) if i < len(bars) and full[i] and has_notes[i]
     ) or (0,)
     best_cover = times = 1
     for length in (2, 1):
         starts = [i for i in range(len(bars) - length + 1) if all(full[i : i + length])]
-        starts = [i for i in starts if any(heard[i : i + length])]
+        starts = [i for i in starts if any(has_notes[i : i + length])]
         counts = Counter(tuple(numbers[i : i + length]) for i in starts)
         for i in starts:
             count = counts[tuple(numbers[i : i + length])]
@@ -52,20 +52,20 @@ def find_motif(score: Score) -> Motif:
 
 
 def motif(score: Score) -> str:
-    """Return the text of the tune's motif, as `find_motif` finds it."""
+    """Return the text of `find_motif`."""
     return find_motif(score).text
 
 
 def count_motif(score: Score, text: str) -> int:
     """Count where the first voice sounds like some bars of ABC under the tune's own header.
 
-    0 too where the text cannot be read. This looks for what is given; it does not search.
+    0 if the text is not valid.
     """
     head = f"X:1\nM:{score.metre_text}\nL:{score.unit_length}\nK:{score.key.name}\n"
     try:
-        wanted = parse(f"{head}{text} |").bars
+        bars = parse(f"{head}{text} |").bars
     except AbcError:
         return 0
-    numbers = sounds((*wanted, *score.voice()))
-    pattern, whole = numbers[: len(wanted)], numbers[len(wanted) :]
+    numbers = sounds((*bars, *score.voice()))
+    pattern, whole = numbers[: len(bars)], numbers[len(bars) :]
     return sum(whole[i : i + len(pattern)] == pattern for i in range(len(whole)))

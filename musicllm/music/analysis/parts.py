@@ -1,9 +1,9 @@
-"""What `P:` says about a tune's form: names of sections in the body, the order in the header.
+"""Parses `P:` fields: names of sections in the body, their order in the header.
 
-As ABC 2.1 has it (section 3.1.9): `P:A` in the body begins section A; `P:A2B2` or `P:((AB)3.C)2` in
-the header is the order in which sections are played. Names are single letters, also of variants
+As in ABC 2.1 (section 3.1.9): `P:A` in the body begins section A; `P:A2B2` or `P:((AB)3.C)2` in
+the header is the order in which sections are played. Names are single letters, also for variants
 (`A'`, `A2`, `B alt`), and words such as `Verse`. A number, or `Variation 2`, begins a section that
-has no name of its own; other texts (`D.S.`, `Modern version`) are no marks.
+without a name; other texts (`D.S.`, `Modern version`) do not mark sections.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _WORD = re.compile(r"(verse|chorus|chos|refrain|bridge|intro|interlude|trio|coda
 _UNNAMED = re.compile(r"[0-9]{1,2}\.?|(?:theme|var(?:iation)?s?)\b[\s.0-9ivx]*", re.I)
 _ORDER = re.compile(r"[A-Za-z]|[0-9]+|[()]|[\s.*+]+|.")
 _MAX_PLAYED = 100
-"""Sections that an order may play; a longer one is nonsense."""
+"""Maximum number of sections in an order."""
 
 
 def part_name(mark: str) -> str | None:
-    """Return the name of the section that a mark begins: empty where it has none of its own.
+    """Return the name of the section that a mark begins; empty for one without a name.
 
-    None where the text marks no section.
+    None if the text marks no section.
     """
     text = mark.strip()
-    if found := _LETTER.fullmatch(text):
-        return found[1].upper()
-    if found := _WORD.fullmatch(text):
-        return {"chos": "chorus"}.get(found[1].lower(), found[1].lower())
+    if match := _LETTER.fullmatch(text):
+        return match[1].upper()
+    if match := _WORD.fullmatch(text):
+        return {"chos": "chorus"}.get(match[1].lower(), match[1].lower())
     return "" if _UNNAMED.fullmatch(text) else None
 
 
 def play_order(text: str) -> str | None:
-    """Return the letters that the header's `P:` plays, such as `AAABAAAB` for `(A3B)2`.
+    """Return the order of the header's `P:` as letters, such as `AAABAAAB` for `(A3B)2`.
 
-    None for text that is no order, or plays more than 100 sections.
+    None for text that is not an order, or has more than 100 sections.
     """
     stack = [""]
     last = ""

@@ -1,4 +1,4 @@
-"""The bars of a melody compared by sound, and how they group into phrases and sections."""
+"""Compares the bars of a melody by sound, and groups them into phrases and sections."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from musicllm.music.analysis.parts import part_name
 
 PHRASE_BARS = 4
 SECTION_BARS = 8
-"""Bars of a phrase and of a section where no repeat or double bar says more: those of dances."""
+"""Default lengths, as in dances, where no repeat or double bar tells more."""
 SAME_SHARE, NEARLY_ALL = 0.5, 0.85
-"""Share of equal bars from which two sections are alike: if they start alike, and anyhow."""
+"""Share of equal bars from which two sections are alike: if they start alike, and in general."""
 
 _NUMBER = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
@@ -24,12 +24,12 @@ class Section:
     """A part of a tune.
 
     Attributes:
-        bars: places of its full bars in the voice.
-        times: how often it sounds: 2 when a repeat closes it, more when it has more endings.
-        passes: the bars of each time that differs, with the ending that belongs to it.
-        part: name that a `P:` gives it; empty for none; None where no `P:` begins it.
-        opens_repeat: a `|:` stands before it.
-        closes_repeat: a `:|` stands in it or behind it.
+        bars: indices of its full bars in the voice.
+        times: number of plays: 2 if a repeat closes it, more if it has more endings.
+        passes: the bars of each different play, with its ending.
+        part: name from a `P:`; empty if it has no name; None if no `P:` begins it.
+        opens_repeat: a `|:` precedes it.
+        closes_repeat: a `:|` is in it or follows it.
     """
 
     bars: tuple[int, ...]
@@ -41,7 +41,7 @@ class Section:
 
 
 def sounds(bars: Sequence[Bar]) -> list[int]:
-    """Number bars by what they sound like: bars of equal pitches and durations share a number."""
+    """Return a number for each bar: bars with equal pitches and durations share a number."""
     numbers: dict[object, int] = {}
     return [
         numbers.setdefault(
@@ -56,11 +56,11 @@ def sounds(bars: Sequence[Bar]) -> list[int]:
 
 
 def alike(first: Sequence[int], second: Sequence[int]) -> bool:
-    """Say whether two sections or phrases are one, varied, from the numbers of their bars.
+    """Return whether two sections or phrases are variants, from the numbers of their bars.
 
-    At least half of the bars are equal in the same place, and of their first halves as well, the
-    first bar among them; or nearly all are. Two strains of a dance often end alike and start
-    differently, a variation starts alike.
+    At least half of the bars are equal at the same index, likewise in their first halves, the
+    first bar included; or nearly all are. Two strains of a dance often end alike but start
+    differently; a variation starts alike.
     """
     same = [a == b for a, b in zip(first, second, strict=False)]
     size = max(len(first), len(second), 1)
@@ -73,35 +73,35 @@ def alike(first: Sequence[int], second: Sequence[int]) -> bool:
 def sections(bars: Sequence[Bar], *, marks: bool = True) -> list[Section]:
     """Return the sections of one voice.
 
-    They end at repeats and double bars, and before a `P:` that begins a section; endings belong to
-    the section that they end, but what follows a last ending as long as the one before, and is a
-    phrase or more, does not. A voice that has none of these is cut every eight bars. Bars shorter
-    than the metre belong to none.
+    They end at repeats and double bars, and before a `P:` that begins a section. Endings belong to
+    the section that they end; bars after a last ending as long as the one before form a new section
+    if they are a phrase or more. A voice with none of these is cut every eight bars. Bars shorter
+    than the metre belong to no section.
 
     Args:
         bars: of one voice.
         marks: whether `P:` counts.
     """
     starts = sorted(set(_starts(bars, marks=marks)))
-    found: list[Section] = []
+    result: list[Section] = []
     part: str | None = None
     for start, stop in zip(starts, [*starts[1:], len(bars)], strict=True):
         section = _section(bars, start, stop, marks=marks)
         part = part if section.part is None else section.part
         if section.bars:
-            found.append(replace(section, part=part))
+            result.append(replace(section, part=part))
             part = None
-    if len(found) == 1 and found[0].times == 1:
-        whole = found[0].bars
-        cuts = [whole[i : i + SECTION_BARS] for i in range(0, len(whole), SECTION_BARS)]
-        return [Section(cut, 1, (cut,)) for cut in cuts]
-    return found
+    if len(result) == 1 and result[0].times == 1:
+        whole = result[0].bars
+        chunks = [whole[i : i + SECTION_BARS] for i in range(0, len(whole), SECTION_BARS)]
+        return [Section(chunk, 1, (chunk,)) for chunk in chunks]
+    return result
 
 
 def played(parts: Sequence[Section]) -> list[int]:
-    """Return the places of sections in the order in which they sound.
+    """Return the indices of sections in the order in which they are played.
 
-    A `:|` goes back to the `|:` before it, also over double bars; without one to the start of its
+    A `:|` goes back to the last `|:`, also over double bars; without one to the start of its
     own section (ABC 2.1, section 4.8).
     """
     order: list[int] = []
@@ -135,7 +135,7 @@ def _starts(bars: Sequence[Bar], *, marks: bool) -> Iterator[int]:
 
 
 def _has_phrase(bars: Sequence[Bar]) -> bool:
-    """Say whether a phrase or more follows before the next section or ending."""
+    """Return whether a phrase or more follows before the next section or ending."""
     for i, bar in enumerate(bars):
         if i and (bar.opens_section or bar.ending):
             return i >= PHRASE_BARS
@@ -145,7 +145,7 @@ def _has_phrase(bars: Sequence[Bar]) -> bool:
 
 
 def _section(bars: Sequence[Bar], start: int, stop: int, *, marks: bool) -> Section:
-    """Return the section of some bars, with the endings of each time that it sounds."""
+    """Return the section of some bars, with the endings of each play."""
     full: list[tuple[int, frozenset[int]]] = []
     ending: frozenset[int] = frozenset()
     for i, bar in enumerate(bars[start:stop], start):
@@ -170,13 +170,13 @@ def _section(bars: Sequence[Bar], start: int, stop: int, *, marks: bool) -> Sect
 
 
 def _ending(text: str) -> frozenset[int]:
-    """Return the times that an ending such as `1,3` or `1-3` belongs to."""
+    """Return the numbers of an ending such as `1,3` or `1-3`."""
     spans = _NUMBER.findall(text)
     return frozenset(n for a, b in spans for n in range(int(a), int(b or a) + 1))
 
 
 def phrase_ends(bars: Sequence[Bar]) -> list[bool]:
-    """Say of each bar of one voice whether a phrase ends with it.
+    """Return for each bar of one voice whether a phrase ends with it.
 
     Phrases end with sections and endings, and every four full bars inside a section.
     """
@@ -191,11 +191,11 @@ def phrase_ends(bars: Sequence[Bar]) -> list[bool]:
 
 
 def count_bars(score: Score) -> int | None:
-    """Count the bars of the first voice as musicians do; None where that is open to dispute.
+    """Count the bars of the first voice as musicians do; None where that is ambiguous.
 
-    As written: repeats count once, each ending counts. Short bars, such as an anacrusis and the
+    As written: repeats count once, every ending counts. Short bars, such as an anacrusis and the
     bar that completes it, count as many bars as they fill together; an anacrusis that nothing
-    completes is no bar. Disputed are free metre and bars that are longer than the metre.
+    completes is not a bar. Ambiguous are free metre and bars that are longer than the metre.
     """
     full, short = 0, Fraction(0)
     for bar in score.voice():

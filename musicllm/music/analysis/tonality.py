@@ -1,4 +1,4 @@
-"""How well a tune keeps to its key, and which key its notes suggest."""
+"""How well the notes of a tune fit its key, and estimation of the key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MINOR_TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"
 
 
 def pitch_class_durations(score: Score) -> tuple[float, ...]:
-    """Return how long each pitch class sounds, C first, in whole notes, over all voices."""
+    """Return the total duration of each pitch class over all voices, C first, in whole notes."""
     totals = [0.0] * 12
     for bar in score.bars:
         for note in bar.notes:
@@ -30,9 +30,9 @@ def pitch_class_durations(score: Score) -> tuple[float, ...]:
 
 
 def key_fit(score: Score) -> float:
-    """Return the share of sounding time that lies in the scale of the key in force.
+    """Return the share of sounding time in the scale of the current key.
 
-    In minor keys the raised sixth and seventh count as in the scale. `K:none` counts as C major.
+    In minor keys the raised sixth and seventh are in the scale. `K:none` counts as C major.
     """
     inside = total = 0.0
     for bar in score.bars:
@@ -48,8 +48,8 @@ def estimate_key(score: Score) -> Key:
     """Return the major or minor key whose profile correlates best with the tune's notes.
 
     The method of Krumhansl and Schmuckler: Pearson correlation of pitch-class durations with the
-    24 rotated profiles of Krumhansl and Kessler. It knows no other modes, and takes relative keys
-    for each other now and then.
+    24 rotated profiles of Krumhansl and Kessler. It does not estimate other modes, and sometimes
+    confuses relative keys.
     """
     durations = np.asarray(pitch_class_durations(score))
     centred = durations - durations.mean()

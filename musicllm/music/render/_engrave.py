@@ -1,8 +1,8 @@
-"""Worker: `_engrave.py READER` reads a tune in ABC on standard input, prints its score as SVG.
+"""Worker: `_engrave.py READER` reads ABC from standard input and prints the score as SVG.
 
-Run by `svg`, as a process of its own because verovio takes the whole process down on some tunes.
+Run by `kinds.svg` as a separate process, because verovio crashes the whole process on some tunes.
 With READER `verovio` it imports nothing else and starts in 0.1 s; with `music21`, that library
-turns the ABC into MusicXML first, which takes 0.4 s and more.
+converts the ABC to MusicXML first, which takes 0.4 s or more.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import verovio
 
 PAGE_WIDTH = 2000
 SCALE_PERCENT = 50
-"""Half of the page width: a view box of 1,000 units, four or five bars to the line."""
+"""Half of the page width: a view box of 1,000 units, four or five bars per line."""
 
 
 def as_musicxml(abc: str) -> str:
-    """Return a tune as MusicXML, each voice a staff."""
+    """Convert a tune to MusicXML with one staff per voice."""
     from music21 import converter
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
@@ -27,7 +27,7 @@ def as_musicxml(abc: str) -> str:
 
 
 def main(reader: str) -> None:
-    """Engrave the tune on one page as tall as it needs."""
+    """Engrave the tune on a single page, as tall as needed."""
     abc = sys.stdin.buffer.read().decode()
     verovio.enableLog(verovio.LOG_OFF)
     toolkit = verovio.toolkit()

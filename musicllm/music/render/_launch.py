@@ -1,8 +1,8 @@
-"""Sets resource limits on itself, then becomes another program; started by `fence.run_limited`.
+"""Limits its own resources, then executes another program; started by `fence.run_limited`.
 
-Usage: `python -I -S _launch.py CPU_S MEMORY_BYTES FILE_BYTES PROGRAM [ARGUMENT ...]`. It uses the
-standard library alone and costs about 12 ms. A separate program instead of `preexec_fn`, because
-code between fork and exec can dead-lock when the caller has threads, as every server does.
+Usage: `python -I -S _launch.py CPU_S MEMORY_BYTES FILE_BYTES PROGRAM [ARGUMENT ...]`. It uses only
+the standard library and takes about 12 ms. A separate program instead of `preexec_fn`, because code
+between fork and exec can deadlock if the caller has threads, as every server does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 
 
 def main(cpu_s: int, memory_bytes: int, file_bytes: int, command: list[str]) -> None:
-    """Limit processor time, address space, file sizes and core dumps; then run the command."""
+    """Limit CPU time, address space, file sizes and core dumps, then run the command."""
     for kind, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, cpu_s),

@@ -1,7 +1,7 @@
-"""Worker: `_synthesize.py MIDI WAV RATE_HZ` plays MIDI with a plain synthesiser; run by `sound`.
+"""Worker: `_synthesize.py MIDI WAV RATE_HZ` plays MIDI with a plain synthesiser; see `kinds.sound`.
 
 No soundfont: each note is a tone of four partials, shaped by pretty_midi. Drums
-are silent. Cost grows with the sum of the notes' lengths; 64 s of two voices take 0.2 s.
+are silent. Time is linear in the sum of the note lengths; 64 s of two voices take 0.2 s.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import soundfile
 
 
 def tone(phase: Any) -> Any:
-    """Return a tone with four partials, softer upwards, for phases in radians."""
+    """Return a tone with four partials, the higher the softer, for phases in radians."""
     return sum(np.sin(partial * phase) / partial**2 for partial in range(1, 5))
 
 
 def main(midi: str, wav: str, rate_hz: int) -> None:
-    """Write the WAV file."""
+    """Synthesise the MIDI file and write the WAV file."""
     sound = pretty_midi.PrettyMIDI(midi).synthesize(fs=rate_hz, wave=tone)
     soundfile.write(wav, sound, rate_hz)
 

@@ -1,9 +1,9 @@
-"""Rewrites ABC so that the engravers' readers, which know only part of ABC 2.1, get it right.
+"""Rewrites ABC for the readers of the engravers, which support only part of ABC 2.1.
 
-verovio 6.4's reader, by experiment: it drops a last bar that no bar line closes, drops the note
-after `[1` without a space, loses the bar line of `::`, does not draw endings, and writes voices
-one after another instead of below each other. music21 10's reader makes a new staff whenever a
-voice comes back. Tempo marks are left out of scores. Nothing here changes how a note sounds.
+The reader of verovio 6.4, by experiment: it drops a last bar without a bar line, drops the note
+after `[1` without a space, loses the bar line of `::`, does not draw endings, and places voices one
+after another instead of below each other. The reader of music21 10 starts a new staff whenever a
+voice comes back. Tempo marks are removed from scores. Nothing here changes how a note sounds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from musicllm.music.abc import AbcError, Bar, canonical, parse
 from musicllm.music.abc.clefs import may_shift
 
 MIDDLE_C = 60
-"""Voices whose notes lie below on average are drawn with a bass clef."""
+"""Voices whose mean pitch is below are drawn with a bass clef."""
 
 _FIELD = re.compile(r"[A-Za-z+]:")
 _KEY = re.compile(r"K:")
@@ -28,11 +28,11 @@ _CLOSED = re.compile(r"\|\]?$")
 
 
 def at_sounding_pitch(abc: str) -> str:
-    """Return a tune whose voices are written as they sound; most are, and come back as they are.
+    """Return a tune with its voices written as they sound; most are, and are returned unchanged.
 
-    abc2midi misreads some octaves of clefs, and neither engraver knows them, `octave=` or
-    `transpose=`. Lyrics and texts above the staff are left out of such a tune, and each voice gets
-    the clef that suits its notes. A tune that cannot be read comes back as it is.
+    abc2midi misreads some octaves of clefs, and neither engraver supports them, `octave=` or
+    `transpose=`. Such a tune loses its lyrics and the texts above the staff, and each voice gets
+    the clef that suits its notes. A tune that does not parse is returned unchanged.
     """
     if not may_shift(abc):
         return abc
@@ -56,7 +56,7 @@ def _clef(bars: Sequence[Bar]) -> str:
 
 
 def for_verovio(abc: str) -> str:
-    """Return a tune of one voice with closed bars, and endings as text above the staff."""
+    """Return a tune of one voice with a final bar line, and endings as text above the staff."""
     lines = [
         line if _FIELD.match(line) else _for_verovio(line)
         for line in _TEMPO.sub("", abc).splitlines()
@@ -72,9 +72,9 @@ def _for_verovio(music: str) -> str:
     return _ENDING.sub(_ending, music.replace("::", ":|:"))
 
 
-def _ending(found: re.Match[str]) -> str:
-    """Return an ending's number as text, together with the text that follows: only one shows."""
-    return f'"{found[1]}. ' if found[2] else f'"^{found[1]}."'
+def _ending(match: re.Match[str]) -> str:
+    """Return an ending as text, joined with the text that follows: only one is drawn."""
+    return f'"{match[1]}. ' if match[2] else f'"^{match[1]}."'
 
 
 def num_voices(abc: str) -> int:
@@ -83,23 +83,23 @@ def num_voices(abc: str) -> int:
 
 
 def by_voice(abc: str) -> str:
-    """Return a tune with all lines of a voice together, as music21's reader needs them."""
+    """Return a tune with all lines of a voice together, as the reader of music21 needs them."""
     header, voices = _split(abc)
     blocks = [line for name, lines in voices.items() for line in (f"V:{name}", *lines)]
     return "\n".join([*header, *blocks]) + "\n"
 
 
 def _split(abc: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the header without voices, and each voice (`id properties`) with its lines."""
+    """Return the header without voices, and the lines of each voice (`id properties`)."""
     header: list[str] = []
     properties: dict[str, str] = {}
     lines_of: dict[str, list[str]] = {}
     voice, in_header = "1", True
     for line in _INLINE_VOICE.sub(r"\nV:\1 \2\n", _TEMPO.sub("", abc)).splitlines():
-        found = _VOICE_LINE.match(line)
-        if found:
-            voice = found[1]
-            properties[voice] = found[2].strip() or properties.get(voice, "")
+        match = _VOICE_LINE.match(line)
+        if match:
+            voice = match[1]
+            properties[voice] = match[2].strip() or properties.get(voice, "")
         elif in_header:
             header.append(line)
             if _KEY.match(line):

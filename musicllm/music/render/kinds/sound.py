@@ -1,10 +1,10 @@
-"""Plays MIDI into WAV and MP3 files.
+"""Renders MIDI to WAV and MP3 files.
 
-With the program fluidsynth the sound comes from sampled instruments: the soundfont named by the
-environment variable `MUSICLLM_SOUNDFONT`, or else TimGM6mb, which the pretty_midi package
-carries. Without it, a plain synthesiser gives a recognisable melody. Either way the result is
-mono at `RATE_HZ`, with its peak at `PEAK`; it rings for `TAIL_S` after the last note. A tune
-longer than `MAX_DURATION_S` is stopped there and fades out over its last `FADE_S`.
+The program fluidsynth plays sampled instruments: the soundfont in the environment variable
+`MUSICLLM_SOUNDFONT`, or else TimGM6mb from the pretty_midi package. Without fluidsynth, a plain
+synthesiser gives a recognisable melody. Either way the result is mono at `RATE_HZ`, with its peak
+at `PEAK`; it decays for `TAIL_S` after the last note. A tune longer than `MAX_DURATION_S` is cut
+there and fades out over the last `FADE_S`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import MEMORY_BYTES, python_worker, run_limited
-from musicllm.music.render.kinds.midi import Midi, read_midi, shorten
+from musicllm.music.render.kinds.midi import Midi, read_midi, truncate
 from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 
 if TYPE_CHECKING:
@@ -31,24 +31,24 @@ MAX_DURATION_S = 90.0
 FADE_S = 3.0
 TAIL_S = 1.0
 PEAK = 0.9
-"""Largest sample of the result, of 1."""
+"""Largest sample of the result; full scale is 1."""
 SILENCE = 1e-4
-"""A sound whose largest sample is below this is silent."""
+"""Peak below which a sound counts as silent."""
 TIMEOUT_S = 60.0
 SOUNDFONT_VARIABLE = "MUSICLLM_SOUNDFONT"
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A tune that can be heard.
+    """The sound files of a tune.
 
     Attributes:
         wav: 16-bit mono file.
-        mp3: the same sound, smaller; None where libsndfile cannot write it.
+        mp3: the same sound; None if libsndfile cannot write MP3.
         duration_s: length in seconds.
-        is_cut: the tune goes on after `MAX_DURATION_S`.
+        is_cut: whether the tune is longer than `MAX_DURATION_S`.
         engine: `fluidsynth` or `pretty_midi`.
-        soundfont: the instruments' file; None for the plain synthesiser.
+        soundfont: file of the instruments; None for the plain synthesiser.
     """
 
     wav: Path
@@ -63,14 +63,14 @@ def midi_to_sound(midi: Midi, folder: Path, stem: str) -> Sound:
     """Write `<stem>.wav` and `<stem>.mp3`; 60 s of music take about one second.
 
     Raises:
-        RenderError: an engine fails, the soundfont is not there, or the result is silent.
+        RenderError: an engine fails, the soundfont does not exist, or the result is silent.
     """
     fluidsynth = shutil.which("fluidsynth")
     soundfont = find_soundfont() if fluidsynth else None
     is_cut = midi.duration_s > MAX_DURATION_S
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        (work / "tune.mid").write_bytes(shorten(midi.data, MAX_DURATION_S))
+        (work / "tune.mid").write_bytes(truncate(midi.data, MAX_DURATION_S))
         if fluidsynth and soundfont:
             engine = "fluidsynth"
             _sample(fluidsynth, soundfont, work)
@@ -83,7 +83,7 @@ def midi_to_sound(midi: Midi, folder: Path, stem: str) -> Sound:
 
 
 def find_soundfont() -> Path:
-    """Return the soundfont that fluidsynth plays.
+    """Return the path of the soundfont for fluidsynth.
 
     Raises:
         RenderError: `MUSICLLM_SOUNDFONT` names no file, or pretty_midi is not installed.
@@ -100,7 +100,7 @@ def find_soundfont() -> Path:
 
 
 def _sample(program: str, soundfont: Path, work: Path) -> None:
-    """Play `tune.mid` with fluidsynth, which holds the whole soundfont in memory."""
+    """Play `tune.mid` with fluidsynth, which loads the whole soundfont into memory."""
     output = ["-r", str(RATE_HZ), "-F", "tune.wav", "-T", "wav", "-O", "s16"]
     run_limited(
         [program, "-n", "-i", "-q", *output, str(soundfont), "tune.mid"],
@@ -118,10 +118,10 @@ def _synthesize(work: Path) -> None:
 
 
 def _finish(wav: Path, tune_s: float) -> NDArray[np.float32]:
-    """Return an engine's sound as mono (samples,), faded out and normalised.
+    """Return the sound of an engine as mono, shape (samples,), faded out and normalised.
 
-    Its length is that of the tune with its last ring, whichever engine played: what goes on longer
-    is cut, and silence follows what ends with its last note.
+    The length is that of the tune plus `TAIL_S` with every engine: a longer sound is cut,
+    and a shorter one is padded with silence.
     """
     import numpy as np
     import soundfile
@@ -145,7 +145,7 @@ def _finish(wav: Path, tune_s: float) -> NDArray[np.float32]:
 
 
 def _write(sound: NDArray[np.float32], folder: Path, stem: str) -> tuple[Path, Path | None]:
-    """Write the files; without MP3 in libsndfile (before 1.1) there is only the WAV."""
+    """Write the files; libsndfile before 1.1 has no MP3, then only the WAV."""
     import soundfile
 
     wav, mp3 = folder / f"{stem}.wav", folder / f"{stem}.mp3"

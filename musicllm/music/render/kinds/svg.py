@@ -1,13 +1,13 @@
-"""Engraves ABC as an SVG score that is safe to put into a web page as it is.
+"""Engraves ABC as an SVG score that is safe to embed in a web page.
 
-verovio engraves, in a limited process. It reads tunes of one voice itself (0.1 s). Tunes of
-several voices, which it would write one after another, and tunes on which its reader fails go
-through music21's reader (0.5 to 1.5 s). Where both fail, the caller shows the ABC text.
+verovio engraves, in a limited process. Its own reader handles tunes of one voice (0.1 s). Tunes of
+several voices, which it would place one after another, and tunes on which its reader fails go
+through the reader of music21 (0.5 to 1.5 s). If both fail, the caller shows the ABC text.
 
-The SVG is then rebuilt from an allow-list: shapes, text, and references inside the picture.
-Scripts, event handlers, links, foreign content and outside references do not pass, whatever a
-tune's texts make verovio write. Title, tempo and page number are left out: the page around the
-score shows them better.
+The SVG is then filtered by an allow-list: shapes, text, and references inside the picture.
+Scripts, event handlers, links, foreign content and external references are removed, whatever the
+texts of a tune make verovio write. Title, tempo and page number are left out: the page around the
+score shows them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Renderin
 from musicllm.music.render.sanitize import sanitize
 
 TIMEOUT_S = 10.0
-"""For each of the two readers."""
+"""For each reader."""
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _ELEMENT = re.compile(
@@ -40,13 +40,13 @@ _ATTRIBUTE = re.compile(
 
 
 def abc_to_svg(abc: str) -> str:
-    """Return a tune's score, about 1,000 units wide and as tall as it needs.
+    """Return the score of a tune, about 1,000 units wide and as tall as needed.
 
     Args:
-        abc: one tune; it is sanitised here.
+        abc: one tune, from any source.
 
     Raises:
-        RenderError: the tune is refused, both readers fail on it, or there is no note to show.
+        RenderError: the tune is rejected, both readers fail, or there are no notes.
     """
     tune = at_sounding_pitch(sanitize(abc))
     if num_voices(tune) == 1:
@@ -68,13 +68,13 @@ def _engrave(abc: str, reader: str) -> bytes:
 
 
 def safe_svg(source: bytes) -> str:
-    """Return an SVG score with nothing in it that a browser would run or fetch.
+    """Remove everything from an SVG score that a browser would run or fetch.
 
     Args:
-        source: the SVG that verovio wrote.
+        source: the output of verovio.
 
     Raises:
-        RenderError: it is not well-formed, declares a document type, or shows no note.
+        RenderError: it is not well-formed, declares a document type, or has no notes.
     """
     if b"<!DOCTYPE" in source or b"<!ENTITY" in source:
         raise RenderError("the score declares XML entities, which are refused")
@@ -92,7 +92,7 @@ def safe_svg(source: bytes) -> str:
 
 
 def _clean(element: ElementTree.Element) -> None:
-    """Keep only allowed elements and attributes, here and below; drop the SVG prefix."""
+    """Remove all but the allowed elements and attributes, recursively; drop the SVG prefix."""
     element.tag = _local(element.tag)
     for name, value in list(element.attrib.items()):
         if not _is_safe(element.tag, name, value):
@@ -107,12 +107,12 @@ def _clean(element: ElementTree.Element) -> None:
 
 
 def _local(tag: str) -> str:
-    """Return an SVG element's name without its name space; other elements stay as they are."""
+    """Return the name of an SVG element without its namespace; other names stay as they are."""
     return tag.removeprefix(f"{{{_NAMESPACE}}}")
 
 
 def _is_safe(tag: str, name: str, value: str) -> bool:
-    """Tell whether an attribute can neither run nor fetch anything."""
+    """Return whether an attribute cannot run or fetch anything."""
     if name == "href":
         return tag == "use" and value.startswith("#")
     return bool(_ATTRIBUTE.fullmatch(name)) and "url" not in value.lower()

@@ -1,4 +1,4 @@
-"""What the normal form leaves out of a tune, by name, so that it can be counted.
+"""What the canonical form omits from a tune, by name, so that it can be counted.
 
 The names: titles, other texts (composer, origin, notes, ...), tempo, part order, lyrics,
 directives, annotations, decorations, slurs, grace notes, clefs, names of voices, reserved
@@ -35,10 +35,10 @@ _CLEF = re.compile(r"clef=|\b(?:treble|bass|alto|tenor|perc)\b")
 _VOICE_NAME = re.compile(r"\b(?:name|nm|snm|subname)=")
 
 
-def left_out(score: Score, limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:
-    """Return the names of what the normal form leaves out of a tune, sorted.
+def omissions(score: Score, limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:
+    """Return the names of what the canonical form omits from a tune, sorted.
 
-    Cost: linear in the text, some 50 microseconds for a usual tune.
+    Cost: linear in the text, about 50 microseconds for a typical tune.
     """
     names = {
         _FIELDS[letter or mark[0]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musicllm.music.abc import canonical, left_out, parse
+from musicllm.music.abc import canonical, omissions, parse
 
 TUNE = "X:1\nL:1/4\nM:4/4\nK:C\nCDEF |]"
 
@@ -33,10 +33,10 @@ TUNE = "X:1\nL:1/4\nM:4/4\nK:C\nCDEF |]"
 )
 def test_what_the_normal_form_leaves_out(line: str, name: str) -> None:
     tune = TUNE.replace("K:C\n", line)
-    assert left_out(parse(tune)) == (name,)
-    assert left_out(parse(canonical(tune))) == ()
+    assert omissions(parse(tune)) == (name,)
+    assert omissions(parse(canonical(tune))) == ()
 
 
 @pytest.mark.parametrize("body", ["(3CDE F2", '"Am"C4', "C>D E/2F//", "[CE]-[CE] | Z |", "[K:G]C"])
 def test_what_it_keeps(body: str) -> None:
-    assert left_out(parse(TUNE.replace("CDEF", body))) == ()
+    assert omissions(parse(TUNE.replace("CDEF", body))) == ()
