@@ -37,7 +37,7 @@ class Job:
         local: what the user's own files held when the job was bound, by the names of settings.
         run_facts: see `facts.of_this_run`; what runs a job gathers them before the work.
         decides: task, version, settings and inputs that the fingerprint covers.
-        earlier: fingerprints of this training when it was to be shorter; see `stages.names`.
+        earlier: fingerprints of this training when it was to be shorter; see `runs.names`.
     """
 
     config: Config

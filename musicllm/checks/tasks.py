@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from musicllm.config import nearest
 from musicllm.errors import Problem
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
-from musicllm.stages import STAGES
 
 
 def verbs(config: Config) -> Iterator[Problem]:

@@ -27,8 +27,8 @@ from musicllm import console, runtime
 from musicllm.errors import InputError, MusicLLMError, NotAvailableError, StageError
 from musicllm.job import Job
 from musicllm.launch import ranks
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
-from musicllm.stages import STAGES
 
 Rows = Sequence[tuple[str, object]]
 

@@ -23,10 +23,11 @@ from musicllm.errors import ArtifactError, MusicLLMError, NotAvailableError
 from musicllm.job import Job, public
 from musicllm.launch import processes, ranks
 from musicllm.launch.processes import Rows
+from musicllm.runs import names, needs
+from musicllm.runs.inputs import find_input, refuse_other_kind
+from musicllm.runs.locations import Key, local_contents, with_contents
+from musicllm.runs.stages import STAGES, artifact_kind, is_deciding
 from musicllm.schema import Config
-from musicllm.stages import STAGES, artifact_kind, is_deciding, names, needs
-from musicllm.stages.inputs import find_input, refuse_other_kind
-from musicllm.stages.locations import Key, local_contents, with_contents
 
 NEXT = {
     "corpus": "{corpus} in a recipe that trains",

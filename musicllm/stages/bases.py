@@ -20,8 +20,8 @@ from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.checkpoint import cached_folder
 from musicllm.quoting import in_shell, word
+from musicllm.runs.locations import of_model
 from musicllm.schema import Config
-from musicllm.stages.locations import of_model
 
 NOWHERE = {"absolute": None, "relative": None}
 

@@ -21,8 +21,8 @@ from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.launch import runner
+from musicllm.runs import needs
 from musicllm.schema import Config
-from musicllm.stages import needs
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
 STOPPED = (REQUEUE_EXIT_CODE, 130, 143, *(-number for number in SIGNALS))

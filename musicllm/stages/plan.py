@@ -14,9 +14,9 @@ from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ArtifactError
+from musicllm.runs.inputs import find_input
+from musicllm.runs.stages import STAGES
 from musicllm.schema import BenchmarkConfig, Config
-from musicllm.stages import STAGES
-from musicllm.stages.inputs import find_input
 from musicllm.stages.pipeline import fitting, refuse_unused
 from musicllm.stages.settings import total
 from musicllm.train.optimizers import OPTIMIZERS

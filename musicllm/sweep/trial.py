@@ -17,8 +17,8 @@ from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.job import Job
 from musicllm.launch import runner
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
-from musicllm.stages import STAGES
 from musicllm.train import metrics
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 

@@ -11,8 +11,8 @@ import pytest
 from musicllm import config
 from musicllm.checks import check
 from musicllm.errors import ConfigError, InputError
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
-from musicllm.stages import STAGES
 
 RECIPES = config.options("recipe")
 OPTIONS = {group: config.options(group) for group in config.groups()}

@@ -14,8 +14,8 @@ from musicllm import artifacts, config, facts
 from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.job import Job
 from musicllm.launch import runner
-from musicllm.stages import needs
-from musicllm.stages.inputs import find_input
+from musicllm.runs import needs
+from musicllm.runs.inputs import find_input
 
 
 @pytest.fixture

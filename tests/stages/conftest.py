@@ -11,8 +11,8 @@ import pytest
 
 import musicllm
 from musicllm.job import Job
+from musicllm.runs.stages import is_deciding
 from musicllm.schema import Config
-from musicllm.stages import is_deciding
 
 HOUSE = musicllm.__path__[0]
 
@@ -37,7 +37,7 @@ def _view(value: Any, key: str, config: Config) -> Any:
             isinstance(part, dict) and any(map(dataclasses.is_dataclass, part.values()))
         )
         assert grouped or is_deciding(config, full) is not None, (
-            f"the stage {config.task} reads {full}, of which musicllm/stages/__init__.py does not "
+            f"the stage {config.task} reads {full}, of which musicllm/runs/stages.py does not "
             f"say whether it decides the result"
         )
 

@@ -9,7 +9,7 @@ from musicllm import cli
 from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.measuring import Timing
 from musicllm.bench.registry import BENCHES
-from musicllm.stages import needs
+from musicllm.runs import needs
 
 WORDS = ["recipe=bench/prepare", "bench.num_rounds=2", "engine.num_workers=1"]
 

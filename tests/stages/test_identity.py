@@ -12,8 +12,8 @@ from musicllm import config
 from musicllm.errors import ConfigError
 from musicllm.job import public
 from musicllm.launch import runner
+from musicllm.runs.stages import STAGES, is_deciding
 from musicllm.schema import Config
-from musicllm.stages import STAGES, is_deciding
 from tests.stages.conftest import view_of
 
 RECIPES = {

@@ -6,7 +6,8 @@ import pytest
 
 from musicllm import cli, config
 from musicllm.errors import NotAvailableError
-from musicllm.stages import needs, pipeline
+from musicllm.runs import needs
+from musicllm.stages import pipeline
 
 EXTRAS = {
     "recipe=bench/prepare": "bench.name=prepare needs sentencepiece",

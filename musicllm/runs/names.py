@@ -21,7 +21,7 @@ from typing import Any
 from musicllm import artifacts, quoting
 from musicllm.artifacts import Artifact
 from musicllm.errors import ConfigError, Problem
-from musicllm.stages import longer
+from musicllm.runs import longer
 
 MARKER, RECORD, FAILED = "fingerprint", "identity.json", "failed"
 LEFTOVERS = (

@@ -14,9 +14,9 @@ from musicllm import artifacts, contents, quoting
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
+from musicllm.runs.locations import of_model
+from musicllm.runs.names import FAILED
 from musicllm.schema import Config
-from musicllm.stages.locations import of_model
-from musicllm.stages.names import FAILED
 
 MODEL, ADAPTER = "config.json", "adapter_config.json"
 """What a plain folder of transformers has, and one of PEFT."""

@@ -11,7 +11,7 @@ import pytest
 from musicllm import artifacts
 from musicllm.artifacts import Artifact
 from musicllm.errors import ConfigError
-from musicllm.stages import longer, names
+from musicllm.runs import longer, names
 
 CORPUS = Artifact(Path("corpus"), "corpus", "0", {"splits": {"train": {"rows": 100}}})
 

@@ -12,7 +12,7 @@ import pytest
 from musicllm import config
 from musicllm.artifacts import fingerprint, writing
 from musicllm.launch import runner
-from musicllm.stages.locations import of_model
+from musicllm.runs.locations import of_model
 
 BOOKS = "data.sources.music21_books"
 PLACES = {

@@ -13,8 +13,9 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, InputError
 from musicllm.launch import runner
 from musicllm.model import adapters, base
-from musicllm.stages import merge, names
-from musicllm.stages.inputs import find_input, refuse_other_kind
+from musicllm.runs import names
+from musicllm.runs.inputs import find_input, refuse_other_kind
+from musicllm.stages import merge
 from musicllm.stages.models import load_model, place_of
 from tests.models import LORA, TINY, letter_tokenizer
 

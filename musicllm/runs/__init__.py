@@ -1,0 +1,1 @@
+"""What a run is: what its stage declares, what it reads, its identity and its folder."""

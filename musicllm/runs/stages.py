@@ -1,0 +1,191 @@
+"""What is known of a stage before it starts: what it makes, needs and reads.
+
+Nothing is imported of what a stage itself needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from musicllm.schema import Config
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the command has to know of a verb before it starts.
+
+    Attributes:
+        summary: one line for people.
+        kind: kind of artifact that it makes.
+        settings: keys and groups of the configuration that decide the result; the fingerprint
+            covers them.
+        free: what else the stage reads, or lies in these groups, and does not change the result;
+            the longer of two names that cover a key wins. `FREE` holds for all stages, but where
+            `settings` name the key or its group. A test holds that whatever is read is named.
+        needs: roles of `inputs` without which it cannot run.
+        available: it can run in this version; otherwise it only plans.
+        spreads: runs in one process per device, unless strategy=single.
+        repeats: runs again though its artifact is complete, since it is there to be looked at.
+        version: of what the stage makes; a new one makes old artifacts out of date.
+    """
+
+    summary: str
+    kind: str
+    settings: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    available: bool = True
+    spreads: bool = False
+    repeats: bool = False
+    version: int = 1
+
+
+FREE = (
+    "task", "stage", "name", "description", "source", "extensions", "trusted_packages",
+    "inputs", "runs",  # the artifacts count, not where they lie
+    "paths", "logger", "launcher", "sweep",
+    "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",
+    "hardware.devices_per_node", "hardware.num_threads",
+)  # fmt: skip
+"""Who runs a job, where, and who looks on."""
+
+SAVING = (
+    "training.checkpoint_every_steps",
+    "training.keep_last_checkpoints",
+    "training.keep_best_checkpoints",
+)
+
+MODEL_IN_USE = (
+    "model",
+    "hardware.accelerator",  # precision=auto follows it
+    "hardware.precision",
+    "adapter.quantization",
+    "allow_other_base",
+)
+
+TOKENIZER_CHECK = ("model.name", "model.vocab_size", "training.resize_embeddings", "adapter.kind")
+"""Settings that decide whether a model has rows for its tokenizer, and how to say that it has not.
+They refuse a corpus or do not touch it."""
+
+STAGES: dict[str, Stage] = {
+    "prepare": Stage(
+        "documents -> checked, split and tokenized rows",
+        "corpus",
+        ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
+        free=("engine", *TOKENIZER_CHECK),
+        version=4,
+    ),
+    "inspect": Stage(
+        "a look at a sample of any data, or into a corpus",
+        "inspection",
+        ("data", "template", "benchmark", "model.location", "model.revision", "inspect", "seed"),
+        free=TOKENIZER_CHECK,
+        repeats=True,
+    ),
+    "train": Stage(
+        "rows -> trained weights",
+        "adapter",
+        (
+            "model",
+            "adapter",
+            "optimizer",
+            "schedule",
+            "training",
+            "hardware.precision",
+            "callbacks.on_bad_loss",
+            "callbacks.loss_spike_factor",
+            "callbacks.loss_spike_window",
+            "callbacks.extra",
+            "seed",
+        ),
+        free=(  # the device and how a batch is split change the rounding (docs/CHECKPOINTS.md)
+            *SAVING,
+            "training.log_every_steps",
+            "hardware",
+            "callbacks",
+            "generation",
+            "benchmark",
+        ),
+        needs=("corpus",),
+        spreads=True,
+        version=3,
+    ),
+    "merge": Stage(
+        "adapter into base -> model",
+        "model",
+        ("merge", "allow_other_base"),
+        needs=("adapter",),
+        version=2,
+    ),
+    "evaluate": Stage(
+        "model -> benchmark results",
+        "evaluation",
+        (*MODEL_IN_USE, "benchmark", "generation", "seed"),
+        spreads=True,
+        version=3,
+    ),
+    "compare": Stage("evaluations -> one table, tests and plots", "comparison", ("seed",)),
+    "generate": Stage(
+        "model -> tunes as score, MIDI and sound",
+        "tunes",
+        (*MODEL_IN_USE, "generation", "hardware.max_rows_per_device", "seed"),
+        version=2,
+    ),
+    "report": Stage("runs -> one page", "report"),
+    "pipeline": Stage("recipes one after the other", "pipeline", ("steps",)),
+    "chat": Stage("a conversation in the terminal", "chat", available=False),
+    "demo": Stage("a page to talk to", "demo", available=False),
+    "serve": Stage("an API", "serve", available=False),
+    "export": Stage("a model for other programs", "export", available=False),
+    "bench": Stage(
+        "ours and the baseline, side by side",
+        "bench",
+        (
+            "bench",
+            "engine",
+            "model",
+            "adapter",
+            "merge.max_shard_gb",
+            "optimizer",
+            "training",
+            "hardware",
+            "strategy",
+            "seed",
+        ),
+        free=SAVING,
+        version=2,
+    ),
+}
+
+
+def is_deciding(config: Config, key: str) -> bool | None:
+    """Tell whether a key decides what the configured stage makes; None when nothing is said of it.
+
+    Args:
+        config: the configuration.
+        key: of a setting, or of a part of one, with dots.
+    """
+    cover = _cover(config.task)
+    watches = "callbacks.loss_spike_factor" in cover
+    if key == "training.log_every_steps" and watches and config.callbacks.loss_spike_factor:
+        return True  # what is usual is known from the logged losses
+    while key and key not in cover:
+        key = key.rpartition(".")[0]
+    return cover.get(key)
+
+
+@cache
+def _cover(task: str) -> dict[str, bool]:
+    """Return by name of a key or group whether it decides what a stage makes."""
+    stage = STAGES[task]
+    groups = tuple(f"{name}." for name in stage.settings)
+    free = [name for name in FREE if not name.startswith(groups)]
+    return dict.fromkeys((*free, *stage.free), False) | dict.fromkeys(stage.settings, True)
+
+
+def artifact_kind(config: Config) -> str:
+    """Return the kind of artifact that the configured stage makes."""
+    if config.task == "train" and config.adapter.kind == "full":
+        return "model"
+    return STAGES[config.task].kind
