@@ -10,10 +10,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.registry import load_extensions
 from musicllm.schema import Config
+from musicllm.schema.keys import settings, type_name, walk
 
 PACKAGE = Path(__file__).parent
 
@@ -198,22 +197,28 @@ def _explain(error: Exception, overrides: Sequence[str], extra: Sequence[Path]) 
         if key in BUILDING_BLOCKS:
             rule = "is no group to choose from: the options of data and benchmark name their own"
             return Problem(key, words.get(key), rule, "choose with data=... or benchmark=[...]")
-        known = list(keys(Config)) if "." in key else [*groups(extra), *keys(Config)]
+        known = [*([] if "." in key else groups(extra)), *keys(key)]
         return Problem(key, words.get(key), "is not a setting", nearest(key, known))
     if found := re.search(r"Key '([^']+)' is not in struct", text):
         key = next((word for word in words if word.split(".")[-1] == found[1]), found[1])
-        return Problem(key, words.get(key), "is not a setting", nearest(key, keys(Config)))
+        return Problem(key, words.get(key), "is not a setting", nearest(key, keys(key)))
     return Problem("command", " ".join(overrides), " ".join(text.split()))
 
 
-def keys(cls: type, prefix: str = "") -> Iterator[str]:
-    """Yield the full name of every setting of a schema class."""
-    for name, kind in _fields(cls).items():
-        if dataclasses.is_dataclass(kind):
-            assert isinstance(kind, type), "fields hold classes, not instances"
-            yield from keys(kind, f"{prefix}{name}.")
-        else:
-            yield prefix + name
+def keys(like: str = "") -> list[str]:
+    """Return the full name of every setting.
+
+    Args:
+        like: a key whose parts stand where the user gives names; else `<name>` does.
+    """
+    parts = like.split(".")
+    return [
+        ".".join(
+            parts[i] if part == "<name>" and i < len(parts) else part
+            for i, part in enumerate(key.split("."))
+        )
+        for key, _ in walk(Config)
+    ]
 
 
 def typed(values: dict[str, Any]) -> Config:
@@ -223,65 +228,55 @@ def typed(values: dict[str, Any]) -> Config:
         ConfigError: with every unknown key, missing value and wrong type.
     """
     problems: list[Problem] = []
-    config = _dataclass(Config, values, "", problems)
+    config = _group(Config, values, "", problems)
     if problems:
         raise ConfigError(problems)
     assert isinstance(config, Config), "no problems means that it was built"
     return config
 
 
-@cache
-def _fields(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _dataclass(cls: type, values: object, key: str, problems: list[Problem]) -> object:
-    """Build one dataclass of the schema; None after appending what is wrong."""
+def _group(cls: type, values: object, key: str, problems: list[Problem]) -> object:
+    """Build one group of the schema; None after appending what is wrong."""
     if not isinstance(values, dict):
         problems.append(Problem(key, values, "must be a group of settings"))
         return None
     dot = f"{key}." if key else ""
-    fields = _fields(cls)
+    fields = settings(cls)
     before = len(problems)
     for name in values.keys() - fields.keys():
         fix = nearest(str(name), fields)
         problems.append(Problem(f"{dot}{name}", values[name], "is not a setting", fix))
-    built = {}
-    for name, kind in fields.items():
+    built: dict[str, Any] = {}
+    for name, setting in fields.items():
         value = values.get(name, "???")
         if value == "???":
             fix = f"write {dot}{name}=..."
             problems.append(Problem(f"{dot}{name}", "???", "has no value", fix))
+        elif value is None and setting.nullable:
+            built[name] = None
         else:
-            built[name] = _value(kind, value, f"{dot}{name}", problems)
+            built[name] = _value(setting.type, value, f"{dot}{name}", problems)
     return cls(**built) if len(problems) == before else None
 
 
 def _value(kind: Any, value: Any, key: str, problems: list[Problem]) -> Any:
     """Return a value as the schema's type; append what is wrong."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        plain = next(part for part in arguments if part is not type(None))
-        return None if value is None else _value(plain, value, key, problems)
     if dataclasses.is_dataclass(kind):
         assert isinstance(kind, type), "the schema holds classes"
-        return _dataclass(kind, value, key, problems)
+        return _group(kind, value, key, problems)
     if origin is list and isinstance(value, list):
         part = arguments[0]
         return [_value(part, item, f"{key}[{i}]", problems) for i, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         part = arguments[1]
         return {name: _value(part, item, f"{key}.{name}", problems) for name, item in value.items()}
-    return _plain(kind, value, key, problems)
-
-
-def _plain(kind: Any, value: Any, key: str, problems: list[Problem]) -> Any:
-    if kind is Any:
-        return value
+    if origin is typing.Literal:
+        kind = type(arguments[0])
     if kind is float and type(value) is int:
         return float(value)
-    if type(value) is not kind:
-        name = kind.__name__ if isinstance(kind, type) else str(kind)
-        problems.append(Problem(key, value, f"must be {name}, not {type(value).__name__}"))
+    if kind is not Any and type(value) is not kind:
+        rule = f"must be {type_name(kind)}, not {type(value).__name__}"
+        problems.append(Problem(key, value, rule))
         return None
     return value

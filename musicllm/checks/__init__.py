@@ -16,7 +16,7 @@ from musicllm.schema import Config
 Rule = Callable[[Config], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
-    tasks.verbs, tasks.names, values.choices, values.ranges, tasks.inputs, benchmarks.values,
+    tasks.verbs, tasks.names, values.values, tasks.inputs, benchmarks.values,
     benchmarks.combinations, benchmarks.materials,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
     training.step_choices,

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicllm.checks.tasks import needs
-from musicllm.config import nearest
 from musicllm.errors import Problem
 from musicllm.schema import BenchmarkConfig, Config
+from musicllm.schema.keys import settings
 
-KINDS = ("multiple_choice", "theory", "generation", "perplexity", "compression")
 ASKED = ("multiple_choice", "theory")
 """Kinds of benchmark with questions and lettered options."""
-
-MODES = ("likelihood", "perplexity", "generation")
-FORMATS = ("harness", "opencompass", "role_play", "chain_of_thought")
-LONG_PROMPTS = ("drop_last_shots", "drop_first_shots", "truncate", "skip", "stop")
 
 UNSET: dict[str, object] = {
     "location": None,
@@ -45,30 +40,14 @@ USED: dict[str, tuple[str, ...]] = {
 }
 """Keys of UNSET that a kind of benchmark reads; all read split and num_questions."""
 
-MOST = {
-    "num_fewshot": (0, 1000),
-    "num_questions": (1, 1 << 40),
-    "max_length": (1, 1 << 30),
-    "max_new_tokens": (1, 1 << 20),
-}
-"""Smallest and largest sensible value of numbers; null is always allowed by the schema."""
-
 
 def values(config: Config) -> Iterator[Problem]:
-    """Yield settings that are none of their values."""
+    """Yield null where a kind asks questions."""
     for name, spec in config.benchmark.items():
-        allowed: dict[str, tuple[str, ...]] = {"kind": KINDS, "long_prompts": LONG_PROMPTS}
-        if spec.kind in ASKED:
-            allowed |= {"mode": MODES, "prompt_format": FORMATS}
-        for key, words in allowed.items():
-            if (value := getattr(spec, key)) not in words:
-                rule = f"must be one of {', '.join(words)}"
-                shown = "null" if value is None else value
-                yield Problem(f"benchmark.{name}.{key}", shown, rule, nearest(str(value), words))
-        for key, (low, high) in MOST.items():
-            number = getattr(spec, key)
-            if number is not None and not low <= number <= high:
-                yield Problem(f"benchmark.{name}.{key}", number, f"must be from {low} to {high}")
+        for key in ("mode", "prompt_format") if spec.kind in ASKED else ():
+            if getattr(spec, key) is None:
+                words = ", ".join(map(str, settings(BenchmarkConfig)[key].choices))
+                yield Problem(f"benchmark.{name}.{key}", "null", f"must be one of {words}")
 
 
 def combinations(config: Config) -> Iterator[Problem]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicllm.checks.tasks import needs
-from musicllm.config import nearest
 from musicllm.errors import Problem
 from musicllm.schema import Config
 
-READERS = ("files", "books", "hub", "corpus")
-KINDS = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt", "abc")
 PREPARING = ("prepare", "inspect")
 
 
@@ -20,20 +17,11 @@ def sources(config: Config) -> Iterator[Problem]:
         return
     for name, source in config.data.sources.items():
         key = f"data.sources.{name}"
-        if source.reader not in READERS:
-            rule = f"must be one of {', '.join(READERS)}"
-            yield Problem(f"{key}.reader", source.reader, rule, nearest(source.reader, READERS))
-        for kind in source.kinds:
-            if kind not in KINDS:
-                rule = f"must be of {', '.join(KINDS)}"
-                yield Problem(f"{key}.kinds", kind, rule, nearest(kind, KINDS))
         if source.reader in ("files", "hub") and source.location is None:
             fix = f"write {key}.location=<file, folder or zip>"
             yield Problem(f"{key}.location", "null", "names nothing to read", fix)
         if source.reader == "corpus" and source.location is None and "corpus" not in config.inputs:
             yield needs("corpus", f"{key} reads the records of a prepared corpus")
-        if source.max_records is not None and source.max_records < 1:
-            yield Problem(f"{key}.max_records", source.max_records, "must be at least 1")
 
 
 def rows(config: Config) -> Iterator[Problem]:

@@ -1,13 +1,11 @@
-"""The type, unit and meaning of every setting: one dataclass per group of `conf/`.
+"""The type, range, unit and meaning of every setting: one dataclass per group of `conf/`.
 
 There are no values here; `conf/` is the only home of defaults. `musicllm.config` checks a
 composed configuration against these classes and turns it into instances of them, which are
-read-only. `X | None` marks a setting that may be `null`.
+read-only. `X | None` marks a setting that may be `null`; `keys` reads the annotations.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from musicllm.schema.data import (
     DataConfig,
@@ -20,11 +18,8 @@ from musicllm.schema.data import (
     SourceConfig,
     TemplateConfig,
 )
-from musicllm.schema.jobs import (
-    LauncherConfig,
-    PathsConfig,
-    SweepConfig,
-)
+from musicllm.schema.jobs import LauncherConfig, PathsConfig, SweepConfig
+from musicllm.schema.keys import group, key
 from musicllm.schema.training import (
     AdapterConfig,
     HardwareConfig,
@@ -73,22 +68,28 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@group
 class Config:
-    """Everything that a stage may ask."""
+    """A composed configuration."""
 
-    task: str  # what the recipe is for: a stage
-    stage: str  # what to do now: task, or plan
-    description: str  # one line, shown in the list of recipes
-    source: str  # paper or code that the settings come from
-    name: str | None  # of the run folder; null: the fingerprint
-    seed: int  # of everything random
-    inputs: dict[str, str]  # artifacts by role: a recipe's name or a folder
-    allow_other_base: bool  # put inputs.adapter on an inputs.model that is not its own base
-    steps: list[str]  # recipes, when task=pipeline
-    runs: list[str]  # evaluations, when task=compare: recipes' names or folders
-    extensions: list[str]  # Python files, or folders of them, that register the user's own kinds
-    trusted_packages: list[str]  # whose classes a _target_ may name, beside Lightning and ours
+    task: str = key("what the recipe is for: a stage")
+    stage: str = key("what to do now: the task, or plan")
+    description: str = key("one line, shown in the list of recipes")
+    source: str = key("paper or code that the settings come from")
+    name: str | None = key("of the run folder", null="the fingerprint")
+    seed: int = key("of all random numbers", 0, 2**32 - 1)
+    inputs: dict[str, str] = key("artifacts by role: a recipe's name (its latest run) or a folder")
+    allow_other_base: bool = key(
+        "put inputs.adapter on an inputs.model other than the base it was trained on"
+    )
+    steps: list[str] = key("recipes, with task=pipeline")
+    runs: list[str] = key(
+        "evaluations, with task=compare: recipes' names (their latest run) or folders"
+    )
+    extensions: list[str] = key("Python files, or folders of them, that register kinds of your own")
+    trusted_packages: list[str] = key(
+        "packages whose classes a _target_ may name, besides Lightning and musicllm"
+    )
     paths: PathsConfig
     data: DataConfig
     engine: EngineConfig

@@ -2,119 +2,181 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
+
+from musicllm.schema.keys import NAME, group, key
+
+Reader = Literal["files", "books", "hub", "corpus"]
+Suffix = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt", "abc"]
 
 
-@dataclass(frozen=True)
+@group
 class SourceConfig:
     """Where records come from."""
 
-    reader: str  # files, books (the free ones of music21), hub, or corpus (inputs.corpus)
-    location: str | None  # file, folder, zip or hub id; null: what the reader itself knows
-    revision: str | None  # of a hub data set
-    format: str  # of its records; auto: found out from the first one
-    kinds: list[str]  # of files to read, by suffix, such as [abc] or [jsonl, parquet]; []: all
-    named_splits: bool  # files named after a split are that split; false: all are pooled
-    max_records: int | None  # only the first ones, of each split; null: all
-    licence: str  # of the documents
-    citation: str  # where they are described
-    num_documents: int | None  # published or measured size, for planning before preparation
-    num_tokens: int | None  # likewise, in tokens
+    reader: Reader = key(
+        "files, books (the free ones of music21), hub, or corpus (that of inputs.corpus)"
+    )
+    location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
+    revision: str | None = key("of a hub data set", null="its newest")
+    format: str = key("of the records; auto: detected from the first one")
+    kinds: list[Suffix] = key("file types to read, such as [abc] or [jsonl, parquet]; []: all")
+    named_splits: bool = key(
+        "files named after a split belong to that split; false: all files are pooled"
+    )
+    max_records: int | None = key("read only the first records of each split", 1, null="all")
+    licence: str = key("of the documents")
+    citation: str = key("where the documents are described")
+    num_documents: int | None = key(
+        "published or measured size, to plan with before preparation", 0, null="unknown"
+    )
+    num_tokens: int | None = key(
+        "published or measured number of tokens, to plan with", 0, null="unknown"
+    )
 
 
-@dataclass(frozen=True)
+@group
 class MusicConfig:
-    """What is done about tunes in ABC that stand in records."""
+    """How tunes in ABC inside records are checked and repaired."""
 
-    check: bool  # find every tune and check it; false: records pass as they are
-    repair: bool  # mend what has one possible meaning
-    normalize: bool  # write a record that is one bare tune in the normal form
-    on_fault: str  # drop the record whose tune stays faulty, or keep and count it
-    min_share_fitting: float  # of bars that are as long as the metre says
-    min_bars: int  # of a record that is one bare tune
-    min_notes: int  # likewise
-    max_bars: int  # of a tune, all voices together; a longer one does not parse
-    max_tune_chars: int  # likewise
+    check: bool = key("find every tune and check it; false: records pass unchanged")
+    repair: bool = key("repair faults that have only one possible meaning")
+    normalize: bool = key("rewrite a record that is a single bare tune in the canonical form")
+    on_fault: Literal["drop", "keep"] = key(
+        "drop a record whose tune stays faulty, or keep and count it"
+    )
+    min_share_fitting: float = key("smallest share of bars whose length matches the metre", 0, 1)
+    min_bars: int = key("fewest bars of a record that is a single tune", 0, 1_000_000)
+    min_notes: int = key("fewest notes of a record that is a single tune", 0, 1_000_000)
+    max_bars: int = key(
+        "most bars of a tune over all voices; a longer one is a fault", 1, 1_000_000
+    )
+    max_tune_chars: int = key("most characters of a tune; a longer one is a fault", 1, 4 << 20)
 
 
-@dataclass(frozen=True)
+@group
 class DuplicatesConfig:
-    """Which records count as the same; the first one stays."""
+    """Which records count as duplicates; the first one is kept."""
 
-    exact: bool  # the same text but for white space
-    near_similarity: float | None  # Jaccard of word 5-grams, estimated by MinHash; null: off
-    melodic_similarity: float | None  # of tunes, in any key and unit length; null: off
-    related_similarity: float  # more similar tunes never meet in two splits
+    exact: bool = key("remove records whose text differs only in white space")
+    near_similarity: float | None = key(
+        "Jaccard similarity of word 5-grams, estimated by MinHash, from which texts are duplicates",
+        0.5,
+        1,
+        null="off",
+    )
+    melodic_similarity: float | None = key(
+        "similarity from which tunes are duplicates, in any key and unit length",
+        0.01,
+        1,
+        null="off",
+    )
+    related_similarity: float = key(
+        "tunes more similar than this are put into the same split", 0.01, 1
+    )
 
 
-@dataclass(frozen=True)
+@group
 class InstructionsConfig:
-    """Which conversations are made from tunes."""
+    """Which conversations are generated from tunes."""
 
-    tasks: list[str]  # families of requests; []: tunes stay tunes
-    samples_per_tune: int  # conversations drawn from one tune
-    languages: list[str]  # of the wordings; drawn evenly
-    phrasings: str | None  # folder with further wordings, <language>.toml
-    max_turns: int  # most questions in one conversation
+    tasks: list[str] = key("families of requests; []: tunes stay tunes")
+    samples_per_tune: int = key("conversations sampled from each tune", 1, 1000)
+    languages: list[str] = key("languages of the wordings, sampled evenly")
+    phrasings: str | None = key(
+        "folder with further wordings, <language>.toml", null="only the built-in"
+    )
+    max_turns: int = key("most questions in one conversation", 1, 100)
 
 
-@dataclass(frozen=True)
+@group
 class MixConfig:
-    """How much of which part becomes training rows."""
+    """How much of each part becomes training rows; parts are sources or kinds."""
 
-    by: str  # what the names are: source, or kind (scores and knowledge)
-    weights: dict[str, float]  # relative shares; {}: everything as it is
-    unit: str  # of the shares: documents or tokens
-    epochs: dict[str, float]  # passes over a part; 1 where not named
-    max_documents: dict[str, int]  # caps
+    by: Literal["source", "kind"] = key(
+        "what the keys below name: source, or kind (scores and knowledge)"
+    )
+    weights: dict[str, float] = key("relative shares of parts; {}: everything once")
+    unit: Literal["documents", "tokens"] = key("unit of the shares: documents or tokens")
+    epochs: dict[str, float] = key("passes over a part; 1 where a part is not named")
+    max_documents: dict[str, int] = key("most documents of a part")
 
 
-@dataclass(frozen=True)
+@group
 class DataConfig:
-    """A corpus: what is read, what stays, and how it becomes rows."""
+    """A corpus: what is read, what is kept, and how it becomes rows."""
 
-    name: str  # shown in plans and reports
-    sources: dict[str, SourceConfig]  # by name, in the order of their records
+    name: str = key(NAME)
+    sources: dict[str, SourceConfig]
     music: MusicConfig
     duplicates: DuplicatesConfig
-    decontaminate: bool  # leave out what the configured benchmarks ask
+    decontaminate: bool = key(
+        "leave out records that contain questions of the configured benchmarks"
+    )
     instructions: InstructionsConfig
-    transpose_semitones: list[int]  # copies of every training tune; [0] is the tune itself
-    validation_fraction: float  # share of the records, by group of related ones
-    test_fraction: float  # the same for the test split
-    max_reject_fraction: float  # more faults than this stop the preparation
+    transpose_semitones: list[int] = key(
+        "transposed copies of every training tune; 0 is the tune itself"
+    )
+    validation_fraction: float = key(
+        "share of the records in the validation split; related ones stay together", 0, 0.5
+    )
+    test_fraction: float = key(
+        "share of the records in the test split; related ones stay together", 0, 0.5
+    )
+    max_reject_fraction: float = key("a larger share of faulty records stops the preparation", 0, 1)
     mix: MixConfig
-    tokenizer: str  # train (on the training split), inherit (from inputs.corpus) or model
-    vocab_size: int | None  # tokens, when tokenizer=train
-    max_length: int  # tokens in a row
-    row_former: str  # pack, chunk or single
-    long_conversations: str  # longer than a row: drop (counted) or stop
-    compat: str | None  # reference: the tokens of ChatMusician's published code (docs/DATA.md)
+    tokenizer: Literal["train", "inherit", "model"] = key(
+        "train (on the training split), inherit (from inputs.corpus) or model (its own)"
+    )
+    vocab_size: int | None = key(
+        "size of the trained tokenizer", 260, 1 << 20, "tokens", null="nothing is trained"
+    )
+    max_length: int = key("length of a row", 2, 1 << 20, "tokens")
+    row_former: Literal["pack", "chunk", "single"] = key(
+        "pack (several documents a row), chunk (one stream, cut) or single (one document)"
+    )
+    long_conversations: Literal["drop", "stop"] = key(
+        "conversations longer than a row: drop (and count) them, or stop"
+    )
+    compat: Literal["reference"] | None = key(
+        "reference: the tokens of ChatMusician's published code (docs/DATA.md)", null="ours"
+    )
 
 
-@dataclass(frozen=True)
+@group
 class EngineConfig:
-    """Where the work of a preparation is done; the result is the same bytes everywhere."""
+    """Where a preparation is computed; the result is the same bytes everywhere."""
 
-    name: str  # local (processes of this machine) or ray (Ray Data, extra `ray`)
-    num_workers: int | None  # processes; null: all cores of the machine or of the cluster
-    address: str | None  # of a Ray cluster, such as auto; null starts one on this machine
+    name: Literal["local", "ray"] = key(
+        "local (processes of this machine) or ray (Ray Data, extra `ray`)"
+    )
+    num_workers: int | None = key(
+        "processes", 1, 100_000, null="all cores of the machine or of the cluster"
+    )
+    address: str | None = key(
+        "of a Ray cluster, such as auto", null="one is started on this machine"
+    )
 
 
-@dataclass(frozen=True)
+@group
 class InspectConfig:
-    """How much a look at data shows."""
+    """How much an inspection of data shows."""
 
-    num_samples: int  # rows shown
-    num_records: int  # read from each source, at most; a prepared corpus is not read again
-    num_drops: int  # examples of records left out, per source and reason
-    num_bars: int  # bars drawn of each tune
-    split: str  # train, validation or test
+    num_samples: int = key("rows shown", 1, 10_000)
+    num_records: int = key(
+        "most records read from each source; a prepared corpus is not read again", 1, 10_000_000
+    )
+    num_drops: int = key("examples of dropped records per source and reason", 0, 1000)
+    num_bars: int = key("bars of each tune that are drawn", 0, 1000)
+    split: Literal["train", "validation", "test"] = key("which split is shown")
 
 
-@dataclass(frozen=True)
+@group
 class TemplateConfig:
     """How a conversation becomes text."""
 
-    name: str  # shown in plans and reports
-    jinja: str | None  # Jinja source with {% generation %} blocks; null: the tokenizer's own
+    name: str = key(NAME)
+    jinja: str | None = key(
+        "Jinja source; assistant tokens are in {% generation %} blocks",
+        null="the tokenizer's own template",
+    )

@@ -2,136 +2,161 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from musicllm.schema.keys import NAME, group, key
+
+Dtype = Literal["float32", "float16", "bfloat16"]
 
 
-@dataclass(frozen=True)
+@group
 class ModelConfig:
-    """A base model with its architecture numbers, so that planning needs no download."""
+    """A base model with its architecture, so that planning needs no download."""
 
-    name: str  # shown in plans and reports
-    location: str | None  # hub id, folder, or package:<name>; null: random weights
-    revision: str | None  # of a hub repository
-    licence: str  # of the weights
-    architecture: str  # model_type of transformers
-    vocab_size: int  # tokens
-    hidden_size: int  # width of the residual stream
-    intermediate_size: int  # width of the feed-forward block
-    num_hidden_layers: int  # blocks
-    num_attention_heads: int  # query heads
-    num_key_value_heads: int  # fewer than query heads in grouped-query attention
-    max_position_embeddings: int  # tokens
-    rope_theta: float  # base of the rotary position angles
-    rms_norm_eps: float  # added to the mean square
-    tie_word_embeddings: bool  # input and output embeddings are one matrix
-    attention_dropout: float  # probability, during training
-    initializer_range: float  # standard deviation of random weights
-    dtype: str  # of the stored weights: float32, float16, bfloat16
-    attention_modules: list[str]  # names of the linear layers in attention
-    mlp_modules: list[str]  # names of the linear layers in the feed-forward block
-    trust_remote_code: bool  # run code that comes with the model
+    name: str = key(NAME)
+    location: str | None = key("hub id, folder, or package:<name>", null="random weights")
+    revision: str | None = key("of a hub repository", null="its newest")
+    licence: str = key("of the weights")
+    architecture: str = key("model_type of transformers")
+    vocab_size: int = key("rows of the embedding matrix", 1, unit="tokens")
+    hidden_size: int = key("width of the residual stream", 1)
+    intermediate_size: int = key("width of the feed-forward block", 1)
+    num_hidden_layers: int = key("decoder layers", 1)
+    num_attention_heads: int = key("query heads", 1)
+    num_key_value_heads: int = key("key-value heads; fewer in grouped-query attention")
+    max_position_embeddings: int = key("longest context", 1, unit="tokens")
+    rope_theta: float = key("base of the rotary position embedding")
+    rms_norm_eps: float = key("added to the mean square before its root")
+    tie_word_embeddings: bool = key("input and output embeddings share one matrix")
+    attention_dropout: float = key("probability during training", 0, 0.9)
+    initializer_range: float = key("standard deviation of random weights")
+    dtype: Dtype = key("dtype of the stored weights")
+    attention_modules: list[str] = key("names of the linear layers in attention")
+    mlp_modules: list[str] = key("names of the linear layers in the feed-forward block")
+    trust_remote_code: bool = key("run code that comes with the model")
 
 
-@dataclass(frozen=True)
+@group
 class AdapterConfig:
     """Which weights are trained, and how."""
 
-    name: str  # shown in plans and reports
-    kind: str  # lora, full or none
-    r: int | None  # rank of LoRA
-    alpha: float | None  # scale of LoRA is alpha / r
-    dropout: float | None  # probability on the input of LoRA
-    targets: list[str]  # attention, mlp
-    train_embeddings: bool  # the input embeddings, in full
-    train_output_head: bool  # the output embeddings, in full
-    use_dora: bool  # weight-decomposed LoRA
-    quantization: str | None  # of the frozen base: nf4 or null
+    name: str = key(NAME)
+    kind: Literal["lora", "full", "none"] = key(
+        "lora, full (every weight is trained) or none (no weight is)"
+    )
+    r: int | None = key("rank of LoRA", 1, 4096, null="no LoRA")
+    alpha: float | None = key("the scale of LoRA is alpha / r", 1e-6, 1e6, null="no LoRA")
+    dropout: float | None = key("dropout probability on the input of LoRA", 0, 0.9, null="no LoRA")
+    targets: list[Literal["attention", "mlp"]] = key("linear layers with LoRA: attention, mlp")
+    train_embeddings: bool = key("train the input embeddings in full")
+    train_output_head: bool = key("train the output embeddings in full")
+    use_dora: bool = key("weight-decomposed LoRA (DoRA)")
+    quantization: Literal["nf4"] | None = key("of the frozen base: nf4", null="none")
 
 
-@dataclass(frozen=True)
+@group
 class MergeConfig:
-    """How an adapter goes into its base."""
+    """How an adapter is merged into its base."""
 
-    dtype: str  # of the merged weights: float32, float16, bfloat16, or auto (the base's own)
-    max_shard_gb: float  # size of a weight file in 10^9 bytes; one such file is held in memory
-    quantized_base: str  # under an adapter trained over nf4: full_precision or dequantize
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = key(
+        "dtype of the merged weights: float32, float16, bfloat16, or auto (the base's own)"
+    )
+    max_shard_gb: float = key("size of a weight file, one of which is in memory", 0.001, 1000, "GB")
+    quantized_base: Literal["full_precision", "dequantize"] = key(
+        "base of an adapter trained over nf4: full_precision or dequantize"
+    )
 
 
-@dataclass(frozen=True)
+@group
 class OptimizerConfig:
-    """The optimizer; `lr` is the peak that the schedule scales."""
+    """The optimizer; the schedule scales its learning rates."""
 
-    name: str  # adamw, muon, or one of your own
-    lr: float  # peak; the schedule scales it
-    betas: list[float]  # decay of the two moments
-    eps: float  # added to the root of the second moment
-    weight_decay: float  # decoupled, on matrices only
-    fused: bool  # one kernel for all tensors where torch has it
-    muon_lr: float | None  # of hidden matrices, when name=muon
-    muon_momentum: float | None  # Nesterov, when name=muon
-    options: dict[str, Any]  # of an optimizer of your own; see extensions
+    name: str = key("kind of optimizer", kinds="musicllm.train.optimizers:OPTIMIZERS")
+    lr: float = key("peak learning rate; the schedule scales it", 1e-12, 10)
+    betas: list[float] = key("decay rates of the first and the second moment")
+    eps: float = key("added to the root of the second moment", 1e-16, 1)
+    weight_decay: float = key("decoupled weight decay, of matrices only", 0, 10)
+    fused: bool = key("one kernel for all tensors, where torch has it")
+    muon_lr: float | None = key("peak of hidden matrices", 1e-12, 10, null="not with this name")
+    muon_momentum: float | None = key("Nesterov momentum", 0, 0.9999, null="not with this name")
+    options: dict[str, Any] = key("settings of a kind of your own (extensions)")
 
 
-@dataclass(frozen=True)
+@group
 class ScheduleConfig:
-    """How the learning rate moves over the optimizer steps."""
+    """How the learning rate changes over the optimizer steps."""
 
-    name: str  # cosine, linear or constant
-    warmup_fraction: float  # share of all steps that rise linearly from 0
-    min_lr_ratio: float  # learning rate at the end, as a share of the peak
+    name: Literal["cosine", "linear", "constant"] = key("form after the warm-up")
+    warmup_fraction: float = key("share of all steps in the linear warm-up", 0, 1)
+    min_lr_ratio: float = key("final learning rate as a share of the peak", 0, 1)
 
 
-@dataclass(frozen=True)
+@group
 class TrainingConfig:
-    """How long, in which batches, how often measured and saved."""
+    """How long training runs, in which batches, how often it is measured and saved."""
 
-    rows_per_step: int  # global batch: rows per optimizer step over all devices
-    num_epochs: float | None  # passes over the corpus; null: max_steps decides
-    max_steps: int | None  # optimizer steps; the smaller of the two limits holds
-    step_choices: list[int]  # in place of max_steps: the most of these within time_budget_min
-    time_budget_min: float | None  # minutes that the steps of step_choices may take
-    gradient_clip: float  # L2 norm; 0 is off
-    activation_checkpointing: bool  # recompute activations in the backward pass
-    resize_embeddings: bool  # rows for tokens that the model lacks, each the mean of the old ones
-    compile: bool  # let torch.compile make kernels for the decoder's layers
-    log_every_steps: int  # optimizer steps between two lines of metrics
-    validate_every_steps: int  # optimizer steps between two validations
-    num_validation_rows: int | None  # rows of the validation split used; null: all
-    checkpoint_every_steps: int  # optimizer steps between two checkpoints
-    keep_last_checkpoints: int  # older ones are deleted
-    keep_best_checkpoints: int  # those of the lowest validation losses stay, too
+    rows_per_step: int = key("global batch: rows per step over all devices", 1, 1 << 20)
+    num_epochs: float | None = key("passes over the corpus", 1e-6, 1e6, null="max_steps decides")
+    max_steps: int | None = key(
+        "most optimizer steps; the smaller of the two limits counts", 1, null="num_epochs decides"
+    )
+    step_choices: list[int] = key(
+        "instead of max_steps: the largest of these that fits into time_budget_min"
+    )
+    time_budget_min: float | None = key(
+        "time for the steps of step_choices", 0.01, 1e6, "minutes", null="no step_choices"
+    )
+    gradient_clip: float = key("largest L2 norm of the gradient; 0: off", 0, 1e6)
+    activation_checkpointing: bool = key("recompute activations in the backward pass")
+    resize_embeddings: bool = key(
+        "add rows for tokens that the model lacks, each the mean of the old rows"
+    )
+    compile: bool = key("torch.compile the decoder layers: slow to start, faster in long runs")
+    log_every_steps: int = key("optimizer steps between lines of metrics", 1)
+    validate_every_steps: int = key("optimizer steps between validations", 1)
+    num_validation_rows: int | None = key("rows of the validation split used", 1, null="all")
+    checkpoint_every_steps: int = key("optimizer steps between checkpoints", 1)
+    keep_last_checkpoints: int = key("newest checkpoints that are kept", 1, 10_000)
+    keep_best_checkpoints: int = key("checkpoints of lowest validation loss kept, too", 0, 10_000)
 
 
-@dataclass(frozen=True)
+@group
 class HardwareConfig:
-    """A machine profile: what is there, and what it can do."""
+    """A machine profile: its devices and what they can do."""
 
-    name: str  # shown in plans and reports
-    accelerator: str  # cpu or gpu
-    device: str  # name for people
-    num_nodes: int  # machines
-    devices_per_node: int  # GPUs of one machine; 1 on a CPU
-    memory_gb: float | None  # of one device; null: read from the device
-    host_memory_gb: float | None  # of one machine, for offload; null: read from the machine
-    peak_tflops: float | None  # dense, in `precision`; null: measured (CPU) or unknown
-    expected_mfu: float | None  # share of peak_tflops that training reaches; null: unknown
-    expected_mfu_fp32: float | None  # the same where products are in float32; null: the same share
-    precision: str  # fp32, bf16, fp16 or auto (probed)
-    supports_bf16: bool | None  # null: probed
-    supports_flash_attention_2: bool | None  # null: probed
-    attention: str  # of training; auto, varlen_sdpa, flex, flash_attention_2 or varlen
-    max_rows_per_device: int  # micro-batch limit; the largest that divides the batch is used
-    num_threads: int | None  # of torch on the CPU; null: as many as are fastest, by measurement
-    num_data_workers: int  # processes that read rows; 0 reads in the trainer
+    name: str = key(NAME)
+    accelerator: Literal["cpu", "gpu"] = key("kind of device")
+    device: str = key("name of the device, for people")
+    num_nodes: int = key("machines", 1, 100_000)
+    devices_per_node: int = key("GPUs of each machine; 1 on a CPU", 1, 1024)
+    memory_gb: float | None = key("memory of one device", unit="GB", null="read from the device")
+    host_memory_gb: float | None = key(
+        "memory of one machine, for offload", unit="GB", null="read from the machine"
+    )
+    peak_tflops: float | None = key(
+        "dense products in `precision`", unit="TFLOP/s", null="measured on a CPU, else unknown"
+    )
+    expected_mfu: float | None = key("share of peak_tflops that training reaches", null="unknown")
+    expected_mfu_fp32: float | None = key(
+        "share of peak_tflops in training with float32 products", null="as expected_mfu"
+    )
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = key("fp32, bf16, fp16 or auto (probed)")
+    supports_bf16: bool | None = key("whether bfloat16 is native", null="probed")
+    supports_flash_attention_2: bool | None = key("whether FlashAttention-2 runs", null="probed")
+    attention: Literal["auto", "varlen_sdpa", "flex", "flash_attention_2", "varlen"] = key(
+        "varlen_sdpa, flex, flash_attention_2, varlen, or auto (the fastest that runs), in training"
+    )
+    max_rows_per_device: int = key("most rows of a micro-batch", 1, 1 << 16)
+    num_threads: int | None = key("CPU threads of torch", 1, 4096, null="as many as are fastest")
+    num_data_workers: int = key("processes that read rows; 0: the trainer reads them", 0, 1024)
 
 
-@dataclass(frozen=True)
+@group
 class StrategyConfig:
-    """How weights, gradients and optimizer state are spread over devices."""
+    """How weights, gradients and optimizer state are distributed over devices."""
 
-    name: str  # shown in plans and reports
-    kind: str  # single, ddp or deepspeed
-    zero_stage: int | None  # 1, 2 or 3, when kind=deepspeed
-    offload_optimizer: bool  # optimizer state to CPU memory
-    offload_parameters: bool  # weights to CPU memory, when zero_stage=3
+    name: str = key(NAME)
+    kind: Literal["single", "ddp", "deepspeed"] = key("kind of strategy")
+    zero_stage: Literal[1, 2, 3] | None = key("ZeRO stage: 1, 2 or 3", null="no DeepSpeed")
+    offload_optimizer: bool = key("keep the optimizer state in CPU memory")
+    offload_parameters: bool = key("keep the weights in CPU memory, with zero_stage=3")

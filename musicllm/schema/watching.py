@@ -2,89 +2,156 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from musicllm.schema.keys import NAME, group, key
 
 
-@dataclass(frozen=True)
+@group
 class LoggerConfig:
-    """One place where metrics go; metrics.jsonl is always written."""
+    """Where metrics are logged besides metrics.jsonl, which is always written."""
 
-    kind: str  # csv, tensorboard or wandb
-    project: str | None  # wandb
-    entity: str | None  # wandb: team or user; null is the key's default
-    mode: str | None  # wandb: online, offline, disabled or auto (online with a key)
-    tags: list[str]  # shown beside the run
-    log_artifact: bool  # wandb: also give it what was trained, as an artifact
+    kind: Literal["csv", "tensorboard", "wandb"] = key("kind of logger")
+    project: str | None = key("of wandb", null="not with this kind", env="WANDB_PROJECT")
+    entity: str | None = key(
+        "team or user of wandb", null="the default of the API key", env="WANDB_ENTITY"
+    )
+    mode: Literal["online", "offline", "disabled", "auto"] | None = key(
+        "of wandb: online, offline, disabled or auto (online with an API key)",
+        null="not with this kind",
+        env="WANDB_MODE",
+    )
+    tags: list[str] = key("shown with the run")
+    log_artifact: bool = key("upload what was trained to wandb as an artifact")
 
 
-@dataclass(frozen=True)
+@group
 class CallbacksConfig:
-    """What watches a training run."""
+    """What is monitored during training, and what is done about bad losses."""
 
-    progress_bar: bool  # one bar with rate, loss and time left
-    throughput: bool  # log speed, utilisation, waiting and memory (perf/*)
-    on_bad_loss: str  # stop, skip (that update), or roll_back (to the last checkpoint, without it)
-    loss_spike_factor: float | None  # a loss above so many times the usual is bad; null: only NaN
-    loss_spike_window: int  # logged losses whose median is the usual one
-    max_incidents: int  # bad losses in a run; more stop it whatever on_bad_loss says
-    max_skipped_steps: int  # steps in a row that fp16's loss scale may leave empty; more stop
-    samples_every_steps: int | None  # optimizer steps between tunes written as a test; null: none
-    num_samples: int  # tunes written then
-    sample_prompts: list[str]  # user messages or beginnings of texts, as the corpus is; []: made
-    evaluate_every_steps: int | None  # optimizer steps between askings of benchmark; null: none
-    num_eval_questions: int  # asked of each benchmark then, drawn evenly over its subjects
-    extra: dict[str, dict[str, Any]]  # further Lightning callbacks by name, each with a _target_
+    progress_bar: bool = key("one bar with rate, loss and time left")
+    throughput: bool = key("log speed, utilisation, waiting and memory (perf/*)")
+    on_bad_loss: Literal["stop", "skip", "roll_back"] = key(
+        "stop, skip (the update), or roll_back (to the last checkpoint, without that step)"
+    )
+    loss_spike_factor: float | None = key(
+        "a loss this many times the median of recent losses is bad",
+        1,
+        1e6,
+        null="only NaN and infinity are",
+    )
+    loss_spike_window: int = key("logged losses in that median", 1, 100_000)
+    max_incidents: int = key(
+        "most bad losses in a run; one more stops it, whatever on_bad_loss says", 0, 1_000_000
+    )
+    max_skipped_steps: int = key(
+        "most steps in a row that fp16 loss scaling may skip; one more stops the run", 0, 1_000_000
+    )
+    samples_every_steps: int | None = key(
+        "optimizer steps between generated samples", 1, null="none"
+    )
+    num_samples: int = key("tunes generated each time", 1, 1000)
+    sample_prompts: list[str] = key(
+        "user messages, or beginnings of texts, as in the corpus; []: taken from the corpus"
+    )
+    evaluate_every_steps: int | None = key(
+        "optimizer steps between evaluations; also before the first and after the last step",
+        1,
+        null="none",
+    )
+    num_eval_questions: int = key(
+        "questions of each benchmark then, spread evenly over its subjects; the first texts", 1
+    )
+    extra: dict[str, dict[str, Any]] = key(
+        "further Lightning callbacks by name, each with a _target_"
+    )
 
 
-@dataclass(frozen=True)
+@group
 class BenchmarkConfig:
     """One measurement of a model."""
 
-    name: str  # shown in plans and reports
-    kind: str  # multiple_choice, theory, generation, perplexity or compression
-    location: str | None  # file, folder or hub id of questions or texts; null: inputs or made here
-    revision: str | None  # of a hub data set
-    licence: str  # of the questions
-    citation: str  # where it is described
-    split: str | None  # of the corpus or of the questions: what is asked, not what is shown
-    subjects: list[str]  # of the questions, families of theory or of requests; []: all
-    levels: list[str]  # of difficulty, of theory; []: all
-    num_fewshot: int  # solved examples before the question
-    num_questions: int | None  # in all, drawn evenly over the subjects; null: all
-    prompt_format: str | None  # of questions; a key of evals.prompts.FORMATS
-    mode: str | None  # likelihood (of the letter), perplexity (of the whole prompt) or generation
-    add_bos: bool  # the mark of the beginning stands before a prompt, if the tokenizer has one
-    as_chat: bool  # answers that are written: the prompt is a user's message of the chat template
-    max_length: int | None  # tokens of a prompt with its answer; null: the model's context
-    long_prompts: str  # drop_last_shots, drop_first_shots, truncate, skip (counted), or stop
-    max_new_tokens: int | None  # of an answer that is written, when mode=generation
-    options: dict[str, Any]  # settings of a kind of your own (extensions)
+    name: str = key(NAME)
+    kind: Literal["multiple_choice", "theory", "generation", "perplexity", "compression"] = key(
+        "kind of benchmark"
+    )
+    location: str | None = key(
+        "file, folder or hub id of questions or texts", null="taken from inputs or generated"
+    )
+    revision: str | None = key("of a hub data set", null="its newest")
+    licence: str = key("of the questions or texts")
+    citation: str = key("where the benchmark is described")
+    split: str | None = key(
+        "split of the questions, texts or corpus that is evaluated", null="none"
+    )
+    subjects: list[str] = key("subjects, or families of questions or requests; []: all")
+    levels: list[str] = key("levels of difficulty, of kind theory; []: all")
+    num_fewshot: int = key("solved examples before each question", 0, 1000)
+    num_questions: int | None = key(
+        "questions, spread evenly over the subjects, or texts", 1, null="all"
+    )
+    prompt_format: Literal["harness", "opencompass", "role_play", "chain_of_thought"] | None = key(
+        "wording of a question: harness, opencompass, role_play or chain_of_thought",
+        null="asks no questions",
+    )
+    mode: Literal["likelihood", "perplexity", "generation"] | None = key(
+        "likelihood (of the letter), perplexity (of the whole prompt) or generation",
+        null="asks no questions",
+    )
+    add_bos: bool = key("begin a prompt with the BOS token, if the tokenizer has one")
+    as_chat: bool = key(
+        "mode=generation: the prompt is a user message in the chat template, if any"
+    )
+    max_length: int | None = key(
+        "longest prompt with its answer", 1, 1 << 30, "tokens", null="the model's context"
+    )
+    long_prompts: Literal["drop_last_shots", "drop_first_shots", "truncate", "skip", "stop"] = key(
+        "longer prompts: drop_last_shots, drop_first_shots, truncate, skip (counted) or stop"
+    )
+    max_new_tokens: int | None = key(
+        "longest generated answer", 1, 1 << 20, "tokens", null="nothing is generated"
+    )
+    options: dict[str, Any] = key("settings of a kind of your own (extensions)")
 
 
-@dataclass(frozen=True)
+@group
 class GenerationConfig:
     """How text is sampled."""
 
-    temperature: float  # 0 is greedy
-    top_k: int  # 0 is off
-    top_p: float  # 1 is off
-    repetition_penalty: float  # 1 is off
-    max_new_tokens: int  # per answer
-    num_tunes: int  # how many to write
-    prompts: list[str]  # user messages; empty: drawn from inputs.instructions
-    render: bool  # also SVG, MIDI and sound
+    temperature: float = key("divides the logits; 0: greedy", 0, 100)
+    top_k: int = key("sample from the k most likely tokens; 0: off", 0, 1 << 20)
+    top_p: float = key(
+        "sample from the most likely tokens with this total probability; 1: off", 1e-6, 1
+    )
+    repetition_penalty: float = key(
+        "divides the scores of tokens that occurred before; 1: off", 0.01, 100
+    )
+    max_new_tokens: int = key("longest answer", 1, 1 << 20, "tokens")
+    num_tunes: int = key("tunes to generate", 1, 1_000_000)
+    prompts: list[str] = key("user messages; []: sampled from inputs.instructions")
+    render: bool = key("also write SVG, MIDI and sound")
 
 
-@dataclass(frozen=True)
+@group
 class BenchConfig:
     """What is measured side by side, and on how much."""
 
-    name: str  # a key of bench.BENCHES, such as prepare
-    num_rounds: int  # times that every contestant runs, one after the other
-    num_documents: int  # texts that are prepared, conversations that are trained on, or questions
-    num_slow_documents: int | None  # of them for a contestant that is far slower; null: all
-    vocab_size: int | None  # tokens of the tokenizer that is trained for it
-    num_steps: int | None  # optimizer steps that are measured in a round, in benches of training
-    max_length: int | None  # tokens of a row, likewise
-    questions: str | None  # folder of MMLU's questions, of bench eval; null: made ones
+    name: str = key("which bench: a key of bench.BENCHES")
+    num_rounds: int = key("runs of every contestant, interleaved", 1, 1000)
+    num_documents: int = key("texts, conversations or questions", 1)
+    num_slow_documents: int | None = key(
+        "of them for a contestant that is much slower", 1, null="all"
+    )
+    vocab_size: int | None = key(
+        "size of the tokenizer that is trained", 260, 1 << 20, "tokens", null="none is"
+    )
+    num_steps: int | None = key(
+        "optimizer steps measured in a round", 1, 1 << 20, null="not a bench of training"
+    )
+    max_length: int | None = key(
+        "length of a row", 16, 1 << 20, "tokens", null="not a bench of training"
+    )
+    questions: str | None = key(
+        "folder of MMLU's questions with dev/ and test/, of bench eval",
+        null="synthetic ones of their lengths",
+    )

@@ -80,10 +80,10 @@ def rows(config: Config) -> RowSettings:
     """Return how documents become rows."""
     data = config.data
     return RowSettings(
-        former=data.row_former,  # type: ignore[arg-type]  # checked by checks.values
+        former=data.row_former,
         max_length=data.max_length,
-        long_conversations=data.long_conversations,  # type: ignore[arg-type]
-        compat=data.compat,  # type: ignore[arg-type]
+        long_conversations=data.long_conversations,
+        compat=data.compat,
     )
 
 
@@ -94,7 +94,7 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
     limits = [limit for limit in (source.max_records, max_records) if limit is not None]
     return SourceSpec(
         name=name,
-        reader=source.reader,  # type: ignore[arg-type]  # checked by checks.data
+        reader=source.reader,
         location=location,
         format=source.format,
         max_records=min(limits, default=None),

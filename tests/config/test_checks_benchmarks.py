@@ -19,7 +19,7 @@ BROKEN = [
     ("recipe=mmlu", "benchmark.mmlu.long_prompts=cut", "must be one of "
      "drop_last_shots, drop_first_shots, truncate, skip, stop"),
     ("recipe=mmlu", "benchmark.mmlu.num_fewshot=-1", "num_fewshot=-1 must be from 0 to 1000"),
-    ("recipe=mmlu", "benchmark.mmlu.num_questions=0", "num_questions=0 must be from 1"),
+    ("recipe=mmlu", "benchmark.mmlu.num_questions=0", "num_questions=0 must be at least 1"),
     ("recipe=mmlu", "benchmark.mmlu.location=null", "location=null has no questions"),
     ("recipe=mmlu", "benchmark.mmlu.split=null", "split=null names no questions; write test"),
     ("recipe=mmlu", "benchmark.mmlu.max_new_tokens=8", "max_new_tokens=8 does not fit mode=likeli"),

@@ -28,8 +28,8 @@ from musicllm.errors import ConfigError
         ),
         (
             ["logger=wandb", "logger.wandb.mode=ofline"],
-            "logger.wandb.mode=ofline must be one of online, offline, disabled, auto; WANDB_MODE "
-            "sets it, too",
+            "logger.wandb.mode=ofline must be one of online, offline, disabled, auto, null; did "
+            "you mean offline? WANDB_MODE sets it, too",
         ),
     ],
 )
