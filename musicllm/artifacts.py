@@ -1,9 +1,9 @@
-"""Artifacts: what a stage writes once, completely or not at all, and a later stage reads.
+"""Artifacts: the output of a stage, written atomically, and read by later stages.
 
-An artifact is a folder whose `manifest.json` was written last. It is made in a temporary folder
-beside its final place and renamed when complete, so a folder without a valid manifest is not an
-artifact. This module knows files, JSON and hashes; it does not know what the artifacts mean, and
-it imports nothing heavy, because the command asks it what is up to date before a stage starts.
+An artifact is a folder whose `manifest.json` is written last. It is written to a temporary folder
+beside its final path and renamed when complete, so a folder without a valid manifest is not an
+artifact. This module handles files, JSON and hashes, not the meaning of artifacts, and
+imports nothing heavy, because the command line checks what is up to date before a stage starts.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from musicllm.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-"""Version of the manifest's own layout."""
+"""Version of the manifest's layout."""
 
 
 def fingerprint(value: object) -> str:
-    """Return 12 hexadecimal digits that identify a JSON value, whatever the order of its keys.
+    """Return 12 hexadecimal digits that identify a JSON value, independent of the order of keys.
 
     Raises:
-        TypeError: the value holds something that JSON does not.
+        TypeError: the value cannot be encoded as JSON.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:12]
 
 
 def checksum(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
-    """Return the SHA-256 of a file's bytes, read in pieces of 1 MiB.
+    """Return the SHA-256 of a file, read in chunks of 1 MiB.
 
     Args:
         path: of the file.
-        advance: is told the bytes of every piece.
+        advance: called with the size of every chunk in bytes.
     """
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-            advance(len(piece))
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            advance(len(chunk))
     return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new one, never a part.
+    """Write a text file atomically.
 
-    Bytes of a file name that are no UTF-8 become escapes, which JSON reads back.
+    Bytes of file names that are not UTF-8 become escapes, which JSON can decode.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -64,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write indented JSON atomically; NaN and infinities are refused, since JSON has none."""
+    """Write indented JSON atomically; raises ValueError for NaN and infinities."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -75,10 +75,10 @@ class Artifact:
     Attributes:
         path: its folder.
         kind: `corpus`, `model`, `adapter`, `evaluation`, `tunes` or `report`.
-        fingerprint: identifies the settings and inputs that it was made from.
-        facts: what its stage recorded (counts, metrics, other fingerprints).
+        fingerprint: of its settings and inputs.
+        facts: recorded by its stage (counts, metrics, other fingerprints).
         files: SHA-256 of every file by its path inside the folder.
-        provenance: what it was made with; see `job.Job.provenance`.
+        provenance: configuration, versions, commit and inputs; see `job.Job.provenance`.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class Artifact:
         """Compare every file with its checksum.
 
         Raises:
-            ArtifactError: a file is missing or its bytes differ, naming the first such file.
+            ArtifactError: a file is missing or its bytes differ; names the first such file.
         """
         for name, expected in self.files.items():
             file = self.path / name
@@ -105,39 +105,39 @@ class Artifact:
 
 
 def places(path: Path, other: Path) -> dict[str, str]:
-    """Return where a folder lies, to be found again from an artifact that is made of it.
+    """Return the absolute and relative path of a folder, for the provenance of an artifact.
 
     Args:
         path: the folder.
-        other: folder of the artifact; the relative path holds when both are moved together.
+        other: folder of the artifact; the relative path stays valid if both are moved together.
     """
     absolute = path.absolute()
     return {"absolute": str(absolute), "relative": os.path.relpath(absolute, other.absolute())}
 
 
-def found_again(artifact: Artifact, given: Mapping[str, str]) -> str:
-    """Return the path of an artifact's input as it can be written here, or as it was.
+def locate_input(artifact: Artifact, record: Mapping[str, str]) -> str:
+    """Return a path at which an input of an artifact exists now, or else the recorded one.
 
     Args:
-        artifact: what was made of the input.
-        given: its `path`, and unless an older version wrote it its `places`, in the provenance.
+        artifact: that was made from the input.
+        record: of the input in the provenance: `path`, and (not in old versions) `places`.
     """
-    candidates = [given["path"], given.get("absolute")]
-    if "relative" in given:
-        candidates.append(os.path.normpath(artifact.path.absolute() / given["relative"]))
-    known = [path for path in candidates if path is not None]
-    return next((path for path in known if Path(path).exists()), given["path"])
+    candidates = [record["path"], record.get("absolute")]
+    if "relative" in record:
+        candidates.append(os.path.normpath(artifact.path.absolute() / record["relative"]))
+    paths = [path for path in candidates if path is not None]
+    return next((path for path in paths if Path(path).exists()), record["path"])
 
 
 def read(path: Path, kind: str | None = None) -> Artifact:
     """Read the artifact in a folder.
 
     Args:
-        path: the folder that holds `manifest.json`.
-        kind: what it must be, or None for any.
+        path: the folder of `manifest.json`.
+        kind: the required kind, or None for any.
 
     Raises:
-        ArtifactError: no valid manifest, or an artifact of another kind.
+        ArtifactError: no valid manifest, or another kind of artifact.
     """
     manifest = path / MANIFEST
     try:
@@ -163,9 +163,9 @@ def read(path: Path, kind: str | None = None) -> Artifact:
 def writing(
     path: Path, kind: str, identity: str, provenance: Mapping[str, Any]
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Make an artifact: yields a temporary folder to fill, renames it when the block ends well.
+    """Write an artifact: yields a temporary folder, which is renamed when the block succeeds.
 
-    An exception in the block leaves nothing behind. What stood at `path` before is replaced only
+    An exception in the block leaves nothing behind. An existing artifact at `path` is replaced only
     when the new artifact is complete. Cost: one read of every byte, for the checksums.
 
     Args:
@@ -175,7 +175,7 @@ def writing(
         provenance: config, versions, commit and inputs, stored in the manifest.
 
     Yields:
-        The temporary folder, and a dictionary whose content becomes `Artifact.facts`.
+        The temporary folder, and a dictionary that becomes `Artifact.facts`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{path.name}.*"):

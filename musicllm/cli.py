@@ -24,7 +24,7 @@ from musicllm.schema import Config
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 (a stage failed), 2 (the command is wrong)."""
     words = sys.argv[1:] if words is None else words
-    console.lose_nothing()
+    console.replace_unencodable()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a log file shows a line when it is written
         sys.stdout.reconfigure(line_buffering=True)
     try:

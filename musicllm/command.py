@@ -1,4 +1,4 @@
-"""The words of the command line, sorted; what they mean is composed elsewhere."""
+"""Parses the command line into overrides, folders and flags."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from musicllm.errors import InputError
 from musicllm.quoting import unquoted
 
 SWEEP_FLAGS = ("-m", "--multirun")
-"""Words that ask for a job per combination of values."""
+"""Flags for a sweep, with one job per combination of values."""
 
 HYDRA_FLAGS = ("-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
-"""Words that hand the command over to Hydra's own main function."""
+"""Flags that Hydra's main function handles."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """The words of the command line, sorted.
+    """The parsed command line.
 
     Attributes:
         overrides: `group=option`, `group.key=value` and Hydra's flags.
-        folders: of the user, laid out as conf/.
-        hydra: one of Hydra's flags is among them.
-        sweep: a sweep was asked for.
+        folders: configuration folders of the user, laid out like conf/.
+        hydra: whether the overrides contain one of `HYDRA_FLAGS`.
+        sweep: whether to run a sweep.
     """
 
     overrides: tuple[str, ...]
@@ -33,13 +33,13 @@ class Command:
     sweep: bool = False
 
     def value(self, key: str) -> str | None:
-        """Return the last value given for a key, without quotes, or None."""
+        """Return the last value of a key, without quotes, or None."""
         values = [word.split("=", 1)[1] for word in self.overrides if word.startswith(f"{key}=")]
         return unquoted(values[-1]) if values else None
 
 
 def parse(words: Sequence[str]) -> Command:
-    """Sort words into overrides, the user's folders and flags.
+    """Parse the arguments of the command.
 
     Raises:
         InputError: `--config-dir` without a folder.

@@ -140,7 +140,7 @@ def unreadable(overrides: Iterable[str], *, in_sweep: bool = False) -> list[Prob
         try:
             if parser.parse_override(word).is_sweep_override() and not in_sweep:
                 rule = "stands for several values, one for each run of a sweep"
-                fix = f"add -m, or write it as a text: {quoting.shown(key, value)}"
+                fix = f"add -m, or write it as a text: {quoting.typed(key, value)}"
                 problems.append(Problem(key, value, rule, fix))
         except HydraException:
             problems.append(_misread(word))
@@ -165,7 +165,7 @@ def _misread(word: str) -> Problem:
         "the value, and quotes of the shell round those"
     )
     text = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-    return Problem(key, value, rule, f"write {quoting.shown(key, text)}")
+    return Problem(key, value, rule, f"write {quoting.typed(key, text)}")
 
 
 def _given(overrides: Iterable[str]) -> dict[str, str]:
@@ -178,7 +178,7 @@ def _as_text(problem: Problem, given: Mapping[str, str]) -> Problem:
     text = given.get(problem.key)
     if text is None or not problem.rule.startswith("must be str"):
         return problem
-    fix = f"write {quoting.shown(problem.key, text)}"
+    fix = f"write {quoting.typed(problem.key, text)}"
     return dataclasses.replace(problem, value=text, fix=fix)
 
 

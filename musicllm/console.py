@@ -1,8 +1,8 @@
-"""What a person sees in the terminal: lines, tables, and one progress bar per long step.
+"""Terminal output: lines, tables, and one progress bar per long operation.
 
-Everything printed goes through here, so that it is plain text when the output is not a terminal
-(a log file, CI, Slurm) and coloured when it is. Errors and notes go to standard error, results
-to standard output. Nothing here knows about music or models.
+All output goes through here, so that it is plain text if it does not go to a terminal (but to a log
+file, CI, Slurm) and coloured otherwise. Errors and notes go to standard error, results to standard
+output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 160
-"""Columns of a table when the output is not a terminal."""
+"""Width of a table, in columns, without a terminal."""
 
 
 def _console(stderr: bool) -> Console:
@@ -42,12 +42,12 @@ ASCII = str.maketrans(
     {"─": "-", "━": "-", "│": "|", "└": "`", "├": "|", "·": ".", "…": "...", "→": "->",
      "←": "<-", "×": "x", "–": "-", "“": '"', "”": '"', "’": "'", "•": "*", "♯": "#", "♭": "b"}
 )  # fmt: skip
-"""Signs that are drawn otherwise where the output has no letter for them."""
+"""Replacements of characters that the output encoding lacks."""
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks with the letters that it has: a sign of ASCII, or an escape."""
-    assert isinstance(error, UnicodeEncodeError), "only used for writing"
+    """Replace characters that the encoding lacks by ASCII characters or escapes."""
+    assert isinstance(error, UnicodeEncodeError), "only used for encoding"
     text = error.object[error.start : error.end].translate(ASCII)
     return text.encode("ascii", "backslashreplace").decode(), error.end
 
@@ -55,8 +55,8 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("musicllm", _replace)
 
 
-def lose_nothing() -> None:
-    """Let standard output and error take any text, whatever their encoding."""
+def replace_unencodable() -> None:
+    """Let standard output and error accept any text, whatever their encoding."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="musicllm")
@@ -66,16 +66,16 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 PLAIN_INTERVAL_S = 15.0
-"""Without a terminal a long step prints one line at most this often."""
+"""Minimum interval between progress lines without a terminal."""
 
 
 def mute() -> None:
-    """Print nothing any more but errors: another process of the same run speaks."""
+    """Print only errors from now on, since another process of the run prints the rest."""
     out.quiet = True
 
 
 def say(line: str = "") -> None:
-    """Print one line of the result."""
+    """Print one line to standard output."""
     out.print(escape(line))
 
 
@@ -85,13 +85,13 @@ def heading(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """Print something that the user should know but need not act on."""
+    """Print a warning that needs no action to standard error."""
     if not out.quiet:
         err.print(escape(line), style="yellow")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; every cell is shown with `str`."""
+    """Print a table; cells are converted with `str`."""
     grid = Table(title=title or None, title_justify="left", title_style="bold", box=None)
     for column in columns:
         grid.add_column(column, overflow="fold")
@@ -101,7 +101,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 class _RateColumn(ProgressColumn):
-    """Steps per second, with the unit that the caller named."""
+    """Steps per second, in the caller's unit."""
 
     def render(self, task: object) -> Text:
         speed = getattr(task, "speed", None) or 0.0
@@ -110,17 +110,17 @@ class _RateColumn(ProgressColumn):
 
 
 Advance = Callable[..., None]
-"""`advance(steps=1, note="")`: count steps as done and show a short note beside the bar."""
+"""`advance(steps=1, note="")` counts finished steps and shows a short note beside the bar."""
 
 
 @contextmanager
 def progress(description: str, total: int | None, unit: str = "step") -> Iterator[Advance]:
-    """Show one bar with rate and time left; without a terminal, a line now and then.
+    """Show a progress bar with rate and remaining time; without a terminal, periodic lines.
 
     Args:
-        description: what is being done, such as `parsing tunes`.
-        total: number of units in all, or None when it is not known.
-        unit: singular name of what is counted, for the rate.
+        description: such as `parsing tunes`.
+        total: number of units, or None if unknown.
+        unit: singular name of a unit, for the rate.
 
     Yields:
         `advance(steps=1, note="")`.
@@ -153,9 +153,9 @@ def _plain_advance(description: str, total: int | None, unit: str) -> Advance:
             return
         last = now
         rate = done / (now - started)
-        left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
+        rest = f", {(total - done) / rate:.0f} s left" if total and rate else ""
         of_total = f"{done:,} of {total:,}" if total else f"{done:,}"
-        say(f"{description}: {of_total} {unit}s, {rate:,.1f}/s{left}{'  ' + note if note else ''}")
+        say(f"{description}: {of_total} {unit}s, {rate:,.1f}/s{rest}{'  ' + note if note else ''}")
         sys.stdout.flush()
 
     return advance

@@ -1,8 +1,8 @@
-"""What a file or a folder holds: SHA-256 by relative name, the same for a copy elsewhere or later.
+"""Content of files and folders: SHA-256 by relative name, equal for copies at any place and time.
 
-Names that begin with a dot are passed over; a link counts as what it leads to, and a linked folder
-is entered once. Bytes are read once: what is known of a file is kept in a cache beside its size,
-times and inode, and is taken from there while these stay as they were.
+Hidden names (with a leading dot) are skipped; links are followed, and a linked folder
+is entered once. Bytes are read once: digests are cached with size,
+times and inode of the file, and reused while these are unchanged.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from musicllm import artifacts, console
 from musicllm.errors import InputError
 
 Stamp = tuple[int, int, int, int]
-"""Size, times of change of bytes and of inode in ns, inode: what differs when bytes may differ."""
+"""Size, mtime and ctime in ns, inode: one of them changes whenever bytes change."""
 
 PATIENCE_S = 2.0
-"""Reading that takes longer shows a bar; and a file that changed more recently than this is read
-again next time, since another change may have the same time on the disk."""
+"""Reading that takes longer shows a progress bar. A file modified more recently than this is read
+again next time, since a later change may have the same timestamp."""
 
 MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a place held when it was read.
+    """The content of a file or folder when it was read.
 
     Attributes:
         path: the file or folder, absolute.
-        digests: SHA-256 by relative name; of a single file, by its own name.
-        files: where they lie, by the same names.
-        stamps: what they looked like then.
+        digests: SHA-256 by relative name; a single file is listed by its own name.
+        files: paths by the same names.
+        stamps: state of each file at that time.
     """
 
     path: Path
@@ -47,11 +47,11 @@ class Contents:
 
     @property
     def identity(self) -> str:
-        """12 hexadecimal digits that equal contents share, wherever they lie."""
+        """Fingerprint: 12 hexadecimal digits, equal for equal contents at any path."""
         return artifacts.fingerprint(dict(self.digests))
 
     def changed(self) -> list[str]:
-        """Return the names of files that now have other bytes, or are gone."""
+        """Return the names of files that have changed since, or are gone."""
         return [name for name, file in self.files.items() if self._differs(name, file)]
 
     def _differs(self, name: str, file: Path) -> bool:
@@ -63,14 +63,14 @@ class Contents:
 
 
 def read(path: Path, cache: Path, counts: Callable[[str], bool] = lambda _: True) -> Contents:
-    """Return what a file or folder holds.
+    """Return the content of a file or folder.
 
-    Cost: one look at every file; new and changed ones are read, several at a time.
+    Cost: one `stat` per file; new and changed files are read, several in parallel.
 
     Args:
         path: of the file or folder.
-        cache: folder for what can be made again.
-        counts: tells by its relative name whether a file belongs to it.
+        cache: folder for digests, which can be deleted.
+        counts: whether a file belongs to the content, by its relative name.
 
     Raises:
         InputError: a file or folder cannot be read, or changed while it was read.
@@ -80,9 +80,9 @@ def read(path: Path, cache: Path, counts: Callable[[str], bool] = lambda _: True
     try:
         files = {printable(name): file for name, file in visible(path) if counts(name)}
         stamps = {name: stamp_of(file) for name, file in files.items()}
-        known = _known(record)
+        cached = _cached(record)
         digests = {
-            name: known[name, stamp] for name, stamp in stamps.items() if (name, stamp) in known
+            name: cached[name, stamp] for name, stamp in stamps.items() if (name, stamp) in cached
         }
         new = {name: file for name, file in files.items() if name not in digests}
         digests |= _read_files(f"reading {path}", new)
@@ -93,18 +93,18 @@ def read(path: Path, cache: Path, counts: Callable[[str], bool] = lambda _: True
         raise InputError(f"{changed[0]} changed while it was read; run the same command again")
     contents = Contents(path, dict(sorted(digests.items())), files, stamps)
     if new:
-        _remember(record, contents)
+        _store(record, contents)
     return contents
 
 
 def visible(
     path: Path, pass_over: Callable[[str, str], None] = lambda *_: None
 ) -> Iterator[tuple[str, Path]]:
-    """Yield relative name and path of a file, or of all files below a folder but hidden ones.
+    """Yield relative name and path of a file, or of all files below a folder except hidden ones.
 
     Args:
         path: of the file or folder.
-        pass_over: told the name of whatever is left out, and why.
+        pass_over: called with the name of each skipped entry, and the reason.
 
     Raises:
         OSError: a folder cannot be read.
@@ -123,8 +123,8 @@ def visible(
             if name.startswith("."):
                 pass_over(name, "hidden")
         links = {name for name in folders if Path(parent, name).is_symlink()}
-        shown = (name for name in folders if not name.startswith("."))
-        folders[:] = sorted(shown, key=lambda name: (name in links, name))
+        entries = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(entries, key=lambda name: (name in links, name))
         for name in sorted(name for name in files if not name.startswith(".")):
             file = Path(parent, name)
             if file.is_file():
@@ -134,7 +134,7 @@ def visible(
 
 
 def stamp_of(file: Path) -> Stamp:
-    """Return what differs when the bytes of a file may differ."""
+    """Return the stamp of a file."""
     state = file.stat()
     return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
@@ -144,20 +144,20 @@ def _raise(error: OSError) -> None:
 
 
 def printable(name: str) -> str:
-    """Return a name that JSON can hold, whatever bytes it has on the disk."""
+    """Return a file name that JSON can encode, whatever bytes it has on disk."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _known(record: Path) -> dict[tuple[str, Stamp], str]:
-    """Return digests by name and stamp, as an earlier call wrote them."""
+def _cached(record: Path) -> dict[tuple[str, Stamp], str]:
+    """Return cached digests by name and stamp."""
     with suppress(OSError, ValueError, TypeError):
         lines = json.loads(record.read_text(encoding="utf-8"))
         return {(name, tuple(stamp)): digest for name, stamp, digest in lines}
     return {}
 
 
-def _remember(record: Path, contents: Contents) -> None:
-    """Write what is known for the next call, which without a cache only takes longer."""
+def _store(record: Path, contents: Contents) -> None:
+    """Cache the digests for the next call; failures only cost time."""
     recent = time.time_ns() - int(PATIENCE_S * 1e9)
     lines = [
         (name, stamp, contents.digests[name])
@@ -170,25 +170,25 @@ def _remember(record: Path, contents: Contents) -> None:
 
 
 def _read_files(title: str, files: Mapping[str, Path]) -> dict[str, str]:
-    """Return the digests of files; a bar shows how far reading is when it takes long."""
+    """Return the digests of files; shows a progress bar if it takes long."""
     done = dict.fromkeys(files, 0)
 
     def digest(name: str) -> str:
         def count(num_bytes: int) -> None:
-            done[name] += num_bytes  # no other thread's number
+            done[name] += num_bytes  # each thread has its own entry
 
         return artifacts.checksum(files[name], count)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         work = {name: pool.submit(digest, name) for name in files}
-        left = wait(work.values(), timeout=PATIENCE_S).not_done
-        if left:
+        pending = wait(work.values(), timeout=PATIENCE_S).not_done
+        if pending:
             total = sum(file.stat().st_size for file in files.values())
             with console.progress(title, total // MEBIBYTE, "MiB") as advance:
-                shown = 0
-                while left:
-                    left = wait(left, timeout=0.2).not_done
+                reported = 0
+                while pending:
+                    pending = wait(pending, timeout=0.2).not_done
                     reached = sum(done.values()) // MEBIBYTE
-                    advance(reached - shown)
-                    shown = reached
+                    advance(reached - reported)
+                    reported = reached
         return {name: future.result() for name, future in work.items()}

@@ -1,15 +1,15 @@
-"""Every error that a user can cause, and nothing else.
+"""The errors that a user can cause.
 
     MusicLLMError
-    ├── ConfigError           one or more settings break a rule (carries every Problem found)
-    ├── InputError            a file, record or tune that the user gave cannot be read
+    ├── ConfigError           one or more settings break a rule (has every Problem)
+    ├── InputError            a file, record or tune of the user cannot be read
     ├── ArtifactError         an artifact is missing, incomplete, damaged or of another kind
-    ├── RenderError           a score or a sound could not be made from a tune
-    ├── StageError            a stage ran and its result cannot be trusted
-    └── NotAvailableError     a part of musicllm, an extra or a device that is not there
+    ├── RenderError           a tune could not be rendered as score or sound
+    ├── StageError            the result of a stage failed a check
+    └── NotAvailableError     a part of musicllm, an extra or a device is not available
 
-The command prints these as one block without a traceback (with `HYDRA_FULL_ERROR=1`, with it).
-Our own bugs are `assert`s with a message, never one of these.
+The command line prints these without a traceback (with `HYDRA_FULL_ERROR=1`, with it).
+Bugs of musicllm raise `AssertionError` with a message, never one of these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 
 class MusicLLMError(Exception):
-    """Base of all errors that the user can act on."""
+    """Base class of all errors that the user can fix."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Problem:
 
     Attributes:
         key: full key, such as `training.rows_per_step`.
-        value: the value it has now.
-        rule: what the value must satisfy, and why it does not.
-        fix: what to write instead; empty when the rule already says it.
+        value: its current value.
+        rule: that the value breaks, and how.
+        fix: what to write instead; empty if the rule says it.
     """
 
     key: str
@@ -56,25 +56,25 @@ class ConfigError(MusicLLMError):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Problem]]]:
-        """Let a process hand it to another one."""
+        """Support pickling, which calls the class with the problems."""
         return type(self), (self.problems,)
 
 
 class InputError(MusicLLMError):
-    """A file, record or tune that the user gave cannot be read; the text says where and why."""
+    """A file, record or tune of the user cannot be read; the message says where and why."""
 
 
 class ArtifactError(MusicLLMError):
-    """An artifact is missing, incomplete, damaged, or not of the kind that a stage needs."""
+    """An artifact is missing, incomplete, damaged, or of the wrong kind."""
 
 
 class RenderError(MusicLLMError):
-    """A score or a sound could not be made from a tune."""
+    """A tune could not be rendered as score or sound."""
 
 
 class StageError(MusicLLMError):
-    """A stage ran to its end, but its result breaks a promise, say a merge that changed logits."""
+    """The result of a stage failed a check, such as a merge that changed logits."""
 
 
 class NotAvailableError(MusicLLMError):
-    """A part of musicllm, an optional package or a device that this installation lacks."""
+    """A part of musicllm, an optional package or a device is not available here."""

@@ -1,4 +1,4 @@
-"""Facts about a run that are good to know and not worth a result: what cannot be told is None."""
+"""Facts about a run for provenance; a fact that cannot be determined is None, never an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import musicllm
 Fact = TypeVar("Fact")
 
 ROOT = Path(__file__).parent.parent
-"""Of the source tree, where this is not a wheel."""
+"""Root of the source tree, unless this is a wheel."""
 
 GIT_TIMEOUT_S = 20.0
 
@@ -27,17 +27,17 @@ VERSIONED = (
 
 
 def or_none(fact: Callable[[], Fact]) -> Fact | None:
-    """Return a fact, or None where asking for it fails in whatever way."""
+    """Return a fact, or None if determining it raises anything."""
     try:
         return fact()
-    except Exception:  # noqa: BLE001 - a program, a file or a system call that is not there
+    except Exception:  # noqa: BLE001 - a missing program, file or system call
         return None
 
 
 def commit() -> str | None:
-    """Return the commit of the source tree that runs, with `-dirty` when it was changed.
+    """Return the commit of the running source tree, with `-dirty` if it has changes.
 
-    None in a wheel, without git, and where git does not answer.
+    None in a wheel, without git, and if git fails.
     """
     return or_none(_describe)
 
@@ -54,12 +54,12 @@ def _describe() -> str | None:
 
 
 def version(package: str) -> str | None:
-    """Return the version of an installed package, None of one that is not there or says none."""
+    """Return the version of a package; None if it is not installed or has none."""
     return or_none(lambda: metadata.version(package))
 
 
 def of_this_run() -> dict[str, Any]:
-    """Return which code runs, on what, and by which command; takes a tenth of a second."""
+    """Return versions, commit and command line of this run; takes about 0.1 s."""
     return {
         "musicllm": musicllm.__version__,
         "commit": commit(),
@@ -70,6 +70,6 @@ def of_this_run() -> dict[str, Any]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide what comes out."""
+    """Return the versions of the packages that affect results."""
     versions = ((name, version(name)) for name in VERSIONED)
     return {name: value for name, value in versions if value is not None}

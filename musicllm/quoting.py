@@ -1,8 +1,8 @@
-"""How a text is written as the value of a setting, in a command and in a shell.
+"""Quotes values of settings for the command line and the shell.
 
-Two programs read a word before it is a value: the shell takes quotes and backslashes away, and
-Hydra's grammar reads what is left, in which letters outside ASCII and `( ) [ ] { } , = ' "`
-need quotes of their own. Every value that the program passes on or shows goes through here.
+Two parsers process an argument: the shell removes quotes and backslashes, and
+Hydra's grammar parses the rest, where characters outside ASCII and `( ) [ ] { } , = ' "`
+need quotes. Every value that the program passes on or prints in a command goes through here.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import shlex
 from collections.abc import Iterable
 
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[\w./:+@%-]*", re.ASCII)
-"""What Hydra reads as a text without quotes."""
+"""What Hydra parses as a string without quotes."""
 
 _OTHER_TYPES = ("null", "true", "false", "nan", "inf")
-"""Words that Hydra, in whatever case, reads as something else than a text."""
+"""Words that Hydra, in any case, does not parse as a string."""
 
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 
 
 def quoted(text: str) -> str:
-    r"""Return a text as Hydra's grammar writes it: `runs` as it is, `läufe` as `'läufe'`.
+    r"""Quote a text for Hydra's grammar if needed: `runs` stays, `läufe` becomes `'läufe'`.
 
-    `${` would refer to another setting, so it is written `\${`; backslashes count only before
-    that and before a quote (Hydra 1.3, "Basic override syntax"; OmegaConf 2.3, "Escaping").
+    `${` would be an interpolation, so it becomes `\${`; backslashes escape only before
+    it and before a quote (Hydra 1.3, "Basic override syntax"; OmegaConf 2.3, "Escaping").
     """
     return literal(re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text))
 
 
 def literal(text: str) -> str:
-    """Return a text as Hydra's grammar writes it where nothing refers to other settings."""
+    """Quote a text for Hydra's grammar where interpolations are not resolved."""
     if _PLAIN.fullmatch(text) and text.lower() not in _OTHER_TYPES:
         return text
     text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
@@ -38,7 +38,7 @@ def literal(text: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """Return the text of a value of a command that may stand in quotes."""
+    """Return the text of a command-line value that may be quoted."""
     if not _QUOTED.fullmatch(value):
         return value
     quote = value[0]
@@ -47,18 +47,18 @@ def unquoted(value: str) -> str:
     return re.sub(r"(\\*)\\\$\{", lambda m: m[1][::2] + "${", inner)
 
 
-def word(key: str, value: object) -> str:
-    """Return `key=value` as an argument of the command."""
+def argument(key: str, value: object) -> str:
+    """Return the command-line argument `key=value`."""
     return f"{key}={quoted(str(value))}"
 
 
-def words(key: str, values: Iterable[object]) -> str:
-    """Return `key=[value,...]` as an argument of the command."""
+def list_argument(key: str, values: Iterable[object]) -> str:
+    """Return the command-line argument `key=[value,...]`."""
     return f"{key}=[{','.join(quoted(str(value)) for value in values)}]"
 
 
 def in_shell(argument: str) -> str:
-    """Return an argument of the command as it is typed in a shell; quotes go round the value."""
+    """Quote an argument for the shell, with the quotes around its value."""
     if shlex.quote(argument) == argument:
         return argument
     key, equals, value = argument.partition("=")
@@ -69,10 +69,10 @@ def in_shell(argument: str) -> str:
 
 
 def command(*arguments: str) -> str:
-    """Return a whole command as it is typed in a shell."""
+    """Return a command as typed in a shell."""
     return " ".join(["python -m musicllm", *map(in_shell, arguments)])
 
 
-def shown(key: str, value: object) -> str:
-    """Return `key=value` as it is typed in a shell."""
-    return in_shell(word(key, value))
+def typed(key: str, value: object) -> str:
+    """Return `key=value` as typed in a shell."""
+    return in_shell(argument(key, value))

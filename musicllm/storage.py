@@ -1,7 +1,7 @@
-"""What it means when a file or folder cannot be written: the disk, a right, a name in the way.
+"""Explains errors of the file system: full disk, missing permission, name conflict.
 
-Libraries say it each in its own way; the errors that they raise are told apart here, for one block
-in the place of a traceback.
+Libraries report these in different ways; here they become one message
+instead of a traceback.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import errno
 from collections.abc import Iterator
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded", "code: 28,", "disk is full")
-"""How libraries that raise errors of their own say it: safetensors, SQLite, Arrow."""
+"""Messages of libraries with errors of their own: safetensors, SQLite, Arrow."""
 
 
 def explain(error: BaseException) -> str | None:
-    """Return what to tell a user of an error that comes from the disk; None for any other."""
+    """Return a message for the user if an error comes from the file system; else None."""
     for cause in _chain(error):
         number = cause.errno if isinstance(cause, OSError) else None
         reason = getattr(cause, "strerror", None) or str(cause).strip().partition("\n")[0]
@@ -29,7 +29,7 @@ def explain(error: BaseException) -> str | None:
                 f"paths.runs=<folder on a larger disk>; what is complete is kept, and the same "
                 f"command continues"
             )
-        if number in REFUSED and place is not None:
+        if number in DENIED and place is not None:
             return (
                 f"{place} cannot be read or written ({reason}); give this user the right to "
                 f"it, or name another place (paths.runs, paths.cache)"

@@ -35,7 +35,7 @@ def test_progress_without_a_terminal_prints_a_line_now_and_then(
 def test_any_text_can_be_printed_whatever_the_encoding(encoding: str) -> None:
     script = (
         "from musicllm import console\n"
-        "console.lose_nothing()\n"
+        "console.replace_unencodable()\n"
         "console.say('a─b │ Übung 曲 … ' + chr(0xDCE9))\n"
         "console.table('x', ('─', 'größe'), [('曲', 1)])\n"
         "console.note('♯')\n"

@@ -36,7 +36,7 @@ def test_hydra_reads_back_every_text() -> None:
 
     parser = OverridesParser.create()
     for text in texts():
-        value = parser.parse_override(quoting.word("a", text)).value()
+        value = parser.parse_override(quoting.argument("a", text)).value()
         value = value.text if isinstance(value, QuotedString) else value
         assert OmegaConf.create({"a": value}).a == text
 
@@ -47,7 +47,7 @@ def test_unquoted_undoes_quoted() -> None:
 
 
 def test_a_shell_reads_back_every_argument() -> None:
-    arguments = [quoting.word("location", text) for text in texts()]
+    arguments = [quoting.argument("location", text) for text in texts()]
     line = " ".join(map(quoting.in_shell, arguments))
     printed = subprocess.run(
         ["/bin/sh", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True
@@ -56,21 +56,23 @@ def test_a_shell_reads_back_every_argument() -> None:
 
 
 def test_lists_of_texts_are_composed() -> None:
-    composed, _ = config.load(["recipe=generate", quoting.words("generation.prompts", texts())])
+    composed, _ = config.load(
+        ["recipe=generate", quoting.list_argument("generation.prompts", texts())]
+    )
     assert composed.generation.prompts == texts()
 
 
 @pytest.mark.parametrize("name", ["d/O'Neill's", "曲 (copy), 2", "123", "${y}"])
 def test_a_folder_of_any_name_is_composed(name: str) -> None:
     key = "data.sources.abc_folder.location"
-    words = ["recipe=prepare_pretrain", "data=abc_folder", quoting.word(key, name)]
+    words = ["recipe=prepare_pretrain", "data=abc_folder", quoting.argument(key, name)]
     composed, _ = config.load(words)
     assert composed.data.sources["abc_folder"].location == name
     assert parse(words).value(key) == name
 
 
 def test_an_input_of_any_name_is_composed() -> None:
-    words = ["recipe=sft", quoting.word("inputs.corpus", "läufe/O'Neill's ${x}, (1)")]
+    words = ["recipe=sft", quoting.argument("inputs.corpus", "läufe/O'Neill's ${x}, (1)")]
     assert config.load(words)[0].inputs["corpus"] == "läufe/O'Neill's ${x}, (1)"
 
 
@@ -82,13 +84,13 @@ def test_folders_of_options_may_have_any_name(tmp_path: Path) -> None:
             "# @package _global_\ndefaults:\n  - /recipe/quickstart/prepare\n  - _self_\n"
             "description: mine\n"
         )
-        composed, recipe = config.load([quoting.word("recipe", "übung")], [folder])
+        composed, recipe = config.load([quoting.argument("recipe", "übung")], [folder])
         assert (composed.description, recipe) == ("mine", "übung")
 
 
 def test_arguments_that_need_no_quotes_are_shown_without() -> None:
-    assert quoting.shown("inputs.model", "runs/sft/123abc") == "inputs.model=runs/sft/123abc"
-    assert quoting.shown("paths.runs", "läufe") == "paths.runs=\"'läufe'\""
+    assert quoting.typed("inputs.model", "runs/sft/123abc") == "inputs.model=runs/sft/123abc"
+    assert quoting.typed("paths.runs", "läufe") == "paths.runs=\"'läufe'\""
     assert quoting.command("recipe=sft", "name=a b") == 'python -m musicllm recipe=sft name="a b"'
 
 

@@ -43,7 +43,7 @@ def next_command(kind: str, folder: Path, hardware: str) -> str | None:
     if kind not in NEXT:
         return None
     roles = {
-        role: quoting.shown(f"inputs.{role}", folder) for role in ("corpus", "adapter", "model")
+        role: quoting.typed(f"inputs.{role}", folder) for role in ("corpus", "adapter", "model")
     }
     runs = f"runs=[<another run>,{quoting.quoted(str(folder))}]"
     plain = str(folder) == quoting.quoted(str(folder))

@@ -327,10 +327,10 @@ def _refuse_missing_folder(path: str | Path, files: str) -> None:
 def _refuse_adapter(path: str | Path) -> None:
     folder = Path(path)
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        merge = quoting.command("recipe=merge", quoting.word("inputs.adapter", path))
+        merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", path))
         raise InputError(
             f"{path} is an adapter and no whole model; evaluate it or write with it by "
-            f"{quoting.shown('inputs.model', path)}, or merge it into its base: {merge}"
+            f"{quoting.typed('inputs.model', path)}, or merge it into its base: {merge}"
         )
 
 

@@ -69,7 +69,7 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     if role == "model" and task in WHOLE:
         kinds = ("model",)
     given = f"inputs.{role}={artifact.path}"
-    merge = quoting.command("recipe=merge", quoting.word("inputs.adapter", artifact.path))
+    merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", artifact.path))
     if kinds == ("model",) and artifact.kind == "adapter":
         raise ArtifactError(
             f"{given} is an adapter, and a whole model is needed here; merge it into its base "
@@ -84,7 +84,7 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     if artifact.kind == "checkpoint":
         text += "; run the command that wrote this checkpoint to its end, and name its run folder"
     elif role == "adapter" and artifact.kind == "model":
-        use = quoting.shown("inputs.model", artifact.path)
+        use = quoting.typed("inputs.model", artifact.path)
         text += f"; it is whole, and there is nothing to merge: write {use} where it is used"
     raise ArtifactError(text)
 
@@ -115,7 +115,7 @@ def _instead(name: str, folder: Path, runs: Path) -> str:
     if name in recipes:
         return (
             f"this recipe has no finished run in {runs}; make it with: "
-            f"{quoting.command(quoting.word('recipe', name))}"
+            f"{quoting.command(quoting.argument('recipe', name))}"
         )
     if (folder / "fingerprint").is_file():
         return f"{folder} is a run that has not finished{_stopped_by(folder)}"

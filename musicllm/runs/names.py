@@ -143,9 +143,9 @@ def _plain(value: Any) -> str:
 def _from_its_weights(folder: Path) -> str:
     """Return how a new run starts from what a finished one has learned."""
     if (folder / "artifact" / "adapter_config.json").is_file():
-        merge = quoting.command("recipe=merge", quoting.word("inputs.adapter", folder))
+        merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", folder))
         return f"start a new run from its weights: {merge}, and inputs.model=<that run>"
-    start = quoting.shown("inputs.model", folder)
+    start = quoting.typed("inputs.model", folder)
     return f"start a new run from its weights: name=<another name> {start}"
 
 

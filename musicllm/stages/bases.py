@@ -19,7 +19,7 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.checkpoint import cached_folder
-from musicllm.quoting import in_shell, word
+from musicllm.quoting import argument, in_shell
 from musicllm.runs.locations import of_model
 from musicllm.schema import Config
 
@@ -206,4 +206,4 @@ def _above(adapter: Artifact, location: str) -> Iterator[Path]:
 
 
 def _way_out(adapter: Artifact) -> str:
-    return f"{in_shell(word('inputs.adapter', adapter.path))} inputs.model=<folder of the base>"
+    return f"{in_shell(argument('inputs.adapter', adapter.path))} inputs.model=<folder of the base>"

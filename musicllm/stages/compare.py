@@ -95,9 +95,9 @@ def _commands(contestants: Sequence[Contestant]) -> list[Command]:
         parts = [name for name in one.metrics if one.subset(name)]
         missing = [word for name in parts for word in _all_of(name, made["config"]["benchmark"])]
         if missing:
-            recipe = quoting.word("recipe", made["recipe"])
+            recipe = quoting.argument("recipe", made["recipe"])
             given = [
-                quoting.word(f"inputs.{role}", artifacts.found_again(one.artifact, place))
+                quoting.argument(f"inputs.{role}", artifacts.locate_input(one.artifact, place))
                 for role, place in made["inputs"].items()
             ]
             purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"

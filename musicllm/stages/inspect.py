@@ -43,12 +43,12 @@ def run(job: Job) -> list[tuple[str, object]]:
     """
     if "corpus" in job.inputs and not _reads_corpus(job):
         given = job.config.inputs["corpus"]
-        use = quoting.shown("inputs.corpus", given)
+        use = quoting.typed("inputs.corpus", given)
         line = f"python -m musicllm recipe=<a recipe that trains> {use}"
         corpus = Corpus.open(job.input("corpus").path)
         return _look(job, corpus, given, Command("Train on it", line))
     name = job.config.data.name
-    line = f"python -m musicllm recipe=<a recipe that prepares> {quoting.shown('data', name)}"
+    line = f"python -m musicllm recipe=<a recipe that prepares> {quoting.typed('data', name)}"
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
         corpus = _sample(job, Path(folder))
         return _look(job, corpus, f"{name}: a sample", Command("Prepare all of it", line))

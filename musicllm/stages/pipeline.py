@@ -43,7 +43,7 @@ def fitting(step: str, command: Command) -> list[str]:
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
-    config = _composed((quoting.word("recipe", step), *plain), command.folders)
+    config = _composed((quoting.argument("recipe", step), *plain), command.folders)
     parts = {(SOURCES, name) for name in config.data.sources}
     if config.task == "train" and config.callbacks.evaluate_every_steps is None:
         words = [word for word in words if not word.startswith("benchmark=")]
@@ -63,7 +63,7 @@ def part_of(word: str) -> tuple[str, str] | None:
 
 
 def _checked(step: str, command: Command) -> Config:
-    config = _composed((quoting.word("recipe", step), *fitting(step, command)), command.folders)
+    config = _composed((quoting.argument("recipe", step), *fitting(step, command)), command.folders)
     check(config)
     return config
 
@@ -95,16 +95,16 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
         command: the pipeline's command, whose other words are passed on.
         made: run folders of the steps before, by recipe; inputs are bound to them.
     """
-    words = [quoting.word("recipe", step), *fitting(step, command)]
+    words = [quoting.argument("recipe", step), *fitting(step, command)]
     config = _composed(tuple(words), command.folders)
     bound = {
         role: made[name]
         for role, name in config.inputs.items()
         if name in made and command.value(f"inputs.{role}") is None
     }
-    words += [quoting.word(f"inputs.{role}", folder) for role, folder in bound.items()]
+    words += [quoting.argument(f"inputs.{role}", folder) for role, folder in bound.items()]
     if any(name in made for name in config.runs) and command.value("runs") is None:
-        words.append(quoting.words("runs", (made.get(name, name) for name in config.runs)))
+        words.append(quoting.list_argument("runs", (made.get(name, name) for name in config.runs)))
     return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
 
 

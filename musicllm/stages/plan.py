@@ -43,7 +43,7 @@ def show(config: Config, recipe: str, command: Command) -> None:
     refuse_unused(config, command)
     plans = []
     for step in config.steps:
-        words = [quoting.word("recipe", step), *fitting(step, command)]
+        words = [quoting.argument("recipe", step), *fitting(step, command)]
         settings, _ = configuration.load(words, command.folders)
         check(settings)
         console.say()

@@ -75,7 +75,7 @@ def named(config: Config) -> dict[str, Any]:
 
 
 def _commands(job: Job) -> list[Command]:
-    corpus = quoting.shown("inputs.corpus", job.folder)
+    corpus = quoting.typed("inputs.corpus", job.folder)
     look = f"python -m musicllm recipe=inspect {corpus}"
     train = f"python -m musicllm recipe=<a recipe that trains> {corpus}"
     return [Command("look at its rows", look), Command("train on it", train)]

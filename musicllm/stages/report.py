@@ -47,7 +47,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
     if models:
         words = [
             "generation=sampling",
-            quoting.word("inputs.model", models[-1].path.parent),
+            quoting.argument("inputs.model", models[-1].path.parent),
             f"hardware={models[-1].provenance['config']['hardware']['name']}",
             'generation.prompts=["Write a jig in G major."]',
         ]
@@ -69,10 +69,10 @@ def _longer(artifact: Artifact) -> Command:
 def _inputs(artifact: Artifact) -> list[str]:
     given = artifact.provenance["inputs"]
     return [
-        quoting.word(f"inputs.{role}", artifacts.found_again(artifact, place))
+        quoting.argument(f"inputs.{role}", artifacts.locate_input(artifact, place))
         for role, place in given.items()
     ]
 
 
 def _line(recipe: str, words: list[str]) -> str:
-    return quoting.command(quoting.word("recipe", recipe), *words)
+    return quoting.command(quoting.argument("recipe", recipe), *words)

@@ -130,7 +130,7 @@ def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
     if code or made is None:
         return Result(trial, FAILED, folder, error=why(trial.logs, code or 0))
     use = runner.next_command(made.kind, folder, job.config.hardware.name)
-    use = use or quoting.shown("inputs.<role>", folder)
+    use = use or quoting.typed("inputs.<role>", folder)
     return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
 
 

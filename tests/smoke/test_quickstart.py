@@ -49,8 +49,8 @@ def words(tmp_path: Path) -> list[str]:
         "\n".join(tunes) + "\nX:99\nT:broken\nL:1/8\nM:4/4\nK:D\nDE[F\n"
     )
     source = "data.sources.music21_books"
-    own = [f"{source}.reader=files", quoting.word(f"{source}.location", tmp_path / "books")]
-    return [*own, quoting.word("paths.runs", tmp_path / RUNS), *SMALL]
+    own = [f"{source}.reader=files", quoting.argument(f"{source}.location", tmp_path / "books")]
+    return [*own, quoting.argument("paths.runs", tmp_path / RUNS), *SMALL]
 
 
 def refuse(command: object, **_: object) -> None:
