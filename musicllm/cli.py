@@ -51,7 +51,15 @@ def _main(words: Sequence[str]) -> int:
     from musicllm import guide
 
     if not words or set(words) & {"-h", "--help"}:
-        guide.show(parse([word for word in words if word not in ("-h", "--help")]).folders)
+        command = parse([word for word in words if word not in ("-h", "--help")])
+        topics = [word for word in command.overrides if "=" not in word]
+        for topic in topics:
+            guide.explain(topic, command.folders)
+        if not topics:
+            guide.show(command.folders)
+        return 0
+    if "--schema" in words:
+        guide.show_schema()
         return 0
     if "--version" in words:
         console.say(f"musicllm {musicllm.__version__}")

@@ -91,6 +91,18 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
         raise ConfigError([_as_text(problem, given) for problem in error.problems]) from None
 
 
+def defaults(extra: Sequence[Path] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a recipe starts from: values, unresolved, and the option of every group."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(root().resolve()), version_base="1.3"):
+        words = [*search_path(extra), "~recipe"]
+        composed = compose("config", overrides=words, return_hydra_config=True)
+    values: Any = OmegaConf.to_container(composed, resolve=False)
+    return values, values.pop("hydra")["runtime"]["choices"]
+
+
 OPEN = (
     "inputs.", "callbacks.extra.", "data.mix.weights.", "data.mix.epochs.",
     "data.mix.max_documents.", "launcher.options.",

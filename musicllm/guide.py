@@ -1,13 +1,23 @@
-"""What `python -m musicllm` alone says: what it is, the recipes, the groups and their options."""
+"""What `python -m musicllm` alone says, and `--help` on a group or a key.
+
+Alone: what it is, the recipes, the groups and their options. On a group: its options and its keys
+with type, range, default and meaning, as the schema has them.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import musicllm
 from musicllm import config, console
+from musicllm.errors import ConfigError, Problem
+from musicllm.schema import Config
+from musicllm.schema.editor import json_schema
+from musicllm.schema.keys import Setting, type_name, walk
 
 
 def show(folders: Sequence[Path] = ()) -> None:
@@ -22,9 +32,55 @@ def show(folders: Sequence[Path] = ()) -> None:
         "\nstage=plan         what a recipe would do: steps, sizes, parameters; loads nothing"
         "\n-m                 one run per value: -m recipe=quickstart/sft optimizer.lr=1e-3,2e-3"
         "\n--config-dir DIR   your own options and recipes (DIR/data/, DIR/recipe/, ...)"
-        "\n--cfg job          the composed configuration        --version"
+        "\n--help GROUP       the keys of a group, such as --help training; also of one key"
+        "\n--cfg job          the composed configuration        --schema   as JSON Schema"
+        "        --version"
         "\n\nBegin with: python -m musicllm recipe=quickstart"
     )
+
+
+def explain(topic: str, folders: Sequence[Path] = ()) -> None:
+    """Print the keys of a group, or one key: type, range, default and meaning.
+
+    Args:
+        topic: a group such as `training` or `data.music`, or a key such as `training.max_steps`.
+        folders: the user's own, laid out as conf/.
+
+    Raises:
+        ConfigError: no group and no key has this name.
+    """
+    keys = dict(zip(config.keys(topic), (setting for _, setting in walk(Config)), strict=True))
+    rows = {key: part for key, part in keys.items() if f"{key}.".startswith(f"{topic}.")}
+    if not rows:
+        groups = {key.rpartition(".")[0] for key in keys} - {""}
+        fix = config.nearest(topic, [*config.groups(folders), *sorted(groups), *keys])
+        raise ConfigError([Problem("--help", topic, "is neither a group nor a key", fix)])
+    values, choices = config.defaults(folders)
+    if topic in choices:
+        console.say(f"options of {topic}: {', '.join(config.options(topic, folders))}")
+        console.say(f"default: {choices[topic]}\n")
+    table = [(key, *_cells(row), _default(values, key), row.comment) for key, row in rows.items()]
+    console.table("", ("key", "type", "values", "default", "meaning"), table)
+
+
+def show_schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    console.say(json.dumps(json_schema(), indent=2))
+
+
+def _cells(setting: Setting) -> tuple[str, str]:
+    """Return the type and the allowed values of a setting."""
+    values = ", ".join(map(str, setting.choices)) or setting.limits
+    return type_name(setting.type) + (" | null" if setting.nullable else ""), values
+
+
+def _default(values: Any, key: str) -> str:
+    """Return what a recipe starts from; empty for a key below a name that the user gives."""
+    for name in key.split("."):
+        if not isinstance(values, dict) or name not in values:
+            return ""
+        values = values[name]
+    return values if isinstance(values, str) else json.dumps(values)
 
 
 def _recipes(folders: Sequence[Path]) -> list[tuple[str, str]]:
@@ -35,6 +91,6 @@ def _recipes(folders: Sequence[Path]) -> list[tuple[str, str]]:
             for base in (*folders, config.root())
             if (base / "recipe" / f"{name}.yaml").is_file()
         )
-        found = re.search(r"^description: *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        rows.append((name, re.sub(r"\$\{[^}]*\}", "...", found[1]) if found else ""))
+        match = re.search(r"^description: *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        rows.append((name, re.sub(r"\$\{[^}]*\}", "...", match[1]) if match else ""))
     return rows

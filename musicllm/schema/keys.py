@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -106,6 +107,16 @@ class Setting:
         if self.key.low is None:
             return "" if self.key.high is None else f"at most {high}"
         return f"at least {low}" if self.key.high is None else f"from {low} to {high}"
+
+    @property
+    def comment(self) -> str:
+        """The meaning with choices, unit and what null means, as the comment in YAML says it."""
+        text = self.key.meaning
+        choices = [] if self.key.kinds else list(map(str, self.choices))
+        if any(not re.search(rf"\b{choice}\b", text) for choice in choices):
+            text += f": {', '.join(choices)}"
+        text += f" ({self.key.unit})" if self.key.unit else ""
+        return f"{text}; null: {self.key.null}" if self.key.null else text
 
     def breach(self, value: Any) -> str:
         """Return the rule that a value of the right type breaks; empty when it breaks none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -31,6 +32,67 @@ def test_alone_it_says_what_there_is(words: list[str], capsys: pytest.CaptureFix
     assert "quickstart/sft" in text
     assert "LoRA teaches the tiny model" in text
     assert "a800x16, cpu, gpu1" in text
+
+
+@pytest.mark.parametrize(
+    ("topic", "lines"),
+    [
+        (
+            "training.max_steps",
+            [r"training.max_steps  int \| null  at least 1  null +most opt"],
+        ),
+        (
+            "optimizer",
+            [
+                r"options of optimizer: adamw, adamw_imelodist, muon\ndefault: adamw\n",
+                r"optimizer.lr +float +from 1e-12 to 10 +0.0001 +peak learning rate",
+                r"optimizer.name +str +adamw, muon +adamw ",
+            ],
+        ),
+        (
+            "benchmark.mmlu.mode",
+            [r"benchmark.mmlu.mode +str \| null +likelihood, perplex"],
+        ),
+        ("data.mix", [r"data.mix.by +str +source, kind +source ", r"data.mix.weights +dict"]),
+    ],
+)
+def test_help_on_a_group_or_a_key_shows_type_range_default_and_meaning(
+    topic: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["--help", topic], capsys)
+    assert code == 0
+    for line in lines:
+        assert re.search(line, text), text
+    assert "callbacks." not in text
+
+
+def test_help_on_a_typo_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["--help", "optimiser"], capsys)
+    assert code == 2
+    assert "--help=optimiser is neither a group nor a key; did you mean optimizer?" in text
+
+
+def test_the_schema_for_editors_says_what_the_checks_say(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, text = said(["--schema"], capsys)
+    schema = json.loads(text)
+    assert code == 0
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    groups = schema["properties"]
+    assert groups["optimizer"]["properties"]["lr"] == {
+        "description": "peak learning rate; the schedule scales it",
+        "type": "number",
+        "minimum": 1e-12,
+        "maximum": 10,
+    }
+    assert groups["strategy"]["properties"]["zero_stage"]["anyOf"] == [
+        {"enum": [1, 2, 3]},
+        {"type": "null"},
+    ]
+    mode = groups["benchmark"]["additionalProperties"]["properties"]["mode"]
+    assert mode["anyOf"][0]["enum"] == ["likelihood", "perplexity", "generation"]
+    assert not groups["training"]["additionalProperties"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
