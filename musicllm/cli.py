@@ -95,22 +95,14 @@ def dispatch(config: Config, recipe: str, command: Command) -> int:
     from musicllm.checks import check
 
     check(config)
-    if config.stage == "plan":
-        from musicllm.stages import plan
-
-        plan.show(config, recipe, command)
-    elif config.launcher.name == "slurm":
-        from musicllm.sweep import slurm
+    if config.launcher.name == "slurm" and config.stage != "plan":
+        from musicllm.launch import slurm
 
         slurm.submit(config, recipe, command)
-    elif config.task == "pipeline":
-        from musicllm.stages import pipeline
-
-        pipeline.run(config, recipe, command)
     else:
         from musicllm.launch import runner
 
-        runner.run(config, recipe)
+        runner.run(config, recipe, command)
     return 0
 
 

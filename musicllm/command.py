@@ -38,6 +38,9 @@ class Command:
         return unquoted(values[-1]) if values else None
 
 
+NO_WORDS = Command((), ())
+
+
 def parse(words: Sequence[str]) -> Command:
     """Parse the arguments of the command.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from musicllm import artifacts, facts
 from musicllm.artifacts import Artifact
+from musicllm.command import NO_WORDS, Command
 from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, StageError
 from musicllm.schema import Config
@@ -31,12 +32,13 @@ class Job:
         config: the whole configuration.
         recipe: name of the recipe, such as `quickstart/sft`.
         folder: the run folder.
-        kind: kind of artifact that the stage makes.
+        kind: kind of artifact that the stage makes; empty if it makes none.
         fingerprint: of the settings that matter and the inputs.
         inputs: artifacts by role, such as `corpus` and `model`.
         local: what the user's own files held when the job was bound, by the names of settings.
         run_facts: see `facts.of_this_run`; what runs a job gathers them before the work.
         decides: task, version, settings and inputs that the fingerprint covers.
+        command: its words; a pipeline passes them on.
         earlier: fingerprints of this training when it was to be shorter; see `runs.names`.
     """
 
@@ -45,11 +47,12 @@ class Job:
     folder: Path
     kind: str
     fingerprint: str
-    inputs: Mapping[str, Artifact]
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
     local: Mapping[tuple[str, ...], Contents] = field(default_factory=dict)
     run_facts: Mapping[str, Any] | None = None
     decides: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
+    command: Command = NO_WORDS
 
     @property
     def artifact_path(self) -> Path:
@@ -58,6 +61,8 @@ class Job:
 
     def existing(self) -> Artifact | None:
         """Return the complete artifact of this very job, or None."""
+        if not self.kind:
+            return None
         try:
             found = artifacts.read(self.artifact_path, self.kind)
         except ArtifactError:

@@ -52,8 +52,13 @@ def work(job: Job) -> Rows:
     config = job.config
     if STAGES[config.task].spreads and config.strategy.kind != "single" and not ranks.launched():
         return _spread(job, config.hardware.devices_per_node)
-    rows: Rows = importlib.import_module(f"musicllm.stages.{config.task}").run(job)
-    return rows
+    return verb(job)(job)
+
+
+def verb(job: Job) -> Callable[[Job], Rows]:
+    """Return what runs a job's stage; its module is imported now."""
+    run: Callable[[Job], Rows] = importlib.import_module(f"musicllm.stages.{job.config.stage}").run
+    return run
 
 
 def refuse_other_ranks(config: Config, recipe: str) -> None:
@@ -143,7 +148,7 @@ def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None
     if not ranks.is_main():
         console.mute()
     try:
-        result.send(importlib.import_module(f"musicllm.stages.{job.config.task}").run(job))
+        result.send(verb(job)(job))
     except MusicLLMError as error:
         result.send(error)
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""Binds a configuration to a run folder and its inputs, and runs its stage once.
+"""Runs the stage of a configuration once.
 
 What is complete is not made again; what was interrupted continues in the same folder. The result
 is summed up in the terminal and in `summary.json`, and `latest` beside the run folders names the
@@ -13,20 +13,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts, console, facts, quoting, runtime
-from musicllm.contents import Contents
+from musicllm.command import NO_WORDS, Command
 from musicllm.errors import ArtifactError, MusicLLMError, NotAvailableError
 from musicllm.job import Job, public
 from musicllm.launch import processes, ranks
 from musicllm.launch.processes import Rows
 from musicllm.runs import names, needs
-from musicllm.runs.inputs import find_input, refuse_other_kind
-from musicllm.runs.locations import Key, local_contents, with_contents
-from musicllm.runs.stages import STAGES, artifact_kind, is_deciding
+from musicllm.runs.binding import bind
+from musicllm.runs.stages import STAGES, makes_artifact
 from musicllm.schema import Config
 
 NEXT = {
@@ -69,67 +67,22 @@ class Outcome:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def bind(config: Config, recipe: str) -> Job:
-    """Return the job of a configuration.
-
-    Raises:
-        ArtifactError: an input is missing.
-        ConfigError: `name` belongs to a run with other settings.
-    """
-    runs = Path(config.paths.runs)
-    inputs = {
-        role: find_input(f"inputs.{role}", name, config) for role, name in config.inputs.items()
-    }
-    for role, artifact in inputs.items():
-        refuse_other_kind(config.task, role, artifact)
-    for number, name in enumerate(config.runs, 1):
-        inputs[f"run {number}"] = find_input("runs", name, config)
-    local = local_contents(config, partial(is_deciding, config))
-    decides = {
-        "task": config.task,
-        "version": STAGES[config.task].version,
-        "settings": _settings(config, local),
-        "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
-    }
-    identity = artifacts.fingerprint(decides)
-    folder = runs / recipe / (config.name or identity)
-    corpus = inputs.get("corpus")
-    earlier = names.claim(folder, identity, decides, name=config.name, corpus=corpus)
-    return Job(
-        config,
-        recipe,
-        folder,
-        artifact_kind(config),
-        identity,
-        inputs,
-        local,
-        decides=decides,
-        earlier=earlier,
-    )
-
-
-def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
-    """Return the settings that decide the stage's result, by their full names."""
-    values = with_contents(public(config), local)
-    return {key: value for key, value in _leaves(values) if is_deciding(config, key)}
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield full names and values of settings; an empty group is a value."""
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def run(config: Config, recipe: str) -> Outcome:
+def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
     """Run the configured stage, or find that its artifact is complete.
+
+    Args:
+        config: checked.
+        recipe: its name.
+        command: its words, which a pipeline passes on to its steps.
 
     Raises:
         MusicLLMError: whatever the user can act on.
     """
     stage = STAGES[config.task]
+    if not makes_artifact(config):
+        job = bind(config, recipe, command)
+        processes.verb(job)(job)
+        return Outcome(recipe, job.folder, False, 0.0)
     if not stage.available:
         raise NotAvailableError(
             f"the stage {config.task} is not in this version of musicllm; "
@@ -137,10 +90,10 @@ def run(config: Config, recipe: str) -> Outcome:
         )
     if ranks.launched():
         processes.refuse_other_ranks(config, recipe)
-    job = bind(config, recipe)
+    job = bind(config, recipe, command)
     console.heading(f"{recipe}: {config.description}")
-    existing = None if stage.repeats else job.existing()
-    if existing is not None:
+    existing = job.existing()
+    if existing is not None and not stage.repeats:
         console.say(f"up to date: {job.folder}")
         return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
     needs.require(config)

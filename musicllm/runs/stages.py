@@ -17,7 +17,7 @@ class Stage:
 
     Attributes:
         summary: one line for people.
-        kind: kind of artifact that it makes.
+        kind: kind of artifact that it makes; empty for a pipeline, whose steps make them.
         settings: keys and groups of the configuration that decide the result; the fingerprint
             covers them.
         free: what else the stage reads, or lies in these groups, and does not change the result;
@@ -133,7 +133,7 @@ STAGES: dict[str, Stage] = {
         version=2,
     ),
     "report": Stage("runs -> one page", "report"),
-    "pipeline": Stage("recipes one after the other", "pipeline", ("steps",)),
+    "pipeline": Stage("recipes one after the other", "", ("steps",)),
     "chat": Stage("a conversation in the terminal", "chat", available=False),
     "demo": Stage("a page to talk to", "demo", available=False),
     "serve": Stage("an API", "serve", available=False),
@@ -182,6 +182,11 @@ def _cover(task: str) -> dict[str, bool]:
     groups = tuple(f"{name}." for name in stage.settings)
     free = [name for name in FREE if not name.startswith(groups)]
     return dict.fromkeys((*free, *stage.free), False) | dict.fromkeys(stage.settings, True)
+
+
+def makes_artifact(config: Config) -> bool:
+    """Tell whether the configured stage makes an artifact: a plan and a pipeline make none."""
+    return config.stage != "plan" and bool(STAGES[config.task].kind)
 
 
 def artifact_kind(config: Config) -> str:

@@ -20,8 +20,9 @@ from musicllm import console, quoting
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
-from musicllm.launch import runner
+from musicllm.job import Job
 from musicllm.runs import needs
+from musicllm.runs.binding import bind
 from musicllm.schema import Config
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
@@ -73,13 +74,13 @@ def _composed(words: tuple[str, ...], folders: tuple[Path, ...]) -> Config:
     return configuration.load(words, folders)[0]
 
 
-def refuse_unused(config: Config, command: Command) -> None:
+def refuse_unused(steps: Sequence[str], command: Command) -> None:
     """Refuse settings of a source that no step reads, or of a benchmark that none asks.
 
     Raises:
         ConfigError: there are such settings.
     """
-    used = {word for step in config.steps for word in fitting(step, command)}
+    used = {word for step in steps for word in fitting(step, command)}
     unused = [word for word in command.overrides if part_of(word) and word not in used]
     if unused:
         rule = "is a setting of a source or benchmark that no step of this pipeline has"
@@ -108,7 +109,7 @@ def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[st
     return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
 
 
-def run(config: Config, recipe: str, command: Command) -> None:
+def run(job: Job) -> list[tuple[str, object]]:
     """Run every step that is not up to date; the first failure stops the pipeline.
 
     What breaks a rule or is not installed in any step is told before the first one works.
@@ -119,24 +120,25 @@ def run(config: Config, recipe: str, command: Command) -> None:
         StageError: a step failed, naming the command that continues.
     """
     _composed.cache_clear()  # files may have changed since
-    refuse_unused(config, command)
-    left = [_checked(step, command) for step in config.steps]
+    steps, command = job.config.steps, job.command
+    refuse_unused(steps, command)
+    left = [_checked(step, command) for step in steps]
     started = time.monotonic()
     made: dict[str, Path] = {}
     rows = []
-    for number, step in enumerate(config.steps, 1):
+    for number, step in enumerate(steps, 1):
         console.say()
-        console.heading(f"[{number}/{len(config.steps)}] {step}")
+        console.heading(f"[{number}/{len(steps)}] {step}")
         folder, seconds = _step(step_words(step, command, made), command, left)
         del left[0]
         made[step] = folder
         rows.append((step, "up to date" if seconds is None else f"{seconds:.1f} s", folder))
     console.say()
     total = f"{time.monotonic() - started:.1f} s"
-    console.table(f"{recipe}: {total}", ("step", "time", "where"), rows)
-    pages = sorted(made[config.steps[-1]].glob("*.html"))
-    for page in pages:
+    console.table(f"{job.recipe}: {total}", ("step", "time", "where"), rows)
+    for page in sorted(made[steps[-1]].glob("*.html")):
         console.say(f"open {page}")
+    return []
 
 
 def _step(words: list[str], command: Command, left: Sequence[Config]) -> tuple[Path, float | None]:
@@ -144,7 +146,7 @@ def _step(words: list[str], command: Command, left: Sequence[Config]) -> tuple[P
     plain = [word for word in words if not word.startswith("--config-dir")]
     config, recipe = configuration.load(plain, command.folders)
     check(config)
-    job = runner.bind(config, recipe)
+    job = bind(config, recipe)
     if job.existing():
         console.say(f"up to date: {job.folder}")
         return job.folder, None

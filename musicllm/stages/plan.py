@@ -12,8 +12,8 @@ from musicllm import config as configuration
 from musicllm import console, quoting
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
-from musicllm.command import Command
 from musicllm.errors import ArtifactError
+from musicllm.job import Job
 from musicllm.runs.inputs import find_input
 from musicllm.runs.stages import STAGES
 from musicllm.schema import BenchmarkConfig, Config
@@ -30,34 +30,32 @@ ITEMS = {"generation": "tunes", "perplexity": "texts", "compression": "texts"}
 """What a kind of benchmark counts, if not questions."""
 
 
-def show(config: Config, recipe: str, command: Command) -> None:
+def run(job: Job) -> Rows:
     """Print the plan of a recipe; of a pipeline, that of every step.
 
     Raises:
         ConfigError: a training does not fit into the memory of its devices; raised at the end.
     """
-    if config.task != "pipeline":
-        _refuse(_show_one(config, recipe))
-        return
-    console.heading(f"{recipe}: {config.description}")
-    refuse_unused(config, command)
+    config, command = job.config, job.command
     plans = []
-    for step in config.steps:
-        words = [quoting.argument("recipe", step), *fitting(step, command)]
-        settings, _ = configuration.load(words, command.folders)
-        check(settings)
-        console.say()
-        plans.append(_show_one(settings, step))
+    if config.task == "pipeline":
+        console.heading(f"{job.recipe}: {config.description}")
+        refuse_unused(config.steps, command)
+        for step in config.steps:
+            words = [quoting.argument("recipe", step), *fitting(step, command)]
+            settings, _ = configuration.load(words, command.folders)
+            check(settings)
+            console.say()
+            plans.append(_show(settings, step))
+    else:
+        plans.append(_show(config, job.recipe))
     for plan in plans:
-        _refuse(plan)
+        if plan is not None:
+            plan.refuse_memory()
+    return []
 
 
-def _refuse(plan: RunPlan | None) -> None:
-    if plan is not None:
-        plan.refuse_memory()
-
-
-def _show_one(config: Config, recipe: str) -> RunPlan | None:
+def _show(config: Config, recipe: str) -> RunPlan | None:
     plan = _plan(config) if config.task == "train" else None
     console.heading(f"plan of {recipe}: {config.description}")
     rows: Rows = [("task", f"{config.task}: {STAGES[config.task].summary}")]

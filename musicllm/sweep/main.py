@@ -17,11 +17,12 @@ from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, MusicLLMError
 from musicllm.job import Job
+from musicllm.launch.local import Local
+from musicllm.launch.slurm import Slurm
+from musicllm.runs.binding import bind, is_up_to_date
 from musicllm.schema import Config
 from musicllm.sweep import comparison, space, trial
-from musicllm.sweep.local import Local
 from musicllm.sweep.search import Draw, Grid, Search
-from musicllm.sweep.slurm import Slurm
 from musicllm.sweep.space import Space
 from musicllm.sweep.trial import FAILED, UP_TO_DATE, Result, Trial
 from musicllm.train.interruption import Interruption
@@ -51,8 +52,8 @@ class Launcher(Protocol):
     interval_s: float
     waits_when_stopped: bool
 
-    def start(self, one: Trial, config: Config, recipe: str, /) -> Run:
-        """Start a job."""
+    def start(self, words: Sequence[str], logs: Path, config: Config, recipe: str, /) -> Run:
+        """Start a command, which prints into files of a folder."""
 
 
 def main(command: Command) -> int:
@@ -123,7 +124,7 @@ class Sweep:
         self._search = _search(config, found, folder, identity)
         self._launcher = _launcher(config, folders)
         self._num_parallel = config.launcher.num_parallel or self._search.num_jobs
-        self._running: dict[int, tuple[Trial, Job | None, Run]] = {}
+        self._running: dict[int, tuple[Trial, Job, Run]] = {}
         self._results: list[Result] = []
 
     def run(self) -> list[Result]:
@@ -160,14 +161,15 @@ class Sweep:
         console.heading(f"[{place}/{self._search.num_jobs}] {one.title}")
         try:
             config, recipe = trial.load(one, self._folders)
-            job = trial.bind(config, recipe)
+            job = bind(config, recipe)
         except MusicLLMError as error:
             self._end(trial.refused(one, str(error)))
             return
-        if trial.is_up_to_date(job):
+        if is_up_to_date(job):
             self._end(trial.result(one, job, code=None))
         else:
-            self._running[one.number] = one, job, self._launcher.start(one, config, recipe)
+            run = self._launcher.start(one.words, one.logs, config, recipe)
+            self._running[one.number] = one, job, run
 
     def _look(self) -> None:
         for number, (one, job, run) in list(self._running.items()):

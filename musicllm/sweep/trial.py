@@ -16,18 +16,9 @@ from musicllm import artifacts, quoting
 from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.job import Job
-from musicllm.launch import runner
-from musicllm.runs.stages import STAGES
+from musicllm.launch import local, runner
 from musicllm.schema import Config
 from musicllm.train import metrics
-from musicllm.train.interruption import REQUEUE_EXIT_CODE
-
-OUTPUT, ERRORS = "output.log", "errors.log"
-"""What a job printed, in its folder of the sweep."""
-
-TRACEBACK = "Traceback (most recent call last)"
-SHOWN_LINES = 12
-"""Of what a job that failed said last."""
 
 DONE, UP_TO_DATE, FAILED = "done", "up to date", "failed"
 
@@ -99,23 +90,7 @@ def load(trial: Trial, folders: Sequence[Path]) -> tuple[Config, str]:
     return config, recipe
 
 
-def bind(config: Config, recipe: str) -> Job | None:
-    """Bind a configuration to its run folder; None when it has none: a plan, a pipeline.
-
-    Raises:
-        ArtifactError: an input is missing.
-    """
-    if config.stage == "plan" or config.task == "pipeline":
-        return None
-    return runner.bind(config, recipe)
-
-
-def is_up_to_date(job: Job | None) -> bool:
-    """Return whether nothing has to be done."""
-    return job is not None and not STAGES[job.config.task].repeats and job.existing() is not None
-
-
-def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
+def result(trial: Trial, job: Job, *, code: int | None) -> Result:
     """Return what came of a job.
 
     Args:
@@ -124,11 +99,12 @@ def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
         code: exit code of its process; None when none was started.
     """
     state = UP_TO_DATE if code is None else DONE
-    if job is None:
-        return Result(trial, FAILED, error=why(trial.logs, code)) if code else Result(trial, state)
+    if not job.kind:
+        error = local.why(trial.logs, code) if code else ""
+        return Result(trial, FAILED if error else state, error=error)
     folder, made = job.folder, job.existing()
     if code or made is None:
-        return Result(trial, FAILED, folder, error=why(trial.logs, code or 0))
+        return Result(trial, FAILED, folder, error=local.why(trial.logs, code or 0))
     use = runner.next_command(made.kind, folder, job.config.hardware.name)
     use = use or quoting.typed("inputs.<role>", folder)
     return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
@@ -137,25 +113,8 @@ def result(trial: Trial, job: Job | None, *, code: int | None) -> Result:
 def refused(trial: Trial, reason: str) -> Result:
     """Return what came of a job that could not be started; its folder holds the reason."""
     trial.logs.mkdir(parents=True, exist_ok=True)
-    artifacts.write_text(trial.logs / ERRORS, reason + "\n")
+    artifacts.write_text(trial.logs / local.ERRORS, reason + "\n")
     return Result(trial, FAILED, error=reason)
-
-
-def why(logs: Path, code: int) -> str:
-    """Return why a process failed, from its exit code and what it printed to standard error."""
-    file = logs / ERRORS
-    said = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
-    if code in (REQUEUE_EXIT_CODE, 130):
-        return f"it was stopped (exit code {code}); the same command continues"
-    if code < 0:
-        advice = ", which is often the system's answer to too little memory" if code == -9 else ""
-        return f"it was killed by signal {-code}{advice}"
-    if not said:
-        return f"it ended with exit code {code} and without a word; its output is in {logs}"
-    lines = said.splitlines()
-    if TRACEBACK in said:
-        return f"{lines[-1]} (the traceback is in {file})"
-    return "\n".join(lines[-SHOWN_LINES:])
 
 
 def curve(folder: Path, name: str) -> list[tuple[int, float]]:

@@ -18,6 +18,7 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem, StageError
 from musicllm.job import Job
 from musicllm.launch import processes, runner
+from musicllm.runs.binding import bind
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
 
@@ -35,7 +36,7 @@ def words(tmp_path: Path, corpus: Corpus, *more: str) -> list[str]:
 
 
 def job_of(tmp_path: Path, corpus: Corpus, *more: str) -> Job:
-    job = runner.bind(*config.load(words(tmp_path, corpus, *more)))
+    job = bind(*config.load(words(tmp_path, corpus, *more)))
     job.folder.mkdir(parents=True, exist_ok=True)
     return job
 

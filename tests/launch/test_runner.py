@@ -15,6 +15,7 @@ from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailable
 from musicllm.job import Job
 from musicllm.launch import runner
 from musicllm.runs import needs
+from musicllm.runs.binding import bind
 from musicllm.runs.inputs import find_input
 
 
@@ -116,7 +117,7 @@ def test_watching_a_run_does_not_change_its_fingerprint(tmp_path: Path, prepare:
     corpus = runner.run(load(tmp_path), "quickstart/prepare").folder
     words = ["recipe=quickstart/pretrain", f"paths.runs={tmp_path}", f"inputs.corpus={corpus}"]
     jobs = [
-        runner.bind(config.load([*words, *more])[0], "quickstart/pretrain")
+        bind(config.load([*words, *more])[0], "quickstart/pretrain")
         for more in ([], ["training.log_every_steps=1"], ["training.max_steps=5"])
     ]
     assert jobs[0].fingerprint == jobs[1].fingerprint != jobs[2].fingerprint
@@ -168,7 +169,7 @@ def test_a_name_is_free_again_when_its_run_failed(
 def test_a_second_process_with_the_same_command_is_refused(
     tmp_path: Path, prepare: list[str]
 ) -> None:
-    folder = runner.bind(load(tmp_path), "quickstart/prepare").folder
+    folder = bind(load(tmp_path), "quickstart/prepare").folder
     folder.mkdir(parents=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

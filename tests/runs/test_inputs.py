@@ -11,9 +11,9 @@ import pytest
 from musicllm import artifacts, config
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, InputError
-from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.runs import names
+from musicllm.runs.binding import bind
 from musicllm.runs.inputs import find_input, refuse_other_kind
 from musicllm.stages import merge
 from musicllm.stages.models import load_model, place_of
@@ -45,7 +45,7 @@ def said(folder: Path, name: str) -> str:
 
 
 def test_a_plain_adapter_is_merged_into_the_base_that_it_names(plain: Path) -> None:
-    job = runner.bind(settings(plain, f"inputs.adapter={plain / 'adapter'}"), "merge")
+    job = bind(settings(plain, f"inputs.adapter={plain / 'adapter'}"), "merge")
     assert job.inputs["adapter"].kind == "adapter"
     rows = dict(merge.run(job))
     assert rows["base"] == str(plain / "base")
@@ -57,7 +57,7 @@ def test_a_plain_adapter_is_merged_into_the_base_that_it_names(plain: Path) -> N
 @pytest.mark.parametrize("name", ["base", "adapter"])
 def test_plain_folders_are_loaded_to_write_with(plain: Path, name: str) -> None:
     words = [f"inputs.model={plain / name}", "hardware=cpu"]
-    job = runner.bind(settings(plain, *words, recipe="generate"), "generate")
+    job = bind(settings(plain, *words, recipe="generate"), "generate")
     assert place_of(job).path == str(plain / "base")
     model, tokenizer = load_model(job)
     assert len(tokenizer) == 64
@@ -86,7 +86,7 @@ def test_an_adapter_is_no_start_of_a_training(plain: Path) -> None:
     refuse_other_kind("evaluate", "model", adapter)
     words = ["~inputs.corpus", f"inputs.model={folder}"]
     with pytest.raises(ArtifactError, match="is an adapter, and a whole model"):
-        runner.bind(settings(plain, *words, recipe="quickstart/sft"), "quickstart/sft")
+        bind(settings(plain, *words, recipe="quickstart/sft"), "quickstart/sft")
 
 
 @pytest.mark.parametrize(

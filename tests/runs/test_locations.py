@@ -11,7 +11,7 @@ import pytest
 
 from musicllm import config
 from musicllm.artifacts import fingerprint, writing
-from musicllm.launch import runner
+from musicllm.runs.binding import bind
 from musicllm.runs.locations import of_model
 
 BOOKS = "data.sources.music21_books"
@@ -33,7 +33,7 @@ PLACES = {
 
 def bound(tmp_path: Path, recipe: str, words: Sequence[str]) -> str:
     places = [f"paths.runs={tmp_path / 'runs'}", f"paths.cache={tmp_path / 'cache'}"]
-    return runner.bind(*config.load([f"recipe={recipe}", *places, *words])).fingerprint
+    return bind(*config.load([f"recipe={recipe}", *places, *words])).fingerprint
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -106,11 +106,11 @@ def test_a_run_that_was_copied_with_all_it_needs_goes_on(
         (folder / "rows").write_text("1 2 3")
     words = ["recipe=sft", "model.location=base", "inputs.corpus=corpus", "name=mine"]
     monkeypatch.chdir(here)
-    job = runner.bind(*config.load([*words, "paths.cache=cache"]))
+    job = bind(*config.load([*words, "paths.cache=cache"]))
     job.folder.mkdir(parents=True)
     (job.folder / "fingerprint").write_text(job.fingerprint)
     shutil.copytree(here, tmp_path / "there")
     shutil.rmtree(here)
     monkeypatch.chdir(tmp_path / "there")
-    again = runner.bind(*config.load([*words, "paths.cache=elsewhere"]))
+    again = bind(*config.load([*words, "paths.cache=elsewhere"]))
     assert (again.fingerprint, again.folder) == (job.fingerprint, job.folder)

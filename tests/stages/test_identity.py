@@ -11,7 +11,7 @@ import pytest
 from musicllm import config
 from musicllm.errors import ConfigError
 from musicllm.job import public
-from musicllm.launch import runner
+from musicllm.runs import binding
 from musicllm.runs.stages import STAGES, is_deciding
 from musicllm.schema import Config
 from tests.stages.conftest import view_of
@@ -51,12 +51,12 @@ def values_of(stage: str) -> dict[str, Any]:
 
 
 def identity(values: dict[str, Any]) -> str:
-    return runner.bind(config.typed(values), "recipe").fingerprint
+    return binding.bind(config.typed(values), "recipe").fingerprint
 
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """Return what the identity covers of settings, which is quicker than to bind each of them."""
-    return runner._settings(config.typed(values), {})
+    return binding._settings(config.typed(values), {})
 
 
 def others(value: Any) -> list[Any]:
@@ -91,7 +91,7 @@ def changed(values: dict[str, Any], key: str) -> dict[str, Any]:
 def test_what_is_said_to_decide_changes_the_identity_and_the_rest_does_not(stage: str) -> None:
     values = values_of(stage)
     before, plain = settings(values), config.typed(values)
-    keys = [key for key, _ in runner._leaves(values) if key.split(".")[0] not in APART]
+    keys = [key for key, _ in binding._leaves(values) if key.split(".")[0] not in APART]
     free = values
     for key in keys:
         if is_deciding(plain, key):
@@ -123,10 +123,10 @@ def test_logged_losses_decide_only_where_they_say_what_is_usual() -> None:
 def test_an_undeclared_setting_is_noticed_when_a_stage_reads_it() -> None:
     """What holds for every stage, since the other tests here run them with this view."""
     seen: Config = view_of(config.load(["recipe=quickstart/report"])[0])
-    reads = compile("seen.paths.runs; seen.model; seen.seed", runner.__file__, "exec")
+    reads = compile("seen.paths.runs; seen.model; seen.seed", binding.__file__, "exec")
     with pytest.raises(AssertionError, match="the stage report reads seed, of which"):
         exec(reads, {"seen": seen})
-    every = compile("vars(seen.engine)", runner.__file__, "exec")
+    every = compile("vars(seen.engine)", binding.__file__, "exec")
     with pytest.raises(AssertionError, match=r"the stage report reads engine\."):
         exec(every, {"seen": seen})
     assert dataclasses.asdict(seen)["seed"] == seen.seed

@@ -23,7 +23,7 @@ def test_a_source_that_no_step_reads_is_refused() -> None:
     settings, _ = config.load(["recipe=quickstart"])
 
     with pytest.raises(ConfigError) as caught:
-        pipeline.refuse_unused(settings, command)
+        pipeline.refuse_unused(settings.steps, command)
     assert str(caught.value.problems[0]) == (
         "data.sources.musicpile.location=mine is a setting of a source or benchmark that no step "
         "of this pipeline has"

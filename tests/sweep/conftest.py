@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from musicllm.sweep import local
+from musicllm.launch import local
 
 ROOT = Path(__file__).parent.parent.parent
 

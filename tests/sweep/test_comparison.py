@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from musicllm.launch.local import ERRORS, why
 from musicllm.schema import SweepConfig
 from musicllm.sweep import comparison
-from musicllm.sweep.trial import DONE, ERRORS, FAILED, Result, Trial, make, why
+from musicllm.sweep.trial import DONE, FAILED, Result, Trial, make
 
 LOWER = SweepConfig("grid", "val/loss", "minimize", None)
 HIGHER = SweepConfig("grid", "accuracy", "maximize", None)

@@ -129,7 +129,7 @@ def test_mistakes_of_the_sweep_itself_end_the_command(
 
 def test_a_stopped_sweep_lets_its_job_save_and_continues(words: list[str], tmp_path: Path) -> None:
     program = (
-        "import sys; from musicllm import cli; from musicllm.sweep import local;"
+        "import sys; from musicllm import cli; from musicllm.launch import local;"
         f"local.PROGRAM = (sys.executable, {str(ROOT / 'tests/sweep/stand_in.py')!r});"
         "sys.exit(cli.main())"
     )

@@ -13,7 +13,7 @@ import pytest
 from musicllm import cli, config
 from musicllm.checks import check
 from musicllm.errors import ConfigError, NotAvailableError
-from musicllm.sweep import slurm
+from musicllm.launch import slurm
 from tests.waiting import wait_for
 
 submitit = pytest.importorskip("submitit")
@@ -33,7 +33,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
 
 class StandIn(slurm.Call):
     def __call__(self) -> None:
-        from musicllm.sweep import local
+        from musicllm.launch import local
         from tests.sweep.conftest import ROOT
 
         local.PROGRAM = (sys.executable, str(ROOT / "tests/sweep/stand_in.py"))

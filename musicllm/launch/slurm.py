@@ -17,9 +17,9 @@ from typing import Any
 from musicllm import console
 from musicllm.command import Command
 from musicllm.errors import NotAvailableError, StageError
+from musicllm.launch import local
+from musicllm.runs.binding import bind, is_up_to_date
 from musicllm.schema import Config
-from musicllm.sweep import local, trial
-from musicllm.sweep.trial import ERRORS, OUTPUT, Trial
 
 INTERVAL_S = 2.0
 
@@ -50,9 +50,9 @@ class Call:
         process = self._process = local.start(self._words, self._logs, mode="a", own_session=True)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         if code := process.wait():
-            reason = trial.why(self._logs, code)
+            reason = local.why(self._logs, code)
             if code < 0:  # it could not say so itself
-                with (self._logs / ERRORS).open("a", encoding="utf-8") as errors:
+                with (self._logs / local.ERRORS).open("a", encoding="utf-8") as errors:
                     errors.write(f"{reason}\n")
             raise StageError(reason)
 
@@ -86,7 +86,7 @@ class SlurmRun:
 
 
 class Slurm:
-    """Submits jobs; see `main.Launcher`."""
+    """Submits jobs; see `sweep.main.Launcher`."""
 
     interval_s = INTERVAL_S
     waits_when_stopped = False
@@ -95,9 +95,9 @@ class Slurm:
         """Pass on the user's folders."""
         self._folders = folders
 
-    def start(self, one: Trial, config: Config, recipe: str) -> SlurmRun:
+    def start(self, words: Sequence[str], logs: Path, config: Config, recipe: str) -> SlurmRun:
         """Submit a job, unless it is in the queue already."""
-        return SlurmRun(_submitted(config, recipe, one.words, one.logs, self._folders))
+        return SlurmRun(_submitted(config, recipe, words, logs, self._folders))
 
 
 def submit(config: Config, recipe: str, command: Command) -> None:
@@ -106,14 +106,14 @@ def submit(config: Config, recipe: str, command: Command) -> None:
     Raises:
         NotAvailableError: submitit or Slurm is not there.
     """
-    bound = trial.bind(config, recipe)
-    if bound is not None and trial.is_up_to_date(bound):
+    bound = bind(config, recipe)
+    if is_up_to_date(bound):
         console.say(f"up to date: {bound.folder}")
         return
-    logs = Path(config.paths.runs) / recipe / "slurm" if bound is None else bound.folder
+    logs = bound.folder if bound.kind else bound.folder / "slurm"
     job = _submitted(config, recipe, command.overrides, logs, command.folders)
     console.say(f"{recipe} is Slurm job {job.job_id}: squeue --job {job.job_id}")
-    console.say(f"it prints into {logs / OUTPUT} and {logs / ERRORS}")
+    console.say(f"it prints into {logs / local.OUTPUT} and {logs / local.ERRORS}")
     console.say("when it is done, the same command says that it is up to date")
 
 
@@ -126,7 +126,7 @@ def _submitted(
         known = _submitit().SlurmJob(folder=marker.parent, job_id=marker.read_text().strip())
         if known.state in ACTIVE:
             return known
-    for name in (OUTPUT, ERRORS):  # a job that is queued again adds to them
+    for name in (local.OUTPUT, local.ERRORS):  # a job that is queued again adds to them
         (logs / name).unlink(missing_ok=True)
     own = [*words, "launcher=local", *(f"--config-dir={folder}" for folder in folders)]
     is_distributed = config.hardware.num_nodes > 1 and config.task == "train"

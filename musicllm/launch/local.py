@@ -1,7 +1,7 @@
-"""Runs jobs as processes of this machine.
+"""Runs commands as processes of this machine.
 
-A process of its own for each job: a crash, even one of the driver or for want of memory, ends that
-job alone, and no job leaves memory to the next.
+A process of its own for each: a crash, even one of the driver or for want of memory, ends that
+command alone, and none leaves memory to the next.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ from pathlib import Path
 
 from musicllm import console
 from musicllm.schema import Config
-from musicllm.sweep.trial import ERRORS, OUTPUT, Trial
+from musicllm.train.interruption import REQUEUE_EXIT_CODE
 
 PROGRAM = (sys.executable, "-m", "musicllm")
 INTERVAL_S = 0.2
+"""Between two looks at a process."""
+
+OUTPUT, ERRORS = "output.log", "errors.log"
+"""Files of what a command printed."""
+
+TRACEBACK = "Traceback (most recent call last)"
+SHOWN_LINES = 12
+"""Of what a command that failed said last."""
 
 
 def start(
@@ -45,6 +53,23 @@ def start(
         )
 
 
+def why(logs: Path, code: int) -> str:
+    """Return why a process failed, from its exit code and what it printed to standard error."""
+    file = logs / ERRORS
+    said = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    if code in (REQUEUE_EXIT_CODE, 130):
+        return f"it was stopped (exit code {code}); the same command continues"
+    if code < 0:
+        advice = ", which is often the system's answer to too little memory" if code == -9 else ""
+        return f"it was killed by signal {-code}{advice}"
+    if not said:
+        return f"it ended with exit code {code} and without a word; its output is in {logs}"
+    lines = said.splitlines()
+    if TRACEBACK in said:
+        return f"{lines[-1]} (the traceback is in {file})"
+    return "\n".join(lines[-SHOWN_LINES:])
+
+
 class LocalRun:
     """A process at work."""
 
@@ -70,7 +95,7 @@ class LocalRun:
 
 
 class Local:
-    """Starts processes; see `main.Launcher`."""
+    """Starts processes; see `sweep.main.Launcher`."""
 
     interval_s = INTERVAL_S
     waits_when_stopped = True
@@ -80,7 +105,13 @@ class Local:
         self._follow = follow
         self._folders = [f"--config-dir={folder}" for folder in folders]
 
-    def start(self, trial: Trial, config: Config, recipe: str) -> LocalRun:  # noqa: ARG002
-        """Start a job."""
-        process = start([*trial.words, *self._folders], trial.logs)
-        return LocalRun(process, trial.logs / OUTPUT if self._follow else None)
+    def start(
+        self,
+        words: Sequence[str],
+        logs: Path,
+        config: Config,  # noqa: ARG002
+        recipe: str,  # noqa: ARG002
+    ) -> LocalRun:
+        """Start a command."""
+        process = start([*words, *self._folders], logs)
+        return LocalRun(process, logs / OUTPUT if self._follow else None)
