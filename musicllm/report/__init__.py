@@ -1,7 +1,7 @@
-"""Self-contained HTML pages: what a chain of runs did, and what a prepared corpus holds.
+"""Self-contained HTML pages about chains of runs, corpora, comparisons and sweeps.
 
-Of runs: `runs` reads their folders, `tables`, `corpora`, `scores` and `summary` turn what was read
-into what is shown, `assemble` puts it together. Of a corpus: `corpus_page` does so from its facts,
-with `shares`. `figures` and `bars` draw, `page` fills the templates. A page needs no network, no
-script and no other file.
+For runs, `runs` reads their folders, `tables`, `corpora`, `scores` and `summary` turn the content
+into parts of the page, and `assemble` puts them together. For a corpus, `corpus_page` does so from
+its facts, with `shares`. `figures` and `bars` draw, `page` renders the templates. A page needs no
+network, no script and no other file.
 """

@@ -1,7 +1,7 @@
-"""From the artifacts of a chain of runs to everything that the page shows.
+"""Assembles the report page from the artifacts of a chain of runs.
 
-Roles are free names: what an artifact contributes follows from its kind. Reads files; measures
-nothing that a stage has not measured.
+Roles are free names: what an artifact contributes follows from its kind. Files are read; nothing
+is measured.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from musicllm.artifacts import Artifact
 from musicllm.report import tables
 from musicllm.report.corpora import corpus_table
 from musicllm.report.figures import loss_curves
-from musicllm.report.page import Command, Curve, Report, Settings
-from musicllm.report.runs import Run, read_json, read_run
+from musicllm.report.page import Curve, NextCommand, Report, Settings
+from musicllm.report.runs import FinishedRun, read_json, read_run
 from musicllm.report.scores import ScoreCard, read_scores
-from musicllm.report.summary import Known, sentence, tiles
+from musicllm.report.summary import ReportInputs, sentence, tiles
 
 
-def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Command]) -> Report:
-    """Read all that the inputs have to show.
+def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[NextCommand]) -> Report:
+    """Read the inputs and return the content of the page.
 
     Args:
         inputs: artifacts by role, in the order in which they were made.
         title: of the page.
-        commands: what can be run from here.
+        commands: suggestions for what to run next.
 
     Raises:
-        ArtifactError: a file that is there cannot be read.
+        ArtifactError: a file exists but cannot be read.
     """
     runs = [read_run(role, artifact) for role, artifact in inputs.items()]
     trained = [run for run in runs if run.artifact.provenance["config"]["task"] == "train"]
     corpora = [run for run in runs if run.artifact.kind == "corpus"]
     scores = [score for run in _of_kind(runs, "tunes") for score in read_scores(run.artifact.path)]
     results = [_results(run) for run in _of_kind(runs, "evaluation")]
-    known = Known(runs, corpora, trained, [found["models"] for found in results], scores)
+    read = ReportInputs(runs, corpora, trained, [result["models"] for result in results], scores)
     return Report(
         title=title,
-        summary=sentence(known),
-        tiles=tiles(known),
+        summary=sentence(read),
+        tiles=tiles(read),
         scores=scores,
         scores_note=_scores_note(scores),
         evaluation=[
             table
-            for found in results
-            for table in tables.evaluation_tables(found["models"], found.get("benchmarks", {}))
+            for result in results
+            for table in tables.evaluation_tables(result["models"], result.get("benchmarks", {}))
         ],
         curves=[_curve(run) for run in trained],
         plan=tables.plan_table(trained),
@@ -59,16 +59,16 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Comm
     )
 
 
-def _of_kind(runs: Sequence[Run], kind: str) -> list[Run]:
+def _of_kind(runs: Sequence[FinishedRun], kind: str) -> list[FinishedRun]:
     return [run for run in runs if run.artifact.kind == kind]
 
 
-def _results(run: Run) -> Mapping[str, Any]:
+def _results(run: FinishedRun) -> Mapping[str, Any]:
     return read_json(run.artifact.path / "results.json")
 
 
 def _scores_note(scores: Sequence[ScoreCard]) -> str:
-    """Say how the tunes shown were come by, so that nobody takes them for a hand-picked best."""
+    """Return how the tunes were selected, so that they are not taken for hand-picked ones."""
     again = sum(score.tries > 1 for score in scores)
     retried = (
         "Each is the model's first answer."
@@ -82,17 +82,17 @@ def _scores_note(scores: Sequence[ScoreCard]) -> str:
     )
 
 
-def _curve(run: Run) -> Curve:
+def _curve(run: FinishedRun) -> Curve:
     train = run.metrics.curve("train/loss") if run.metrics else []
     validation = run.metrics.curve("val/loss") if run.metrics else []
-    drawn = Markup(loss_curves(train, validation, run.recipe)) if train or validation else None
-    return Curve(run.recipe, drawn, _caption(run, train, validation))
+    picture = Markup(loss_curves(train, validation, run.recipe)) if train or validation else None
+    return Curve(run.recipe, picture, _caption(run, train, validation))
 
 
 def _caption(
-    run: Run, train: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]
+    run: FinishedRun, train: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]
 ) -> str:
-    said = [
+    sentences = [
         f"{name} loss {curve[-1][1]:.3f} at step {curve[-1][0]:,}"
         for name, curve in (("Training", train), ("validation", validation))
         if curve
@@ -100,22 +100,22 @@ def _caption(
     if run.metrics and run.metrics.num_unreadable:
         count = run.metrics.num_unreadable
         lines = "1 line" if count == 1 else f"{count} lines"
-        said.append(f"{lines} of metrics.jsonl could not be read")
-    return f"{'; '.join(said)}." if said else ""
+        sentences.append(f"{lines} of metrics.jsonl could not be read")
+    return f"{'; '.join(sentences)}." if sentences else ""
 
 
-def _settings(run: Run) -> Settings:
-    made = run.artifact.provenance
+def _settings(run: FinishedRun) -> Settings:
+    provenance = run.artifact.provenance
     parts = [
-        f"musicllm {made['musicllm']}",
-        f"commit {made['commit']}" if made["commit"] else "installed as a package",
-        f"Python {made['python']}",
-        *(f"{name} {version}" for name, version in made["packages"].items()),
+        f"musicllm {provenance['musicllm']}",
+        f"commit {provenance['commit']}" if provenance["commit"] else "installed as a package",
+        f"Python {provenance['python']}",
+        *(f"{name} {version}" for name, version in provenance["packages"].items()),
         f"fingerprint {run.artifact.fingerprint}",
     ]
     return Settings(f"{run.recipe} ({run.role})", run.config, ", ".join(parts))
 
 
-def _colophon(runs: Sequence[Run]) -> str:
-    made = sorted({f"musicllm {run.artifact.provenance['musicllm']}" for run in runs})
-    return f"Made by {' and '.join(made)}. " if made else ""
+def _colophon(runs: Sequence[FinishedRun]) -> str:
+    versions = sorted({f"musicllm {run.artifact.provenance['musicllm']}" for run in runs})
+    return f"Made by {' and '.join(versions)}. " if versions else ""

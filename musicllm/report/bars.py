@@ -1,7 +1,7 @@
-"""Counts as bars: a table whose last column is drawn, so that it is read aloud as numbers.
+"""Bar charts of counts, as tables whose last column is drawn, so that screen readers read numbers.
 
-Bars are plain HTML, since a browser scales, wraps and prints those; the page's template draws
-them. Lengths and marks are shares of the column's width.
+Bars are plain HTML, which browsers scale, wrap and print; the template of the page draws
+them. Lengths and marks are fractions of the column width.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from musicllm.report.tables import shown, words
+from musicllm.report.tables import as_text, words
 
 TOP = 12
-"""Bars that are drawn one by one; what comes less often is summed up in a last one."""
+"""Maximum number of single bars; less frequent values are summed up in one more."""
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One bar.
+class ChartBar:
+    """One bar of a chart.
 
     Attributes:
         label: what is counted.
-        value: the count in words.
+        value: the count, formatted.
         length: of the bar, 0 to 1.
-        mark: where a thin line stands, 0 to 1, or None.
+        mark: position of a thin line, 0 to 1, or None.
     """
 
     label: str
@@ -33,16 +33,16 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """A caption, its bars, and what else there is to say."""
+class BarChart:
+    """A caption, bars, and a note."""
 
     caption: str
-    bars: tuple[Bar, ...]
+    bars: tuple[ChartBar, ...]
     note: str = ""
 
 
-def ranked(caption: str, counts: Mapping[str, int]) -> Bars | None:
-    """Return the most frequent things first and all others in one bar; None without any.
+def ranked(caption: str, counts: Mapping[str, int]) -> BarChart | None:
+    """Return a chart of the most frequent values first and all others in one bar; None if empty.
 
     The longest bar fills the column. Equal counts keep their order.
     """
@@ -51,12 +51,14 @@ def ranked(caption: str, counts: Mapping[str, int]) -> Bars | None:
         return None
     total = sum(count for _, count in order)
     rest = order[TOP:]
-    drawn = order[:TOP]
+    top = order[:TOP]
     if rest:
-        drawn.append((f"{len(rest):,} others", sum(count for _, count in rest)))
-    longest = max(count for _, count in drawn)
+        top.append((f"{len(rest):,} others", sum(count for _, count in rest)))
+    longest = max(count for _, count in top)
     bars = (
-        Bar(words(label) or "not named", f"{shown(count)} ({count / total:.1%})", count / longest)
-        for label, count in drawn
+        ChartBar(
+            words(label) or "not named", f"{as_text(count)} ({count / total:.1%})", count / longest
+        )
+        for label, count in top
     )
-    return Bars(caption, tuple(bars))
+    return BarChart(caption, tuple(bars))

@@ -1,7 +1,7 @@
-"""The pictures of a comparison: along the order of models, by subject, by category, calibration.
+"""Figures of a comparison: metric by model, by subject, by category, and calibration.
 
-Colours come from matplotlib's settings of the moment, so that one drawing serves a page that is
-light or dark as well as a file of its own. Draws numbers that it is given.
+Colours come from matplotlib's current settings, so that one function serves light and dark
+pages as well as PNG files.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ PLAIN: dict[Any, Any] = {
 COLOURS = (
     "#3f74b8", "#c8553d", "#3a9a6c", "#9c64ad", "#b98a22", "#3f9fb5", "#c0608f", "#7f8a3c",
 )  # fmt: skip
-"""Of models, told from their ground on a light page and on a dark one."""
+"""Colours of models, with enough contrast on light and dark pages."""
 
 MARKERS = "os^Dv<>pPX*"
-"""Of models, which are told apart by shape as well as by colour."""
+"""Markers of models, which differ in shape as well as in colour."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its interval; None where it was not measured."""
+    """A value and its confidence interval; None if not measured."""
 
     value: float | None
     low: float | None = None
@@ -44,12 +44,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture.
+    """A figure of the page.
 
     Attributes:
-        name: of its file, and of its place on a page.
-        title: what it shows, in words.
-        draw: makes it, with matplotlib's settings of the moment.
+        name: stem of its file, and its anchor on the page.
+        title: of the figure.
+        draw: draws it with matplotlib's current settings.
     """
 
     name: str
@@ -57,44 +57,44 @@ class Picture:
     draw: Callable[[], Figure]
 
     def svg(self) -> Markup:
-        """Return it as an `<svg>` element for a page."""
+        """Return the figure as an `<svg>` element for a page."""
         with matplotlib.rc_context({**STYLE, "grid.color": GRID, "svg.hashsalt": self.name}):
             return Markup(inline(self.draw(), self.title))
 
     def write_png(self, path: Path) -> None:
-        """Write it as a file."""
+        """Write the figure as a PNG file."""
         with matplotlib.rc_context(PLAIN):
             self.draw().savefig(path, dpi=120)
 
 
-def along(
+def by_model(
     labels: Sequence[str], metric: str, points: Sequence[Point], chance: float | None
 ) -> Figure:
-    """Draw one metric along the order of models, with intervals.
+    """Plot a metric over the models in their order, with intervals.
 
     Args:
         labels: of the models, in order.
-        metric: what is measured.
+        metric: name of the metric.
         points: one per model.
-        chance: what guessing reaches, as a dashed line, or None.
+        chance: value of random guessing, drawn as a dashed line, or None.
     """
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.grid(axis="y", linewidth=0.8)
-    known = _known(points)
+    drawn = _measured(points)
     ink = matplotlib.rcParams["text.color"]
     axes.plot(
-        [one.place for one in known],
-        [one.value for one in known],
+        [point.place for point in drawn],
+        [point.value for point in drawn],
         color=ink,
         linewidth=1,
         alpha=0.6,
     )
-    for one in known:
-        colour, marker = _look(one.place)
-        axes.plot([one.place], [one.value], marker=marker, color=colour, linestyle="none")
-        if one.bounds:
-            axes.vlines(one.place, *one.bounds, color=colour, linewidth=1)
+    for point in drawn:
+        colour, marker = _look(point.place)
+        axes.plot([point.place], [point.value], marker=marker, color=colour, linestyle="none")
+        if point.bounds:
+            axes.vlines(point.place, *point.bounds, color=colour, linewidth=1)
     if chance is not None:
         axes.axhline(chance, color=ink, linewidth=1, linestyle="--", label="guessing")
         axes.legend(frameon=False)
@@ -107,31 +107,31 @@ def along(
 def by_part(
     labels: Sequence[str], metric: str, parts: Mapping[str, Sequence[Point]], chance: float | None
 ) -> Figure:
-    """Draw a line per subject or category with a mark for every model.
+    """Plot a metric per subject or category, with a mark for each model.
 
     Args:
         labels: of the models.
-        metric: what is measured.
-        parts: a point per model, by the part's name; from the top down.
-        chance: what guessing reaches, as a dashed line, or None.
+        metric: name of the metric.
+        parts: points of the models by subject or category, from top to bottom.
+        chance: value of random guessing, drawn as a dashed line, or None.
     """
     figure = Figure(figsize=(7.5, 1.6 + 0.26 * len(parts)), layout="constrained")
     axes = figure.subplots()
     axes.grid(axis="x", linewidth=0.8)
     for place, label in enumerate(labels):
         offset = 0.6 * place / (len(labels) - 1) - 0.3 if len(labels) > 1 else 0.0
-        known = _known([some[place] for some in parts.values()])
+        drawn = _measured([points[place] for points in parts.values()])
         colour, marker = _look(place)
         axes.plot(
-            [one.value for one in known],
-            [one.place + offset for one in known],
+            [point.value for point in drawn],
+            [point.place + offset for point in drawn],
             linestyle="none",
             markersize=5,
             label=label,
             marker=marker,
             color=colour,
         )
-        spans = [(one.place + offset, *one.bounds) for one in known if one.bounds]
+        spans = [(point.place + offset, *point.bounds) for point in drawn if point.bounds]
         if spans:
             axes.hlines(*zip(*spans, strict=True), color=colour, linewidth=1)
     if chance is not None:
@@ -144,21 +144,21 @@ def by_part(
 
 
 def calibration(bins: Mapping[str, Sequence[Bin]]) -> Figure:
-    """Draw accuracy over confidence; the diagonal is a model that knows what it knows.
+    """Plot accuracy over confidence; a calibrated model is on the diagonal.
 
     Args:
-        bins: by model; larger marks hold more questions.
+        bins: by model; the size of a mark is the number of questions.
     """
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.grid(linewidth=0.8)
     ink = matplotlib.rcParams["text.color"]
     axes.plot([0, 1], [0, 1], color=ink, linewidth=1, linestyle="--", label="as sure as right")
-    for place, (label, some) in enumerate(bins.items()):
-        total = sum(one.num_questions for one in some)
+    for place, (label, model_bins) in enumerate(bins.items()):
+        total = sum(bin_.num_questions for bin_ in model_bins)
         colour, marker = _look(place)
-        x, y = [one.confidence for one in some], [one.accuracy for one in some]
-        sizes = [12 + 200 * one.num_questions / total for one in some]
+        x, y = [bin_.confidence for bin_ in model_bins], [bin_.accuracy for bin_ in model_bins]
+        sizes = [12 + 200 * bin_.num_questions / total for bin_ in model_bins]
         axes.plot(x, y, color=colour, linewidth=1, alpha=0.6)
         axes.scatter(x, y, s=sizes, color=colour, alpha=0.8, marker=marker)
         axes.plot([], [], color=colour, marker=marker, label=label)
@@ -170,24 +170,24 @@ def calibration(bins: Mapping[str, Sequence[Bin]]) -> Figure:
     return figure
 
 
-class _Known(NamedTuple):
-    """A point that has a value, its place in the order, and its interval if it has one."""
+class _Measured(NamedTuple):
+    """The value of a point, its place in the order, and its interval if it has one."""
 
     place: int
     value: float
     bounds: tuple[float, float] | None
 
 
-def _known(points: Sequence[Point]) -> list[_Known]:
-    found = []
+def _measured(points: Sequence[Point]) -> list[_Measured]:
+    measured = []
     for place, point in enumerate(points):
         if point.value is not None:
             low, high = point.low, point.high
             bounds = None if low is None or high is None else (low, high)
-            found.append(_Known(place, point.value, bounds))
-    return found
+            measured.append(_Measured(place, point.value, bounds))
+    return measured
 
 
 def _look(place: int) -> tuple[str, str]:
-    """Return colour and marker of a model."""
+    """Return the colour and marker of a model."""
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]

@@ -1,4 +1,4 @@
-"""One self-contained page that sets models side by side: tables, tests, pictures.
+"""The page that compares models: tables, significance tests and figures.
 
 Nothing is read or measured here.
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from musicllm.report.page import Command, Tile, fill
+from musicllm.report.page import NextCommand, Tile, fill
 from musicllm.report.tables import Table
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A picture on the page; `picture` is an SVG element drawn by `compare_figures`."""
+class PagePicture:
+    """A figure on the page; `picture` is an SVG element from `compare_figures`."""
 
     title: str
     picture: Markup
@@ -24,18 +24,18 @@ class Drawn:
 
 @dataclass(frozen=True)
 class BenchmarkPart:
-    """What the page shows of one benchmark; `subset` says in words whose answers are not all."""
+    """The part of the page about one benchmark; `subset` lists incomplete evaluations."""
 
     name: str
     subset: str
-    pictures: Sequence[Drawn]
+    pictures: Sequence[PagePicture]
     tables: Sequence[Table]
     details: Sequence[Table]
 
 
 @dataclass(frozen=True)
 class ComparePage:
-    """Everything on the page; what is empty or None is said to be missing or left out."""
+    """The content of the page; empty parts are left out or described as missing."""
 
     title: str
     summary: str
@@ -45,10 +45,10 @@ class ComparePage:
     significance: Table | None
     benchmarks: Sequence[BenchmarkPart]
     compared: Table
-    commands: Sequence[Command]
+    commands: Sequence[NextCommand]
     colophon: str = ""
 
 
 def render_comparison(page: ComparePage) -> str:
-    """Return the page as HTML that needs no network, no script and no other file."""
+    """Render the page as self-contained HTML without scripts."""
     return fill("compare.html.jinja", page)

@@ -1,4 +1,4 @@
-"""A comparison as tables of texts: what was found, whether chance explains it, and on what.
+"""Tables of a comparison: metrics, significance tests, and what was compared.
 
 Knows how metrics are named; does not know HTML.
 """
@@ -11,9 +11,9 @@ from musicllm.evals.choices import Comparison, Difference
 from musicllm.evals.choices.accuracy import Tally, named, tallies
 from musicllm.evals.results import wilson
 from musicllm.report.compare_figures import Point
-from musicllm.report.contestants import Contestant
-from musicllm.report.paired import Against
-from musicllm.report.tables import NOTHING, Cell, Row, Table, shown, words
+from musicllm.report.compared import ComparedModel
+from musicllm.report.paired import PairedResult
+from musicllm.report.tables import NOTHING, Cell, Table, TableRow, as_text, words
 
 MACRO = ("accuracy_macro_subject", "accuracy_macro_category")
 CALIBRATION = (
@@ -22,72 +22,72 @@ CALIBRATION = (
 )  # fmt: skip
 
 
-def headline(one: Contestant, benchmark: str) -> str:
-    """Return the metric that sums up a benchmark that a model was measured on.
+def headline(model: ComparedModel, benchmark: str) -> str:
+    """Return the headline metric of a benchmark.
 
-    It is the one that the evaluation names, else accuracy, else the first with an interval.
+    This is the one that the evaluation names, else accuracy, else the first with an interval.
     """
-    metrics = one.metrics[benchmark]
-    if named_one := one.facts.get(benchmark, {}).get("headline"):
-        return str(named_one)
+    metrics = model.metrics[benchmark]
+    if name := model.facts.get(benchmark, {}).get("headline"):
+        return str(name)
     if "accuracy" in metrics:
         return "accuracy"
     bounded = (name for name in metrics if f"{name}_low" in metrics)
     return next(bounded, next(iter(metrics)))
 
 
-def benchmarks(contestants: Sequence[Contestant]) -> list[str]:
+def benchmarks(models: Sequence[ComparedModel]) -> list[str]:
     """Return the names of all benchmarks, in order of appearance."""
-    return list(dict.fromkeys(name for one in contestants for name in one.metrics))
+    return list(dict.fromkeys(name for model in models for name in model.metrics))
 
 
-def heads(contestants: Sequence[Contestant], benchmark: str) -> list[str]:
-    """Return the labels of the models, with a mark where a benchmark was not asked completely."""
+def heads(models: Sequence[ComparedModel], benchmark: str) -> list[str]:
+    """Return the labels of the models, marked if the benchmark was not evaluated completely."""
     return [
-        f"{one.label} ({one.subset(benchmark)})" if one.subset(benchmark) else one.label
-        for one in contestants
+        f"{model.label} ({model.subset(benchmark)})" if model.subset(benchmark) else model.label
+        for model in models
     ]
 
 
-def point(one: Contestant, benchmark: str, metric: str) -> Point:
-    """Return a metric and its interval; without value where it was not measured."""
-    values = one.metrics.get(benchmark, {})
+def point(model: ComparedModel, benchmark: str, metric: str) -> Point:
+    """Return a metric and its interval; the value is None if it was not measured."""
+    values = model.metrics.get(benchmark, {})
     return Point(*(values.get(name) for name in (metric, f"{metric}_low", f"{metric}_high")))
 
 
-def parts(contestants: Sequence[Contestant], benchmark: str, key: str) -> dict[str, list[Point]]:
-    """Return accuracy by subject or category: a point per model, with Wilson's interval."""
-    found = [tallies(one.predictions.get(benchmark, []), key) for one in contestants]
-    names = sorted({name for some in found for name in some})
-    return {name: [_share(some.get(name)) for some in found] for name in names}
+def parts(models: Sequence[ComparedModel], benchmark: str, key: str) -> dict[str, list[Point]]:
+    """Return accuracy by subject or category: a point per model, with the Wilson interval."""
+    counts = [tallies(model.predictions.get(benchmark, []), key) for model in models]
+    names = sorted({name for model_counts in counts for name in model_counts})
+    return {name: [_share(model_counts.get(name)) for model_counts in counts] for name in names}
 
 
-def overview(contestants: Sequence[Contestant]) -> Table:
-    """Return the one table: a line per benchmark and summary, a column per model."""
+def overview(models: Sequence[ComparedModel]) -> Table:
+    """Return the main table: a row per benchmark and headline metric, a column per model."""
     rows = []
-    for benchmark in benchmarks(contestants):
-        measured = {name for one in contestants for name in one.metrics.get(benchmark, {})}
-        first = next(one for one in contestants if benchmark in one.metrics)
+    for benchmark in benchmarks(models):
+        measured = {name for model in models for name in model.metrics.get(benchmark, {})}
+        first = next(model for model in models if benchmark in model.metrics)
         for metric in (headline(first, benchmark), *(name for name in MACRO if name in measured)):
             cells = [
-                _cell(point(one, benchmark, metric), one.subset(benchmark).rpartition(" ")[0])
-                for one in contestants
+                _cell(point(model, benchmark, metric), model.subset(benchmark).rpartition(" ")[0])
+                for model in models
             ]
-            rows.append(Row(f"{words(benchmark)}: {words(metric)}", cells))
+            rows.append(TableRow(f"{words(benchmark)}: {words(metric)}", cells))
     note = "Small numbers below a value are its 95 % interval."
-    return Table("", ["", *(one.label for one in contestants)], rows, note)
+    return Table("", ["", *(model.label for model in models)], rows, note)
 
 
-def significance(against: Sequence[Against], first: str) -> Table | None:
-    """Return every model against the first one in every benchmark; None without pairs."""
+def significance(results: Sequence[PairedResult], first: str) -> Table | None:
+    """Return the tests of every model against the first, by benchmark; None if there are none."""
     rows = []
-    for one in against:
-        name = f"{words(one.benchmark)}: {one.label}"
-        if one.accuracy is not None:
-            rows.append(Row(name, _compared(one.accuracy, one.p_holm["accuracy"])))
-        for measure, item in one.items.items():
+    for result in results:
+        name = f"{words(result.benchmark)}: {result.label}"
+        if result.accuracy is not None:
+            rows.append(TableRow(name, _compared(result.accuracy, result.p_holm["accuracy"])))
+        for measure, item in result.items.items():
             head = f"{name}, {words(measure)}"
-            rows.append(Row(head, _measured(item, one.p_holm[measure])))
+            rows.append(TableRow(head, _measured(item, result.p_holm[measure])))
     columns = ["", "in common", first, "model", "difference", "gained", "lost", "p", "p (Holm)"]
     note = (
         "On what both were asked alone. Gained are questions that only the model answers right, "
@@ -98,21 +98,21 @@ def significance(against: Sequence[Against], first: str) -> Table | None:
 
 
 def part_table(
-    contestants: Sequence[Contestant], benchmark: str, key: str, against: Sequence[Against]
+    models: Sequence[ComparedModel], benchmark: str, key: str, results: Sequence[PairedResult]
 ) -> Table | None:
     """Return accuracy by subject or category, with differences from the first model by subject.
 
-    None where nothing has the field.
+    None if no question has the field.
     """
-    found = parts(contestants, benchmark, key)
-    if not found:
+    by_part = parts(models, benchmark, key)
+    if not by_part:
         return None
-    others = [one for one in against if one.benchmark == benchmark and one.subjects]
+    others = [result for result in results if result.benchmark == benchmark and result.subjects]
     others = others if key == "subject" else []
-    columns = ["", *heads(contestants, benchmark), *(f"{one.label}: change" for one in others)]
+    columns = ["", *heads(models, benchmark), *(f"{result.label}: change" for result in others)]
     rows = [
-        Row(words(name), [*map(_cell, points), *(_change(one, name) for one in others)])
-        for name, points in found.items()
+        TableRow(words(name), [*map(_cell, points), *(_change(result, name) for result in others)])
+        for name, points in by_part.items()
     ]
     note = (
         "Below a change: p of McNemar's exact test after Holm's correction for the number of "
@@ -121,53 +121,53 @@ def part_table(
     return Table(f"By {key}", columns, rows, note if others else "")
 
 
-def calibration_table(contestants: Sequence[Contestant], benchmark: str) -> Table | None:
-    """Return how far models know what they know; None without likelihoods."""
-    some = [one for one in contestants if CALIBRATION[0] in one.metrics.get(benchmark, {})]
-    if not some:
+def calibration_table(models: Sequence[ComparedModel], benchmark: str) -> Table | None:
+    """Return calibration metrics; None without likelihoods."""
+    evaluated = [model for model in models if CALIBRATION[0] in model.metrics.get(benchmark, {})]
+    if not evaluated:
         return None
     rows = [
-        Row(words(name), [_cell(point(one, benchmark, name)) for one in some])
+        TableRow(words(name), [_cell(point(model, benchmark, name)) for model in evaluated])
         for name in CALIBRATION
     ]
-    return Table("Calibration", ["", *heads(some, benchmark)], rows)
+    return Table("Calibration", ["", *heads(evaluated, benchmark)], rows)
 
 
-def metric_table(contestants: Sequence[Contestant], benchmark: str) -> Table:
-    """Return all that was measured, but for what other tables show."""
-    some = [one for one in contestants if benchmark in one.metrics]
-    names = dict.fromkeys(name for one in some for name in one.metrics[benchmark])
+def metric_table(models: Sequence[ComparedModel], benchmark: str) -> Table:
+    """Return all metrics except those in other tables."""
+    evaluated = [model for model in models if benchmark in model.metrics]
+    names = dict.fromkeys(name for model in evaluated for name in model.metrics[benchmark])
     bounds = {f"{name}_{end}" for name in names for end in ("low", "high")}
-    own = {f"accuracy_{part}" for part in _named_parts(some, benchmark)}
+    own = {f"accuracy_{part}" for part in _named_parts(evaluated, benchmark)}
     rows = [
-        Row(words(name), [_cell(point(one, benchmark, name)) for one in some])
+        TableRow(words(name), [_cell(point(model, benchmark, name)) for model in evaluated])
         for name in names
         if name not in bounds | own | set(CALIBRATION)
     ]
-    return Table("All numbers", ["", *heads(some, benchmark)], rows)
+    return Table("All numbers", ["", *heads(evaluated, benchmark)], rows)
 
 
-def compared_table(contestants: Sequence[Contestant]) -> Table:
-    """Return which models are compared, and where their evaluations lie."""
+def compared_table(models: Sequence[ComparedModel]) -> Table:
+    """Return the models that are compared, and the paths of their evaluations."""
     rows = [
-        Row(
-            one.label,
+        TableRow(
+            model.label,
             [
-                Cell(one.tested),
-                Cell(", ".join(words(name) for name in one.metrics)),
-                Cell(str(one.artifact.path.parent)),
-                Cell(f"{one.artifact.provenance['musicllm']}, {one.artifact.fingerprint}"),
+                Cell(model.tested),
+                Cell(", ".join(words(name) for name in model.metrics)),
+                Cell(str(model.artifact.path.parent)),
+                Cell(f"{model.artifact.provenance['musicllm']}, {model.artifact.fingerprint}"),
             ],
         )
-        for one in contestants
+        for model in models
     ]
     columns = ["", "model", "benchmarks", "evaluation", "musicllm, fingerprint"]
     return Table("", columns, rows, is_text=True)
 
 
-def _named_parts(contestants: Sequence[Contestant], benchmark: str) -> set[str]:
-    """Return subjects and categories as metrics name them."""
-    rows = [row for one in contestants for row in one.predictions.get(benchmark, [])]
+def _named_parts(models: Sequence[ComparedModel], benchmark: str) -> set[str]:
+    """Return subjects and categories as they appear in names of metrics."""
+    rows = [row for model in models for row in model.predictions.get(benchmark, [])]
     subjects = {named(name) for name in tallies(rows, "subject")}
     return subjects | {f"category_{named(name)}" for name in tallies(rows, "category")}
 
@@ -179,53 +179,58 @@ def _share(tally: Tally | None) -> Point:
     return Point(right / num, *wilson(right, num))
 
 
-def _cell(found: Point, mark: str = "") -> Cell:
-    known = found.low is not None and found.high is not None
-    interval = f"{shown(found.low)} to {shown(found.high)}" if known else ""
-    return Cell(shown(found.value), "; ".join(text for text in (interval, mark) if text))
+def _cell(point: Point, mark: str = "") -> Cell:
+    has_interval = point.low is not None and point.high is not None
+    interval = f"{as_text(point.low)} to {as_text(point.high)}" if has_interval else ""
+    return Cell(as_text(point.value), "; ".join(text for text in (interval, mark) if text))
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3g}" if value else "0"
 
 
-def _compared(one: Comparison, p_holm: float) -> list[Cell]:
+def _compared(comparison: Comparison, p_holm: float) -> list[Cell]:
+    num_unpaired = comparison.num_unpaired
     return [
         Cell(
-            shown(one.num_questions), f"{one.num_unpaired:,} unpaired" if one.num_unpaired else ""
+            as_text(comparison.num_questions),
+            f"{comparison.num_unpaired:,} unpaired" if comparison.num_unpaired else "",
         ),
-        Cell(shown(one.baseline)),
-        Cell(shown(one.model)),
-        Cell(f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}"),
-        Cell(shown(one.num_gained)),
-        Cell(shown(one.num_lost)),
-        Cell(p_words(one.p_value)),
+        Cell(as_text(comparison.baseline)),
+        Cell(as_text(comparison.model)),
+        Cell(f"{comparison.difference:+.4f}", f"{comparison.low:+.4f} to {comparison.high:+.4f}"),
+        Cell(as_text(comparison.num_gained)),
+        Cell(as_text(comparison.num_lost)),
+        Cell(p_words(comparison.p_value)),
         Cell(p_words(p_holm)),
     ]
 
 
-def _measured(one: Difference, p_holm: float) -> list[Cell]:
+def _measured(diff: Difference, p_holm: float) -> list[Cell]:
     return [
-        Cell(shown(one.num_items)),
-        Cell(shown(one.baseline)),
-        Cell(shown(one.model)),
-        Cell(_signed(one.difference), f"{_signed(one.low)} to {_signed(one.high)}"),
+        Cell(as_text(diff.num_items)),
+        Cell(as_text(diff.baseline)),
+        Cell(as_text(diff.model)),
+        Cell(
+            _signed(diff.difference),
+            f"{_signed(diff.low)} to {_signed(diff.high)}",
+        ),
         Cell(NOTHING),
         Cell(NOTHING),
-        Cell(p_words(one.p_value)),
+        Cell(p_words(diff.p_value)),
         Cell(p_words(p_holm)),
     ]
 
 
 def p_words(p_value: float | None) -> str:
-    """Return a p value as it is printed: 0.03, or < 0.0001."""
+    """Format a p value: 0.03, or < 0.0001."""
     if p_value is None:
         return NOTHING
     return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 
 
-def _change(one: Against, subject: str) -> Cell:
-    found: Mapping[str, Comparison] = one.subjects
-    if subject not in found:
+def _change(test: PairedResult, name: str) -> Cell:
+    subjects: Mapping[str, Comparison] = test.subjects
+    if name not in subjects:
         return Cell(NOTHING)
-    return Cell(f"{found[subject].difference:+.4f}", f"p {p_words(one.subjects_p_holm[subject])}")
+    return Cell(f"{subjects[name].difference:+.4f}", f"p {p_words(test.subjects_p_holm[name])}")

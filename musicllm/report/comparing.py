@@ -1,6 +1,6 @@
-"""From evaluations to a comparison: its page, its pictures, and the same as plain numbers.
+"""Assembles a comparison of evaluations: page, figures, and the content of comparison.json.
 
-The first model is the one that all others are compared with. Reads nothing.
+All models are compared with the first. Nothing is read here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from musicllm.evals.choices import reliability
 from musicllm.report import compare_figures, compare_tables
 from musicllm.report.compare_figures import Picture, Point
-from musicllm.report.compare_page import BenchmarkPart, ComparePage, Drawn
+from musicllm.report.compare_page import BenchmarkPart, ComparePage, PagePicture
 from musicllm.report.compare_tables import benchmarks, headline, heads, p_words, parts, point
-from musicllm.report.contestants import Contestant
-from musicllm.report.page import Command, Tile
-from musicllm.report.paired import Against
+from musicllm.report.compared import ComparedModel
+from musicllm.report.page import NextCommand, Tile
+from musicllm.report.paired import PairedResult
 from musicllm.report.tables import words
 
 MAX_TILES = 4
@@ -26,203 +26,202 @@ SETTINGS = (
     "kind", "location", "revision", "split", "subjects", "levels", "num_fewshot", "prompt_format",
     "mode", "add_bos", "max_length", "long_prompts", "max_new_tokens",
 )  # fmt: skip
-"""Facts of a benchmark that say how it was asked."""
+"""Facts of a benchmark that describe how it was evaluated."""
 
 
 def assemble_comparison(
     title: str,
-    contestants: Sequence[Contestant],
-    against: Sequence[Against],
+    models: Sequence[ComparedModel],
+    results: Sequence[PairedResult],
     pictures: Mapping[str, Sequence[Picture]],
-    commands: Sequence[Command],
+    commands: Sequence[NextCommand],
 ) -> ComparePage:
-    """Put together all that the page shows.
+    """Return the content of the page.
 
     Args:
         title: of the page.
-        contestants: the models, the first one first.
-        against: the others against it.
-        pictures: by benchmark.
-        commands: what can be run from here.
+        models: the first is the one that the others are compared with.
+        results: of the other models against the first.
+        pictures: figures by benchmark.
+        commands: suggestions for what to run next.
     """
-    made = sorted({f"musicllm {one.artifact.provenance['musicllm']}" for one in contestants})
+    versions = sorted({f"musicllm {model.artifact.provenance['musicllm']}" for model in models})
     return ComparePage(
         title=title,
-        summary=f"{len(contestants)} models, in this order: "
-        f"{', '.join(one.label for one in contestants)}.",
-        tiles=_tiles(contestants, against),
-        notes=notes(contestants, against),
-        overview=compare_tables.overview(contestants),
-        significance=compare_tables.significance(against, contestants[0].label),
-        benchmarks=[
-            _part(name, contestants, against, pictures[name]) for name in benchmarks(contestants)
-        ],
-        compared=compare_tables.compared_table(contestants),
+        summary=f"{len(models)} models, in this order: "
+        f"{', '.join(model.label for model in models)}.",
+        tiles=_tiles(models, results),
+        notes=notes(models, results),
+        overview=compare_tables.overview(models),
+        significance=compare_tables.significance(results, models[0].label),
+        benchmarks=[_part(name, models, results, pictures[name]) for name in benchmarks(models)],
+        compared=compare_tables.compared_table(models),
         commands=commands,
-        colophon=f"Evaluated by {' and '.join(made)}. ",
+        colophon=f"Evaluated by {' and '.join(versions)}. ",
     )
 
 
-def draw(contestants: Sequence[Contestant]) -> dict[str, list[Picture]]:
-    """Return the pictures of every benchmark: along the order, by category, by subject, sureness.
+def draw(models: Sequence[ComparedModel]) -> dict[str, list[Picture]]:
+    """Return the figures of each benchmark: by model, by category, by subject, calibration.
 
-    What a benchmark does not have makes no picture.
+    Figures without data are left out.
     """
-    return {name: _pictures(name, contestants) for name in benchmarks(contestants)}
+    return {name: _pictures(name, models) for name in benchmarks(models)}
 
 
-def notes(contestants: Sequence[Contestant], against: Sequence[Against]) -> list[str]:
-    """Return what a reader must know before the numbers: subsets, unequal settings, lost pairs."""
-    found = [
-        f"{words(name)} of {one.label} is not complete: a {one.subset(name)}."
-        for name in benchmarks(contestants)
-        for one in contestants
-        if one.subset(name)
+def notes(models: Sequence[ComparedModel], results: Sequence[PairedResult]) -> list[str]:
+    """Return the warnings of the page: subsets, different settings, different prompts."""
+    lines = [
+        f"{words(name)} of {model.label} is not complete: a {model.subset(name)}."
+        for name in benchmarks(models)
+        for model in models
+        if model.subset(name)
     ]
-    for name in benchmarks(contestants):
-        found += _unequal_settings(name, contestants)
-    for one in against:
-        if one.accuracy is not None and one.accuracy.num_other_prompts:
-            found.append(
-                f"{words(one.benchmark)}: {one.accuracy.num_other_prompts:,} of "
-                f"{one.accuracy.num_questions:,} questions reached {one.label} with another prompt "
-                f"than {contestants[0].label}."
+    for name in benchmarks(models):
+        lines += _unequal_settings(name, models)
+    for result in results:
+        if result.accuracy is not None and result.accuracy.num_other_prompts:
+            lines.append(
+                f"{words(result.benchmark)}: {result.accuracy.num_other_prompts:,} of "
+                f"{result.accuracy.num_questions:,} questions reached {result.label} with another "
+                f"prompt than {models[0].label}."
             )
-    return found
+    return lines
 
 
-def plain(contestants: Sequence[Contestant], against: Sequence[Against]) -> dict[str, Any]:
-    """Return the comparison as JSON has it; what `comparison.json` holds."""
-    names = benchmarks(contestants)
+def plain(models: Sequence[ComparedModel], results: Sequence[PairedResult]) -> dict[str, Any]:
+    """Return the content of `comparison.json`."""
+    names = benchmarks(models)
     return {
-        "first": contestants[0].label,
+        "first": models[0].label,
         "models": [
             {
-                "label": one.label,
-                "role": one.role,
-                "model": one.tested,
-                "recipe": one.artifact.provenance["recipe"],
-                "evaluation": str(one.artifact.path),
-                "fingerprint": one.artifact.fingerprint,
+                "label": model.label,
+                "role": model.role,
+                "model": model.tested,
+                "recipe": model.artifact.provenance["recipe"],
+                "evaluation": str(model.artifact.path),
+                "fingerprint": model.artifact.fingerprint,
             }
-            for one in contestants
+            for model in models
         ],
         "metrics": {
-            name: {one.label: one.metrics[name] for one in contestants if name in one.metrics}
+            name: {model.label: model.metrics[name] for model in models if name in model.metrics}
             for name in names
         },
         "benchmarks": {
-            name: {one.label: one.facts[name] for one in contestants if name in one.facts}
+            name: {model.label: model.facts[name] for model in models if name in model.facts}
             for name in names
         },
         "calibration": {
-            name: {label: [asdict(one) for one in bins] for label, bins in _bins(name, contestants)}
+            name: {label: [asdict(b) for b in bins] for label, bins in _bins(name, models)}
             for name in names
         },
-        "against_first": [asdict(one) for one in against],
-        "notes": notes(contestants, against),
+        "against_first": [asdict(result) for result in results],
+        "notes": notes(models, results),
     }
 
 
-def headlines(contestants: Sequence[Contestant]) -> dict[str, float | int | None]:
-    """Return the one metric of each benchmark and model that sums it up."""
+def headlines(models: Sequence[ComparedModel]) -> dict[str, float | int | None]:
+    """Return the headline metric of each benchmark and model."""
     return {
-        f"{one.label} {name} {headline(one, name)}": metrics[headline(one, name)]
-        for one in contestants
-        for name, metrics in one.metrics.items()
+        f"{model.label} {name} {headline(model, name)}": metrics[headline(model, name)]
+        for model in models
+        for name, metrics in model.metrics.items()
     }
 
 
 def _part(
     name: str,
-    contestants: Sequence[Contestant],
-    against: Sequence[Against],
+    models: Sequence[ComparedModel],
+    results: Sequence[PairedResult],
     pictures: Sequence[Picture],
 ) -> BenchmarkPart:
     tables = [
-        compare_tables.part_table(contestants, name, "category", against),
-        compare_tables.calibration_table(contestants, name),
+        compare_tables.part_table(models, name, "category", results),
+        compare_tables.calibration_table(models, name),
     ]
     details = [
-        compare_tables.part_table(contestants, name, "subject", against),
-        compare_tables.metric_table(contestants, name),
+        compare_tables.part_table(models, name, "subject", results),
+        compare_tables.metric_table(models, name),
     ]
-    subsets = [f"{one.label}: {one.subset(name)}" for one in contestants if one.subset(name)]
+    subsets = [f"{model.label}: {model.subset(name)}" for model in models if model.subset(name)]
     return BenchmarkPart(
         name=words(name),
         subset="; ".join(subsets),
-        pictures=[Drawn(one.title, one.svg()) for one in pictures],
+        pictures=[PagePicture(picture.title, picture.svg()) for picture in pictures],
         tables=[table for table in tables if table],
         details=[table for table in details if table],
     )
 
 
-def _pictures(name: str, contestants: Sequence[Contestant]) -> list[Picture]:
-    some = [one for one in contestants if name in one.metrics]
-    metric, labels = headline(some[0], name), heads(some, name)
-    chance = some[0].metrics[name].get("chance_accuracy")
-    points = [point(one, name, metric) for one in some]
-    said = words(metric)
-    found = [
+def _pictures(name: str, models: Sequence[ComparedModel]) -> list[Picture]:
+    evaluated = [model for model in models if name in model.metrics]
+    metric, labels = headline(evaluated[0], name), heads(evaluated, name)
+    chance = evaluated[0].metrics[name].get("chance_accuracy")
+    points = [point(model, name, metric) for model in evaluated]
+    metric_words = words(metric)
+    pictures = [
         Picture(
-            f"{name}_order", f"{said.capitalize()} from model to model",
-            partial(compare_figures.along, labels, said, points, chance),
+            f"{name}_order", f"{metric_words.capitalize()} from model to model",
+            partial(compare_figures.by_model, labels, metric_words, points, chance),
         )
     ]  # fmt: skip
     for key, plural in (("category", "categories"), ("subject", "subjects")):
-        if drawn := _by_change(parts(some, name, key)):
+        if by_part := _by_change(parts(evaluated, name, key)):
             title = f"Accuracy by {key}: {plural} with the largest gain first"
-            make = partial(compare_figures.by_part, labels, "accuracy", drawn, chance)
-            found.append(Picture(f"{name}_{key}", title, make))
-    if bins := dict(_bins(name, some)):
-        of_all = dict(zip((one.label for one in some), labels, strict=True))
+            make = partial(compare_figures.by_part, labels, "accuracy", by_part, chance)
+            pictures.append(Picture(f"{name}_{key}", title, make))
+    if bins := dict(_bins(name, evaluated)):
+        labels_of = dict(zip((model.label for model in evaluated), labels, strict=True))
         make = partial(
-            compare_figures.calibration, {of_all[label]: one for label, one in bins.items()}
+            compare_figures.calibration,
+            {labels_of[name]: bins_ for name, bins_ in bins.items()},
         )
-        found.append(Picture(f"{name}_calibration", "Is it as sure as it is right?", make))
-    return found
+        pictures.append(Picture(f"{name}_calibration", "Is it as sure as it is right?", make))
+    return pictures
 
 
-def _bins(name: str, contestants: Sequence[Contestant]) -> list[tuple[str, list[Any]]]:
-    """Return the bins of confidence by label, of models that have them."""
-    asked = [
-        (one.label, [row for row in one.predictions.get(name, []) if row.get("logliks")])
-        for one in contestants
+def _bins(name: str, models: Sequence[ComparedModel]) -> list[tuple[str, list[Any]]]:
+    """Return label and confidence bins of the models that have them."""
+    answered = [
+        (model.label, [row for row in model.predictions.get(name, []) if row.get("logliks")])
+        for model in models
     ]
-    return [(label, reliability(rows)) for label, rows in asked if rows]
+    return [(label, reliability(rows)) for label, rows in answered if rows]
 
 
-def _by_change(found: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
-    """Return parts in the order of what changed from the first model to the last."""
+def _by_change(parts: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+    """Return parts sorted by the change from the first model to the last."""
 
     def change(item: tuple[str, Sequence[Point]]) -> float:
         first, last = item[1][0].value, item[1][-1].value
         return 0.0 if first is None or last is None else first - last
 
-    return {words(name): points for name, points in sorted(found.items(), key=change)}
+    return {words(name): points for name, points in sorted(parts.items(), key=change)}
 
 
-def _tiles(contestants: Sequence[Contestant], against: Sequence[Against]) -> list[Tile]:
-    """Return what the last model gained over the first one."""
-    first, last = contestants[0].label, contestants[-1].label
+def _tiles(models: Sequence[ComparedModel], results: Sequence[PairedResult]) -> list[Tile]:
+    """Return the gains of the last model over the first."""
+    first, last = models[0].label, models[-1].label
     tiles = []
-    for one in against:
-        if one.label == last and one.accuracy is not None:
-            points = f"{100 * one.accuracy.difference:+.1f}"
-            chance = f"p {p_words(one.accuracy.p_value)}"
-            asked = f"{words(one.benchmark)} ({one.accuracy.num_questions:,} questions)"
-            meaning = f"points of accuracy in {asked}, {last} over {first} ({chance})"
+    for result in results:
+        if result.label == last and result.accuracy is not None:
+            points = f"{100 * result.accuracy.difference:+.1f}"
+            chance = f"p {p_words(result.accuracy.p_value)}"
+            questions = f"{words(result.benchmark)} ({result.accuracy.num_questions:,} questions)"
+            meaning = f"points of accuracy in {questions}, {last} over {first} ({chance})"
             tiles.append(Tile(points, meaning))
     return tiles[:MAX_TILES]
 
 
-def _unequal_settings(name: str, contestants: Sequence[Contestant]) -> list[str]:
-    """Say where a benchmark was not asked in the same way."""
-    asked = {one.label: one.facts[name] for one in contestants if name in one.facts}
-    found = []
+def _unequal_settings(name: str, models: Sequence[ComparedModel]) -> list[str]:
+    """Return which settings of a benchmark differ between models."""
+    facts_of = {model.label: model.facts[name] for model in models if name in model.facts}
+    lines = []
     for key in SETTINGS:
-        values = {label: str(facts.get(key)) for label, facts in asked.items()}
+        values = {label: str(facts.get(key)) for label, facts in facts_of.items()}
         if len(set(values.values())) > 1:
-            said = ", ".join(f"{label}: {value}" for label, value in values.items())
-            found.append(f"{words(name)} was not asked in the same way: {key} differs ({said}).")
-    return found
+            listed = ", ".join(f"{label}: {value}" for label, value in values.items())
+            lines.append(f"{words(name)} was not asked in the same way: {key} differs ({listed}).")
+    return lines

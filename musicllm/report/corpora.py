@@ -1,6 +1,6 @@
-"""Tables of a corpus: what was read, dropped for which reason, mended and kept, per source.
+"""Tables of a corpus: documents read, dropped by reason, repaired and kept, per source.
 
-Knows the facts that `prepare` records with a corpus; counts nothing itself.
+Reads the facts that `prepare` records; counts nothing itself.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from musicllm.report.tables import Cell, Row, Table, shown, words
+from musicllm.report.tables import Cell, Table, TableRow, as_text, words
 
 Counts = Mapping[str, Mapping[str, int]]
-"""How many, by source and what it was."""
+"""Counts by source and reason."""
 
 
 def num_documents(facts: Mapping[str, Any]) -> int:
-    """Return how many documents a corpus holds over all splits."""
+    """Return the number of documents over all splits."""
     return sum(split["documents"] for split in facts["splits"].values())
 
 
 def content(facts: Mapping[str, Any]) -> str:
-    """Return what the documents of a corpus are: tunes, conversations made from them, or texts."""
+    """Return the plural noun for the documents of a corpus: tunes, conversations or documents."""
     if facts.get("music", {}).get("families"):
         return "conversations"
     kinds = facts.get("kinds", {})
@@ -28,7 +28,7 @@ def content(facts: Mapping[str, Any]) -> str:
 
 
 def corpus_table(facts: Mapping[str, Any], caption: str) -> Table:
-    """Return the counts of a corpus, a column per source and, of several, one for all together."""
+    """Return the counts of a corpus, a column per source, and a total if there are several."""
     sources = facts["sources"]
     rows = [
         _row("read", [facts["read"].get(source, 0) for source in sources]),
@@ -42,7 +42,7 @@ def corpus_table(facts: Mapping[str, Any], caption: str) -> Table:
 
 
 def repair_table(facts: Mapping[str, Any]) -> Table | None:
-    """Return what was mended, kept with faults, and left out of normal forms; None for nothing."""
+    """Return counts of repairs, faults kept, and omissions of the canonical form; None if empty."""
     sources = facts["sources"]
     rows = [
         *_reasons("mended: ", facts.get("repaired", {}), sources),
@@ -61,11 +61,11 @@ def together(counts: Counts) -> dict[str, int]:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _reasons(prefix: str, counts: Counts, sources: Sequence[str]) -> list[Row]:
+def _reasons(prefix: str, counts: Counts, sources: Sequence[str]) -> list[TableRow]:
     by_source = [counts.get(source, {}) for source in sources]
-    reasons = dict.fromkeys(reason for found in by_source for reason in found)
+    reasons = dict.fromkeys(reason for counts_of in by_source for reason in counts_of)
     return [
-        _row(prefix + words(reason), [found.get(reason, 0) for found in by_source])
+        _row(prefix + words(reason), [counts_of.get(reason, 0) for counts_of in by_source])
         for reason in reasons
     ]
 
@@ -74,16 +74,16 @@ def _columns(sources: Sequence[str]) -> list[str]:
     return ["", *sources, *(["together"] if len(sources) > 1 else [])]
 
 
-def _row(head: str, counts: Sequence[int]) -> Row:
+def _row(head: str, counts: Sequence[int]) -> TableRow:
     total = [sum(counts)] if len(counts) > 1 else []
-    return Row(head, [Cell(shown(count)) for count in (*counts, *total)])
+    return TableRow(head, [Cell(as_text(count)) for count in (*counts, *total)])
 
 
 def _size(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the training split's size in tokens, and how full its rows are."""
+    """Describe the size of the training split and its packing efficiency."""
     train = splits["train"]
     return (
-        f"{shown(train['tokens'])} training tokens, {shown(train['supervised_tokens'])} of them "
-        f"supervised, in {shown(train['rows'])} rows that are {train['packing_efficiency']:.1%} "
-        "full."
+        f"{as_text(train['tokens'])} training tokens, {as_text(train['supervised_tokens'])} of "
+        f"them supervised, in {as_text(train['rows'])} rows that are "
+        f"{train['packing_efficiency']:.1%} full."
     )

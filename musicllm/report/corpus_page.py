@@ -1,7 +1,7 @@
-"""One self-contained page about a prepared corpus, from the facts that `prepare` records.
+"""The page about a corpus, from the facts that `prepare` records.
 
-What a corpus has nothing to say about (no music, no mix, no benchmark) is left out or said in
-words. Nothing is read or counted here.
+Parts without data (no music, no mix, no benchmark) are left out or described as
+missing. Nothing is read or counted here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from markupsafe import Markup
 
 from musicllm import artifacts
-from musicllm.report.bars import Bars, ranked
+from musicllm.report.bars import BarChart, ranked
 from musicllm.report.corpora import corpus_table, num_documents, repair_table, together
 from musicllm.report.figures import length_histogram
-from musicllm.report.page import Command, Tile, fill
+from musicllm.report.page import NextCommand, Tile, fill
 from musicllm.report.shares import share_bars, share_table
-from musicllm.report.tables import Cell, Row, Table, shown
+from musicllm.report.tables import Cell, Table, TableRow, as_text
 
 Facts = Mapping[str, Any]
 
@@ -30,15 +30,15 @@ MUSIC = {
     "families": "Instruction families",
     "unreadable_chords": "Chord symbols that cannot be read",
 }
-"""Part of `facts["music"]` -> caption of its bars."""
+"""Part of `facts["music"]` -> caption of its chart."""
 
 MAX_EXAMPLES = 20
-"""Records removed for a benchmark question that the page lists; all stand in a file."""
+"""Maximum number of contaminated records on the page; contamination.jsonl has all."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the documents of a split are; `picture` is drawn by `figures`."""
+    """The document lengths of a split; `picture` is drawn by `figures`."""
 
     split: str
     picture: Markup
@@ -47,42 +47,42 @@ class Lengths:
 
 @dataclass(frozen=True)
 class CorpusPage:
-    """Everything on the page; what is empty or None is said to be missing or left out."""
+    """The content of the page; empty parts are left out or described as missing."""
 
     title: str
     summary: str
     tiles: Sequence[Tile]
     sources: Table
     counts: Table
-    drops: Bars | None
+    drops: BarChart | None
     repairs: Table | None
-    shares: Bars | None
+    shares: BarChart | None
     share_table: Table | None
     lengths: Sequence[Lengths]
-    music: Sequence[Bars]
+    music: Sequence[BarChart]
     contamination: Table | None
     contamination_words: str
     made_with: Table
-    commands: Sequence[Command]
+    commands: Sequence[NextCommand]
     colophon: str = ""
 
 
 def write_corpus_page(
-    path: Path, facts: Facts, title: str, commands: Sequence[Command] = ()
+    path: Path, facts: Facts, title: str, commands: Sequence[NextCommand] = ()
 ) -> None:
-    """Write the page of a corpus: a file that needs no network, no script and no other file.
+    """Write the page of a corpus as self-contained HTML without scripts.
 
     Args:
         path: of the page.
-        facts: of the corpus, as its manifest holds them; `licences` (source -> text) may be added.
+        facts: of the corpus, from its manifest; `licences` (source -> text) may be added.
         title: of the page.
-        commands: what can be run from here.
+        commands: suggestions for what to run next.
     """
     artifacts.write_text(path, fill("corpus.html.jinja", corpus_page(facts, title, commands)))
 
 
-def corpus_page(facts: Facts, title: str, commands: Sequence[Command] = ()) -> CorpusPage:
-    """Return what the page shows; arguments as `write_corpus_page`."""
+def corpus_page(facts: Facts, title: str, commands: Sequence[NextCommand] = ()) -> CorpusPage:
+    """Return the content of the page; arguments as in `write_corpus_page`."""
     splits, music = facts["splits"], facts.get("music", {})
     charts = [ranked(caption, music.get(part, {})) for part, caption in MUSIC.items()]
     return CorpusPage(
@@ -112,23 +112,23 @@ def _num_dropped(facts: Facts) -> int:
 def _summary(facts: Facts) -> str:
     num_sources = len(facts["sources"])
     sources = "one source" if num_sources == 1 else f"{num_sources} sources"
-    said = (
-        f"{shown(sum(facts['read'].values()))} records read from {sources}, "
-        f"{shown(_num_dropped(facts))} left out, {shown(num_documents(facts))} documents kept."
+    text = (
+        f"{as_text(sum(facts['read'].values()))} records read from {sources}, "
+        f"{as_text(_num_dropped(facts))} left out, {as_text(num_documents(facts))} documents kept."
     )
     related = facts.get("related_pairs", {})
     if not any(related.values()):
-        return said
+        return text
     return (
-        f"{said} {shown(related['by_melody'])} pairs of tunes are related by melody and "
-        f"{shown(related['by_title'])} more by title; splits were drawn without dividing them."
+        f"{text} {as_text(related['by_melody'])} pairs of tunes are related by melody and "
+        f"{as_text(related['by_title'])} more by title; splits were drawn without dividing them."
     )
 
 
 def _tiles(facts: Facts) -> list[Tile]:
     train = facts["splits"]["train"]
     supervised = train["supervised_tokens"] / train["tokens"] if train["tokens"] else 0.0
-    row = f"of the {shown(train['rows'])} rows of {shown(facts['max_length'])} is filled"
+    row = f"of the {as_text(train['rows'])} rows of {as_text(facts['max_length'])} is filled"
     return [
         Tile(short(train["documents"]), "documents to train on"),
         Tile(short(train["tokens"]), "tokens to train on"),
@@ -138,18 +138,19 @@ def _tiles(facts: Facts) -> list[Tile]:
 
 
 def short(count: int) -> str:
-    """Return a count in the width of a tile: 741,000 as it is, then 4.16 M and 4.16 B."""
+    """Format a count for a tile: 741,000 in full, then 4.16 M and 4.16 B."""
     for size, letter in ((10**9, "B"), (10**6, "M")):
         if count >= size:
             return f"{count / size:.3g} {letter}"
-    return shown(count)
+    return as_text(count)
 
 
 def _sources(facts: Facts) -> Table:
     formats, licences = facts.get("formats", {}), facts.get("licences", {})
     names = dict.fromkeys([*facts["sources"], *licences])  # a source may consist of several books
     rows = [
-        Row(name, [Cell(formats.get(name, "")), Cell(licences.get(name, ""))]) for name in names
+        TableRow(name, [Cell(formats.get(name, "")), Cell(licences.get(name, ""))])
+        for name in names
     ]
     return Table("Sources", ["source", "format", "licence"], rows, is_text=True)
 
@@ -158,52 +159,52 @@ def _lengths(name: str, split: Facts, max_length: int) -> Lengths:
     edges, counts = _without_empty_ends(split["lengths"]["edges"], split["lengths"]["counts"])
     picture = Markup(length_histogram(edges, counts, max_length, name))
     mean = split["tokens"] / split["documents"] if split["documents"] else 0
-    words = f"{shown(split['documents'])} documents, {mean:,.0f} tokens each on average."
-    cut = f" {shown(split['cut'])} of them lost tokens." if split.get("cut") else ""
+    words = f"{as_text(split['documents'])} documents, {mean:,.0f} tokens each on average."
+    cut = f" {as_text(split['cut'])} of them lost tokens." if split.get("cut") else ""
     return Lengths(name, picture, words + cut)
 
 
 def _without_empty_ends(
     edges: Sequence[int], counts: Sequence[int]
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the bins from the first to the last that holds something."""
+    """Return the bins from the first to the last that is not empty."""
     filled = [place for place, count in enumerate(counts) if count]
     return edges[filled[0] : filled[-1] + 2], counts[filled[0] : filled[-1] + 1]
 
 
 def _contamination(facts: Facts) -> Table | None:
-    """Return which record was removed for which question; None when none was."""
+    """Return the records removed as contaminated, with their question; None if there are none."""
     examples = facts.get("contamination", {}).get("examples", [])
     rows = [
-        Row(f"{found['benchmark']} {found['question']}",
-            [Cell(found["how"]), Cell(f"{found['source']}: {found['id']}")])
-        for found in examples[:MAX_EXAMPLES]
+        TableRow(f"{example['benchmark']} {example['question']}",
+            [Cell(example["how"]), Cell(f"{example['source']}: {example['id']}")])
+        for example in examples[:MAX_EXAMPLES]
     ]  # fmt: skip
     columns = ["question", "found by", "record removed"]
     return Table("", columns, rows, is_text=True) if rows else None
 
 
 def _contamination_words(facts: Facts) -> str:
-    found = facts.get("contamination", {})
-    if not found.get("questions"):
+    facts_of = facts.get("contamination", {})
+    if not facts_of.get("questions"):
         return "The records were compared with no benchmark."
-    removed = found["removed"]
+    removed = facts_of["removed"]
     listed = "" if removed <= MAX_EXAMPLES else f" {MAX_EXAMPLES} of them are listed here;"
-    words = f"Compared with {shown(found['questions'])} benchmark questions: "
+    words = f"Compared with {as_text(facts_of['questions'])} benchmark questions: "
     if not removed:
         return f"{words}no record holds one of them."
-    return f"{words}{shown(removed)} removed.{listed} All are in contamination.jsonl."
+    return f"{words}{as_text(removed)} removed.{listed} All are in contamination.jsonl."
 
 
 def _made_with(facts: Facts) -> Table:
-    """Return what the tokens and rows were made with; what an old corpus lacks is a dash."""
+    """Return tokenizer, template and packing of the corpus; a dash for facts that it lacks."""
     rows = [
-        ("tokenizer", f"{shown(facts.get('tokenizer'))}, {shown(facts['vocab_size'])} tokens"),
+        ("tokenizer", f"{as_text(facts.get('tokenizer'))}, {as_text(facts['vocab_size'])} tokens"),
         ("its fingerprint", facts["tokenizer_fingerprint"]),
-        ("chat template", shown(facts.get("template"))),
+        ("chat template", as_text(facts.get("template"))),
         ("its fingerprint", facts["template_fingerprint"]),
-        ("row former", shown(facts.get("row_former"))),
-        ("its version", shown(facts.get("row_former_version"))),
-        ("tokens in a row", shown(facts["max_length"])),
+        ("row former", as_text(facts.get("row_former"))),
+        ("its version", as_text(facts.get("row_former_version"))),
+        ("tokens in a row", as_text(facts["max_length"])),
     ]
-    return Table("", ["", ""], [Row(head, [Cell(text)]) for head, text in rows], is_text=True)
+    return Table("", ["", ""], [TableRow(head, [Cell(text)]) for head, text in rows], is_text=True)

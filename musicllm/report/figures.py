@@ -1,6 +1,6 @@
-"""Loss curves and histograms as inline SVG whose colours follow the page, light or dark.
+"""Loss curves and histograms as inline SVG whose colours follow the light or dark page.
 
-It draws numbers that it is given; it neither smooths nor reads files.
+Curves are not smoothed; no files are read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLOURS = {
     "#123403": "var(--train)",
     "#123404": "var(--validation)",
 }
-"""Stand-ins that matplotlib draws with, and what the page's style sheet puts in their place."""
+"""Placeholder colours for matplotlib, and their replacements from the page's style sheet."""
 INK, GRID, TRAIN, VALIDATION = COLOURS
 
 STYLE: dict[Any, Any] = {
@@ -45,21 +45,21 @@ STYLE: dict[Any, Any] = {
 }
 
 ROUND = [a * 10.0**power for power in range(7) for a in (1, 1.5, 2, 3, 5, 7)]
-"""Perplexities that may stand on the right-hand axis."""
+"""Candidate ticks of the perplexity axis."""
 
 
 def loss_curves(train: LossCurve, validation: LossCurve, name: str) -> str:
-    """Draw training and validation loss over the steps, with perplexity on the right.
+    """Plot training and validation loss over the steps, with perplexity on the right.
 
-    Points that are not finite are left out, since a line cannot show them.
+    Points that are not finite are left out.
 
     Args:
         train: training loss; may be empty.
-        validation: validation loss; may be empty, but not when `train` is.
+        validation: validation loss; may be empty if `train` is not.
         name: of the run; describes the picture to a screen reader and makes its ids unique.
 
     Returns:
-        An `<svg>` element without size, script, style element or outside reference.
+        An `<svg>` element without size, script, style element or external reference.
     """
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(5.4, 3.3), layout="constrained")
@@ -79,17 +79,17 @@ def loss_curves(train: LossCurve, validation: LossCurve, name: str) -> str:
 def length_histogram(
     edges: Sequence[int], counts: Sequence[int], max_length: int, name: str
 ) -> str:
-    """Draw how many documents have how many tokens, with a line where a row is full.
+    """Plot a histogram of document lengths, with a line at the length of a row.
 
     Args:
-        edges: borders of the bins in tokens, rising, one more than bins. The axis is logarithmic,
-            since bins are the wider the longer the documents.
+        edges: of the bins in tokens, ascending, one more than bins. The axis is logarithmic,
+            since bins get wider with length.
         counts: documents in each bin.
         max_length: tokens in a row.
         name: of the split; describes the picture to a screen reader and makes its ids unique.
 
     Returns:
-        An `<svg>` element, as `loss_curves`.
+        An `<svg>` element as in `loss_curves`.
     """
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(5.4, 3), layout="constrained")
@@ -122,21 +122,21 @@ def _draw(axes: Any, curve: LossCurve, label: str, colour: str, **style: Any) ->
 
 
 def _perplexity_axis(axes: Any) -> None:
-    """Mark round perplexities, exp(loss), at the height of their loss."""
+    """Add an axis with round perplexities, exp(loss)."""
     low, high = axes.get_ylim()
     within = [value for value in ROUND if low <= math.log(value) <= high]
-    shown = within[:: math.ceil(len(within) / 8) or 1]
+    ticks = within[:: math.ceil(len(within) / 8) or 1]
     right = axes.twinx()
     right.set_ylim(low, high)
-    right.set_yticks([math.log(value) for value in shown], [f"{value:,g}" for value in shown])
+    right.set_yticks([math.log(value) for value in ticks], [f"{value:,g}" for value in ticks])
     right.set_ylabel("perplexity")
 
 
 def inline(figure: Figure, description: str) -> str:
-    """Return the figure as an element that lives inside a page.
+    """Return a figure as an `<svg>` element to embed in a page.
 
-    Dropped: prologue (an element has none), the `<style>` (it would apply to the whole page),
-    the size (the page decides) and the ids of groups (two figures would share them).
+    Removed: the prologue (an element has none), the `<style>` (it would apply to the whole page),
+    the size (the page sets it) and the ids of groups (two figures would share them).
     """
     text = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -147,8 +147,8 @@ def inline(figure: Figure, description: str) -> str:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
-    for stand_in, colour in COLOURS.items():
-        svg = svg.replace(stand_in, colour)
+    for placeholder, colour in COLOURS.items():
+        svg = svg.replace(placeholder, colour)
     view_box = re.search(r'viewBox="[^"]*"', svg)
     assert view_box is not None, "matplotlib writes a viewBox"
     opening = f'<svg {view_box[0]} role="img" aria-label="{escape(description)}">'

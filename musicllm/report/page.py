@@ -1,7 +1,7 @@
-"""What the page shows, and the page itself.
+"""The content of the report page, and rendering of templates.
 
-Everything that a model, a tune book or a setting says is escaped by the template; the only markup
-let through is the loss curves', which `figures` draws here.
+Text from models, tune books and settings is escaped by the template; the only markup
+that is not are the loss curves drawn by `figures`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from musicllm.report.tables import Table
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure that the page opens with."""
+    """A key figure at the top of the page."""
 
     value: str
     meaning: str
@@ -26,7 +26,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Curve:
-    """How one training run learned; `picture` is an SVG element drawn by `figures`, or None."""
+    """The loss curves of a training run; `picture` is an SVG element from `figures`, or None."""
 
     recipe: str
     picture: Markup | None
@@ -35,7 +35,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one run: text of config.yaml or None, and what it was made with."""
+    """The settings of a run: text of config.yaml or None, and versions."""
 
     name: str
     config: str | None
@@ -43,8 +43,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command that continues from here, and what it is for."""
+class NextCommand:
+    """A suggested command and its purpose."""
 
     purpose: str
     line: str
@@ -52,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page; what is empty is said to be missing."""
+    """The content of the page; empty parts are described as missing."""
 
     title: str
     summary: str
@@ -65,17 +65,17 @@ class Report:
     corpora: Sequence[Table]
     times: Table | None
     settings: Sequence[Settings]
-    commands: Sequence[Command]
+    commands: Sequence[NextCommand]
     colophon: str
 
 
 def render(report: Report) -> str:
-    """Return the page as HTML that needs no network, no script and no other file."""
+    """Render the page as self-contained HTML without scripts."""
     return fill("page.html.jinja", report)
 
 
 def fill(template: str, report: object) -> str:
-    """Return a template of this package, filled with what a page shows; all text is escaped."""
+    """Render a template of this package with escaping."""
     environment = Environment(
         loader=PackageLoader("musicllm.report"),
         autoescape=True,

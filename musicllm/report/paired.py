@@ -1,7 +1,7 @@
-"""Every model against the first one, on the items that both were measured on.
+"""Paired tests of every model against the first, on the items of both evaluations.
 
-Items are questions, documents or requests for tunes; a benchmark whose rows an evaluation did not
-keep is left out, since two intervals side by side are no test. Reads nothing.
+Items are questions, documents or requests for tunes; benchmarks whose rows an evaluation did not
+store are left out, since comparing two intervals is not a test. Nothing is read here.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from musicllm.evals.choices import (
     holm,
     paired_difference,
 )
-from musicllm.report.contestants import Contestant, Rows
+from musicllm.report.compared import ComparedModel, Rows
 
 OF_TUNE = {
     "parse_share": "parses", "near_copies": "is_near_copy", "melodic_copies": "is_melodic_copy",
 }  # fmt: skip
-"""Metric of a set of tunes -> what its rows call it, where that is another name."""
+"""Metric of a set of tunes -> key in its rows, where it differs."""
 
 
 @dataclass(frozen=True)
-class Against:
-    """A model against the first one in one benchmark.
+class PairedResult:
+    """The test of a model against the first on one benchmark.
 
     Attributes:
-        benchmark: its name.
+        benchmark: name of the benchmark.
         label: of the model.
-        accuracy: over all questions, or None when the benchmark asks none.
+        accuracy: over all questions, or None if the benchmark has none.
         p_holm: p value by measure, `accuracy` or a name in `items`, corrected for the number of
-            tests in this benchmark: measures times models that are compared with the first one.
+            tests on this benchmark: measures times models compared with the first.
         subjects: accuracy by subject.
         subjects_p_holm: p value by subject, corrected for the number of subjects.
         items: other measures of documents or tunes, by name.
@@ -53,70 +53,72 @@ class Against:
     items: Mapping[str, Difference] = field(default_factory=dict)
 
 
-def against_first(contestants: Sequence[Contestant], seed: int) -> list[Against]:
-    """Compare every model with the first one, benchmark by benchmark.
+def against_first(models: Sequence[ComparedModel], seed: int) -> list[PairedResult]:
+    """Test every model against the first, benchmark by benchmark.
 
     Args:
-        contestants: the first is the baseline.
+        models: the first is the baseline.
         seed: of the resampling.
 
     Raises:
-        InputError: two evaluations asked different questions under one name.
+        InputError: two evaluations have different questions under one name.
     """
-    first, *others = contestants
-    found = []
+    first, *others = models
+    results = []
     for benchmark in first.metrics:
-        some = [_against(first, other, benchmark, seed) for other in others]
-        found += _corrected([one for one in some if one.accuracy or one.items])
-    return found
+        tests = [_paired(first, other, benchmark, seed) for other in others]
+        results += _corrected([test for test in tests if test.accuracy or test.items])
+    return results
 
 
-def _against(first: Contestant, other: Contestant, benchmark: str, seed: int) -> Against:
-    before, after = (one.predictions.get(benchmark, []) for one in (first, other))
+def _paired(first: ComparedModel, other: ComparedModel, benchmark: str, seed: int) -> PairedResult:
+    before, after = (model.predictions.get(benchmark, []) for model in (first, other))
     if before and after and "question_id" in before[0] and "question_id" in after[0]:
         accuracy = compare(before, after, seed)
         subjects = compare_by_subject(before, after, seed)
-        p_values = {subject: one.p_value for subject, one in subjects.items()}
-        return Against(benchmark, other.label, accuracy, {}, subjects, holm(p_values))
+        p_values = {subject: comparison.p_value for subject, comparison in subjects.items()}
+        return PairedResult(benchmark, other.label, accuracy, {}, subjects, holm(p_values))
     if before and after and "document_id" in before[0] and "document_id" in after[0]:
-        return Against(benchmark, other.label, None, items=_documents(before, after, seed))
-    tunes = [one.generations.get(benchmark, []) for one in (first, other)]
+        return PairedResult(benchmark, other.label, None, items=_documents(before, after, seed))
+    tunes = [model.generations.get(benchmark, []) for model in (first, other)]
     measures = [
         name for name in first.metrics[benchmark] if name in other.metrics.get(benchmark, {})
     ]
-    return Against(benchmark, other.label, None, items=_tunes(tunes[0], tunes[1], measures, seed))
+    return PairedResult(
+        benchmark, other.label, None, items=_tunes(tunes[0], tunes[1], measures, seed)
+    )
 
 
-def _corrected(some: Sequence[Against]) -> list[Against]:
-    """Correct for the number of tests against the first model."""
+def _corrected(tests: Sequence[PairedResult]) -> list[PairedResult]:
+    """Apply Holm's correction for the number of tests against the first model."""
     corrected = holm(
         {
-            (one.label, measure): p_value
-            for one in some
-            for measure, p_value in _p_values(one).items()
+            (test.label, measure): p_value
+            for test in tests
+            for measure, p_value in _p_values(test).items()
         }
     )
     return [
-        replace(one, p_holm={name: corrected[one.label, name] for name in _p_values(one)})
-        for one in some
+        replace(test, p_holm={name: corrected[test.label, name] for name in _p_values(test)})
+        for test in tests
     ]
 
 
-def _p_values(one: Against) -> dict[str, float]:
-    found = {} if one.accuracy is None else {"accuracy": one.accuracy.p_value}
-    return found | {name: item.p_value for name, item in one.items.items()}
+def _p_values(test: PairedResult) -> dict[str, float]:
+    accuracy = {} if test.accuracy is None else {"accuracy": test.accuracy.p_value}
+    return accuracy | {name: item.p_value for name, item in test.items.items()}
 
 
 def _documents(before: Rows, after: Rows, seed: int) -> dict[str, Difference]:
-    """Compare bits per character over the documents that both read."""
+    """Compare bits per character over the documents of both evaluations."""
     theirs = {row["document_id"]: row for row in after}
     pairs = [(row, theirs[row["document_id"]]) for row in before if row["document_id"] in theirs]
     if not pairs:
         return {}
-    for one, other in pairs:
-        if one["num_characters"] != other["num_characters"]:
+    for row, other in pairs:
+        if row["num_characters"] != other["num_characters"]:
             raise InputError(
-                f"document {one['document_id']} has {one['num_characters']:,} characters in one "
+                f"document {row['document_id']} has {row['num_characters']:,} characters in one "
                 f"evaluation and {other['num_characters']:,} in the other: they read different "
                 "documents under one name; evaluate both on the same ones"
             )
@@ -127,24 +129,26 @@ def _documents(before: Rows, after: Rows, seed: int) -> dict[str, Difference]:
 
 
 def _tunes(before: Rows, after: Rows, names: Sequence[str], seed: int) -> dict[str, Difference]:
-    """Compare what was measured of each tune over the requests that both answered.
+    """Compare measures of tunes over the requests of both evaluations.
 
-    A measure that one of the two tunes lacks, say since it does not parse, makes no pair.
+    Pairs where a tune lacks the measure, for example because it does not parse, are left out.
     """
     theirs = dict(_by_request(after))
     pairs = [(row, theirs[request]) for request, row in _by_request(before) if request in theirs]
-    found = {}
+    differences = {}
     for name in names:
-        values = [(_measure(one, name), _measure(other, name)) for one, other in pairs]
-        known = [pair for pair in values if all(isinstance(value, float | bool) for value in pair)]
-        if known:
-            one, other = zip(*known, strict=True)
-            found[name] = paired_difference(one, other, seed)
-    return found
+        values = [(_measure(own, name), _measure(other, name)) for own, other in pairs]
+        complete = [
+            pair for pair in values if all(isinstance(value, float | bool) for value in pair)
+        ]
+        if complete:
+            own, other = zip(*complete, strict=True)
+            differences[name] = paired_difference(own, other, seed)
+    return differences
 
 
 def _measure(row: Mapping[str, Any], name: str) -> Any:
-    """Return what a metric is the mean of; it stands in the row of a tune or in a part of it."""
+    """Return the value of a metric from the row of a tune, or from a mapping inside the row."""
     if name == "bars_fitting_strict":
         return row["num_bars_fitting"] / row["num_bars"] if row["num_bars"] else 0.0
     key = OF_TUNE.get(name, name)
@@ -153,11 +157,11 @@ def _measure(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _by_request(rows: Rows) -> list[tuple[tuple[str, int], Mapping[str, object]]]:
-    """Return rows under their prompt and how often it came before."""
-    seen: Counter[str] = Counter()
-    found = []
+    """Return rows with their prompt and its number of earlier occurrences."""
+    counts: Counter[str] = Counter()
+    result = []
     for row in rows:
         prompt = str(row["prompt"])
-        found.append(((prompt, seen[prompt]), row))
-        seen[prompt] += 1
-    return found
+        result.append(((prompt, counts[prompt]), row))
+        counts[prompt] += 1
+    return result

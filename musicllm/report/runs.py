@@ -1,6 +1,6 @@
-"""What a report reads: the artifact of a run and the files that stand beside it.
+"""Reads runs for reports: the artifact and the files beside it.
 
-A part that is missing is None or empty here; the page says so in words. Nothing is computed.
+Missing parts are None or empty. Nothing is computed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from musicllm.errors import ArtifactError
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """What a training run logged.
+class MetricLog:
+    """The metrics that a training run logged.
 
     Attributes:
-        by_step: metrics by optimizer step; a step that a resumed run took again counts once,
+        by_step: metrics by optimizer step; a step that a resumed run repeated counts once,
             with its last values.
-        num_unreadable: lines that are not JSON objects with a step, such as one cut off by a kill.
+        num_unreadable: lines that are not JSON objects with a step, such as a truncated last line.
     """
 
     by_step: Mapping[int, Mapping[str, Any]]
@@ -35,12 +35,12 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: its artifact and what stands beside it in the run folder.
+class FinishedRun:
+    """A run: its artifact and the files beside it in the run folder.
 
     Attributes:
-        role: what the run is in this report, such as `pretrain`.
-        artifact: what it made.
+        role: in the report, such as `pretrain`.
+        artifact: its output.
         config: text of config.yaml, or None.
         plan: plan.json, or None.
         metrics: metrics.jsonl, or None.
@@ -51,24 +51,24 @@ class Run:
     artifact: Artifact
     config: str | None
     plan: Mapping[str, Any] | None
-    metrics: Metrics | None
+    metrics: MetricLog | None
     duration_s: float | None
 
     @property
     def recipe(self) -> str:
-        """Name of the recipe that made the artifact."""
+        """Name of the recipe."""
         return str(self.artifact.provenance["recipe"])
 
 
-def read_run(role: str, artifact: Artifact) -> Run:
+def read_run(role: str, artifact: Artifact) -> FinishedRun:
     """Read a run from its artifact and the files beside it.
 
     Raises:
-        ArtifactError: a file is there but cannot be read.
+        ArtifactError: a file exists but cannot be read.
     """
     folder = artifact.path.parent
     config, plan, summary = (folder / name for name in ("config.yaml", "plan.json", "summary.json"))
-    return Run(
+    return FinishedRun(
         role=role,
         artifact=artifact,
         config=config.read_text(encoding="utf-8") if config.is_file() else None,
@@ -82,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: the file is missing or holds something else.
+        ArtifactError: the file is missing or is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read one JSON object a line.
+    """Read a file with one JSON object per line.
 
     Raises:
         ArtifactError: the file is missing or a line is not JSON.
@@ -106,7 +106,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
 
 
-def _metrics(path: Path) -> Metrics | None:
+def _metrics(path: Path) -> MetricLog | None:
     if not path.is_file():
         return None
     by_step: dict[int, dict[str, Any]] = {}
@@ -118,4 +118,4 @@ def _metrics(path: Path) -> Metrics | None:
                 by_step.setdefault(line["step"], {}).update(line)
             except (ValueError, TypeError, KeyError):
                 num_unreadable += 1
-    return Metrics(by_step, num_unreadable)
+    return MetricLog(by_step, num_unreadable)

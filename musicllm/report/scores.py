@@ -1,6 +1,6 @@
-"""The tunes of a `tunes` artifact, with picture and sound inside the page as data: URIs.
+"""The tunes of a `tunes` artifact, with picture and sound embedded as data: URIs.
 
-Model text passes through here unchanged; the template escapes it. Pictures become `<img>`
+Text of the model is not changed here; the template escapes it. Pictures become `<img>`
 sources, in which a browser runs no script and loads nothing.
 """
 
@@ -21,7 +21,7 @@ ABC = Output(".abc", "text/vnd.abc;charset=utf-8", "download", "ABC")
 
 @dataclass(frozen=True)
 class Download:
-    """A file inside the page."""
+    """A file embedded in the page."""
 
     name: str
     label: str
@@ -30,7 +30,7 @@ class Download:
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """One tune as it is shown.
+    """A tune on the page.
 
     Attributes:
         title: from the tune, or its number.
@@ -39,12 +39,12 @@ class ScoreCard:
         picture: data: URI of the score, or None.
         sound: data: URI, or None.
         parses: whether the answer holds a valid tune.
-        num_bars: bars of the tune; 0 when it does not parse.
-        num_bars_fitting: how many of them are as long as the metre says, or excused.
-        tries: answers sampled until one parsed, or until there were enough.
-        facts: what was checked, in words.
-        problems: what went wrong, in words.
-        downloads: the files to keep.
+        num_bars: bars of the tune; 0 if it does not parse.
+        num_bars_fitting: number of them that fit the metre.
+        tries: number of sampled answers until one parsed, or until the limit.
+        facts: results of the checks, as text.
+        problems: as text.
+        downloads: linked files.
     """
 
     title: str
@@ -62,7 +62,7 @@ class ScoreCard:
 
 
 def read_scores(folder: Path) -> list[ScoreCard]:
-    """Read the tunes of an artifact; cost: every picture and sound is held in memory.
+    """Read the tunes of an artifact; all pictures and sounds are held in memory.
 
     Raises:
         ArtifactError: tunes.jsonl is missing or damaged.
@@ -97,10 +97,10 @@ def _card(folder: Path, line: Mapping[str, Any]) -> ScoreCard:
 
 def _facts(line: Mapping[str, Any]) -> list[str]:
     tries = line["tries"]
-    tried = "first try" if tries == 1 else f"{tries} tries"
+    tries_text = "first try" if tries == 1 else f"{tries} tries"
     if not line["parses"]:
-        return ["no tune that parses", tried, f"last seed {line['seed']}"]
+        return ["no tune that parses", tries_text, f"last seed {line['seed']}"]
     num_bars, engine = line["num_bars"], line["sound_engine"]
     bars = f"{line['num_bars_fitting']} of {num_bars} bars fit the metre"
     sound = [f"sound: {engine}"] if engine else []
-    return [bars if num_bars else "free metre", tried, f"seed {line['seed']}", *sound]
+    return [bars if num_bars else "free metre", tries_text, f"seed {line['seed']}", *sound]

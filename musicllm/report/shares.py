@@ -1,6 +1,6 @@
-"""How much of a corpus each part makes up, as asked for and as it came out.
+"""Requested and actual shares of the parts of a corpus.
 
-Knows `facts["mix"]` and, where nothing was mixed, the training split's counts by source.
+From `facts["mix"]` or, without a mix, from the training split's counts by source.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.report.bars import Bar, Bars
-from musicllm.report.tables import NOTHING, Cell, Row, Table, shown
+from musicllm.report.bars import BarChart, ChartBar
+from musicllm.report.tables import NOTHING, Cell, Table, TableRow, as_text
 
 
 @dataclass(frozen=True)
 class Share:
-    """One part of the training split; shares are 0 to 1, None where nothing is known."""
+    """A part of the training split; shares are 0 to 1, or None if unknown."""
 
     part: str
     requested: float | None
@@ -26,32 +26,32 @@ class Share:
     share_tokens: float | None
 
 
-def share_bars(facts: Mapping[str, Any]) -> Bars | None:
-    """Return the achieved share of each part as bars, marked where it was requested."""
+def share_bars(facts: Mapping[str, Any]) -> BarChart | None:
+    """Return a chart of the actual shares, with marks at the requested ones."""
     shares = _shares(facts)
     if not shares:
         return None
     bars = tuple(
-        Bar(share.part, f"{share.share_documents:.1%}", share.share_documents, share.requested)
+        ChartBar(share.part, f"{share.share_documents:.1%}", share.share_documents, share.requested)
         for share in shares
     )
-    is_asked = any(share.requested is not None for share in shares)
-    note = "The thin line stands at the share that was asked for." if is_asked else ""
-    return Bars("Share of the training documents", bars, note)
+    is_requested = any(share.requested is not None for share in shares)
+    note = "The thin line stands at the share that was asked for." if is_requested else ""
+    return BarChart("Share of the training documents", bars, note)
 
 
 def share_table(facts: Mapping[str, Any]) -> Table | None:
-    """Return requested and achieved shares in documents and tokens."""
+    """Return requested and actual shares in documents and tokens."""
     rows = [
-        Row(
+        TableRow(
             share.part,
             [
                 Cell(_percent(share.requested)),
                 Cell(_percent(share.share_documents)),
                 Cell(_percent(share.share_tokens)),
-                Cell(shown(share.available)),
-                Cell(shown(share.documents)),
-                Cell(shown(share.tokens)),
+                Cell(as_text(share.available)),
+                Cell(as_text(share.documents)),
+                Cell(as_text(share.tokens)),
             ],
         )
         for share in _shares(facts)

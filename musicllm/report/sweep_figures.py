@@ -1,7 +1,7 @@
-"""The picture of a sweep: its metric over each swept setting, and the loss curves of its jobs.
+"""The figure of a sweep: the metric over each swept setting, and the loss curves of its jobs.
 
-Colours come from matplotlib's settings of the moment, so that one drawing serves a page that is
-light or dark as well as a file of its own. Draws numbers that it is given.
+Colours come from matplotlib's current settings, so that one function serves light and dark
+pages as well as PNG files.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from matplotlib.ticker import MaxNLocator
 from musicllm.report.figures import GRID, STYLE, LossCurve, inline
 
 MAX_NAMED = 10
-"""Jobs that the legend names; more are told apart by colour alone."""
+"""Maximum number of jobs in the legend; more differ by colour only."""
 
 LOG_SPAN = 10
-"""Values whose largest is this many times the smallest stand on a logarithmic axis."""
+"""Ratio of the largest to the smallest value from which the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class SweptJob:
-    """What the picture shows of a job.
+    """A job in the figure.
 
     Attributes:
-        title: swept settings as words.
+        title: swept settings as text.
         values: of the swept settings, by key.
-        metric: what is compared, or None when the job failed.
+        metric: value to compare, or None if the job failed.
         train: training loss; may be empty.
         validation: validation loss; may be empty.
     """
@@ -46,13 +46,13 @@ class SweptJob:
 
 
 def sweep_svg(jobs: Sequence[SweptJob], metric: str) -> Markup:
-    """Return the picture as an `<svg>` element for a page."""
+    """Return the figure as an `<svg>` element for a page."""
     with matplotlib.rc_context({**STYLE, "grid.color": GRID, "svg.hashsalt": metric}):
         return Markup(inline(_draw(jobs, metric), f"{metric} of the jobs of a sweep"))
 
 
 def sweep_png(jobs: Sequence[SweptJob], metric: str, path: Path) -> None:
-    """Write the picture as a file."""
+    """Write the figure as a PNG file."""
     plain: dict[Any, Any] = {
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -63,7 +63,7 @@ def sweep_png(jobs: Sequence[SweptJob], metric: str, path: Path) -> None:
 
 
 def _draw(jobs: Sequence[SweptJob], metric: str) -> Figure:
-    """Return a panel for every swept setting and, when a job trained, one for the curves."""
+    """Draw a panel for each swept setting and, if jobs trained, one for the loss curves."""
     keys = list(dict.fromkeys(key for job in jobs for key in job.values))
     trained = [job for job in jobs if job.train or job.validation]
     num_panels = max(1, len(keys) + bool(trained))
@@ -79,14 +79,18 @@ def _draw(jobs: Sequence[SweptJob], metric: str) -> Figure:
 
 
 def _setting(axes: Any, key: str, jobs: Sequence[SweptJob], metric: str) -> None:
-    """Draw a point per job and a line through the mean of each value."""
+    """Plot a point per job and a line through the mean of each value."""
     by_value: dict[str, list[float]] = {}
     for job in jobs:
         if job.metric is not None and key in job.values:
             by_value.setdefault(job.values[key], []).append(job.metric)
     places = _places(axes, list(by_value))
-    points = [(places[value], one) for value, some in by_value.items() for one in some]
-    means = sorted((places[value], statistics.fmean(some)) for value, some in by_value.items())
+    points = [
+        (places[value], metric_) for value, metrics in by_value.items() for metric_ in metrics
+    ]
+    means = sorted(
+        (places[value], statistics.fmean(metrics)) for value, metrics in by_value.items()
+    )
     ink = matplotlib.rcParams["text.color"]
     if means:
         axes.plot(*zip(*means, strict=True), color=ink, linewidth=1, alpha=0.6)
@@ -96,7 +100,7 @@ def _setting(axes: Any, key: str, jobs: Sequence[SweptJob], metric: str) -> None
 
 
 def _places(axes: Any, values: Sequence[str]) -> dict[str, float]:
-    """Return where values stand on the axis: numbers by their size, words one after the other."""
+    """Return the positions of values on the axis: numbers by value, words one after the other."""
     try:
         numbers = {value: float(value) for value in values}
     except ValueError:
@@ -111,7 +115,7 @@ def _places(axes: Any, values: Sequence[str]) -> dict[str, float]:
 
 
 def _curves(axes: Any, jobs: Sequence[SweptJob]) -> None:
-    """Draw the loss of every job: thin while training, with marks where it was validated."""
+    """Plot the loss of every job: training loss thin, validation loss with marks."""
     for place, job in enumerate(jobs):
         colour = _colour(place / max(1, len(jobs) - 1))
         if job.train:
@@ -132,5 +136,5 @@ def _curves(axes: Any, jobs: Sequence[SweptJob]) -> None:
 
 
 def _colour(place: float) -> Any:
-    """Return a colour that is told from its ground, on a light page and on a dark one."""
+    """Return a colour with enough contrast on light and dark pages."""
     return matplotlib.colormaps["turbo"](0.1 + 0.8 * place)

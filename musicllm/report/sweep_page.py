@@ -1,4 +1,4 @@
-"""One self-contained page about a sweep: its best job, all jobs side by side, their curves.
+"""The page about a sweep: its best job, a table of all jobs, and their loss curves.
 
 Nothing is read or measured here.
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from musicllm.report.page import Command, Tile, fill
+from musicllm.report.page import NextCommand, Tile, fill
 from musicllm.report.tables import Table
 
 
 @dataclass(frozen=True)
 class SweepPage:
-    """Everything on the page; what is empty or None is said to be missing or left out."""
+    """The content of the page; empty parts are left out or described as missing."""
 
     title: str
     summary: str
@@ -24,10 +24,10 @@ class SweepPage:
     jobs: Table
     picture: Markup
     failures: Table | None
-    commands: Sequence[Command]
+    commands: Sequence[NextCommand]
     colophon: str = ""
 
 
 def render_sweep(page: SweepPage) -> str:
-    """Return the page as HTML that needs no network, no script and no other file."""
+    """Render the page as self-contained HTML without scripts."""
     return fill("sweep.html.jinja", page)

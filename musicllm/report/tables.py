@@ -1,6 +1,6 @@
-"""What was read and measured, as tables of texts.
+"""Tables of text: metrics, plans and times.
 
-Knows how the facts of a corpus, `results.json` and `plan.json` are laid out; does not know HTML.
+Knows the layout of `results.json` and `plan.json`; does not know HTML.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from musicllm.evals.results import subset_words
-from musicllm.report.runs import Run
+from musicllm.report.runs import FinishedRun
 
 NOTHING = "–"
-"""Stands where there is no value."""
+"""Placeholder for a missing value."""
 
 
 REFERENCE_NOTE = "The reference is what people wrote: held-out tunes, measured in the same way."
@@ -21,19 +21,19 @@ REFERENCE_NOTE = "The reference is what people wrote: held-out tunes, measured i
 
 @dataclass(frozen=True)
 class Cell:
-    """One value, and its interval when it has one."""
+    """A value, and its interval if it has one."""
 
     text: str
     interval: str = ""
 
     def __str__(self) -> str:
-        """Return the value with its interval in brackets behind it."""
+        """Return the value followed by its interval in brackets."""
         return f"{self.text} ({self.interval})" if self.interval else self.text
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line: what it is about, then one cell per column after the first."""
+class TableRow:
+    """A row: its head, then a cell per column after the first."""
 
     head: str
     cells: Sequence[Cell]
@@ -41,20 +41,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is shown; `columns` includes the first, which names the rows.
+    """A table; `columns` includes the first, which has the heads of the rows.
 
-    Cells stand to the right, as numbers do, unless `is_text`.
+    Cells are right-aligned, unless `is_text`.
     """
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     note: str = ""
     is_text: bool = False
 
 
-def shown(value: object) -> str:
-    """Return a value as a person writes it: 4,111 tunes, 2.046, yes, or a dash for None."""
+def as_text(value: object) -> str:
+    """Format a value: 4,111, 2.046, yes, or a dash for None."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -67,7 +67,7 @@ def shown(value: object) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as `48 s`, `3 min 20 s` or `2 h 5 min`."""
+    """Format seconds as `48 s`, `3 min 20 s` or `2 h 5 min`."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
@@ -79,7 +79,7 @@ def duration(seconds: float | None) -> str:
 
 
 def words(name: str) -> str:
-    """Return a key as words: `num_bars` as `bars`, `bits_per_character` as `bits per character`."""
+    """Return a key as words: `num_bars` is `bars`, `bits_per_character` is `bits per character`."""
     return name.removeprefix("num_").replace("_", " ")
 
 
@@ -88,13 +88,13 @@ def evaluation_tables(
     facts: Mapping[str, Mapping[str, Any]],
     most_rows: int | None = None,
 ) -> list[Table]:
-    """Return one table per benchmark: a line per metric, a column per model or reference.
+    """Return a table per benchmark: a row per metric, a column per model or reference.
 
     Args:
         models: value by metric by benchmark by role, as in `results.json`; `<metric>_low` and
             `<metric>_high` are the 95 % interval of `<metric>`.
-        facts: by benchmark, as there; one that was asked in part is marked.
-        most_rows: of a table; the last ones are left out, and counted in its note. None: all.
+        facts: by benchmark, likewise; incomplete evaluations are marked.
+        most_rows: maximum number of rows of a table; its note counts the rest. None for all.
     """
     benchmarks = dict.fromkeys(name for results in models.values() for name in results)
     marks = {name: subset_words(facts[name]) if name in facts else "" for name in benchmarks}
@@ -104,8 +104,8 @@ def evaluation_tables(
 def _cut(table: Table, most_rows: int | None) -> Table:
     if most_rows is None or len(table.rows) <= most_rows:
         return table
-    left_out = f"{len(table.rows) - most_rows} further lines stand in results.json"
-    note = f"{table.note} {left_out}".strip()
+    rest = f"{len(table.rows) - most_rows} further lines stand in results.json"
+    note = f"{table.note} {rest}".strip()
     return replace(table, rows=table.rows[:most_rows], note=note)
 
 
@@ -116,7 +116,7 @@ def _benchmark(
     metrics = dict.fromkeys(metric for values in by_role.values() for metric in values)
     bounds = {f"{metric}_{end}" for metric in metrics for end in ("low", "high")}
     rows = [
-        Row(words(metric), [_measured(values, metric) for values in by_role.values()])
+        TableRow(words(metric), [_measured(values, metric) for values in by_role.values()])
         for metric in metrics
         if metric not in bounds
     ]
@@ -127,39 +127,42 @@ def _benchmark(
 
 def _measured(values: Mapping[str, Any], metric: str) -> Cell:
     low, high = values.get(f"{metric}_low"), values.get(f"{metric}_high")
-    interval = "" if low is None or high is None else f"{shown(low)} to {shown(high)}"
-    return Cell(shown(values.get(metric)), interval)
+    interval = "" if low is None or high is None else f"{as_text(low)} to {as_text(high)}"
+    return Cell(as_text(values.get(metric)), interval)
 
 
-def plan_table(runs: Sequence[Run]) -> Table | None:
-    """Return what was known before the first step, a column per run; None without plans."""
+def plan_table(runs: Sequence[FinishedRun]) -> Table | None:
+    """Return the plans of the runs, a column per run; None without plans."""
     plans = {run.recipe: _flat(run.plan) for run in runs if run.plan is not None}
     if not plans:
         return None
     names = dict.fromkeys(name for plan in plans.values() for name in plan)
     rows = [
-        Row(words(name), [Cell(shown(plan.get(name))) for plan in plans.values()]) for name in names
+        TableRow(words(name), [Cell(as_text(plan.get(name))) for plan in plans.values()])
+        for name in names
     ]
     return Table("The plan before the first step", ["", *plans], rows)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of a tree of mappings, each under the words that lead to it."""
+    """Return the leaves of nested mappings by their joined keys."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             leaves |= _flat(value, f"{prefix}{name} ")
         elif isinstance(value, list):
-            leaves[prefix + name] = ", ".join(map(shown, value)) or None
+            leaves[prefix + name] = ", ".join(map(as_text, value)) or None
         else:
             leaves[prefix + name] = value
     return leaves
 
 
-def time_table(runs: Sequence[Run]) -> Table:
-    """Return how long each run took, with the sum of what is known."""
-    rows = [Row(run.recipe, [Cell(duration(run.duration_s))]) for run in runs]
-    known = [run.duration_s for run in runs if run.duration_s is not None]
-    rows.append(Row("together", [Cell(duration(sum(known)))] if known else [Cell(NOTHING)]))
+def time_table(runs: Sequence[FinishedRun]) -> Table:
+    """Return the duration of each run, and the sum."""
+    rows = [TableRow(run.recipe, [Cell(duration(run.duration_s))]) for run in runs]
+    durations = [run.duration_s for run in runs if run.duration_s is not None]
+    rows.append(
+        TableRow("together", [Cell(duration(sum(durations)))] if durations else [Cell(NOTHING)])
+    )
     note = "A run that was interrupted counts from where it continued."
     return Table("", ["step", "time"], rows, note)

@@ -14,9 +14,9 @@ from musicllm import artifacts, console, quoting
 from musicllm.job import Job
 from musicllm.report.compare_figures import Picture
 from musicllm.report.compare_page import ComparePage, render_comparison
+from musicllm.report.compared import ComparedModel, read_models
 from musicllm.report.comparing import assemble_comparison, draw, headlines, plain
-from musicllm.report.contestants import Contestant, read_contestants
-from musicllm.report.page import Command
+from musicllm.report.page import NextCommand
 from musicllm.report.paired import against_first
 from musicllm.report.tables import Table, words
 
@@ -31,7 +31,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         ArtifactError: an input is no evaluation, or a file of it is damaged.
         InputError: fewer than two models, or one benchmark's name for different questions.
     """
-    contestants = read_contestants(list(job.inputs.values()))
+    contestants = read_models(list(job.inputs.values()))
     against = against_first(contestants, job.config.seed)
     pictures = draw(contestants)
     title = ", ".join(one.label for one in contestants)
@@ -59,7 +59,7 @@ def _write_pictures(folder: Path, pictures: Mapping[str, Sequence[Picture]]) -> 
             picture.write_png(folder / f"{picture.name}.png")
 
 
-def _log(job: Job, contestants: Sequence[Contestant], page: ComparePage) -> None:
+def _log(job: Job, contestants: Sequence[ComparedModel], page: ComparePage) -> None:
     if job.config.logger:  # training's loggers are slow to import
         from musicllm.stages import result_log
 
@@ -87,7 +87,7 @@ def _table(table: Table) -> None:
     console.table(table.caption, table.columns, rows)
 
 
-def _commands(contestants: Sequence[Contestant]) -> list[Command]:
+def _commands(contestants: Sequence[ComparedModel]) -> list[NextCommand]:
     """Return the commands that ask the rest of what was not asked completely."""
     commands = []
     for one in contestants:
@@ -101,7 +101,7 @@ def _commands(contestants: Sequence[Contestant]) -> list[Command]:
                 for role, place in made["inputs"].items()
             ]
             purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"
-            commands.append(Command(purpose, quoting.command(recipe, *missing, *given)))
+            commands.append(NextCommand(purpose, quoting.command(recipe, *missing, *given)))
     return commands
 
 

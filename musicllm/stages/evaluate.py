@@ -23,7 +23,7 @@ from musicllm.evals.results import Metrics, Outcome, subset_words, write_results
 from musicllm.facts import installed_versions
 from musicllm.job import Job, code_fingerprint
 from musicllm.launch import ranks
-from musicllm.report.tables import evaluation_tables, shown, words
+from musicllm.report.tables import as_text, evaluation_tables, words
 from musicllm.schema import BenchmarkConfig
 from musicllm.stages.materials import Materials
 from musicllm.stages.measures import MEASURES, Examinee, measure_reference
@@ -75,7 +75,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     group.stop()
     _show(models, facts)
     return [
-        *((words(name), shown(value)) for name, value in headlines.items()),
+        *((words(name), as_text(value)) for name, value in headlines.items()),
         *((words(name), said) for name, fact in facts.items() if (said := subset_words(fact))),
         ("every answer", job.artifact_path / "predictions.jsonl"),
         ("results", job.artifact_path / "results.json"),

@@ -26,7 +26,7 @@ from musicllm.errors import InputError, StageError
 from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
 from musicllm.report.corpus_page import write_corpus_page
-from musicllm.report.page import Command
+from musicllm.report.page import NextCommand
 from musicllm.serve.showing import show_row, visible
 from musicllm.stages import corpora
 from musicllm.stages.prepare import named, questions, show_given, show_left_out
@@ -46,12 +46,12 @@ def run(job: Job) -> list[tuple[str, object]]:
         use = quoting.typed("inputs.corpus", given)
         line = f"python -m musicllm recipe=<a recipe that trains> {use}"
         corpus = Corpus.open(job.input("corpus").path)
-        return _look(job, corpus, given, Command("Train on it", line))
+        return _look(job, corpus, given, NextCommand("Train on it", line))
     name = job.config.data.name
     line = f"python -m musicllm recipe=<a recipe that prepares> {quoting.typed('data', name)}"
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
         corpus = _sample(job, Path(folder))
-        return _look(job, corpus, f"{name}: a sample", Command("Prepare all of it", line))
+        return _look(job, corpus, f"{name}: a sample", NextCommand("Prepare all of it", line))
 
 
 def _reads_corpus(job: Job) -> bool:
@@ -73,7 +73,7 @@ def _sample(job: Job, folder: Path) -> Corpus:
     return Corpus(made, facts | named(config))
 
 
-def _look(job: Job, corpus: Corpus, title: str, command: Command) -> list[tuple[str, object]]:
+def _look(job: Job, corpus: Corpus, title: str, command: NextCommand) -> list[tuple[str, object]]:
     settings, facts = job.config.inspect, corpus.facts
     store = corpus.rows(settings.split)
     if not len(store):

@@ -16,7 +16,7 @@ from musicllm.data.settings import Question
 from musicllm.evals.questions import load_questions
 from musicllm.job import Job
 from musicllm.report.corpus_page import write_corpus_page
-from musicllm.report.page import Command
+from musicllm.report.page import NextCommand
 from musicllm.schema import Config
 from musicllm.serve.showing import visible
 from musicllm.stages import corpora
@@ -74,11 +74,11 @@ def named(config: Config) -> dict[str, Any]:
     }
 
 
-def _commands(job: Job) -> list[Command]:
+def _commands(job: Job) -> list[NextCommand]:
     corpus = quoting.typed("inputs.corpus", job.folder)
     look = f"python -m musicllm recipe=inspect {corpus}"
     train = f"python -m musicllm recipe=<a recipe that trains> {corpus}"
-    return [Command("look at its rows", look), Command("train on it", train)]
+    return [NextCommand("look at its rows", look), NextCommand("train on it", train)]
 
 
 def _show_sources(facts: Mapping[str, Any]) -> None:

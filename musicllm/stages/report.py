@@ -8,7 +8,7 @@ from musicllm import artifacts, quoting
 from musicllm.artifacts import Artifact
 from musicllm.job import Job
 from musicllm.report.assemble import assemble
-from musicllm.report.page import Command, render
+from musicllm.report.page import NextCommand, render
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -32,7 +32,7 @@ def _missing(inputs: Mapping[str, Artifact]) -> list[tuple[str, object]]:
     return [("said to be missing", ", ".join(lacking))] if lacking else []
 
 
-def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
+def _commands(inputs: Mapping[str, Artifact]) -> list[NextCommand]:
     """Return what can be run from here; each command repeats the inputs of the run it follows."""
     commands = []
     for artifact in inputs.values():
@@ -40,7 +40,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
             made = artifact.provenance
             seed = made["config"]["seed"] + 1
             words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(artifact)]
-            commands.append(Command("Write twelve more tunes", _line(made["recipe"], words)))
+            commands.append(NextCommand("Write twelve more tunes", _line(made["recipe"], words)))
         if artifact.provenance["config"]["task"] == "train":
             commands.append(_longer(artifact))
     models = [artifact for artifact in inputs.values() if artifact.kind == "model"]
@@ -51,11 +51,11 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[Command]:
             f"hardware={models[-1].provenance['config']['hardware']['name']}",
             'generation.prompts=["Write a jig in G major."]',
         ]
-        commands.append(Command("Ask for a tune of your own", _line("generate", words)))
+        commands.append(NextCommand("Ask for a tune of your own", _line("generate", words)))
     return commands
 
 
-def _longer(artifact: Artifact) -> Command:
+def _longer(artifact: Artifact) -> NextCommand:
     """Return the command that trains twice as long, with the limits that the run had."""
     made = artifact.provenance
     limits = {name: made["config"]["training"][name] for name in ("num_epochs", "max_steps")}
@@ -63,7 +63,7 @@ def _longer(artifact: Artifact) -> Command:
         limits["max_steps"] = artifact.facts["chosen"]["num_steps"]
     doubled = [f"training.{name}={2 * limit}" for name, limit in limits.items() if limit]
     line = _line(made["recipe"], [*doubled, *_inputs(artifact)])
-    return Command(f"Train {made['recipe']} twice as long", line)
+    return NextCommand(f"Train {made['recipe']} twice as long", line)
 
 
 def _inputs(artifact: Artifact) -> list[str]:

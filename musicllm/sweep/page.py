@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musicllm import artifacts
-from musicllm.report.page import Command, Tile
+from musicllm.report.page import NextCommand, Tile
 from musicllm.report.sweep_figures import SweptJob, sweep_png, sweep_svg
 from musicllm.report.sweep_page import SweepPage, render_sweep
-from musicllm.report.tables import Cell, Row, Table, duration, shown
+from musicllm.report.tables import Cell, Table, TableRow, as_text, duration
 from musicllm.schema import SweepConfig
 from musicllm.sweep import trial
 from musicllm.sweep.trial import FAILED, Result
@@ -40,7 +40,7 @@ def write(
         jobs=_table(ranked, columns),
         picture=sweep_svg(jobs, sweep.metric),
         failures=_failures(ranked),
-        commands=[Command("Go on with the best", best.use)] if best else [],
+        commands=[NextCommand("Go on with the best", best.use)] if best else [],
     )
     artifacts.write_text(folder / "comparison.html", render_sweep(page))
 
@@ -68,21 +68,21 @@ def _summary(ranked: Sequence[Result], best: Result | None, sweep: SweepConfig) 
 def _tiles(ranked: Sequence[Result], best: Result | None, sweep: SweepConfig) -> list[Tile]:
     failed = sum(result.state == FAILED for result in ranked)
     total = sum(result.seconds or 0 for result in ranked)
-    tiles = [Tile(shown(best.metrics[sweep.metric]), f"best {sweep.metric}")] if best else []
+    tiles = [Tile(as_text(best.metrics[sweep.metric]), f"best {sweep.metric}")] if best else []
     return [
         *tiles,
-        Tile(shown(len(ranked) - failed), "jobs that came to their end"),
-        Tile(shown(failed), "jobs that failed"),
+        Tile(as_text(len(ranked) - failed), "jobs that came to their end"),
+        Tile(as_text(failed), "jobs that failed"),
         Tile(duration(total), "in all jobs together"),
     ]
 
 
 def _table(ranked: Sequence[Result], columns: Sequence[str]) -> Table:
     rows = [
-        Row(
+        TableRow(
             result.trial.title,
             [
-                *(Cell(shown(result.metrics.get(name))) for name in columns),
+                *(Cell(as_text(result.metrics.get(name))) for name in columns),
                 Cell(duration(result.seconds)),
                 Cell(result.state),
             ],
@@ -95,7 +95,7 @@ def _table(ranked: Sequence[Result], columns: Sequence[str]) -> Table:
 def _failures(ranked: Sequence[Result]) -> Table | None:
     failed = [result for result in ranked if result.state == FAILED]
     rows = [
-        Row(result.trial.title, [Cell(result.error), Cell(str(result.trial.logs))])
+        TableRow(result.trial.title, [Cell(result.error), Cell(str(result.trial.logs))])
         for result in failed
     ]
     return Table("", ["job", "why", "logs"], rows, is_text=True) if failed else None

@@ -17,9 +17,9 @@ from musicllm.errors import ArtifactError, InputError
 from musicllm.evals.results import Metrics
 from musicllm.report.compare_page import render_comparison
 from musicllm.report.compare_tables import headline, p_words
+from musicllm.report.compared import read_models
 from musicllm.report.comparing import assemble_comparison, draw, headlines, notes, plain
-from musicllm.report.contestants import read_contestants
-from musicllm.report.paired import Against, against_first
+from musicllm.report.paired import PairedResult, against_first
 from tests.evals.evaluations import answers, evaluation, tunes
 
 COMPLETE = {"complete": True, "num_questions": 120, "num_available": 120, "num_fewshot": 5}
@@ -27,15 +27,15 @@ SUBSET = COMPLETE | {"complete": False, "num_questions": 60}
 
 
 def page_of(evaluations: list[Artifact]) -> str:
-    contestants = read_contestants(evaluations)
+    contestants = read_models(evaluations)
     against = against_first(contestants, seed=0)
     return render_comparison(
         assemble_comparison("a, b", contestants, against, draw(contestants), [])
     )
 
 
-def compared(evaluations: list[Artifact]) -> list[Against]:
-    return against_first(read_contestants(evaluations), seed=0)
+def compared(evaluations: list[Artifact]) -> list[PairedResult]:
+    return against_first(read_models(evaluations), seed=0)
 
 
 def row_of(page: str, head: str) -> list[str]:
@@ -70,17 +70,17 @@ def test_labels_are_recipes_and_folders_where_these_are_not_enough(tmp_path: Pat
     two = evaluation(tmp_path, "two", rows)
     other = evaluation(tmp_path, "three", rows, recipe="musictheorybench")
     elsewhere = evaluation(tmp_path / "elsewhere", "one", rows)
-    assert [each.label for each in read_contestants([one, two, other])] == [
+    assert [each.label for each in read_models([one, two, other])] == [
         "mmlu/one", "mmlu/two", "musictheorybench",
     ]  # fmt: skip
-    assert [each.label for each in read_contestants([one, elsewhere])] == [
+    assert [each.label for each in read_models([one, elsewhere])] == [
         str(one.path), str(elsewhere.path),
     ]  # fmt: skip
 
 
 def test_one_evaluation_compares_its_model_with_its_baseline(tmp_path: Path) -> None:
     models = {"model": {"mmlu": answers(0.9)}, "baseline": {"mmlu": answers(0.3)}}
-    before, after = read_contestants([evaluation(tmp_path, "one", models)])
+    before, after = read_models([evaluation(tmp_path, "one", models)])
     assert (before.label, after.label) == ("baseline", "model")
     assert before.tested.endswith("merge/one-baseline")
 
@@ -88,22 +88,22 @@ def test_one_evaluation_compares_its_model_with_its_baseline(tmp_path: Path) -> 
 def test_a_model_without_input_is_named_by_its_configuration(tmp_path: Path) -> None:
     rows = {"model": {"mmlu": answers(0.5, 2)}}
     some = [evaluation(tmp_path, name, rows, inputs=()) for name in ("one", "two")]
-    assert [each.tested for each in read_contestants(some)] == ["tiny", "tiny"]
+    assert [each.tested for each in read_models(some)] == ["tiny", "tiny"]
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     rows = {"model": {"mmlu": answers(0.5, 2)}}
     one = evaluation(tmp_path, "one", rows)
     with pytest.raises(InputError, match="runs has 1 models to compare; name two evaluations"):
-        read_contestants([one])
+        read_models([one])
     with pytest.raises(InputError, match="runs has 0 models"):
-        read_contestants([])
+        read_models([])
     with pytest.raises(InputError, match=r"runs names .*mmlu/one/artifact more than once"):
-        read_contestants([one, one])
+        read_models([one, one])
     with artifacts.writing(tmp_path / "corpus", "corpus", "0", {}):
         pass
     with pytest.raises(ArtifactError, match="holds a corpus, not an evaluation"):
-        read_contestants([one, artifacts.read(tmp_path / "corpus")])
+        read_models([one, artifacts.read(tmp_path / "corpus")])
 
 
 def test_only_questions_that_both_were_asked_make_pairs(stages: list[Artifact]) -> None:
@@ -222,7 +222,7 @@ def test_what_was_asked_differently_is_said(tmp_path: Path) -> None:
     one = evaluation(tmp_path, "one", {"model": {"mmlu": rows}}, facts={"mmlu": COMPLETE})
     two = evaluation(tmp_path, "two", {"model": {"mmlu": others}},
                      facts={"mmlu": COMPLETE | {"num_fewshot": 0}})  # fmt: skip
-    contestants = read_contestants([one, two])
+    contestants = read_models([one, two])
     assert notes(contestants, against_first(contestants, seed=0)) == [
         "mmlu was not asked in the same way: num_fewshot differs (mmlu/one: 5, mmlu/two: 0).",
         "mmlu: 6 of 6 questions reached mmlu/two with another prompt than mmlu/one.",
@@ -234,7 +234,7 @@ def test_an_older_evaluation_without_facts_is_compared(tmp_path: Path) -> None:
     some = [evaluation(tmp_path, run, rows, facts={"mmlu": SUBSET}) for run in "ab"]
     path = some[1].path / "results.json"
     path.write_text(json.dumps({"models": json.loads(path.read_text())["models"]}))
-    contestants = read_contestants(some)
+    contestants = read_models(some)
     assert [one.subset("mmlu") for one in contestants] == ["subset: 60 of 120 questions", ""]
 
 
@@ -255,7 +255,7 @@ def test_what_a_model_is_called_is_escaped(tmp_path: Path) -> None:
 
 
 def test_plain_numbers_are_json_and_complete(stages: list[Artifact]) -> None:
-    contestants = read_contestants(stages)
+    contestants = read_models(stages)
     found = json.loads(
         json.dumps(plain(contestants, against_first(contestants, 0)), allow_nan=False)
     )
@@ -274,7 +274,7 @@ def test_plain_numbers_are_json_and_complete(stages: list[Artifact]) -> None:
 
 
 def test_pictures_are_files_too(stages: list[Artifact], tmp_path: Path) -> None:
-    pictures = draw(read_contestants(stages))["mmlu"]
+    pictures = draw(read_models(stages))["mmlu"]
     assert [one.name for one in pictures] == [
         "mmlu_order", "mmlu_category", "mmlu_subject", "mmlu_calibration",
     ]  # fmt: skip
@@ -285,7 +285,7 @@ def test_pictures_are_files_too(stages: list[Artifact], tmp_path: Path) -> None:
 def test_headline_is_named_or_accuracy_or_the_first_with_an_interval(
     stages: list[Artifact],
 ) -> None:
-    one = read_contestants(stages)[0]
+    one = read_models(stages)[0]
     metrics: list[Metrics] = [
         {"chance_accuracy": 0.25, "accuracy": 0.3},
         {"num_tunes": 3, "key_fit": 0.5, "key_fit_low": 0.4},

@@ -13,7 +13,7 @@ from musicllm.report.bars import ranked
 from musicllm.report.corpora import content
 from musicllm.report.corpus_page import short, write_corpus_page
 from musicllm.report.figures import length_histogram
-from musicllm.report.page import Command
+from musicllm.report.page import NextCommand
 from tests.helpers import make_corpus
 from tests.report.test_report import ATTACK, assert_loads_nothing, rows_of
 
@@ -71,7 +71,7 @@ FACTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def page_of(tmp_path: Path, facts: dict[str, Any], *commands: Command) -> str:
+def page_of(tmp_path: Path, facts: dict[str, Any], *commands: NextCommand) -> str:
     write_corpus_page(tmp_path / "report.html", facts, "my corpus", commands)
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -235,7 +235,7 @@ def test_texts_of_others_are_escaped_and_nothing_is_loaded(tmp_path: Path) -> No
     facts["music"]["types"] = {ATTACK: 3}
     facts["licences"] = {"books": ATTACK}
     facts["dropped"] = {"books": {ATTACK: 1}}
-    page = page_of(tmp_path, facts, Command("Train", ATTACK))
+    page = page_of(tmp_path, facts, NextCommand("Train", ATTACK))
     assert_loads_nothing(page)
     assert page.count("&lt;script&gt;") >= 4
 

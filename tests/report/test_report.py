@@ -16,7 +16,7 @@ from musicllm import artifacts
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.report.assemble import assemble
-from musicllm.report.page import Command, render
+from musicllm.report.page import NextCommand, render
 
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 60">'
@@ -173,7 +173,7 @@ class _Loads(HTMLParser):
 
 
 def page_of(inputs: dict[str, Artifact]) -> str:
-    commands = [Command("Write more", "python -m musicllm recipe=quickstart/generate")]
+    commands = [NextCommand("Write more", "python -m musicllm recipe=quickstart/generate")]
     return render(assemble(inputs, "quickstart", commands))
 
 

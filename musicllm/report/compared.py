@@ -1,6 +1,6 @@
-"""Evaluations that are compared: what each of them measured, under a name of its own.
+"""The models of a comparison, read from evaluation artifacts.
 
-Reads the artifacts; computes nothing.
+Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from musicllm.evals.results import Metrics, subset_words
 from musicllm.report.runs import read_json, read_lines
 
 ROLES = ("baseline", "model")
-"""Roles whose models are compared, in the order of training."""
+"""Roles of compared models, in the order of training."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One model as an evaluation found it.
+class ComparedModel:
+    """The results of one model.
 
     Attributes:
-        label: its name on the page, unlike that of any other.
+        label: its unique name on the page.
         role: in its evaluation.
         artifact: the evaluation.
         metrics: by benchmark.
-        facts: by benchmark, whether all of it was asked and how; evaluations of older versions have
-            none.
-        predictions: rows of answered questions or measured documents by benchmark.
+        facts: by benchmark, how and how completely it was evaluated; evaluations of older versions
+            have none.
+        predictions: rows of questions or documents by benchmark.
         generations: rows of tunes by benchmark.
     """
 
@@ -45,28 +45,28 @@ class Contestant:
     generations: Mapping[str, Rows]
 
     def subset(self, benchmark: str) -> str:
-        """Return in words that a benchmark was not asked completely, or nothing."""
+        """Describe which part of a benchmark was evaluated; empty for all of it."""
         return subset_words(self.facts[benchmark]) if benchmark in self.facts else ""
 
     @property
     def tested(self) -> str:
-        """Where the model came from, as its evaluation was told."""
-        made = self.artifact.provenance
-        if self.role in made["inputs"]:
-            return str(made["inputs"][self.role]["path"])
-        model = made["config"]["model"]
+        """Path or hub id of the model."""
+        provenance = self.artifact.provenance
+        if self.role in provenance["inputs"]:
+            return str(provenance["inputs"][self.role]["path"])
+        model = provenance["config"]["model"]
         return str(model["location"] or model["name"])
 
 
-def read_contestants(evaluations: Sequence[Artifact]) -> list[Contestant]:
-    """Read what is compared: the model of each evaluation, or of a single one its baseline as well.
+def read_models(evaluations: Sequence[Artifact]) -> list[ComparedModel]:
+    """Read the model of each evaluation; of a single evaluation, its baseline and its model.
 
     Args:
-        evaluations: in the order in which their models were made.
+        evaluations: in the order in which their models were trained.
 
     Raises:
-        ArtifactError: one is no evaluation, or a file of it is damaged.
-        InputError: fewer than two models, or the same evaluation twice.
+        ArtifactError: an input is not an evaluation, or has a damaged file.
+        InputError: fewer than two models, or an evaluation more than once.
     """
     for artifact in evaluations:
         if artifact.kind != "evaluation":
@@ -74,21 +74,21 @@ def read_contestants(evaluations: Sequence[Artifact]) -> list[Contestant]:
     _refuse_twice(evaluations)
     results = [read_json(artifact.path / "results.json") for artifact in evaluations]
     roles = [ROLES if len(evaluations) == 1 else ("model",)] * len(evaluations)
-    chosen = [
-        (artifact, role, found)
-        for artifact, found, some in zip(evaluations, results, roles, strict=True)
-        for role in some
-        if role in found["models"]
+    present = [
+        (artifact, role, content)
+        for artifact, content, roles_of_one in zip(evaluations, results, roles, strict=True)
+        for role in roles_of_one
+        if role in content["models"]
     ]
-    if len(chosen) < 2:
+    if len(present) < 2:
         raise InputError(
-            f"runs has {len(chosen)} models to compare; name two evaluations or more, or one that "
+            f"runs has {len(present)} models to compare; name two evaluations or more, or one that "
             "was given inputs.baseline"
         )
     labels = _labels(evaluations)
     return [
-        _read(role if len(evaluations) == 1 else labels[id(artifact)], role, artifact, found)
-        for artifact, role, found in chosen
+        _read(role if len(evaluations) == 1 else labels[id(artifact)], role, artifact, content)
+        for artifact, role, content in present
     ]
 
 
@@ -100,24 +100,24 @@ def _refuse_twice(evaluations: Sequence[Artifact]) -> None:
 
 
 def _labels(evaluations: Sequence[Artifact]) -> dict[int, str]:
-    """Name evaluations by recipe; several of one recipe by run folder too, or by their path."""
+    """Label evaluations by recipe; if that is not unique, with the run folder, or by path."""
     recipes = [str(artifact.provenance["recipe"]) for artifact in evaluations]
     folders = [artifact.path.parent.name for artifact in evaluations]
     both = [f"{recipe}/{folder}" for recipe, folder in zip(recipes, folders, strict=True)]
     paths = [str(artifact.path) for artifact in evaluations]
     labels: dict[int, str] = {}
     for artifact, names in zip(evaluations, zip(recipes, both, paths, strict=True), strict=True):
-        unlike = [
+        unique = [
             name
             for name, others in zip(names, (recipes, both, paths), strict=True)
             if others.count(name) == 1
         ]
-        labels[id(artifact)] = unlike[0]
+        labels[id(artifact)] = unique[0]
     return labels
 
 
-def _read(label: str, role: str, artifact: Artifact, results: Mapping[str, Any]) -> Contestant:
-    return Contestant(
+def _read(label: str, role: str, artifact: Artifact, results: Mapping[str, Any]) -> ComparedModel:
+    return ComparedModel(
         label=label,
         role=role,
         artifact=artifact,
@@ -129,8 +129,8 @@ def _read(label: str, role: str, artifact: Artifact, results: Mapping[str, Any])
 
 
 def _rows(artifact: Artifact, name: str, role: str) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in read_lines(artifact.path / name):
         if row["role"] == role:
-            found.setdefault(row["benchmark"], []).append(row)
-    return found
+            rows.setdefault(row["benchmark"], []).append(row)
+    return rows
