@@ -23,7 +23,7 @@ from musicllm.schema.keys import settings, type_name, walk
 
 PACKAGE = Path(__file__).parent
 
-BUILDING_BLOCKS = ("source", "preparation", "measurement")
+BUILDING_BLOCKS = ("source", "reading", "preparation", "measurement")
 """Groups that stand in the options of `data` and `benchmark`, not in a command."""
 
 

@@ -59,7 +59,7 @@ def explain(topic: str, folders: Sequence[Path] = ()) -> None:
     if topic in choices:
         console.say(f"options of {topic}: {', '.join(config.options(topic, folders))}")
         console.say(f"default: {choices[topic]}\n")
-    table = [(key, *_cells(row), _default(values, key), row.comment) for key, row in rows.items()]
+    table = [(key, *cells(row), _default(values, key), row.comment) for key, row in rows.items()]
     console.table("", ("key", "type", "values", "default", "meaning"), table)
 
 
@@ -68,7 +68,7 @@ def show_schema() -> None:
     console.say(json.dumps(json_schema(), indent=2))
 
 
-def _cells(setting: Setting) -> tuple[str, str]:
+def cells(setting: Setting) -> tuple[str, str]:
     """Return the type and the allowed values of a setting."""
     values = ", ".join(map(str, setting.choices)) or setting.limits
     return type_name(setting.type) + (" | null" if setting.nullable else ""), values
@@ -80,7 +80,12 @@ def _default(values: Any, key: str) -> str:
         if not isinstance(values, dict) or name not in values:
             return ""
         values = values[name]
-    return values if isinstance(values, str) else json.dumps(values)
+    return shown(values)
+
+
+def shown(value: object) -> str:
+    """Return a value as YAML has it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _recipes(folders: Sequence[Path]) -> list[tuple[str, str]]:

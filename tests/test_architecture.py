@@ -27,7 +27,7 @@ FLOORS = (
     ("train", "evals", "report", "serve"),
     ("bench",),
     ("job", "runs"),
-    ("checks", "guide"),
+    ("checks", "guide", "reference"),
     ("launch", "stages"),
     ("sweep",),
     ("cli",),

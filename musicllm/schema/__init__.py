@@ -76,8 +76,8 @@ class Config:
     stage: str = key("what to do now: the task, or plan")
     description: str = key("one line, shown in the list of recipes")
     source: str = key("paper or code that the settings come from")
-    name: str | None = key("of the run folder", null="the fingerprint")
-    seed: int = key("of all random numbers", 0, 2**32 - 1)
+    name: str | None = key("name of the run folder", null="the fingerprint")
+    seed: int = key("seed of all random numbers", 0, 2**32 - 1)
     inputs: dict[str, str] = key("artifacts by role: a recipe's name (its latest run) or a folder")
     allow_other_base: bool = key(
         "put inputs.adapter on an inputs.model other than the base it was trained on"

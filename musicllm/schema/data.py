@@ -18,14 +18,14 @@ class SourceConfig:
         "files, books (the free ones of music21), hub, or corpus (that of inputs.corpus)"
     )
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
-    revision: str | None = key("of a hub data set", null="its newest")
-    format: str = key("of the records; auto: detected from the first one")
-    kinds: list[Suffix] = key("file types to read, such as [abc] or [jsonl, parquet]; []: all")
+    revision: str | None = key("revision of a hub data set", null="newest")
+    format: str = key("format of the records; auto: detected from the first one")
+    kinds: list[Suffix] = key("file types to read ([]: all)")
     named_splits: bool = key(
         "files named after a split belong to that split; false: all files are pooled"
     )
     max_records: int | None = key("read only the first records of each split", 1, null="all")
-    licence: str = key("of the documents")
+    licence: str = key("licence of the documents")
     citation: str = key("where the documents are described")
     num_documents: int | None = key(
         "published or measured size, to plan with before preparation", 0, null="unknown"
@@ -154,7 +154,7 @@ class EngineConfig:
         "processes", 1, 100_000, null="all cores of the machine or of the cluster"
     )
     address: str | None = key(
-        "of a Ray cluster, such as auto", null="one is started on this machine"
+        "address of a Ray cluster, such as auto", null="one is started on this machine"
     )
 
 

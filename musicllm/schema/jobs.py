@@ -43,15 +43,17 @@ class LauncherConfig:
     cluster: Literal["slurm", "local"] | None = key(
         "slurm, or local to try the same on this machine", null="launcher=local"
     )
-    partition: str | None = key("of Slurm", null="its default")
-    account: str | None = key("of Slurm", null="the user's default")
+    partition: str | None = key("Slurm partition", null="default of the cluster")
+    account: str | None = key("Slurm account", null="default of the user")
     time_minutes: int | None = key(
         "time limit of one run of a job", 1, 1_000_000, "minutes", null="launcher=local"
     )
     num_cpus_per_device: int | None = key(
         "CPU cores for each device", 1, 1024, null="launcher=local"
     )
-    memory_gb: int | None = key("memory of one machine", 1, 100_000, "GB", null="Slurm's default")
+    memory_gb: int | None = key(
+        "memory of one machine", 1, 100_000, "GB", null="default of the cluster"
+    )
     signal_delay_s: int | None = key(
         "time before the limit at which a training is told to save",
         1,

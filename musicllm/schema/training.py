@@ -15,8 +15,8 @@ class ModelConfig:
 
     name: str = key(NAME)
     location: str | None = key("hub id, folder, or package:<name>", null="random weights")
-    revision: str | None = key("of a hub repository", null="its newest")
-    licence: str = key("of the weights")
+    revision: str | None = key("revision of a hub repository", null="newest")
+    licence: str = key("licence of the weights")
     architecture: str = key("model_type of transformers")
     vocab_size: int = key("rows of the embedding matrix", 1, unit="tokens")
     hidden_size: int = key("width of the residual stream", 1)
@@ -51,7 +51,7 @@ class AdapterConfig:
     train_embeddings: bool = key("train the input embeddings in full")
     train_output_head: bool = key("train the output embeddings in full")
     use_dora: bool = key("weight-decomposed LoRA (DoRA)")
-    quantization: Literal["nf4"] | None = key("of the frozen base: nf4", null="none")
+    quantization: Literal["nf4"] | None = key("quantization of the frozen base: nf4", null="none")
 
 
 @group

@@ -12,12 +12,12 @@ class LoggerConfig:
     """Where metrics are logged besides metrics.jsonl, which is always written."""
 
     kind: Literal["csv", "tensorboard", "wandb"] = key("kind of logger")
-    project: str | None = key("of wandb", null="not with this kind", env="WANDB_PROJECT")
+    project: str | None = key("wandb project", null="not with this kind", env="WANDB_PROJECT")
     entity: str | None = key(
         "team or user of wandb", null="the default of the API key", env="WANDB_ENTITY"
     )
     mode: Literal["online", "offline", "disabled", "auto"] | None = key(
-        "of wandb: online, offline, disabled or auto (online with an API key)",
+        "wandb mode: online, offline, disabled or auto (online with an API key)",
         null="not with this kind",
         env="WANDB_MODE",
     )
@@ -78,8 +78,8 @@ class BenchmarkConfig:
     location: str | None = key(
         "file, folder or hub id of questions or texts", null="taken from inputs or generated"
     )
-    revision: str | None = key("of a hub data set", null="its newest")
-    licence: str = key("of the questions or texts")
+    revision: str | None = key("revision of a hub data set", null="newest")
+    licence: str = key("licence of the questions or texts")
     citation: str = key("where the benchmark is described")
     split: str | None = key(
         "split of the questions, texts or corpus that is evaluated", null="none"

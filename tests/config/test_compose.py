@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
@@ -61,16 +60,6 @@ def test_every_option_composes(number: int) -> None:
             assert list(chosen) == [option]
         elif hasattr(chosen, "name"):
             assert chosen.name == option or option.startswith(chosen.name)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [p for g in (*config.groups(), *config.BUILDING_BLOCKS) for p in (config.root() / g).glob("*")],
-)
-def test_every_key_of_an_option_is_commented(path: Path) -> None:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if re.match(r"\w+: (?!>)", line):
-            assert " # " in line, f"{path.name}: {line}"
 
 
 def test_every_source_is_part_of_a_corpus() -> None:
