@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
 from musicllm.model.merge.parts import lay_out
-from musicllm.model.merge.shards import ShardWriter
+from musicllm.model.merge.shards import WeightShardWriter
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
@@ -38,7 +38,7 @@ def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
     model = lay_out(base.architecture_of(spec))
     model.config.dtype = spec.dtype
     model.config.save_pretrained(folder)
-    writer = ShardWriter(folder, shard_gb * 1e9)
+    writer = WeightShardWriter(folder, shard_gb * 1e9)
     for name, tensor in model.state_dict().items():
         if name not in model.all_tied_weights_keys:
             writer.add(name, draw(tensor.shape).to(getattr(torch, spec.dtype), copy=True))

@@ -1,1 +1,1 @@
-"""Base models, tokenizers, attention for packed rows, adapters, merging and sizes."""
+"""Base models, tokenizers, attention for packed rows, adapters, merging and model sizes."""

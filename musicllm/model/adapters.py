@@ -1,7 +1,7 @@
-"""Which weights are trained: LoRA or DoRA with whole matrices beside it, all of them, or none.
+"""Adapters: training LoRA or DoRA with whole matrices beside it, all weights, or none.
 
-PEFT does the work; this module refuses what PEFT would do silently or wrongly, and knows which
-tensors a checkpoint must hold. It does not load the base (`base`) or fold adapters in (`merge`).
+Built on PEFT; this module rejects what PEFT would do silently or wrongly, and knows which
+tensors a checkpoint must contain. `base` loads the base model, `merge` merges adapters.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from transformers import PreTrainedModel
 from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.model import tensors
 from musicllm.model.base import seeded
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.spec import AdapterSpec
+from musicllm.model.weights import WeightFiles
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
-"""What PEFT puts before the names of the base."""
+"""Prefix that PEFT adds to the names of the base."""
 
 NO_PLACE = "belongs to no matrix of the base"
 
 
 def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel | PreTrainedModel:
-    """Mark what is trained, and add LoRA where it is asked for; the outputs stay as they were.
+    """Set which parameters are trained, and add LoRA if requested; the outputs do not change.
 
-    With LoRA every trained tensor is float32 whatever the base is, since updates are smaller than
-    the steps of bfloat16; a bfloat16 base with trained embeddings therefore needs autocast. With
-    tied embeddings, training the embeddings or the head trains the one matrix that is both.
+    With LoRA every trained tensor is float32 whatever the dtype of the base, since updates are
+    smaller than the precision of bfloat16; a bfloat16 base with trained embeddings therefore needs
+    autocast. With tied embeddings, training the embeddings or the head trains the shared matrix.
 
     Args:
-        model: the base; changed in place.
+        model: the base; modified in place.
         spec: what to train.
-        seed: of LoRA's random half; torch's global random state is left as it was.
+        seed: of LoRA's random initialisation; torch's global random state is not changed.
 
     Raises:
-        ConfigError: a target is not there, is tied, or would be trained twice.
+        ConfigError: a target does not exist, is tied, or would be trained twice.
     """
     if spec.kind != "lora":
         assert spec.kind in ("full", "none"), f"adapter kind {spec.kind!r} passed the checks"
@@ -67,12 +67,12 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
 
 
 def causal_model(model: nn.Module) -> Any:
-    """Return the transformers model, which PEFT has changed from within."""
+    """Return the transformers model, unwrapped from PEFT."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return what is trained, by name; tied matrices appear once."""
+    """Return the trained parameters by name; tied matrices appear once."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -81,45 +81,45 @@ def load_trained(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy saved tensors into the model.
 
     Raises:
-        ArtifactError: names or shapes differ from what this model trains.
+        ArtifactError: names or shapes differ from the trained parameters of this model.
     """
     expected = trained(model)
     stored = {name: tensor.shape for name, tensor in state.items()}
-    wanted = {name: tensor.shape for name, tensor in expected.items()}
-    if text := tensors.summed_up(tensors.shape_faults(stored, wanted, "is not trained here")):
+    shapes = {name: tensor.shape for name, tensor in expected.items()}
+    if text := tensors.summarise(tensors.shape_faults(stored, shapes, "is not trained here")):
         raise ArtifactError(f"saved weights do not fit this model and adapter: {text}")
     for name, tensor in expected.items():
         tensor.copy_(state[name])
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write a plain PEFT folder: LoRA and the matrices trained beside it, as safetensors.
+    """Write a PEFT folder: LoRA and the matrices trained beside it, as safetensors.
 
-    A base with a folder of its own is remembered by its absolute path or hub id.
+    It refers to its base by absolute path or hub id.
     """
-    # "auto" would look at the hub for the base's vocabulary; what was trained is saved anyway
+    # "auto" would query the hub for the base's vocabulary; trained embeddings are saved anyway
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a saved adapter on its base, not to be trained further.
+    """Load a saved adapter onto its base, for inference.
 
-    Where embeddings and head were trained with more rows than the base has, it gets as many.
+    If embeddings and head were trained with more rows than the base has, the base is resized.
 
     Args:
-        model: the base, on its device; changed in place.
-        folder: what `save_adapter` wrote, or a plain PEFT folder.
+        model: the base, on its device; modified in place.
+        folder: a PEFT folder, such as written by `save_adapter`.
 
     Raises:
-        InputError: a file is missing or damaged, or holds NaN or infinity.
-        ArtifactError: its tensors are not those that this adapter has on this base; the text names
+        InputError: a file is missing or damaged, or contains NaN or infinity.
+        ArtifactError: its tensors do not match this adapter on this base; the message names
             them.
     """
     from peft import PeftConfig, PeftModel
     from peft.auto import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
     from peft.utils.save_and_load import get_peft_model_state_dict
 
-    stored = Checkpoint({"": folder / ADAPTER_WEIGHTS})
+    stored = WeightFiles({"": folder / ADAPTER_WEIGHTS})
     tensors.refuse_not_finite(folder, ((name, stored.read(name)) for name in stored.shapes))
     _take_rows(model, stored)
     ends = {f"{PREFIX}{name}": list(model.get_parameter(name).shape) for name in end_names(model)}
@@ -133,17 +133,17 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
             raise ArtifactError(f"the adapter {folder} does not fit its base: {error}") from error
         state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
         expected = {name: list(tensor.shape) for name, tensor in state.items()}
-        # PEFT saves whole ends of a resized base without saying so in its settings
+        # PEFT saves embeddings and head of a resized base without recording it in its settings
         expected |= {name: shape for name, shape in ends.items() if name in stored.shapes}
         faults = tensors.shape_faults(stored.shapes, expected, NO_PLACE)
-        if text := tensors.summed_up(faults):
+        if text := tensors.summarise(faults):
             raise ArtifactError(f"the adapter {folder} does not fit its base: {text}")
         adapted.load_adapter(str(folder), "default", is_trainable=False)
     return adapted.eval()
 
 
 def end_names(model: PreTrainedModel) -> list[str]:
-    """Return the names of the embeddings' weight and the head's; of tied ones, the embeddings'."""
+    """Return the weight names of embeddings and head; if they are tied, only of the embeddings."""
     ends = [model.get_input_embeddings(), model.get_output_embeddings()]
     return [
         f"{name}.weight"
@@ -152,46 +152,46 @@ def end_names(model: PreTrainedModel) -> list[str]:
     ]
 
 
-def _take_rows(model: PreTrainedModel, stored: Checkpoint) -> None:
-    """Give the base as many rows as trained ends have, where both are in the adapter."""
-    wanted = {stored.shapes.get(f"{PREFIX}{name}", [0])[0] for name in end_names(model)}
-    rows = next(iter(wanted))
-    if len(wanted) == 1 and rows not in (0, model.get_input_embeddings().num_embeddings):
-        model.resize_token_embeddings(rows, mean_resizing=False)  # the adapter has all of them
+def _take_rows(model: PreTrainedModel, stored: WeightFiles) -> None:
+    """Resize the base to the rows of trained embeddings and head, if the adapter has both."""
+    sizes = {stored.shapes.get(f"{PREFIX}{name}", [0])[0] for name in end_names(model)}
+    rows = next(iter(sizes))
+    if len(sizes) == 1 and rows not in (0, model.get_input_embeddings().num_embeddings):
+        model.resize_token_embeddings(rows, mean_resizing=False)  # the adapter replaces all rows
 
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Hide the warning about an attribute name that PEFT 0.21 uses and transformers 5 renamed."""
+    """Suppress a warning about an attribute that PEFT 0.21 uses and transformers 5 renamed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         yield
 
 
 def is_tied(model: PreTrainedModel) -> bool:
-    """Return whether the output head is the embedding matrix."""
+    """Return whether the output head shares the embedding matrix."""
     return bool(model.config.tie_word_embeddings)
 
 
 def trained_whole(model: PreTrainedModel, spec: AdapterSpec) -> list[nn.Module]:
-    """Return the modules whose own weights LoRA's run trains: the embeddings, the head, or both.
+    """Return the modules that are trained whole beside LoRA: the embeddings, the head, or both.
 
-    A tied pair is one matrix, and the embeddings stand for it.
+    A tied pair is represented by the embeddings.
     """
     tied = is_tied(model)
-    chosen: list[nn.Module] = []
+    modules: list[nn.Module] = []
     if spec.train_embeddings or (spec.train_output_head and tied):
-        chosen.append(model.get_input_embeddings())
+        modules.append(model.get_input_embeddings())
     if spec.train_output_head and not tied:
-        chosen.append(model.get_output_embeddings())
-    return chosen
+        modules.append(model.get_output_embeddings())
+    return modules
 
 
 def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
-    """Refuse targets of LoRA that are not there, are tied, or would be trained twice.
+    """Reject targets of LoRA that do not exist, are tied, or would be trained twice.
 
     Raises:
-        ConfigError: with one problem for every such target.
+        ConfigError: with a problem for every such target.
     """
     linear = {
         name.split(".")[-1]
@@ -233,9 +233,9 @@ def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
     )
 
 
-def _name_of(model: nn.Module, wanted: nn.Module) -> str:
-    """Return the last part of a module's name, as PEFT wants it."""
-    names = (name for name, module in model.named_modules() if module is wanted)
+def _name_of(model: nn.Module, module: nn.Module) -> str:
+    """Return the last part of a module's name, as PEFT expects it."""
+    names = (name for name, candidate in model.named_modules() if candidate is module)
     return str(next(names)).split(".")[-1]
 
 

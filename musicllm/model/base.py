@@ -1,6 +1,6 @@
-"""Base models and tokenizers: built from numbers, or loaded from a folder or the hub.
+"""Base models and tokenizers: built from their dimensions, or loaded from a folder or the hub.
 
-Loading asks for safetensors and runs no foreign code unless told to. Nothing here trains,
+Loading requires safetensors and runs no remote code unless enabled. Nothing here trains,
 attaches adapters (`adapters`) or converts packaged weights (`packaged`).
 """
 
@@ -30,8 +30,8 @@ from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
 from musicllm.model import attention as varlen
 from musicllm.model import tensors
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.spec import ModelSpec
+from musicllm.model.weights import WeightFiles
 
 LAYOUTS = {"llama": "llama", "internlm2": "llama"}
 """Architecture of an option -> transformers class that has its shapes. InternLM2 is Llama with
@@ -42,14 +42,14 @@ TOKENIZER_FILES = "tokenizer.json and tokenizer_config.json"
 
 
 def architecture_of(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedConfig:
-    """Return transformers' configuration with the numbers of an option.
+    """Return the transformers configuration with the dimensions of a model option.
 
     Args:
-        spec: the option.
-        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+        spec: the model option.
+        vocab_size: tokens, if a tokenizer decides; None for the option's.
 
     Raises:
-        ConfigError: an architecture that this module cannot lay out.
+        ConfigError: an architecture that is not supported here.
     """
     if spec.architecture not in LAYOUTS:
         rule = f"is not known here; known: {', '.join(LAYOUTS)}"
@@ -78,14 +78,14 @@ def build(
     vocab_size: int | None = None,
     attention: str = varlen.NAME,
 ) -> PreTrainedModel:
-    """Make a model with random weights; they depend on `seed` alone.
+    """Build a model with random weights, which depend on `seed` alone.
 
     Special token ids are left unset; see `adopt_special_tokens`.
 
     Args:
         spec: the architecture; `dtype` is that of the weights.
-        seed: of the random weights; torch's global random state is left as it was.
-        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+        seed: of the random weights; torch's global random state is not changed.
+        vocab_size: tokens, if a tokenizer decides; None for the option's.
         attention: name known to transformers.
     """
     varlen.register()
@@ -99,17 +99,17 @@ def build(
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Draw from `seed` inside the block; torch's global random state is left as it was.
+    """Seed torch inside the block; its global random state is not changed.
 
     Args:
-        seed: of what is drawn on the CPU and on `device`.
-        device: where else the block draws, if it is a CUDA device.
+        seed: for the CPU and `device`.
+        device: the device of the model; it is seeded if it is a CUDA device.
     """
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every device
-        for each in devices:
-            with torch.cuda.device(each):
+        for cuda in devices:
+            with torch.cuda.device(cuda):
                 torch.cuda.manual_seed(seed)
         yield
 
@@ -126,24 +126,24 @@ def load(
 ) -> PreTrainedModel:
     """Load a causal language model, from safetensors only.
 
-    Time and memory grow with the size of the weights; they are read once and memory-mapped. The
-    headers of local files are read first. A model is returned only if the files hold all of its
-    tensors in its shapes and no others, and all numbers are finite; tied heads may be left out.
+    Weights are read once and memory-mapped. The headers of local files are checked first. A model
+    is returned only if the files contain all of its tensors with their shapes and no others, and
+    all elements are finite; tied heads may be missing.
 
     Args:
         path: a folder, or a hub id.
         dtype: of the weights in memory: float32, float16 or bfloat16.
         attention: name known to transformers.
-        attention_dropout: probability during training; None takes the model's own.
+        attention_dropout: probability during training; None for the model's own.
         revision: of a hub repository.
-        trust_remote_code: run code that comes with the model.
+        trust_remote_code: run code from the model repository.
         quantization: nf4, or None.
 
     Raises:
-        InputError: the folder is missing or lacks files; the text lists them. Or files are damaged
-            or hold other tensors than the model has; the text names them.
+        InputError: the folder is missing or lacks files, or files are damaged
+            or contain other tensors than the model has; the message names them.
         NotAvailableError: the hub cannot be reached, transformers has no class for this model,
-            or there is nothing to quantize with.
+            or quantization is not available.
     """
     varlen.register()
     transformers.utils.logging.disable_progress_bar()
@@ -154,7 +154,7 @@ def load(
         config.attention_dropout = attention_dropout
     if quantization is not None:
         options |= _quantized(quantization, dtype)
-    stored = Checkpoint.of_model(Path(path)).shapes if Path(path).is_dir() else {}
+    stored = WeightFiles.of_model(Path(path)).shapes if Path(path).is_dir() else {}
     try:
         with tensors.reported(path):
             model, info = AutoModelForCausalLM.from_pretrained(
@@ -163,7 +163,7 @@ def load(
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention,
                 use_safetensors=True,
-                ignore_mismatched_sizes=True,  # they are refused below, all at once
+                ignore_mismatched_sizes=True,  # rejected below, all in one error
                 output_loading_info=True,
                 **options,
             )
@@ -181,7 +181,7 @@ def load(
 def load_config(
     path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedConfig:
-    """Read a model's architecture without its weights; errors as in `load`."""
+    """Load the configuration of a model; errors as in `load`."""
     options = _hub_options(revision, trust_remote_code)
     _refuse_missing_folder(path, WEIGHT_FILES)
     _refuse_adapter(path)
@@ -205,7 +205,7 @@ def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrain
     """Load a tokenizer from a folder or the hub.
 
     Raises:
-        InputError: the folder is missing or lacks files; the text lists them.
+        InputError: the folder is missing or lacks files; the message lists them.
         NotAvailableError: the hub cannot be reached.
     """
     _refuse_missing_folder(path, TOKENIZER_FILES)
@@ -220,15 +220,15 @@ def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrain
 def load_adapter_tokenizer(
     adapter: Path, path: str | Path, *, revision: str | None = None
 ) -> PreTrainedTokenizerBase:
-    """Load the tokenizer beside an adapter, or that of its base where it has none of its own.
+    """Load the tokenizer beside an adapter, or else that of its base.
 
     Args:
         adapter: folder of the adapter.
         path: folder or hub id of the base.
-        revision: of the base, when it is on the hub.
+        revision: of the base, if it is on the hub.
 
     Raises:
-        InputError: there is none; the text lists what is lacking.
+        InputError: there is none; the message lists the missing files.
         NotAvailableError: the hub cannot be reached.
     """
     if (adapter / "tokenizer.json").is_file():
@@ -237,18 +237,18 @@ def load_adapter_tokenizer(
 
 
 def num_rows_of(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many rows of embeddings a tokenizer needs: one more than its highest id."""
+    """Return the number of embedding rows that a tokenizer needs: its highest id plus one."""
     ids: dict[str, int] = tokenizer.get_vocab()
     return max(ids.values()) + 1
 
 
 @torch.no_grad()
 def add_rows(model: PreTrainedModel, num_rows: int) -> None:
-    """Give embeddings and head more rows, each the mean of the old ones; nothing is drawn.
+    """Extend embeddings and head by rows with the mean of the old ones; not random.
 
     Args:
-        model: changed in place, its configuration too.
-        num_rows: of both, afterwards.
+        model: modified in place, including its configuration.
+        num_rows: of the result.
     """
     old = model.get_input_embeddings().num_embeddings
     assert num_rows > old, f"{num_rows} rows are not more than {old}"
@@ -260,7 +260,7 @@ def add_rows(model: PreTrainedModel, num_rows: int) -> None:
 
 
 def adopt_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Tell the model which ids begin, end and pad a text, so that its folder can stand alone."""
+    """Set the BOS, EOS and padding ids of the model, so that its folder is self-contained."""
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         value = getattr(tokenizer, name)
         setattr(model.config, name, value)
@@ -268,10 +268,10 @@ def adopt_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 
 def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
-    """Compare an option's numbers, from which plans are made, with the real model's.
+    """Compare the dimensions of an option, which plans use, with those of the actual model.
 
     Raises:
-        ConfigError: with one problem for every number that differs.
+        ConfigError: with a problem for every value that differs.
     """
     real: dict[str, Any] = {
         "architecture": config.model_type,
@@ -298,7 +298,7 @@ def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
 
 
 def _same(planned: object, real: object) -> bool:
-    """Compare two numbers or names; some formats keep 1e-5 in float32."""
+    """Compare two values; some formats store 1e-5 in float32."""
     if isinstance(planned, float) and isinstance(real, float):
         return math.isclose(planned, real, rel_tol=1e-6)
     return planned == real
@@ -309,7 +309,7 @@ def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any
 
 
 def _quantized(quantization: str, dtype: str) -> dict[str, Any]:
-    """Keyword arguments that make transformers quantize while it loads (QLoRA, 2305.14314)."""
+    """Return keyword arguments for quantization while loading (QLoRA, arXiv 2305.14314)."""
     from musicllm.model.quantization import nf4_options
 
     assert quantization == "nf4", f"unknown quantization {quantization!r} passed the checks"
@@ -317,10 +317,10 @@ def _quantized(quantization: str, dtype: str) -> dict[str, Any]:
 
 
 def _refuse_missing_folder(path: str | Path, files: str) -> None:
-    """Hub ids look like paths too: only what is clearly meant as a path is refused here."""
+    """Reject missing folders; since hub ids look like paths, only unambiguous paths are checked."""
     text = str(path)
-    meant_as_path = isinstance(path, Path) or text.startswith(("/", ".", "~"))
-    if meant_as_path and not Path(path).is_dir():
+    is_path = isinstance(path, Path) or text.startswith(("/", ".", "~"))
+    if is_path and not Path(path).is_dir():
         raise InputError(f"{path} is not a folder; place {files} there")
 
 

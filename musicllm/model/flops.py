@@ -1,8 +1,8 @@
-"""How many floating-point operations a trained token costs: the numerator of MFU.
+"""Floating-point operations per trained token: the numerator of MFU.
 
-Model FLOPs as in PaLM (arXiv 2204.02311, appendix B): what the mathematics needs, so neither what
-activation checkpointing computes again nor the elementwise work (norms, rotary positions, softmax,
-optimizer) counts. Nothing is measured here.
+Model FLOPs as in PaLM (arXiv 2204.02311, appendix B): required by the mathematics, so neither
+recomputation by activation checkpointing nor elementwise operations (norms, rotary positions,
+softmax, optimizer) count. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ def train_flops_per_token(
     supervised_share: float,
     vocab_size: int | None = None,
 ) -> float:
-    """Return the FLOPs that training needs per token of a packed row.
+    """Return the FLOPs of training per token of a packed row.
 
-    A multiplication with an addition counts 2. For a matrix of P weights and one token:
+    A multiply-add counts 2. For a matrix of P weights and one token:
 
         forward                    2 P
-        gradient of its input      2 P   where something below it is trained
-        gradient of its weight     2 P   where it is trained itself
+        gradient of its input      2 P   if something below it is trained
+        gradient of its weight     2 P   if it is trained itself
 
-    so 6 P in full training, and about 4 P where the base is frozen. LoRA of rank r on a matrix
-    from a to b numbers (arXiv 2106.09685) has two trained matrices of r a and r b weights, 6 r b
-    and 4 r a + 2 r a FLOPs. In attention over c keys and h = heads x head width numbers, scores
-    and weighted values cost 4 c h forward; the backward pass has four products of 2 c h, those for
+    so 6 P in full training, and about 4 P with a frozen base. LoRA of rank r on a matrix
+    from a to b features (arXiv 2106.09685) has two trained matrices of r a and r b weights, 6 r b
+    and 4 r a + 2 r a FLOPs. In attention over c keys with h = heads x head dimension, scores
+    and weighted values cost 4 c h forward; the backward pass has four products of 2 c h, for
     queries, keys, values and, unless only values need it, the attention weights. The head counts
     for supervised tokens only (`train.loss` leaves the others out); the embeddings are looked up,
     which costs nothing, forward or backward. Gradients stop below the first trained weight, to the
@@ -44,7 +44,7 @@ def train_flops_per_token(
         mean_context: keys that a token attends to, itself included, averaged over tokens:
             (n + 1) / 2 in a causal document of n tokens.
         supervised_share: supervised tokens as a share of all tokens.
-        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+        vocab_size: tokens, if a tokenizer decides; None for the option's.
     """
     if vocab_size is not None:
         spec = dataclasses.replace(spec, vocab_size=vocab_size)
@@ -56,7 +56,7 @@ def train_flops_per_token(
 
 
 def _matrix(linear: Linear, r: int | None) -> int:
-    """Count one matrix with its LoRA, for a token that goes through it."""
+    """Count the FLOPs of one matrix with its LoRA, per token."""
     flops = 2 * linear.size * (1 + linear.input_gradient + linear.trained)
     if linear.has_lora:
         assert r is not None, "LoRA without a rank passed the checks"
@@ -66,7 +66,7 @@ def _matrix(linear: Linear, r: int | None) -> int:
 
 
 def _attention(layer: Layer, mean_context: float) -> float:
-    """Count scores and weighted values of one layer, for one token."""
+    """Count the FLOPs of scores and weighted values of one layer, per token."""
     q, k, v = (layer.linears[name].output_gradient for name in ("q_proj", "k_proj", "v_proj"))
     backward = (q or k) + q + k + v
     return (2 + backward) * 2 * mean_context * layer.linears["q_proj"].num_outputs

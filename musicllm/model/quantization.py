@@ -1,6 +1,6 @@
-"""The frozen base in 4 bits for QLoRA: whether this machine can, and what to ask for.
+"""4-bit quantization of the frozen base for QLoRA: options and availability.
 
-The quantization itself is bitsandbytes' (extra `qlora`); nothing here imitates it.
+The quantization itself is done by bitsandbytes (extra `qlora`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from musicllm.errors import NotAvailableError
 
 
 def nf4_options(compute_dtype: torch.dtype) -> dict[str, Any]:
-    """Return what `from_pretrained` needs for 4-bit NormalFloat with double quantization.
+    """Return the options of `from_pretrained` for 4-bit NormalFloat with double quantization.
 
     Source: QLoRA, arXiv 2305.14314, section 3.
 
     Args:
-        compute_dtype: of the matrix products and of what is not quantized.
+        compute_dtype: of matrix products and of weights that are not quantized.
 
     Raises:
         NotAvailableError: bitsandbytes or a CUDA device is missing.
@@ -37,7 +37,7 @@ def nf4_options(compute_dtype: torch.dtype) -> dict[str, Any]:
 
 
 def require_nf4() -> None:
-    """Raise what is missing for 4-bit weights.
+    """Check that 4-bit weights are supported here.
 
     Raises:
         NotAvailableError: bitsandbytes or a CUDA device is missing.

@@ -1,7 +1,7 @@
-"""How many numbers a model has and how many are trained, counted before any weight exists.
+"""Counts the parameters of a model, in total and trained, before any weight exists.
 
-The model is laid out on torch's meta device: shapes without memory, without a download. LoRA is
-counted from the shapes of its targets. Bytes of activations and of a whole run are the plan's.
+The model is built on torch's meta device: shapes only, without memory or download. LoRA is
+counted from the shapes of its targets. The plan estimates bytes of activations and of a run.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from musicllm.model.spec import AdapterSpec, ModelSpec
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of parameters; a matrix that is tied counts once.
+    """Parameter counts; tied matrices count once.
 
     Attributes:
-        num_parameters: of the base alone.
+        num_parameters: of the base.
         num_trainable: all of the base (`full`), or LoRA and the matrices trained beside it.
-        num_frozen: what stays as it is. LoRA leaves the whole base frozen, since PEFT trains
+        num_frozen: not trained. LoRA leaves the whole base frozen, since PEFT trains
             copies of the embeddings and the head, so `num_trainable + num_frozen` can exceed
             `num_parameters`.
-        num_hidden: of `num_trainable`, those of matrices that are neither embeddings nor the head.
-        parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 when tied); and
-            adapter, which is LoRA's own.
+        num_hidden: of `num_trainable`, matrices that are neither embeddings nor the head.
+        parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 if tied); and
+            adapter, the LoRA parameters.
     """
 
     num_parameters: int
@@ -40,18 +40,18 @@ class Size:
 
 
 def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = None) -> Size:
-    """Count without weights; takes about a second for 7 billion parameters.
+    """Count parameters without weights; takes about a second for 7 billion parameters.
 
-    LoRA on a linear layer is r x (inputs + outputs) numbers (arXiv 2106.09685), and DoRA one more
-    for every output (arXiv 2402.09353).
+    LoRA on a linear layer has r x (inputs + outputs) parameters (arXiv 2106.09685), and DoRA one
+    more per output (arXiv 2402.09353).
 
     Args:
         spec: the architecture.
         adapter: what is trained.
-        vocab_size: tokens, when a tokenizer decides; None takes the option's.
+        vocab_size: tokens, if a tokenizer decides; None for the option's.
 
     Raises:
-        ConfigError: as `adapters.attach` and `base.build`.
+        ConfigError: as in `adapters.attach` and `base.build`.
     """
     config = base.architecture_of(spec, vocab_size=vocab_size)
     with torch.device("meta"):
@@ -98,6 +98,6 @@ def _part_of(name: str) -> str:
         "embed_tokens": "embeddings",
         "lm_head": "head",
     }
-    found = [part for mark, part in marks.items() if mark in name]
-    assert found, f"{name} belongs to no part of a model"
-    return found[0]
+    matches = [part for mark, part in marks.items() if mark in name]
+    assert matches, f"{name} belongs to no part of a model"
+    return matches[0]

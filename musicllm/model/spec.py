@@ -1,4 +1,4 @@
-"""What the model room is told: plain frozen values, without a look at any configuration."""
+"""Plain settings of models and adapters, independent of the configuration."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A base model with its architecture numbers.
+    """A base model and the dimensions of its architecture.
 
     Attributes:
-        name: for people.
-        location: hub id, folder or `package:<name>`; None means random weights.
+        name: for display.
+        location: hub id, folder or `package:<name>`; None for random weights.
         revision: of a hub repository, or None for its newest.
         architecture: `model_type` of transformers.
         vocab_size: tokens.
@@ -22,12 +22,12 @@ class ModelSpec:
         num_key_value_heads: of keys and values; divides `num_attention_heads`.
         max_position_embeddings: tokens that the positions were trained for.
         rope_theta: base of the rotary position embedding.
-        rms_norm_eps: added to the mean square before its root.
-        tie_word_embeddings: the output head is the embedding matrix.
+        rms_norm_eps: added to the mean square before the root.
+        tie_word_embeddings: the output head shares the embedding matrix.
         attention_dropout: probability, during training.
         initializer_range: standard deviation of random weights.
         dtype: of the stored weights: float32, float16 or bfloat16.
-        trust_remote_code: run code that comes with the model.
+        trust_remote_code: run code from the model repository.
     """
 
     name: str
@@ -56,10 +56,10 @@ class AdapterSpec:
 
     Attributes:
         kind: lora, full or none.
-        r: rank of LoRA; None unless `kind` is lora, as the next two.
+        r: rank of LoRA; like the next two, None unless `kind` is lora.
         alpha: the scale of LoRA is alpha / r.
         dropout: probability on the input of LoRA.
-        target_modules: names of the linear layers that get LoRA, such as `q_proj`.
+        target_modules: names of the linear layers with LoRA, such as `q_proj`.
         train_embeddings: train the whole embedding matrix beside LoRA.
         train_output_head: train the whole output head beside LoRA.
         use_dora: weight-decomposed LoRA (arXiv 2402.09353).

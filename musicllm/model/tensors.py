@@ -1,7 +1,7 @@
-"""What must hold of the tensors in a model's files before anything is computed with them.
+"""Checks of the tensors in model files.
 
-All are there, none is left over, each has the shape that the architecture gives it, and every
-number is finite. transformers and PEFT draw missing ones at random, and pass over others with a
+None is missing, none is unexpected, each has the shape of the architecture, and every
+element is finite. transformers and PEFT initialise missing ones at random, and skip others with a
 warning.
 """
 
@@ -20,14 +20,14 @@ from transformers import PreTrainedModel
 from musicllm.errors import InputError
 
 NUM_SHOWN = 5
-"""Faults that are named before the others are only counted."""
+"""Maximum number of faults to list; the rest are counted."""
 
 CONVERTED = re.compile(r"^(\S+) +\| \S*CONVERSION", re.MULTILINE)
-"""A tensor that transformers could not put together, in the table that it logs."""
+"""A tensor that transformers could not convert, in the table that it logs."""
 
 
-def summed_up(faults: Iterable[str]) -> str:
-    """Return the first faults in alphabetical order, and how many there are besides."""
+def summarise(faults: Iterable[str]) -> str:
+    """Return the first faults in alphabetical order, and the number of further ones."""
     ordered = sorted(set(faults))
     more = f"; and {len(ordered) - NUM_SHOWN} more" if len(ordered) > NUM_SHOWN else ""
     return "; ".join(ordered[:NUM_SHOWN]) + more
@@ -36,12 +36,12 @@ def summed_up(faults: Iterable[str]) -> str:
 def shape_faults(
     stored: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]], stranger: str
 ) -> Iterator[str]:
-    """Yield what is missing, left over or of another shape.
+    """Yield missing tensors, unexpected ones, and those of another shape.
 
     Args:
         stored: shapes of the tensors in the files.
-        expected: shapes of the tensors that are wanted.
-        stranger: what is said of a tensor that is not expected.
+        expected: shapes of the tensors of the model.
+        stranger: message for a tensor that is not expected.
     """
     yield from (f"{name} is missing" for name in expected.keys() - stored.keys())
     yield from (f"{name} {stranger}" for name in stored.keys() - expected.keys())
@@ -51,16 +51,16 @@ def shape_faults(
 
 
 def refuse_loading_faults(path: object, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
-    """Refuse weights that transformers filled in, left out or replaced.
+    """Reject weights that transformers initialised, dropped or replaced.
 
     Args:
         path: folder or hub id of the weights.
-        model: what was loaded.
-        info: what `from_pretrained(output_loading_info=True)` returned beside it. Tied weights and
-            buffers of old versions, such as `rotary_emb.inv_freq`, are no faults there.
+        model: the loaded model.
+        info: from `from_pretrained(output_loading_info=True)`. It does not list tied weights and
+            buffers of old versions, such as `rotary_emb.inv_freq`.
 
     Raises:
-        InputError: with the first tensors and how many there are besides.
+        InputError: with the first tensors and the number of further ones.
     """
     faults = [
         *(f"{name} is missing" for name in info["missing_keys"]),
@@ -74,22 +74,22 @@ def refuse_loading_faults(path: object, model: PreTrainedModel, info: Mapping[st
         ),
     ]
     if faults:
-        raise InputError(f"the weights of {path} do not fit its config.json: {summed_up(faults)}")
+        raise InputError(f"the weights of {path} do not fit its config.json: {summarise(faults)}")
     refuse_untied_head(path, model)
 
 
 def refuse_linear_shapes(
     path: object, model: PreTrainedModel, stored: Mapping[str, Sequence[int]]
 ) -> None:
-    """Refuse linear layers of another shape, which transformers does not see when it quantizes.
+    """Reject linear layers of another shape, which transformers does not check if it quantizes.
 
     Args:
         path: folder of the weights.
-        model: what was loaded.
+        model: the loaded model.
         stored: shapes of the tensors in its files.
 
     Raises:
-        InputError: with the first tensors and how many there are besides.
+        InputError: with the first tensors and the number of further ones.
     """
     faults = []
     for name, module in model.named_modules():
@@ -99,14 +99,14 @@ def refuse_linear_shapes(
             if list(shape) != expected:
                 faults.append(f"{name}.weight has shape {list(shape)} instead of {expected}")
     if faults:
-        raise InputError(f"the weights of {path} do not fit its config.json: {summed_up(faults)}")
+        raise InputError(f"the weights of {path} do not fit its config.json: {summarise(faults)}")
 
 
 def refuse_untied_head(path: object, model: PreTrainedModel) -> None:
-    """Refuse a head that config.json ties to the embeddings, but that is another matrix.
+    """Reject a head that config.json ties to the embeddings, but that differs from them.
 
     Raises:
-        InputError: the files hold both, with different numbers.
+        InputError: the files contain both, with different elements.
     """
     head = model.get_output_embeddings()
     tied = getattr(model.config, "tie_word_embeddings", False) and head is not None
@@ -115,7 +115,7 @@ def refuse_untied_head(path: object, model: PreTrainedModel) -> None:
 
 
 def untied(path: object) -> str:
-    """Return what is wrong with a tied model that has a head of its own."""
+    """Return the error message for a tied model with a head of its own."""
     return (
         f"the weights of {path} do not fit its config.json: it says tie_word_embeddings=true, but "
         f"the files hold a head that differs from the embeddings; write the value that is true"
@@ -123,14 +123,14 @@ def untied(path: object) -> str:
 
 
 def refuse_not_finite(path: object, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Refuse NaN and infinities; reads every number once.
+    """Reject NaN and infinity; reads every element once.
 
     Args:
         path: folder or hub id of the weights.
-        tensors: by name; those in whole numbers, such as quantized ones, are passed over.
+        tensors: by name; integer tensors, such as quantized ones, are skipped.
 
     Raises:
-        InputError: with the first tensors and how many there are besides.
+        InputError: with the first tensors and the number of further ones.
     """
     faults = [
         f"{name} in {str(tensor.dtype).removeprefix('torch.')}"
@@ -139,14 +139,14 @@ def refuse_not_finite(path: object, tensors: Iterable[tuple[str, Tensor]]) -> No
     ]
     if faults:
         raise InputError(
-            f"the weights of {path} hold NaN or infinity: {summed_up(faults)}; copy them again, or "
+            f"the weights of {path} hold NaN or infinity: {summarise(faults)}; copy them again, or "
             f"take a wider dtype where float16 is too narrow for them"
         )
 
 
 @torch.no_grad()
 def is_finite(tensor: Tensor) -> bool:
-    """Return whether all numbers are finite, without a copy of the tensor."""
+    """Return whether all elements are finite, without copying the tensor."""
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return True
     return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
@@ -154,10 +154,10 @@ def is_finite(tensor: Tensor) -> bool:
 
 @contextmanager
 def reported(path: object) -> Iterator[None]:
-    """Keep transformers' table of faults off the screen, and name what it could not put together.
+    """Suppress transformers' table of loading faults, and raise for tensors that it cannot convert.
 
     Raises:
-        InputError: instead of the error that only points to the table.
+        InputError: in place of the error that only refers to the table.
     """
     logger = logging.getLogger("transformers.modeling_utils")
     table = _Table()
@@ -170,19 +170,19 @@ def reported(path: object) -> Iterator[None]:
             raise
         raise InputError(
             f"the weights of {path} do not fit its config.json: "
-            f"{summed_up(f'{name} cannot be put together from its parts' for name in names)}"
+            f"{summarise(f'{name} cannot be put together from its parts' for name in names)}"
         ) from error
     finally:
         logger.removeFilter(table)
 
 
 class _Table(logging.Filter):
-    """Takes transformers' table out of the log."""
+    """Removes transformers' table from the log."""
 
     text = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything else pass."""
+        """Return whether a record is not the table."""
         message = record.getMessage()
         if "LOAD REPORT" not in message:
             return True

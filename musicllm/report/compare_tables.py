@@ -194,7 +194,7 @@ def _compared(comparison: Comparison, p_holm: float) -> list[Cell]:
     return [
         Cell(
             as_text(comparison.num_questions),
-            f"{comparison.num_unpaired:,} unpaired" if comparison.num_unpaired else "",
+            f"{num_unpaired:,} unpaired" if num_unpaired else "",
         ),
         Cell(as_text(comparison.baseline)),
         Cell(as_text(comparison.model)),

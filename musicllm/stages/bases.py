@@ -18,7 +18,7 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import packaged
-from musicllm.model.checkpoint import cached_folder
+from musicllm.model.weights import cached_folder
 from musicllm.quoting import argument, in_shell
 from musicllm.runs.locations import of_model
 from musicllm.schema import Config

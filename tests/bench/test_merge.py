@@ -8,14 +8,14 @@ import pytest
 from musicllm import cli
 from musicllm.bench.merge import measured
 from musicllm.bench.random_weights import write_adapter, write_base
-from musicllm.model.checkpoint import Checkpoint
+from musicllm.model.weights import WeightFiles
 from tests.models import LORA, TINY
 
 
 def test_random_weights_are_merged_and_measured(tmp_path: Path) -> None:
     write_base(tmp_path / "base", TINY, shard_gb=1e-5)
     write_adapter(tmp_path / "adapter", TINY, LORA)
-    assert len(Checkpoint.of_model(tmp_path / "base").shapes) == 2 * 9 + 3
+    assert len(WeightFiles.of_model(tmp_path / "base").shapes) == 2 * 9 + 3
     cost = measured(tmp_path, 1, list(range(20)))
     assert cost.report.num_positions == 20
     assert 0 < cost.report.max_abs_difference < cost.report.tolerance

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from musicllm.model import adapters, base
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import MergeReport, merge
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.model.weights import WeightFiles
 from tests.models import letter_tokenizer
 
 IDS = list(range(2, 30))
@@ -75,7 +75,7 @@ def by_peft(folder: Path, model: PreTrainedModel | None = None) -> dict[str, Ten
 
 def weights_of(folder: Path) -> dict[str, Tensor]:
     """Return all tensors of a model folder, as they are stored."""
-    found = Checkpoint.of_model(folder)
+    found = WeightFiles.of_model(folder)
     return {name: found.read(name).clone() for name in found.shapes}
 
 

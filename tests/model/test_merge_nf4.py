@@ -9,7 +9,7 @@ import torch
 
 from musicllm.errors import NotAvailableError
 from musicllm.model import base
-from musicllm.model.merge.nf4 import there_and_back
+from musicllm.model.merge.nf4 import requantized
 from tests.model.merging import by_peft, merged, same, train, weights_of, with_ends
 
 
@@ -39,7 +39,7 @@ def test_linear_layers_are_those_of_four_bits(tiny, lora, tmp_path, is_tied):
 def test_the_type_stays(tiny, lora, tmp_path):
     pytest.importorskip("bitsandbytes", reason="extra qlora")
     matrix = torch.linspace(-1, 1, 128).reshape(2, 64).bfloat16()
-    back = there_and_back(matrix)
+    back = requantized(matrix)
     assert back.dtype == torch.bfloat16
     assert 0 < (back - matrix).abs().max() < 0.15
 

@@ -7,9 +7,9 @@ import torch
 
 from musicllm.errors import StageError
 from musicllm.model import base
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import folding, parts
 from musicllm.model.merge.adapted import adapt, tied_names
+from musicllm.model.weights import WeightFiles
 from tests.model.merging import IDS, logits, train
 
 
@@ -18,7 +18,7 @@ def test_a_model_that_is_read_part_by_part_gives_its_logits(tiny, tmp_path, is_t
     model = base.build(dataclasses.replace(tiny, tie_word_embeddings=is_tied), seed=0)
     model.save_pretrained(tmp_path)
     empty = parts.lay_out(base.load_config(tmp_path))
-    weights, tied = Checkpoint.of_model(tmp_path), tied_names(empty)
+    weights, tied = WeightFiles.of_model(tmp_path), tied_names(empty)
     held = []
 
     def look() -> None:
@@ -37,7 +37,7 @@ def test_a_model_that_is_read_part_by_part_gives_its_logits(tiny, tmp_path, is_t
 def test_parts_of_an_adapted_model_are_its_wrapped_layers(tiny, lora, tmp_path):
     train(tmp_path, tiny, dataclasses.replace(lora, train_embeddings=True))
     config = base.load_config(tmp_path / "base")
-    weights = Checkpoint.of_model(tmp_path / "base")
+    weights = WeightFiles.of_model(tmp_path / "base")
     adapted = adapt(config, weights, tmp_path / "adapter", dequantize=False)
     names = [name for name, _ in parts.parts_of(adapted.model)]
     assert names[:3] == [

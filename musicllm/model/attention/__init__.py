@@ -1,9 +1,9 @@
-"""Attention that keeps the documents of a packed row apart, by several kernels of one interface.
+"""Attention that isolates the documents of a packed row, with several kernels of one interface.
 
-Packed documents lie one after the other in one row without padding, and `packed` says where each
-begins. Every kernel gives every document its own causal attention, so none sees another and no
-T x T mask exists. Without those boundaries (generation, padded batches) each is transformers'
-`sdpa`, but for `flash_attention_2`, which is transformers' own throughout. Nothing here decides
+Packed documents follow one another in a row without padding, and `packed` returns where each
+begins. Every kernel computes causal attention per document, so none sees another and no
+T x T mask exists. Without boundaries (generation, padded batches) each is transformers'
+`sdpa`, except `flash_attention_2`, which always is transformers' own. Nothing here decides
 what is packed.
 """
 
@@ -14,6 +14,6 @@ from musicllm.model.attention.kernels import flex, varlen, varlen_sdpa
 from musicllm.model.attention.packing import packed, register
 
 NAME = "varlen_sdpa"
-"""The one that runs everywhere."""
+"""The kernel that runs everywhere."""
 
 __all__ = ["ALL", "NAME", "choose", "flex", "packed", "register", "varlen", "varlen_sdpa"]

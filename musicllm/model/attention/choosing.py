@@ -1,4 +1,4 @@
-"""Which attention a training run takes: the one that was asked for, or the fastest that runs."""
+"""Selects the attention kernel of a training run: the configured one, or the fastest that runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from musicllm.errors import ConfigError, Problem
 
 ALL = ("flash_attention_2", "varlen", "flex", "varlen_sdpa")
-"""Fastest first on a GPU; the last one runs everywhere, and is the fastest on a CPU."""
+"""Fastest first on a GPU; the last runs everywhere, and is the fastest on a CPU."""
 
 HALF = ("float16", "bfloat16")
 
@@ -21,19 +21,19 @@ def choose(
     dropout: float = 0.0,
     lacking: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the name under which transformers knows the attention to train with.
+    """Return the name of the attention to train with, as registered in transformers.
 
     Args:
-        setting: `hardware.attention`: auto, or one of `ALL`.
+        setting: `hardware.attention`: auto, or a name in `ALL`.
         accelerator: cpu or gpu.
-        dtype: in which the model computes, such as bfloat16 under `bf16-mixed`.
-        head_dim: numbers per head.
-        dropout: of attention weights, in training.
-        lacking: name -> why this GPU or installation does not run it; see
+        dtype: of the computation, such as bfloat16 for `bf16-mixed`.
+        head_dim: dimension of a head.
+        dropout: of attention weights during training.
+        lacking: name -> reason why this GPU or installation does not support it; see
             `musicllm.train.capabilities`.
 
     Raises:
-        ConfigError: the one that was asked for does not run here.
+        ConfigError: the configured attention does not run here.
     """
     refusals = {**dict(_refusals(accelerator, dtype, head_dim, dropout)), **(lacking or {})}
     runs = [name for name in ALL if name not in refusals]
@@ -50,7 +50,7 @@ def choose(
 def _refusals(
     accelerator: str, dtype: str, head_dim: int, dropout: float
 ) -> Iterator[tuple[str, str]]:
-    """Yield attentions that this model cannot use, with the reason."""
+    """Yield attentions that this model cannot use, with reasons."""
     if accelerator == "cpu":
         yield "flash_attention_2", "it needs a GPU"
         yield "varlen", "it needs a GPU"

@@ -1,11 +1,11 @@
-"""The kernels: causal attention within each document of a packed row.
+"""Attention kernels: causal attention within each document of a packed row.
 
-`varlen_sdpa` calls torch's scaled dot product once for every document, `varlen` is torch's own
+`varlen_sdpa` calls torch's scaled dot product attention once per document, `varlen` is torch's own
 variable-length FlashAttention, `flex` compiles FlexAttention with a block mask. The package
-flash-attn is reached through transformers and needs nothing here. Which of them a device can run is
-asked elsewhere (`choosing`).
+flash-attn is used through transformers and needs nothing here. Which of them a device can run is
+decided in `choosing`.
 
-Axes: H heads, Hkv heads of keys, which divide H, T tokens, D numbers per head.
+Axes: H heads, Hkv heads of keys and values (divides H), T tokens, D head dimension.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 Kernel = Callable[..., Tensor]
-"""(query, key, value, cu_seq_lens, longest, scale=, dropout=) -> [1, T, H, D], as `varlen_sdpa`."""
+"""(query, key, value, cu_seq_lens, longest, scale=, dropout=) -> [1, T, H, D]: `varlen_sdpa`."""
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -34,20 +34,20 @@ def varlen_sdpa(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attend within each document by one call of torch's scaled dot product for each.
+    """Compute attention with one call of torch's scaled dot product attention per document.
 
     Time grows with the sum over documents of length squared, plus one kernel call per document;
-    memory with T. For 17 documents of 120 tokens on a CPU that is a seventh of the time of
-    attention over the whole row. Deterministic where torch's scaled dot product is, which it is on
-    the CPU. A compiled model steps out of its graph here: lengths differ from batch to batch.
+    memory with T. For 17 documents of 120 tokens on a CPU this takes a seventh of the time of
+    attention over the whole row. Deterministic where torch's function is, as on
+    the CPU. A compiled model has a graph break here, since lengths differ from batch to batch.
 
     Args:
         query: [1, H, T, D].
         key: [1, Hkv, T, D].
         value: as `key`.
         cu_seq_lens: int32 [documents + 1].
-        longest: tokens of the longest document; not needed here.
-        scale: of the products; None is 1 / sqrt(D).
+        longest: tokens of the longest document; unused here.
+        scale: of the scores; None for 1 / sqrt(D).
         dropout: probability that an attention weight is zeroed.
 
     Returns:
@@ -62,7 +62,7 @@ def varlen_sdpa(
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
-    # split, because the gradient of every slice would be as long as the row
+    # split, since the gradient of every slice would have the length of the row
     documents = zip(
         *(tensor.split_with_sizes(lengths, dim=2) for tensor in (query, key, value)), strict=True
     )
@@ -79,19 +79,19 @@ def varlen(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attend within each document by `torch.nn.attention.varlen` (arXiv 2307.08691); as above.
+    """Compute attention with `torch.nn.attention.varlen` (arXiv 2307.08691); as `varlen_sdpa`.
 
     Half precision on a GPU only. Memory grows with T.
     """
     assert dropout == 0, "torch's variable-length attention has no dropout"
-    attend, knows_groups = _varlen_attn()
+    attend, supports_groups = _varlen_attn()
     groups = query.shape[1] // key.shape[1]
-    options: dict[str, Any] = {"enable_gqa": groups > 1} if knows_groups else {}
-    if groups > 1 and not knows_groups:
-        key, value = (each.repeat_interleave(groups, dim=1) for each in (key, value))
-    rows = [each[0].transpose(0, 1) for each in (query, key, value)]
+    options: dict[str, Any] = {"enable_gqa": groups > 1} if supports_groups else {}
+    if groups > 1 and not supports_groups:
+        key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
+    rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     ends = (cu_seq_lens, cu_seq_lens, longest, longest)
-    causal = (-1, 0)  # all before, none after
+    causal = (-1, 0)  # everything before, nothing after
     out: Tensor = attend(*rows, *ends, scale=scale, window_size=causal, **options)
     return out[None]
 
@@ -106,11 +106,11 @@ def flex(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attend within each document by FlexAttention (arXiv 2412.05496); as above.
+    """Compute attention with FlexAttention (arXiv 2412.05496); as `varlen_sdpa`.
 
-    Blocks of 128 x 128 that hold no pair of one document are skipped. The block mask is made once
-    for a batch and shared by all layers, which pass the same `cu_seq_lens`. Torch has no gradient
-    of it on a CPU.
+    Blocks of 128 x 128 without a pair of one document are skipped. The block mask is computed once
+    per batch and shared by all layers, which pass the same `cu_seq_lens`. Torch has no gradient
+    for it on a CPU.
     """
     assert dropout == 0, "FlexAttention has no dropout"
     out: Tensor = _flex_attention()(
@@ -130,14 +130,14 @@ KERNELS: dict[str, Kernel] = {"varlen_sdpa": varlen_sdpa, "varlen": varlen, "fle
 
 @lru_cache(maxsize=1)
 def _lengths(cu_seq_lens: Tensor) -> list[int]:
-    """Return the lengths of documents; remembered for the same tensor, which layers share."""
+    """Return the document lengths; cached by tensor, since layers share it."""
     lengths: list[int] = cu_seq_lens.diff().tolist()
     return lengths
 
 
 @lru_cache(maxsize=1)
 def _block_mask(cu_seq_lens: Tensor, num_tokens: int) -> Any:
-    """Return the block mask of a batch; remembered for the same tensor, which layers share."""
+    """Return the block mask of a batch; cached by tensor, since layers share it."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     device = cu_seq_lens.device
@@ -154,7 +154,7 @@ def _block_mask(cu_seq_lens: Tensor, num_tokens: int) -> Any:
 
 @cache
 def _flex_attention() -> Any:
-    """Return the compiled kernel; dynamic, since no two batches have the same number of tokens."""
+    """Return the compiled kernel; dynamic, since the number of tokens differs between batches."""
     from torch.nn.attention.flex_attention import flex_attention
 
     return torch.compile(flex_attention, dynamic=True)
@@ -162,7 +162,7 @@ def _flex_attention() -> Any:
 
 @cache
 def _varlen_attn() -> tuple[Any, bool]:
-    """Return torch's function, and whether it knows grouped queries, which 2.11's does not."""
+    """Return torch's function, and whether it supports grouped queries (not in torch 2.11)."""
     from torch.nn.attention.varlen import varlen_attn
 
     return varlen_attn, "enable_gqa" in inspect.signature(varlen_attn).parameters

@@ -1,6 +1,6 @@
-"""What all attentions share: the boundaries of documents, and transformers' interface.
+"""Document boundaries, and registration of the kernels with transformers.
 
-Axes: B rows (1 when packed), H heads, T tokens, D numbers per head.
+Axes: B rows (1 if packed), H heads, T tokens, D head dimension.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from musicllm.model.attention.kernels import KERNELS, Kernel
 
 
 def register() -> None:
-    """Make our attentions known to transformers by their names; calling it again is safe."""
+    """Register the kernels with transformers; idempotent."""
     for name, kernel in KERNELS.items():
         AttentionInterface.register(name, _attention(kernel))
         AttentionMaskInterface.register(name, no_mask_for_whole_rows)
 
 
 def packed(cu_seq_lens: Tensor) -> dict[str, Any]:
-    """Return what a model's forward needs, beside `position_ids`, to keep documents apart.
+    """Return the arguments of a model's forward, beside `position_ids`, that isolate documents.
 
-    The names are those that transformers' flash attention reads, so that every attention isolates
-    with the same arguments.
+    The names are those of transformers' flash attention, so that every attention isolates
+    documents with the same arguments.
 
     Args:
-        cu_seq_lens: int32 [documents + 1], the start of every document and the end of the last.
+        cu_seq_lens: int32 [documents + 1], the start of each document and the end of the last.
     """
     longest = int(cu_seq_lens.diff().max())
     return {
@@ -43,7 +43,7 @@ def packed(cu_seq_lens: Tensor) -> dict[str, Any]:
 
 
 def _attention(kernel: Kernel) -> Callable[..., tuple[Tensor, None]]:
-    """Return a kernel in the form of transformers' `AttentionInterface`."""
+    """Wrap a kernel for transformers' `AttentionInterface`."""
 
     def attend(
         module: torch.nn.Module,
@@ -81,7 +81,7 @@ def no_mask_for_whole_rows(
     attention_mask: Tensor | None = None,
     **kwargs: Any,
 ) -> Tensor | None:
-    """Return no mask for whole rows, which are causal or packed; otherwise `sdpa`'s mask."""
+    """Return no mask for whole rows, which are causal or packed; else the mask of `sdpa`."""
     if attention_mask is None and q_length == kv_length:
         return None
     return sdpa_mask(  # type: ignore[no-any-return]

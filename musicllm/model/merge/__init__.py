@@ -1,7 +1,7 @@
-"""An adapter folded into its base: a plain model folder, checked against what it was made from.
+"""Merging an adapter into its base: writes a model folder, and checks it against both.
 
-Nothing is held whole: weights come from the shards of the base one matrix at a time, go through
-PEFT's own arithmetic, and leave in new shards. Training and quantized output are not done here.
+No model is held in memory: weights are read from the shards of the base one matrix at a time,
+merged by PEFT, and written to new shards. Quantized output is not supported.
 """
 
 from __future__ import annotations

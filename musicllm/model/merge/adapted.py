@@ -1,7 +1,7 @@
-"""A base and its adapter without their weights, and where each weight is to be read.
+"""A base with its adapter, without weights, and where to read each weight.
 
-PEFT lays the adapter out over the base on torch's meta device, so every kind of LoRA that PEFT
-knows has its own layer with its own arithmetic. All names and shapes are compared with the files
+PEFT adds the adapter to the base on torch's meta device, so every kind of LoRA that PEFT
+supports has its own layer class. All names and shapes are compared with the files
 before anything is read.
 """
 
@@ -23,81 +23,79 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from musicllm.errors import InputError
 from musicllm.model import tensors
 from musicllm.model.adapters import ADAPTER_WEIGHTS, NO_PLACE, PREFIX, end_names, quiet_peft
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import nf4
 from musicllm.model.merge.parts import lay_out
+from musicllm.model.weights import WeightFiles
 
 WRAPPED = re.compile(r"\.(base_layer|original_module)(?=\.)")
-"""What PEFT puts into the name of a weight that it trains beside or instead of."""
+"""What PEFT inserts into names of weights that it wraps."""
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """Base + adapter, laid out without weights.
+    """Base + adapter, built without weights.
 
     Attributes:
-        plain: the base alone, with as many tokens as the adapter's embeddings have.
-        model: a base whose layers PEFT has wrapped.
-        base: its weights.
-        adapter: what was trained.
+        plain: the base alone, with the vocabulary size of the adapter's embeddings.
+        model: the base with layers wrapped by PEFT.
+        base: weights of the base.
+        adapter: trained weights.
         trained: names in `model` -> names in `adapter`.
-        in_nf4: names in `plain` of what the adapter saw in 4 bits.
+        in_nf4: names in `plain` of weights that were in 4 bits during training.
     """
 
     plain: PreTrainedModel
     model: nn.Module
-    base: Checkpoint
-    adapter: Checkpoint
+    base: WeightFiles
+    adapter: WeightFiles
     trained: Mapping[str, str]
     in_nf4: frozenset[str]
 
     @property
     def tied(self) -> Mapping[str, str]:
-        """Names of the plain model that are another's tensor, and that other name."""
+        """Names of tied tensors of the plain model -> the name of the stored tensor."""
         return tied_names(self.plain)
 
     def origin(self, name: str) -> str:
-        """Return the name in the base's files of a weight of `model` that was not trained."""
+        """Return the name in the files of the base of a weight of `model` that was not trained."""
         plain = WRAPPED.sub("", name)
         return self.tied.get(plain, plain)
 
     def read(self, name: str) -> Tensor:
-        """Read a weight of `model` as float32; an embedding of a token new to the base is zero.
+        """Read a weight of `model` as float32; embeddings of tokens that the base lacks are zero.
 
         Raises:
-            InputError: it holds NaN or infinity.
+            InputError: it contains NaN or infinity.
         """
         if name in self.trained:
             return as_float32(_read(self.adapter, self.trained[name]))
         origin = self.origin(name)
         stored = _read(self.base, origin)
-        tensor = as_float32(nf4.there_and_back(stored) if origin in self.in_nf4 else stored)
-        wanted = (
-            self.model.state_dict()[name].shape if ".original_module." in name else stored.shape
-        )
-        return tensor if wanted == tensor.shape else _with_rows(tensor, wanted[0])
+        tensor = as_float32(nf4.requantized(stored) if origin in self.in_nf4 else stored)
+        shape = self.model.state_dict()[name].shape if ".original_module." in name else stored.shape
+        return tensor if shape == tensor.shape else _with_rows(tensor, shape[0])
 
 
 def adapt(
-    config: PreTrainedConfig, base: Checkpoint, adapter_path: Path, *, dequantize: bool
+    config: PreTrainedConfig, base: WeightFiles, adapter_path: Path, *, dequantize: bool
 ) -> Adapted:
-    """Lay out base and adapter, and compare names and shapes with both.
+    """Build base and adapter without weights, and compare names and shapes with the files.
 
     Args:
         config: of the base; its `vocab_size` becomes that of trained embeddings.
-        base: its weights.
+        base: weights of the base.
         adapter_path: PEFT folder.
-        dequantize: the adapter was trained over the base in nf4, and that base is wanted.
+        dequantize: use the base as quantized to nf4, on which the adapter was trained.
 
     Raises:
-        InputError: a tensor is missing, has another shape, or has no place; the text names it.
+        InputError: a tensor is missing, unexpected or of another shape; the message names it.
     """
     settings = PeftConfig.from_pretrained(str(adapter_path))
     if settings.peft_type != PeftType.LORA:
         kind = settings.peft_type.value
         raise InputError(f"{adapter_path} is of kind {kind}; only LoRA can be merged")
     settings.inference_mode = True
-    adapter = Checkpoint({"": adapter_path / ADAPTER_WEIGHTS})
+    adapter = WeightFiles({"": adapter_path / ADAPTER_WEIGHTS})
     plain = _with_vocabulary_of(adapter, config)
     model = lay_out(plain.config)
     with quiet_peft(), torch.device("meta"):
@@ -105,7 +103,7 @@ def adapt(
     names = {name: name for name in wrapped.state_dict()}
     files = get_peft_model_state_dict(wrapped, state_dict=names, save_embedding_layers=False)
     trained = {name.removeprefix(PREFIX): key for key, name in files.items()}
-    # PEFT saves whole ends of a resized base without saying so in its settings
+    # PEFT saves embeddings and head of a resized base without recording it in its settings
     whole = model.state_dict().keys() & set(end_names(plain))
     trained |= {name: PREFIX + name for name in whole if PREFIX + name in adapter.shapes}
     adapted = Adapted(
@@ -119,32 +117,32 @@ def adapt(
 
 
 def is_adapted(part: nn.Module) -> bool:
-    """Return whether PEFT has wrapped a part."""
+    """Return whether PEFT has wrapped a module."""
     return isinstance(part, (BaseTunerLayer, AuxiliaryTrainingWrapper))
 
 
 def tied_names(model: PreTrainedModel) -> Mapping[str, str]:
-    """Return names of a model that are another's tensor, and that other name."""
+    """Return the names of tied tensors of a model -> the name of the stored tensor."""
     names: Mapping[str, str] = model.all_tied_weights_keys
     return names
 
 
 def as_float32(tensor: Tensor) -> Tensor:
-    """Return a copy of what is mapped from a file, float32 where it has a fraction."""
+    """Return a copy of a memory-mapped tensor, in float32 if it is floating point."""
     return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def _read(files: Checkpoint, name: str) -> Tensor:
+def _read(files: WeightFiles, name: str) -> Tensor:
     tensor = files.read(name)
     tensors.refuse_not_finite(files.folder, [(name, tensor)])
     return tensor
 
 
-def _with_vocabulary_of(adapter: Checkpoint, config: PreTrainedConfig) -> PreTrainedModel:
-    """Lay out the base, with as many tokens as trained embeddings have."""
+def _with_vocabulary_of(adapter: WeightFiles, config: PreTrainedConfig) -> PreTrainedModel:
+    """Build the base without weights, with the vocabulary size of trained embeddings."""
     plain = lay_out(config)
     for module in (plain.get_input_embeddings(), plain.get_output_embeddings()):
-        name = next(name for name, found in plain.named_modules() if found is module)
+        name = next(name for name, candidate in plain.named_modules() if candidate is module)
         rows, *_ = adapter.shapes.get(f"{PREFIX}{name}.weight", [config.vocab_size])
         if rows != config.vocab_size:
             config.vocab_size = rows
@@ -154,8 +152,8 @@ def _with_vocabulary_of(adapter: Checkpoint, config: PreTrainedConfig) -> PreTra
 
 def _with_rows(tensor: Tensor, rows: int) -> Tensor:
     resized = tensor.new_zeros(rows, *tensor.shape[1:])
-    kept = min(rows, len(tensor))
-    resized[:kept] = tensor[:kept]
+    num_copied = min(rows, len(tensor))
+    resized[:num_copied] = tensor[:num_copied]
     return resized
 
 
@@ -169,30 +167,30 @@ def _adapter_faults(adapted: Adapted) -> Iterator[str]:
 
 
 def _base_faults(adapted: Adapted) -> Iterator[str]:
-    found = adapted.base.shapes
+    stored = adapted.base.shapes
     plain = adapted.plain
-    known = plain.state_dict().keys()
+    expected = plain.state_dict().keys()
     old = [*(plain._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]
-    for name in found.keys() - known:
+    for name in stored.keys() - expected:
         if not any(re.search(pattern, name) for pattern in old):
             yield f"{name} is not known to transformers' {type(plain).__name__}"
     for name, tensor in adapted.model.state_dict().items():
         origin = adapted.origin(name)
         if name in adapted.trained:
             continue
-        if origin not in found:
+        if origin not in stored:
             yield f"{origin} is missing"
-        elif found[origin] != list(tensor.shape) and ".original_module." not in name:
-            yield f"{origin} has shape {found[origin]} instead of {list(tensor.shape)}"
+        elif stored[origin] != list(tensor.shape) and ".original_module." not in name:
+            yield f"{origin} has shape {stored[origin]} instead of {list(tensor.shape)}"
 
 
 def _refuse(what: str, faults: Iterator[str]) -> None:
-    if text := tensors.summed_up(faults):
+    if text := tensors.summarise(faults):
         raise InputError(f"{what} does not fit: {text}")
 
 
 def _refuse_untied_head(adapted: Adapted, base_path: Path) -> None:
-    """Refuse a base whose head is tied by its configuration and another matrix in its files."""
+    """Reject a base whose configuration ties the head, but whose files have two matrices."""
     base = adapted.base
     for name, origin in adapted.tied.items():
         both = name in base.shapes and origin in base.shapes

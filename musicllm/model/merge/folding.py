@@ -1,8 +1,8 @@
-"""The merge itself: one walk through base + adapter that compares, folds and writes.
+"""The merge: one pass through base + adapter that merges, checks and writes.
 
-The model's own forward pass visits its layers on one text in three copies. Each adapted layer is
-read once; the first copy goes through it without the adapter, the second with it, and the third
-through what the two became. That layer is written, and forgotten. A second walk reads the result.
+The forward pass of the model runs on one text in three copies. Each adapted layer is
+read once; the first copy passes through it without the adapter, the second with it, and the third
+through the merged layer, which is then written and freed. A second pass reads the result.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from musicllm import console
 from musicllm.errors import InputError, StageError
 from musicllm.model import base
-from musicllm.model.checkpoint import Checkpoint
 from musicllm.model.merge import parts
 from musicllm.model.merge.adapted import Adapted, adapt, as_float32, is_adapted, tied_names
 from musicllm.model.merge.report import TOLERANCES, Logits, MergeReport, compare, refuse_changes
-from musicllm.model.merge.shards import ShardWriter
+from musicllm.model.merge.shards import WeightShardWriter
+from musicllm.model.weights import WeightFiles
 
 WAYS = ("alone", "expected", "merged")
-"""What the three copies of the text go through: the base, base + adapter, and the two in one."""
+"""The three copies of the text: through the base, base + adapter, and the merged layers."""
 
 
 def merge(
@@ -42,56 +42,56 @@ def merge(
     dequantize: bool = False,
     revision: str | None = None,
 ) -> MergeReport:
-    """Write base + adapter as a plain model folder with tokenizer and chat template.
+    """Merge base + adapter into a model folder with tokenizer and chat template.
 
-    The arithmetic is float32, so that the check sees the rounding of weights and not that of
-    activations. Memory: one shard of what is written, the largest matrix four times in float32,
-    and for DoRA the square of its inputs too; time grows with the number of parameters. The base
-    is read once, the result is written once and read once.
+    Computation is in float32, so that the check measures the rounding of weights and not of
+    activations. Memory: one shard of the output, the largest matrix four times in float32,
+    and for DoRA the square of its inputs too. The base
+    is read once; the result is written once and read once.
 
     Args:
         base_path: folder or hub id of the base.
-        adapter_path: PEFT folder; the tokenizer beside it goes before that of the base.
-        folder: existing, empty folder to fill.
-        dtype: of the merged weights: float32, float16, bfloat16, or auto for the base's own.
+        adapter_path: PEFT folder; its tokenizer, if it has one, replaces that of the base.
+        folder: existing empty folder for the result.
+        dtype: of the merged weights: float32, float16, bfloat16, or auto for that of the base.
         max_shard_gb: size of a weight file, in 10^9 bytes.
-        check_ids: tokens of one text on which logits are compared.
-        dequantize: merge into the base as it is after quantization to nf4, which is what an adapter
-            of QLoRA was trained over, and not as it was before.
-        revision: of the base, when it is on the hub.
+        check_ids: tokens of the text on which logits are compared.
+        dequantize: merge into the base as quantized to nf4, on which a QLoRA adapter
+            was trained, instead of the full-precision base.
+        revision: of the base, if it is on the hub.
 
     Raises:
         InputError: adapter or base cannot be read, or do not fit each other.
-        NotAvailableError: the hub or bitsandbytes would be needed, and is not there.
-        StageError: the merged folder gives other logits than base and adapter.
+        NotAvailableError: the hub or bitsandbytes is needed, but not available.
+        StageError: the logits of the result differ from those of base and adapter.
     """
     if not (adapter_path / "adapter_config.json").is_file():
         raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
     tokenizer = base.load_adapter_tokenizer(adapter_path, base_path, revision=revision)
     source = _local_folder(base_path, revision)
-    weights = Checkpoint.of_model(source)
+    weights = WeightFiles.of_model(source)
     adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
     _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
     dtype = _own_dtype(adapted, source) if dtype == "auto" else dtype
-    writer = ShardWriter(folder, max_shard_gb * 1e9)
+    writer = WeightShardWriter(folder, max_shard_gb * 1e9)
     ids = torch.tensor([list(check_ids)])
     alone, expected, merged = _fold(adapted, ids, partial(_store, writer, getattr(torch, dtype)))
     _refuse_unvisited(adapted, writer.names)
     writer.close()
     _save_settings(adapted, source, tokenizer, folder, dtype)
     logits = Logits(alone, expected, merged, _stored_logits(folder, ids))
-    written = {
+    sizes = {
         "num_parameters": writer.num_parameters,
         "num_bytes": writer.num_bytes,
         "num_shards": len(writer.shards),
     }
-    report = compare(logits, dtype, written)
+    report = compare(logits, dtype, sizes)
     refuse_changes(report, f"{base_path} + {adapter_path}")
     return report
 
 
 def _local_folder(path: str | Path, revision: str | None) -> Path:
-    """Return the folder of a model; one on the hub is downloaded, or found in the hub's cache.
+    """Return the folder of a model; hub models are downloaded or taken from the cache.
 
     Raises:
         InputError: the folder lacks files.
@@ -100,12 +100,12 @@ def _local_folder(path: str | Path, revision: str | None) -> Path:
     base.load_config(path, revision=revision)
     if Path(path).is_dir():
         return Path(path)
-    wanted = ["*.json", "model*.safetensors"]
-    return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
+    patterns = ["*.json", "model*.safetensors"]
+    return Path(snapshot_download(str(path), revision=revision, allow_patterns=patterns))
 
 
 def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -> Sequence[Tensor]:
-    """Walk through base + adapter, hand out merged tensors, and return the logits of `WAYS`."""
+    """Run base + adapter, store the merged tensors, and return the logits of `WAYS`."""
 
     def run(name: str, part: nn.Module, forward: parts.Run, rows: Tensor, *rest: Any) -> Tensor:
         parts.fill(part, name, adapted.read)
@@ -128,7 +128,7 @@ def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -
 def _three_ways(
     part: Any, forward: parts.Run, rows: Tensor, *rest: Any
 ) -> tuple[Tensor, nn.Module]:
-    """Return what the three copies become, and the plain layer that replaces an adapted one."""
+    """Return the outputs of the three copies, and the merged layer."""
     alone, expected, merged = torch.split(rows, 1)
     part.enable_adapters(False)
     alone = forward(alone, *rest)
@@ -144,14 +144,14 @@ def _three_ways(
     return torch.cat([alone, expected, plain(merged, *rest)]), plain
 
 
-def _store(writer: ShardWriter, dtype: torch.dtype, name: str, tensor: Tensor) -> None:
+def _store(writer: WeightShardWriter, dtype: torch.dtype, name: str, tensor: Tensor) -> None:
     writer.add(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
 
 def _stored_logits(folder: Path, ids: Tensor) -> Tensor:
     """Return the logits of the merged folder, [T, V], computed in float32."""
     model = parts.lay_out(base.load_config(folder))
-    weights, tied = Checkpoint.of_model(folder), tied_names(model)
+    weights, tied = WeightFiles.of_model(folder), tied_names(model)
     with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "layer") as advance:
         run = parts.passing_through(lambda n: as_float32(weights.read(tied.get(n, n))), advance)
         parts.replace_forward(model, run)
@@ -173,7 +173,7 @@ def _save_settings(
 
 
 def _own_dtype(adapted: Adapted, source: Path) -> str:
-    """Return the type that the base's embeddings are stored in."""
+    """Return the stored dtype of the embeddings of the base."""
     embeddings = adapted.plain.get_input_embeddings()
     name = next(name for name, module in adapted.plain.named_modules() if module is embeddings)
     dtype = str(adapted.base.dtype(f"{name}.weight")).removeprefix("torch.")
@@ -196,9 +196,9 @@ def _refuse_tokens_without_embedding(
 
 
 def _refuse_unvisited(adapted: Adapted, written: set[str]) -> None:
-    left = adapted.plain.state_dict().keys() - adapted.tied.keys() - written
-    if left:
+    unvisited = adapted.plain.state_dict().keys() - adapted.tied.keys() - written
+    if unvisited:
         raise StageError(
-            f"{type(adapted.plain).__name__} made no use of {', '.join(sorted(left)[:5])}, so they "
-            f"could not be checked; this architecture cannot be merged here"
+            f"{type(adapted.plain).__name__} made no use of {', '.join(sorted(unvisited)[:5])}, so "
+            f"they could not be checked; this architecture cannot be merged here"
         )

@@ -1,7 +1,7 @@
-"""A matrix as it is after a base was loaded in 4 bits: quantized, and back.
+"""Quantizes matrices to 4 bits and back, to reproduce the base of QLoRA.
 
-The arithmetic is bitsandbytes' (extra `qlora`), which has it for the CPU too; which matrices it
-touches is transformers'. Running a model in 4 bits is `quantization`'s.
+bitsandbytes (extra `qlora`) does this, also on a CPU; transformers decides which matrices.
+For running a model in 4 bits see `quantization`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from transformers.quantizers.base import get_keys_to_not_convert
 from musicllm.errors import NotAvailableError
 
 
-def there_and_back(matrix: Tensor) -> Tensor:
-    """Return a matrix with the values that 4-bit NormalFloat leaves, in its own type.
+def requantized(matrix: Tensor) -> Tensor:
+    """Return a matrix after quantization to 4-bit NormalFloat, in its own dtype.
 
-    Blocks of 64 and double quantization, as `quantization.nf4_options` asks for. About 3 s on a CPU
-    core for 45 million numbers.
+    Blocks of 64 and double quantization, as in `quantization.nf4_options`. About 3 s on a CPU
+    core for 45 million elements.
 
     Source: QLoRA, arXiv 2305.14314, section 3.
 
@@ -34,15 +34,15 @@ def there_and_back(matrix: Tensor) -> Tensor:
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
     packed, state = quantize_4bit(matrix, compress_statistics=True, quant_type="nf4")
-    back: Tensor = dequantize_4bit(packed, state)
-    return back
+    restored: Tensor = dequantize_4bit(packed, state)
+    return restored
 
 
 def quantized_names(model: PreTrainedModel) -> set[str]:
-    """Return the weights that transformers quantizes: of all linear layers but the head."""
-    spared = get_keys_to_not_convert(model)
+    """Return the names of weights that transformers quantizes: all linear layers but the head."""
+    excluded = get_keys_to_not_convert(model)
     return {
         f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name not in spared
+        if isinstance(module, nn.Linear) and name not in excluded
     }

@@ -1,8 +1,8 @@
-"""A model whose weights are in memory only while they are used.
+"""Runs a model with weights in memory only while they are used.
 
-The model is laid out on torch's meta device. A part is a module that holds weights of its own, such
-as one linear layer, or one that PEFT wraps; when the model's own forward pass comes to it, its
-weights are read, used and dropped. So a pass needs the memory of one part and of the activations.
+The model is built on torch's meta device. A part is a module with weights of its own, such
+as one linear layer, or one that PEFT wraps; when the forward pass of the model reaches it, its
+weights are read, used and freed. So a pass needs the memory of one part and of the activations.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 Read = Callable[[str], Tensor]
-"""Gives the tensor of a name in the model's state, float32 where it has a fraction."""
+"""Returns a tensor of the state dict by name, in float32 if it is floating point."""
 
 Run = Callable[..., Tensor]
-"""`run(name, part, forward, *inputs)`: does a part's work, with `forward` as it was before."""
+"""`run(name, part, forward, *inputs)` replaces the forward of a part; `forward` is the original."""
 
 
 def lay_out(config: PreTrainedConfig) -> PreTrainedModel:
-    """Return a model in float32 without weights, but with what it computes from its configuration.
+    """Build a model in float32 without weights, but with buffers computed from its configuration.
 
-    Attention is torch's, so that no mask is needed for whole texts.
+    Attention is `sdpa`, so that no mask is needed for whole texts.
     """
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(
@@ -41,9 +41,9 @@ def lay_out(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def parts_of(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the outermost modules that hold weights of their own or are wrapped, with names."""
-    holds_weights = any(True for _ in module.parameters(recurse=False))
-    if holds_weights or isinstance(module, (BaseTunerLayer, AuxiliaryTrainingWrapper)):
+    """Yield the outermost modules that have weights of their own or are wrapped, with names."""
+    has_weights = any(True for _ in module.parameters(recurse=False))
+    if has_weights or isinstance(module, (BaseTunerLayer, AuxiliaryTrainingWrapper)):
         yield name, module
         return
     for child_name, child in module.named_children():
@@ -51,7 +51,7 @@ def parts_of(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module
 
 
 def replace_forward(model: nn.Module, run: Run) -> int:
-    """Let `run` do the work of every part, and return how many there are."""
+    """Replace the forward of every part by `run`, and return the number of parts."""
     parts = list(parts_of(model))
     for name, part in parts:
         part.forward = partial(run, name, part, part.forward)
@@ -59,18 +59,18 @@ def replace_forward(model: nn.Module, run: Run) -> int:
 
 
 def fill(part: nn.Module, name: str, read: Read) -> None:
-    """Give a part its weights."""
+    """Load the weights of a part."""
     weights = {leaf: read(f"{name}.{leaf}") for leaf in part.state_dict()}
     part.load_state_dict(weights, assign=True)
 
 
 def empty(part: nn.Module) -> None:
-    """Take a part's weights away."""
+    """Free the weights of a part."""
     part.to("meta")
 
 
 def passing_through(read: Read, advance: Callable[[], None]) -> Run:
-    """Return what fills a part, runs it and empties it."""
+    """Return a `Run` that loads a part, runs it and frees it."""
 
     def run(name: str, part: nn.Module, forward: Run, *inputs: Any, **options: Any) -> Tensor:
         fill(part, name, read)

@@ -1,4 +1,4 @@
-"""How far a merged model is from what it was made from, and when that is too far."""
+"""Compares a merged model with base and adapter, and rejects large differences."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from torch import Tensor
 from musicllm.errors import StageError
 
 TOLERANCES = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}
-"""Largest difference allowed, as a share of the largest logit, for weights stored in 24, 11 or 8
-bits. SmolLM2-135M with LoRA on every linear layer came to 1.5e-6, 9e-4 and 6e-3."""
+"""Maximum difference, as a share of the largest logit, for weights with 24, 11 or 8 bits of
+precision. SmolLM2-135M with LoRA on every linear layer has 1.5e-6, 9e-4 and 6e-3."""
 
 LOST_SHARE = 0.1
-"""Of what the adapter changed, so much may be lost by rounding to 16 bits, where that is more."""
+"""Share of the effect of the adapter that rounding to 16 bits may lose, if that is more."""
 
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What merging changed, and what was written.
+    """The result of a merge.
 
-    Differences are the largest of any logit, computed in float32.
+    Differences are maxima over all logits, computed in float32.
 
     Attributes:
-        max_abs_difference: between base + adapter and the merged folder, with its rounding.
-        tolerance: the largest such difference that is accepted: what the type explains,
-            or a tenth of the adapter's effect where that is more.
-        max_abs_difference_unrounded: the same before the merged weights are stored in their type.
-        tolerance_unrounded: the largest such difference that float32 explains.
-        max_abs_effect: between the base alone and base + adapter; tokens that the base does not
-            know count as 0 there. A rounding of the same size has lost much of what was learned:
-            store a wider type.
-        same_top_token: share of positions where the most likely token is the same.
+        max_abs_difference: between base + adapter and the merged folder, with rounding.
+        tolerance: maximum accepted difference: that of the dtype,
+            or a tenth of the effect of the adapter if that is more.
+        max_abs_difference_unrounded: the same before rounding to `dtype`.
+        tolerance_unrounded: maximum accepted difference in float32.
+        max_abs_effect: between the base alone and base + adapter; tokens that the base lacks
+            count as 0 there. Rounding of this size loses much of what was learned:
+            use a wider dtype.
+        same_top_token: share of positions with the same most likely token.
         num_positions: tokens compared.
         dtype: of the merged weights.
-        num_parameters: numbers in the merged weights.
+        num_parameters: of the merged model.
         num_bytes: of the merged weights.
-        num_shards: files that they lie in.
+        num_shards: number of weight files.
     """
 
     max_abs_difference: float
@@ -54,13 +54,13 @@ class MergeReport:
 
 @dataclass(frozen=True)
 class Logits:
-    """Logits of one text, float32 [T, V], from the base on its way to the merged folder.
+    """Logits of one text, float32 [T, V].
 
     Attributes:
         alone: of the base.
         expected: of base + adapter.
-        merged: of the two in one, in float32.
-        stored: of the merged folder, read back from disk.
+        merged: of the merged layers in float32.
+        stored: of the merged folder.
     """
 
     alone: Tensor
@@ -69,17 +69,17 @@ class Logits:
     stored: Tensor
 
     def apart(self, name: str) -> float:
-        """Return the largest difference from what is expected."""
+        """Return the maximum difference from `expected`."""
         return float((getattr(self, name) - self.expected).abs().max())
 
 
-def compare(logits: Logits, dtype: str, written: dict[str, int]) -> MergeReport:
-    """Compare all logits with those of base + adapter.
+def compare(logits: Logits, dtype: str, sizes: dict[str, int]) -> MergeReport:
+    """Compare logits with those of base + adapter.
 
     Args:
         logits: of the same text.
         dtype: of the merged weights.
-        written: the last three attributes of the report.
+        sizes: the last three attributes of the report.
     """
     top = logits.expected.argmax(-1) == logits.stored.argmax(-1)
     effect = logits.apart("alone")
@@ -93,7 +93,7 @@ def compare(logits: Logits, dtype: str, written: dict[str, int]) -> MergeReport:
         same_top_token=float(top.float().mean()),
         num_positions=len(logits.expected),
         dtype=dtype,
-        **written,
+        **sizes,
     )
 
 
@@ -102,12 +102,12 @@ def _explained(logits: Logits, dtype: str) -> float:
 
 
 def refuse_changes(report: MergeReport, origin: str) -> None:
-    """Refuse a merged model that gives other logits than base and adapter.
+    """Reject a merged model whose logits differ from those of base and adapter.
 
     Raises:
-        StageError: rounding does not explain the difference.
+        StageError: the difference exceeds the tolerance.
     """
-    if not report.max_abs_difference_unrounded <= report.tolerance_unrounded:  # also when it is NaN
+    if not report.max_abs_difference_unrounded <= report.tolerance_unrounded:  # also if it is NaN
         raise StageError(
             f"the merged model differs from {origin}: logits by up to "
             f"{report.max_abs_difference_unrounded:.3g}, where float32 explains "
@@ -123,5 +123,5 @@ def refuse_changes(report: MergeReport, origin: str) -> None:
 
 
 def _narrower(dtype: str) -> str:
-    """Return what else may do: float16 has three bits more than bfloat16."""
+    """Return an alternative dtype: float16 has three bits more than bfloat16."""
     return ", or float16" if dtype == "bfloat16" else ""

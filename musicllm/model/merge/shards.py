@@ -1,7 +1,7 @@
-"""Writing a model's tensors as they come, in files of about one size with an index.
+"""Writes the tensors of a model one by one, in shards with an index.
 
-The layout is that of transformers. No more than one file's tensors are held, and safetensors writes
-them from where they are.
+The layout is that of transformers. At most one shard is held in memory, and safetensors writes
+it without a copy.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from musicllm import artifacts
-from musicllm.model.checkpoint import INDEX, SINGLE
+from musicllm.model.weights import INDEX, SINGLE
 
 
-class ShardWriter:
-    """Collects tensors, and writes a file before they would become more than a shard holds.
+class WeightShardWriter:
+    """Collects tensors, and writes a shard before it would exceed its maximum size.
 
     Attributes:
         num_bytes: of all tensors so far.
-        num_parameters: likewise, in numbers.
-        shards: the names in every file that was written.
+        num_parameters: elements of all tensors so far.
+        shards: names of the tensors in each shard.
     """
 
     def __init__(self, folder: Path, max_bytes: float) -> None:
-        """Write into a folder that exists; a tensor above `max_bytes` has a file of its own."""
+        """Write into an existing folder; a tensor above `max_bytes` gets a shard of its own."""
         self._folder = folder
         self._max_bytes = max_bytes
-        self._held: dict[str, Tensor] = {}
-        self._held_bytes = 0
+        self._pending: dict[str, Tensor] = {}
+        self._pending_bytes = 0
         self.num_bytes = 0
         self.num_parameters = 0
         self.shards: list[list[str]] = []
@@ -37,20 +37,20 @@ class ShardWriter:
     @property
     def names(self) -> set[str]:
         """Names of the tensors so far."""
-        return {name for names in self.shards for name in names} | self._held.keys()
+        return {name for names in self.shards for name in names} | self._pending.keys()
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Take a tensor, which is kept until its file is full."""
-        assert name not in self._held, f"{name} comes twice"
-        if self._held and self._held_bytes + tensor.nbytes > self._max_bytes:
+        """Add a tensor, which is held until its shard is written."""
+        assert name not in self._pending, f"{name} comes twice"
+        if self._pending and self._pending_bytes + tensor.nbytes > self._max_bytes:
             self._write()
-        self._held[name] = tensor.contiguous()
-        self._held_bytes += tensor.nbytes
+        self._pending[name] = tensor.contiguous()
+        self._pending_bytes += tensor.nbytes
         self.num_bytes += tensor.nbytes
         self.num_parameters += tensor.numel()
 
     def close(self) -> None:
-        """Write what is left, number the files, and write the index."""
+        """Write the last shard, name the files, and write the index."""
         self._write()
         total = len(self.shards)
         if total == 1:
@@ -65,10 +65,10 @@ class ShardWriter:
         artifacts.write_json(self._folder / INDEX, {"metadata": sizes, "weight_map": files})
 
     def _write(self) -> None:
-        self.shards.append(list(self._held))
-        save_file(self._held, self._part(len(self.shards)), metadata={"format": "pt"})
-        self._held = {}
-        self._held_bytes = 0
+        self.shards.append(list(self._pending))
+        save_file(self._pending, self._part(len(self.shards)), metadata={"format": "pt"})
+        self._pending = {}
+        self._pending_bytes = 0
 
     def _part(self, number: int) -> Path:
         return self._folder / f"part-{number}.safetensors"

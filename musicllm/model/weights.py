@@ -1,7 +1,7 @@
-"""Tensors in safetensors files, read one at a time.
+"""Reads tensors from safetensors files, one at a time.
 
-A file is mapped into memory for one tensor only, so that the pages of the others do not stay with
-the process. What the tensors mean is not known here.
+A file is memory-mapped for one tensor only, so that pages of the others do not stay in
+the process.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 
-class Checkpoint:
-    """Named tensors that lie in one or more files.
+class WeightFiles:
+    """Named tensors in one or more safetensors files.
 
     Attributes:
-        folder: that of the files.
-        shapes: of all tensors by name; their order is that of the files.
+        folder: of the files.
+        shapes: of all tensors by name, in the order of the files.
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         """Read the headers of all files.
 
         Args:
-            files: the file that each tensor must be in, or `{"": file}` for all that one holds.
+            files: tensor name -> its file, or `{"": file}` for all tensors of one file.
 
         Raises:
-            InputError: a file is missing or damaged, or lacks a tensor; the text names them.
+            InputError: a file is missing or damaged, or lacks a tensor; the message names them.
         """
         self.folder = next((path.parent for path in files.values()), Path())
         self.shapes: dict[str, list[int]] = {}
@@ -51,11 +51,11 @@ class Checkpoint:
                 raise InputError(f"{path} has no tensor {name}, though the index says so")
 
     @classmethod
-    def of_model(cls, folder: Path) -> Checkpoint:
+    def of_model(cls, folder: Path) -> WeightFiles:
         """Open the weights of a model folder: one file, or shards with their index.
 
         Raises:
-            InputError: as `Checkpoint`, or there are no weights.
+            InputError: as `WeightFiles`, or there are no weights.
         """
         if (folder / SINGLE).is_file():
             return cls({"": folder / SINGLE})
@@ -70,23 +70,23 @@ class Checkpoint:
             raise InputError(f"{folder / INDEX} is not an index of shards: {error!r}") from None
 
     def read(self, name: str) -> Tensor:
-        """Return a tensor that is mapped from its file, in the type that it has there."""
+        """Return a tensor, memory-mapped from its file, with its stored dtype."""
         with safe_open(self._files[name], framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor
 
     def dtype(self, name: str) -> torch.dtype:
-        """Return the type of a tensor."""
+        """Return the stored dtype of a tensor."""
         return self.read(name).dtype
 
 
 def cached_folder(path: str | Path, revision: str | None) -> Path | None:
-    """Return the folder of a model, or None for one of the hub that is not in the hub's cache."""
+    """Return the folder of a model, or None for a hub model that is not in the cache."""
     if Path(path).is_dir():
         return Path(path)
     try:
         config = try_to_load_from_cache(str(path), "config.json", revision=revision)
-    except HFValidationError:  # a path where nothing lies
+    except HFValidationError:  # a path that does not exist
         return None
     return Path(config).parent if isinstance(config, str) else None
 
@@ -102,7 +102,7 @@ def _header(path: Path) -> dict[str, list[int]]:
 
 
 def _instead(folder: Path) -> str:
-    """Return what a folder holds in place of safetensors, and what to do."""
+    """Return a hint about pickled weights in the folder."""
     pickled = sorted(file.name for file in folder.glob("pytorch_model*.bin"))
     if not pickled:
         return ""
