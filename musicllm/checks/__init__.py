@@ -16,8 +16,7 @@ from musicllm.schema import Config
 Rule = Callable[[Config], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
-    tasks.verbs, tasks.names, values.values, tasks.inputs, benchmarks.values,
-    benchmarks.combinations, benchmarks.materials,
+    tasks.verbs, tasks.names, values.values, tasks.inputs, benchmarks.of_kinds,
     data.sources, data.rows, data.tunes, data.mix, training.batch, training.length,
     training.step_choices,
     training.precision, training.strategy, training.zero3, training.adapter,

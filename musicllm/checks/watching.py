@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from musicllm.errors import Problem
+from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.schema import Config
 
 
@@ -44,21 +46,8 @@ def artifacts(config: Config) -> Iterator[Problem]:
             yield Problem(f"logger.{name}.log_artifact", True, rule, "write false")
 
 
-REFUSED_IN_TRAINING = {
-    "generation": (
-        "writes tunes, which callbacks.samples_every_steps does during training",
-        "leave it out",
-    ),
-    "compression": (
-        "is measured on a finished model",
-        "leave it out, and use task=evaluate afterwards",
-    ),
-}
-"""Kind of benchmark -> why a training does not measure it, and what to do."""
-
-
 def evaluations(config: Config) -> Iterator[Problem]:
-    """Yield benchmarks that a training cannot ask, and those that it would never ask."""
+    """Yield benchmarks that a training cannot measure, and those that it would never measure."""
     every, benchmarks = config.callbacks.evaluate_every_steps, config.benchmark
     if config.task != "train":
         return
@@ -69,8 +58,5 @@ def evaluations(config: Config) -> Iterator[Problem]:
         rule = f"names nothing that callbacks.evaluate_every_steps={every} could ask"
         yield Problem("benchmark", "[]", rule, "use benchmark=[theory], or write null")
     for name, spec in benchmarks.items():
-        if spec.kind in REFUSED_IN_TRAINING:
-            yield Problem(f"benchmark.{name}", spec.kind, *REFUSED_IN_TRAINING[spec.kind])
-        if spec.kind == "perplexity" and spec.location is None:
-            rule = "names no texts: those of the corpus are what val/loss is about"
-            yield Problem(f"benchmark.{name}.location", "null", rule, "use benchmark=[language]")
+        if kind := BENCHMARK_KINDS.get(spec.kind):
+            yield from kind.problems_in_training(dataclasses.replace(spec, name=name))

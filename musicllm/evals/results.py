@@ -123,26 +123,6 @@ def bootstrap_shares(parts: Sequence[tuple[int, int]], seed: int) -> tuple[float
     return float(low), float(high)
 
 
-ITEMS = {"generation": "requests", "perplexity": "documents", "compression": "documents"}
-"""What a kind of benchmark counts, if not questions."""
-
-
-def subset_words(facts: Mapping[str, Any]) -> str:
-    """Return `subset: 570 of 14,042 questions` for an incomplete benchmark, else nothing.
-
-    Args:
-        facts: of a benchmark, as under `benchmarks` in results.json: `complete`, `num_questions`,
-            and where they are known `num_available`, `num_skipped` (too long) and `kind`.
-    """
-    if facts["complete"]:
-        return ""
-    of_all = f" of {facts['num_available']:,}" if facts.get("num_available") else ""
-    items = ITEMS.get(facts.get("kind", ""), "questions")
-    skipped = facts.get("num_skipped")
-    too_long = f", {skipped:,} too long" if skipped else ""
-    return f"subset: {facts['num_questions']:,}{of_all} {items}{too_long}"
-
-
 def write_results(
     folder: Path,
     models: Mapping[str, Mapping[str, Metrics]],

@@ -12,7 +12,8 @@ from typing import Any
 
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, InputError
-from musicllm.evals.results import Metrics, subset_words
+from musicllm.evals.kind import subset_words
+from musicllm.evals.results import Metrics
 from musicllm.report.runs import read_json, read_lines
 
 ROLES = ("baseline", "model")

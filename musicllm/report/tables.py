@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from musicllm.evals.results import subset_words
+from musicllm.evals.kind import subset_words
 from musicllm.report.runs import FinishedRun
 
 NOTHING = "–"

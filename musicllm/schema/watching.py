@@ -72,9 +72,7 @@ class BenchmarkConfig:
     """One measurement of a model."""
 
     name: str = key(NAME)
-    kind: Literal["multiple_choice", "theory", "generation", "perplexity", "compression"] = key(
-        "kind of benchmark"
-    )
+    kind: str = key("kind of benchmark", kinds="musicllm.evals.kind:BENCHMARK_KINDS")
     location: str | None = key(
         "file, folder or hub id of questions or texts", null="taken from inputs or generated"
     )

@@ -23,14 +23,12 @@ from musicllm.data.settings import (
     RowSettings,
     SourceSpec,
 )
-from musicllm.data.sources import hub
 from musicllm.data.templates import without_bos
 from musicllm.errors import ConfigError, InputError
-from musicllm.files.hub import folder_of
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer, num_rows_of
-from musicllm.schema import BenchmarkConfig, Config, SourceConfig
+from musicllm.schema import Config, SourceConfig
 from musicllm.stages.vocabulary import refuse_lacking_rows
 
 
@@ -109,22 +107,6 @@ def downloads(config: Config, location: str | None) -> Path:
     """Return the folder where the files of a source lie that is a data set of the hub."""
     assert location is not None, "checks refuse a hub source without a location"
     return Path(config.paths.cache) / "datasets" / location
-
-
-def benchmark_files(config: Config, benchmark: BenchmarkConfig) -> Path:
-    """Return the folder where the files of a benchmark lie that is a data set of the hub.
-
-    Sources, questions and texts take different files of a data set, so each have a folder of their
-    own. Where sources' files lie, benchmarks had theirs in earlier versions; such a folder is used.
-    """
-    location = benchmark.location or benchmark.name
-    kind = "texts" if benchmark.kind in ("perplexity", "compression") else "questions"
-    folder = Path(config.paths.cache) / kind / location
-    old = downloads(config, location)
-    is_old = not folder_of(folder, benchmark.revision).exists() and not hub.is_of_source(
-        folder_of(old, benchmark.revision)
-    )
-    return old if is_old else folder
 
 
 def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:

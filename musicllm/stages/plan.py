@@ -13,6 +13,7 @@ from musicllm import console, quoting
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.errors import ArtifactError
+from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
 from musicllm.runs.inputs import find_input
 from musicllm.runs.stages import STAGES
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan
 
 Rows = list[tuple[str, object]]
-
-ITEMS = {"generation": "tunes", "perplexity": "texts", "compression": "texts"}
-"""What a kind of benchmark counts, if not questions."""
 
 
 def run(job: Job) -> Rows:
@@ -118,19 +116,14 @@ def _evaluation(config: Config) -> Rows:
 
 
 def _benchmark(spec: BenchmarkConfig) -> str:
-    """Return what would be asked, and how."""
+    """Return what would be measured, and how."""
+    kind = BENCHMARK_KINDS[spec.kind]
     number = "all" if spec.num_questions is None else f"{spec.num_questions:,}"
-    parts = [spec.kind, f"{number} {ITEMS.get(spec.kind, 'questions')}"]
+    parts = [spec.kind, f"{number} {kind.items_in_plan}"]
     parts += [f"split {spec.split}"] if spec.split else []
     parts += [f"only {', '.join(words)}" for words in (spec.subjects, spec.levels) if words]
-    if spec.mode is not None:
-        limit = "the model's context" if spec.max_length is None else f"{spec.max_length:,} tokens"
-        parts += [
-            f"{spec.num_fewshot}-shot", f"prompts of {spec.prompt_format}", f"mode {spec.mode}",
-            f"at most {limit} ({spec.long_prompts})",
-        ]  # fmt: skip
-    origin = "made here" if spec.kind == "theory" else "from the inputs"
-    parts.append(origin if spec.location is None else f"from {spec.location}")
+    parts += kind.plan_words(spec)
+    parts.append(kind.origin_in_plan if spec.location is None else f"from {spec.location}")
     return ", ".join([*parts, f"licence: {spec.licence}"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
 from musicllm.data.records import SPLITS
 from musicllm.data.settings import Question
-from musicllm.evals.questions import load_questions
+from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
 from musicllm.report.corpus_page import write_corpus_page
 from musicllm.report.page import NextCommand
@@ -47,22 +47,19 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def questions(config: Config) -> tuple[Question, ...]:
-    """Return what the configured benchmarks ask, which training must not see."""
+    """Return the questions of the configured benchmarks, which training must not see."""
     if not config.data.decontaminate:
         return ()
-    asked = reversed(config.benchmark.values())
-    once = {(spec.kind, spec.location, spec.revision): spec for spec in asked}
-    found = [
-        load_questions(
-            benchmark.name,
-            benchmark.kind,
-            benchmark.location,
-            corpora.benchmark_files(config, benchmark),
-            benchmark.revision,
-        )
-        for benchmark in once.values()
-    ]
-    return tuple(chain.from_iterable(found))
+    once = {
+        (spec.kind, spec.location, spec.revision): spec
+        for spec in reversed(config.benchmark.values())
+    }
+    cache = Path(config.paths.cache)
+    return tuple(
+        question
+        for spec in once.values()
+        for question in BENCHMARK_KINDS[spec.kind].decontamination_questions(spec, cache)
+    )
 
 
 def named(config: Config) -> dict[str, Any]:

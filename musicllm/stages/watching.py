@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from musicllm.data.corpus import Corpus
+from musicllm.evals.in_training import measures_in_training
+from musicllm.evals.materials import Materials
 from musicllm.job import Job, public
+from musicllm.launch import ranks
+from musicllm.model.base import load_tokenizer
 from musicllm.schema import Config
 from musicllm.stages.samples import sample_writer
+from musicllm.stages.settings import sampling_settings
 from musicllm.train import loggers
 from musicllm.train.evaluation import Evaluation
 from musicllm.train.incidents import IncidentPolicy
@@ -58,12 +64,28 @@ def samples(config: Config, corpus: Corpus) -> SampleWriter | None:
 
 
 def evaluation(config: Config, corpus: Corpus) -> Evaluation | None:
-    """Return what the model is asked during training, or None when that is off."""
-    if config.callbacks.evaluate_every_steps is None:
-        return None
-    from musicllm.stages.evaluating import evaluation_of  # which imports the harness
+    """Return the benchmarks that are measured during training, or None when that is off.
 
-    return evaluation_of(config, corpus)
+    Only rank 0 reads what they need, since it alone measures.
+
+    Raises:
+        InputError: questions or texts cannot be read.
+        NotAvailableError: they are not here and cannot be downloaded.
+    """
+    every = config.callbacks.evaluate_every_steps
+    if every is None:
+        return None
+    if not ranks.is_main():
+        return Evaluation(every, {})
+    materials = Materials(
+        inputs={"corpus": corpus.path},
+        cache=Path(config.paths.cache),
+        seed=config.seed,
+        sampling=sampling_settings(config),
+        max_items=config.callbacks.num_eval_questions,
+    )
+    tokenizer = load_tokenizer(corpus.tokenizer_path)
+    return Evaluation(every, measures_in_training(config.benchmark, materials, tokenizer))
 
 
 def log_artifact(job: Job, settings: FitSettings) -> None:

@@ -207,15 +207,10 @@ def test_a_folder_without_questions_is_named(tmp_path: Path) -> None:
         list(read_solved("mtb", tmp_path))
 
 
-def test_what_asks_nothing_has_no_questions(tmp_path: Path) -> None:
-    assert load_questions("perplexity", "perplexity", None, tmp_path) == []
-    assert load_questions("theory", "theory", None, tmp_path) == []
-
-
 def test_a_folder_that_is_there_stands_for_the_hub(tmp_path: Path) -> None:
     mmlu(tmp_path / "cais--mmlu", "test", HEADER + "Q?,a,b,c,d,0\n")
 
-    (question,) = load_questions("mmlu", "multiple_choice", "cais/mmlu", tmp_path / "cais--mmlu")
+    (question,) = load_questions("mmlu", "cais/mmlu", tmp_path / "cais--mmlu")
 
     assert (question.benchmark, question.id) == ("mmlu", "virology/test/0")
 
@@ -232,7 +227,7 @@ def test_without_network_the_error_says_what_to_place_where(
     folder = tmp_path / "mmlu"
 
     with pytest.raises(NotAvailableError) as error:
-        load_questions("mmlu", "multiple_choice", "cais/mmlu", folder)
+        load_questions("mmlu", "cais/mmlu", folder)
 
     assert "the data set cais/mmlu could not be downloaded: no route to host" in str(error.value)
     assert "benchmark.mmlu.location=cais/mmlu is no path on this machine" in str(error.value)
@@ -251,14 +246,9 @@ def test_a_data_set_without_questions_is_named(
     monkeypatch.setattr(hub.HfApi, "dataset_info", hold_a_picture)
 
     with pytest.raises(InputError) as error:
-        load_questions("mmlu", "multiple_choice", "me/pictures", tmp_path / "mmlu")
+        load_questions("mmlu", "me/pictures", tmp_path / "mmlu")
 
     said = (
         "the data set me/pictures has no file of the kinds that are read; benchmark.mmlu.location"
     )
     assert str(error.value).startswith(said)
-
-
-def test_multiple_choice_needs_a_location(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"benchmark\.mmlu\.location=null, but multiple_choice"):
-        load_questions("mmlu", "multiple_choice", None, tmp_path)

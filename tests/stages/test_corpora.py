@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, LlamaTokenizer
 from musicllm import config
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
+from musicllm.evals.downloads import benchmark_folder
 from musicllm.evals.questions import read_solved
 from musicllm.evals.questions.files import locate
 from musicllm.schema import BenchmarkConfig, Config
@@ -116,9 +117,14 @@ def downloaded(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
+def folder_of_benchmark(composed: Config, content: str, spec: BenchmarkConfig) -> Path:
+    assert spec.location is not None
+    return benchmark_folder(Path(composed.paths.cache), content, spec.location, spec.revision)
+
+
 def questions_of(composed: Config) -> list[str]:
     spec = benchmark(composed)
-    place = locate("mmlu", HUB_ID, corpora.benchmark_files(composed, spec), spec.revision)
+    place = locate("mmlu", HUB_ID, folder_of_benchmark(composed, "questions", spec), spec.revision)
     return [each.question.id for each in read_solved("mmlu", place)]
 
 
@@ -145,11 +151,11 @@ def test_what_a_benchmark_downloaded_before_is_used(composed: Config, tmp_path: 
     new, old = tmp_path / "questions" / HUB_ID, tmp_path / "datasets" / HUB_ID
     spec, text = benchmark(composed), benchmark(composed, kind="perplexity", revision="v2")
 
-    assert corpora.benchmark_files(composed, spec) == new
+    assert folder_of_benchmark(composed, "questions", spec) == new
     old.mkdir(parents=True)
-    assert corpora.benchmark_files(composed, spec) == old
-    assert corpora.benchmark_files(composed, text) == tmp_path / "texts" / HUB_ID
+    assert folder_of_benchmark(composed, "questions", spec) == old
+    assert folder_of_benchmark(composed, "texts", text) == tmp_path / "texts" / HUB_ID
     (tmp_path / "datasets" / f"{HUB_ID}@v2").mkdir()
-    assert corpora.benchmark_files(composed, text) == old
+    assert folder_of_benchmark(composed, "texts", text) == old
     (old / ".download").write_text("someone/quiz@main complete\n")  # a source's
-    assert corpora.benchmark_files(composed, spec) == new
+    assert folder_of_benchmark(composed, "questions", spec) == new

@@ -16,11 +16,12 @@ from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
+from musicllm.evals import materials
+from musicllm.evals.kinds.generation import Generation
 from musicllm.inference.scorer.reader import Reader
 from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.report.runs import read_lines
-from musicllm.stages import materials, measures
 from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus
 from tests.models import LORA, trained_tensors
@@ -136,7 +137,7 @@ def test_interrupted_evaluation_continues(
     whole = sum(fed)
     fed.clear()
     with monkeypatch.context() as patch:
-        patch.setitem(measures.MEASURES, "generation", interrupt)
+        patch.setattr(Generation, "measure", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run()
     done = sum(fed)

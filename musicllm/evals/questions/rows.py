@@ -67,20 +67,13 @@ class Entry:
 
 
 def load_questions(
-    name: str,
-    kind: str,
-    location: str | None,
-    folder: Path,
-    revision: str | None = None,
+    name: str, location: str, folder: Path, revision: str | None = None
 ) -> list[Question]:
-    """Return all that a benchmark can ask or show and a corpus might hold, of every split.
-
-    The quiz of music theory has none: what it makes for training is never what it asks.
+    """Return the questions of a benchmark of every split, examples included.
 
     Args:
         name: of the benchmark.
-        kind: `multiple_choice`, or another, which has no questions in files.
-        location: file, folder or hub id; of multiple choice.
+        location: file, folder or hub id.
         folder: where the files of a hub id lie or will lie.
         revision: of a hub data set.
 
@@ -88,10 +81,6 @@ def load_questions(
         InputError: a file or row cannot be understood; says where, and what was expected.
         NotAvailableError: the files are not here and cannot be downloaded.
     """
-    if kind != "multiple_choice":
-        return []
-    if location is None:
-        raise InputError(f"benchmark.{name}.location=null, but {kind} needs a folder or hub id")
     return [
         solved.question for solved in read_solved(name, locate(name, location, folder, revision))
     ]

@@ -1,48 +1,26 @@
-"""Questions with lettered options, from a benchmark's settings to the score of a model.
-
-The one way in which stages ask them, of files and of the quiz of music theory: after training and
-during it.
-"""
+"""Questions with lettered options, put to a model through the harness: rows, metrics and notes."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from musicllm import console, theory
+from musicllm import console
 from musicllm.data.encoder import Encoder
 from musicllm.evals import choices
 from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import Generate, HarnessModel
 from musicllm.evals.harness.running import ask
-from musicllm.evals.questions import Asked, draw, quiz, read_benchmark
+from musicllm.evals.questions import Asked
 from musicllm.evals.results import Outcome
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.inference.scorer.scorer import Kept, Scorer
 from musicllm.inference.writing import write_all
-from musicllm.schema import BenchmarkConfig, Config
-from musicllm.stages import corpora
 
 WRITTEN_TOGETHER = 16
 """Answers that are written at a time."""
-
-
-def choices_of(config: Config, benchmark: BenchmarkConfig) -> tuple[Asked, AskSettings]:
-    """Return the questions of a benchmark, as many as it wants, and how they are asked.
-
-    Raises:
-        InputError: the questions cannot be read, or are too few.
-        NotAvailableError: they are not here and cannot be downloaded.
-    """
-    asked = _quiz(config, benchmark) if benchmark.kind == "theory" else _read(config, benchmark)
-    assert benchmark.prompt_format is not None, "checks refuse questions without a format"
-    assert benchmark.mode is not None, "checks refuse questions without a mode"
-    names = {field.name for field in dataclasses.fields(AskSettings)} - {"benchmark", "seed"}
-    values: dict[str, Any] = {name: getattr(benchmark, name) for name in names}
-    return asked, AskSettings(benchmark=benchmark.name, seed=config.seed, **values)
 
 
 def measure_choices(
@@ -87,40 +65,6 @@ def measure_choices(
                      "were not asked, since they are longer than there is room for")  # fmt: skip
     metrics = choices.metrics(rows, seed) | {"num_skipped": num_skipped}
     return Outcome(metrics, predictions=rows, harness=harness)
-
-
-def _read(config: Config, benchmark: BenchmarkConfig) -> Asked:
-    location, split = benchmark.location, benchmark.split
-    assert location is not None, "checks refuse questions from nowhere"
-    assert split is not None, "checks refuse questions of no split"
-    found = read_benchmark(
-        benchmark.name,
-        location,
-        corpora.benchmark_files(config, benchmark),
-        split,
-        benchmark.subjects,
-        benchmark.num_fewshot,
-        benchmark.revision,
-    )
-    drawn = draw(found.questions, benchmark.num_questions, config.seed)
-    return dataclasses.replace(found, questions=drawn)
-
-
-def _quiz(config: Config, benchmark: BenchmarkConfig) -> Asked:
-    asked, shown = theory.make_quiz(
-        benchmark.num_questions,
-        config.seed,
-        benchmark.num_fewshot,
-        split=benchmark.split or "test",
-        families=benchmark.subjects,
-        levels=benchmark.levels,
-    )
-    questions = tuple(quiz.solved(benchmark.name, each, "test") for each in asked)
-    examples = tuple(quiz.solved(benchmark.name, each, "dev") for each in shown)
-    num_published = len(theory.test_questions())
-    return Asked(
-        questions, {each.subject: examples for each in questions}, num_published=num_published
-    )
 
 
 def _as_message(

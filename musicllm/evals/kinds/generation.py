@@ -1,0 +1,116 @@
+"""Tunes that a model writes on request, and people's tunes measured in the same way."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from musicllm import console
+from musicllm.errors import InputError, Problem
+from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind
+from musicllm.schema import BenchmarkConfig
+
+if TYPE_CHECKING:
+    from musicllm.evals.examinee import Examinee
+    from musicllm.evals.materials import Materials
+    from musicllm.evals.requests import Request
+    from musicllm.evals.results import Outcome
+
+BATCH_SIZE = 32
+"""Tunes that are sampled together."""
+
+
+class Generation(BenchmarkKind):
+    """Validity, adherence and novelty of tunes. The baseline need not know how to chat."""
+
+    name = "generation"
+    headline = "bars_fitting"
+    keys = ("subjects",)
+    counted = "num_tunes"
+    items = "requests"
+    items_in_plan = "tunes"
+    measures_baseline = False
+
+    def missing_inputs(
+        self, spec: BenchmarkConfig, inputs: frozenset[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the instructions, where there are no held-out tunes either."""
+        if not inputs & {"corpus", "instructions"}:
+            yield "instructions", f"benchmark {spec.name} takes its requests from there"
+
+    def problems_in_training(self, spec: BenchmarkConfig) -> Iterator[Problem]:
+        """Yield that samples are written by another callback."""
+        rule = "writes tunes, which callbacks.samples_every_steps does during training"
+        yield Problem(f"benchmark.{spec.name}", self.name, rule, "leave it out")
+
+    def read(self, materials: Materials, spec: BenchmarkConfig) -> list[Request]:
+        """Return requests for tunes: made of held-out ones by `subjects`, or instructions.
+
+        Raises:
+            ConfigError: the benchmark names no split.
+            InputError: there is none in this split.
+        """
+        return _of_tunes(materials, spec) if spec.subjects else _of_instructions(materials, spec)
+
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+        """Let the model answer every request."""
+        from musicllm.evals import generation
+
+        materials = examinee.materials
+        requests = self.material(materials, spec)
+        messages = [[{"role": "user", "content": request.prompt}] for request in requests]
+        answers = examinee.answer(messages, materials.sampling, BATCH_SIZE)
+        texts, finished = [one.text for one in answers], [one.finished for one in answers]
+        return generation.measure(requests, texts, finished, materials.copy_index, materials.seed)
+
+    def measure_reference(self, materials: Materials, spec: BenchmarkConfig) -> Outcome:
+        """Measure the tunes of people from which the requests were made."""
+        from musicllm.evals import generation
+
+        requests = self.material(materials, spec)
+        texts, finished = [request.reference for request in requests], [True] * len(requests)
+        return generation.measure(requests, texts, finished, materials.copy_index, materials.seed)
+
+
+def _of_tunes(materials: Materials, spec: BenchmarkConfig) -> list[Request]:
+    from musicllm.evals.generation import make_requests
+
+    role = "corpus" if "corpus" in materials.inputs else "instructions"
+    tunes = dict.fromkeys(map(_tune, materials.corpus(role).records(materials.split(spec))))
+    requests = make_requests(list(tunes), spec.subjects, spec.num_questions, materials.seed)
+    _note_fewer(spec, len(requests))
+    return requests
+
+
+def _tune(record: dict[str, Any]) -> str:
+    """Return the tune of a record: its text, or that in its answer."""
+    from musicllm.evals.requests import find_tune
+
+    return str(record["text"] if "text" in record else find_tune(record["messages"][-1]["content"]))
+
+
+def _of_instructions(materials: Materials, spec: BenchmarkConfig) -> list[Request]:
+    from musicllm.evals.generation import request_of
+    from musicllm.evals.requests import asks_for_tune
+
+    corpus = materials.corpus("instructions")
+    records = [record for record in corpus.records(materials.split(spec)) if asks_for_tune(record)]
+    if not records:
+        raise InputError(
+            f"{corpus.path} has no requests for tunes in its {spec.split} split; "
+            f"benchmark {spec.name} needs them: write "
+            f"inputs.instructions=<an instruction corpus>, or requests made from tunes: "
+            f"benchmark.{spec.name}.subjects=[metadata,chords,motif,form,first_bars]"
+        )
+    _note_fewer(spec, len(records))
+    number = min(len(records), spec.num_questions or len(records))
+    return [request_of(record) for record in random.Random(materials.seed).sample(records, number)]
+
+
+def _note_fewer(spec: BenchmarkConfig, number: int) -> None:
+    if spec.num_questions is not None and number < spec.num_questions:
+        console.note(f"{spec.name}: {number} prompts instead of {spec.num_questions} exist")
+
+
+KIND = BENCHMARK_KINDS.register(Generation())
