@@ -10,7 +10,6 @@ from musicllm.errors import Problem
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.schema import BenchmarkConfig, Config
 
-
 UNSET: dict[str, object] = {
     "location": None,
     "revision": None,

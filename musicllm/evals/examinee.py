@@ -18,6 +18,7 @@ from musicllm.inference.scorer.scorer import Scorer
 from musicllm.inference.scorer.team import Team
 from musicllm.inference.writing import write_all
 
+
 class Examinee:
     """A model and what is measured on; its weights are read when a measurement needs them.
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from musicllm.evals.kind import subset_words
 from musicllm.evals.results import (
     HARNESS_KEYS,
     bootstrap,
     bootstrap_shares,
-    subset_words,
     wilson,
     with_interval,
     write_results,

@@ -91,7 +91,7 @@ def read_solved(benchmark: str, path: Path) -> Iterator[Solved]:
 
     Args:
         benchmark: its name.
-        path: in one of the layouts of MMLU or MusicTheoryBench; see `question_files`.
+        path: in one of the layouts of MMLU or MusicTheoryBench; see `files`.
 
     Raises:
         InputError: a file or row cannot be understood.
