@@ -66,13 +66,14 @@ def assert_close(made: Trained, expected: Trained, tolerance: float = 2e-5) -> N
         torch.testing.assert_close(tensor, expected.weights[name], rtol=0, atol=20 * tolerance)
 
 
-@pytest.mark.parametrize("rows", [1, slow(2), 4])
+@pytest.mark.parametrize("rows", [1, slow(2), slow(4)])
 def test_micro_batches_change_only_rounding(place: Path, expected: Trained, rows: int) -> None:
     made = spread.train(place, f"single-{rows}", How("single", rows=rows))
     assert made is not None
     assert_close(made, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_deepspeed_is_a_single_device(
     one: Ranks, place: Path, expected: Trained, stage: int
@@ -82,7 +83,16 @@ def test_deepspeed_is_a_single_device(
 
 @pytest.mark.parametrize(
     ("stage", "rows"),
-    [(None, 1), (None, 4), slow(1, 1), (1, 4), (2, 1), slow(2, 4), slow(3, 1), (3, 4)],
+    [
+        (None, 1),
+        slow(None, 4),
+        slow(1, 1),
+        slow(1, 4),
+        (2, 1),
+        slow(2, 4),
+        slow(3, 1),
+        slow(3, 4),
+    ],
 )
 def test_two_processes_are_a_single_device(
     two: Ranks, place: Path, expected: Trained, stage: int | None, rows: int
@@ -97,7 +107,7 @@ def test_ranks_gather_the_head_equally_often(two: Ranks, place: Path, expected: 
     assert_close(two.run(spread.train_in_pieces, place, "pieces", how)[0], expected)
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [2, slow(3)])
 def test_offloading_is_a_single_device(
     two: Ranks, place: Path, expected: Trained, stage: int
 ) -> None:
@@ -121,9 +131,9 @@ def test_half_precision_trains_float32_weights(
     [
         How("ddp", world=2, dropout=0.1),
         slow(How("deepspeed", 1, world=2, dropout=0.1, adapter="full")),
-        How("deepspeed", 2, world=2, dropout=0.1, precision="16-mixed"),
+        slow(How("deepspeed", 2, world=2, dropout=0.1, precision="16-mixed")),
         slow(How("deepspeed", 2, offload=True, world=2, dropout=0.1)),
-        How("deepspeed", 3, world=2, dropout=0.1, precision="bf16-mixed"),
+        slow(How("deepspeed", 3, world=2, dropout=0.1, precision="bf16-mixed")),
     ],
     ids=lambda how: f"{how.kind}-{how.stage}-{how.precision}",
 )
@@ -135,6 +145,7 @@ def test_a_run_that_was_lost_continues_to_the_bit(two: Ranks, place: Path, how: 
     assert spread.same(again, whole)
 
 
+@pytest.mark.slow
 def test_a_run_continues_under_another_strategy_and_number(
     one: Ranks, two: Ranks, place: Path, expected: Trained
 ) -> None:
