@@ -28,6 +28,9 @@ OF_TUNE = {
 }  # fmt: skip
 """Metric of a set of tunes -> key in its rows, where it differs."""
 
+ITEM_ID = "item_id"
+"""Key in the rows of items of other kinds than questions, documents and tunes."""
+
 
 @dataclass(frozen=True)
 class PairedResult:
@@ -80,13 +83,14 @@ def _paired(first: ComparedModel, other: ComparedModel, benchmark: str, seed: in
         return PairedResult(benchmark, other.label, accuracy, {}, subjects, holm(p_values))
     if before and after and "document_id" in before[0] and "document_id" in after[0]:
         return PairedResult(benchmark, other.label, None, items=_documents(before, after, seed))
-    tunes = [model.generations.get(benchmark, []) for model in (first, other)]
+    own, theirs = (
+        model.generations.get(benchmark) or [row for row in rows if ITEM_ID in row]
+        for model, rows in ((first, before), (other, after))
+    )
     measures = [
         name for name in first.metrics[benchmark] if name in other.metrics.get(benchmark, {})
     ]
-    return PairedResult(
-        benchmark, other.label, None, items=_tunes(tunes[0], tunes[1], measures, seed)
-    )
+    return PairedResult(benchmark, other.label, None, items=_items(own, theirs, measures, seed))
 
 
 def _corrected(tests: Sequence[PairedResult]) -> list[PairedResult]:
@@ -128,13 +132,13 @@ def _documents(before: Rows, after: Rows, seed: int) -> dict[str, Difference]:
     return {"bits_per_character": paired_difference(before_bits, after_bits, seed, weights)}
 
 
-def _tunes(before: Rows, after: Rows, names: Sequence[str], seed: int) -> dict[str, Difference]:
-    """Compare measures of tunes over the requests of both evaluations.
+def _items(before: Rows, after: Rows, names: Sequence[str], seed: int) -> dict[str, Difference]:
+    """Compare measures of tunes, or of other items, over the items of both evaluations.
 
-    Pairs where a tune lacks the measure, for example because it does not parse, are left out.
+    Pairs where one lacks the measure, for example because a tune does not parse, are left out.
     """
-    theirs = dict(_by_request(after))
-    pairs = [(row, theirs[request]) for request, row in _by_request(before) if request in theirs]
+    theirs = dict(_by_item(after))
+    pairs = [(row, theirs[item]) for item, row in _by_item(before) if item in theirs]
     differences = {}
     for name in names:
         values = [(_measure(own, name), _measure(other, name)) for own, other in pairs]
@@ -156,12 +160,12 @@ def _measure(row: Mapping[str, Any], name: str) -> Any:
     return next((part[key] for part in parts if key in part), None)
 
 
-def _by_request(rows: Rows) -> list[tuple[tuple[str, int], Mapping[str, object]]]:
-    """Return rows with their prompt and its number of earlier occurrences."""
+def _by_item(rows: Rows) -> list[tuple[tuple[str, int], Mapping[str, object]]]:
+    """Return rows with their id or prompt and its number of earlier occurrences."""
     counts: Counter[str] = Counter()
     result = []
     for row in rows:
-        prompt = str(row["prompt"])
-        result.append(((prompt, counts[prompt]), row))
-        counts[prompt] += 1
+        item = str(row[ITEM_ID] if ITEM_ID in row else row["prompt"])
+        result.append(((item, counts[item]), row))
+        counts[item] += 1
     return result
