@@ -7,14 +7,16 @@ import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from musicllm import artifacts
 from musicllm.data.corpus import Corpus
 from musicllm.data.engines import LocalEngine
 from musicllm.data.pipeline import prepare
 from musicllm.data.records import Record
-from musicllm.data.settings import MusicPolicy, Preparation, RowSettings, SourceSpec
+from musicllm.data.settings import InstructionSettings, Preparation, RowSettings, SourceSpec
 from musicllm.data.vocabulary import train_tokenizer
+from musicllm.schema import DuplicatesConfig, MixConfig, MusicConfig
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
@@ -24,6 +26,49 @@ TEMPLATE = (
     "{% if not loop.last %} {% endif %}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}Assistant: {% endif %}"
 )
+
+
+def music_config(**changes: Any) -> MusicConfig:
+    """Return what a test does about tunes, with changes."""
+    values = {"check": True, "repair": True, "normalize": False, "on_fault": "drop",
+              "min_share_fitting": 0.8, "min_bars": 4, "min_notes": 12, "max_bars": 5_000,
+              "max_tune_chars": 100_000}  # fmt: skip
+    return MusicConfig(**(values | changes))
+
+
+def duplicates_config(**changes: Any) -> DuplicatesConfig:
+    """Return which records are duplicates in a test: the same texts, with changes."""
+    values = {"exact": True, "near_similarity": None, "melodic_similarity": None,
+              "related_similarity": 0.25}  # fmt: skip
+    return DuplicatesConfig(**(values | changes))
+
+
+def mix_config(**changes: Any) -> MixConfig:
+    """Return a mix that takes everything once, with changes."""
+    values = {"by": "source", "weights": {}, "unit": "documents", "epochs": {}, "max_documents": {}}
+    return MixConfig(**(values | changes))
+
+
+def row_settings(
+    former: Any, max_length: int, long_conversations: Any = "drop", compat: Any = None
+) -> RowSettings:
+    """Return how documents become rows in a test."""
+    return RowSettings(former, max_length, long_conversations, compat)
+
+
+def instruction_settings(tasks: tuple[str, ...], **changes: Any) -> InstructionSettings:
+    """Return single turns in English, with changes."""
+    values = {"samples_per_tune": 1, "languages": ("en",), "phrasings": None, "max_turns": 1}
+    return InstructionSettings(tasks, **(values | changes))
+
+
+def preparation_of(**settings: Any) -> Preparation:
+    """Return a preparation that changes nothing, with settings; sources and rows are needed."""
+    values = {"music": music_config(), "duplicates": duplicates_config(), "questions": (),
+              "transpose_semitones": (0,), "instructions": None, "validation_fraction": 0.0,
+              "test_fraction": 0.0, "mix": mix_config(), "max_reject_fraction": 1.0,
+              "seed": 0}  # fmt: skip
+    return Preparation(**(values | settings))
 
 
 def make_tune(seed: int, num_bars: int = 8) -> str:
@@ -53,10 +98,10 @@ def make_corpus(
     work = folder.with_name(f"{folder.name}.work")
     settings = [content, num_tunes, vocab_size, row_former, max_length]
     with artifacts.writing(folder, "corpus", artifacts.fingerprint(settings), {}) as (new, facts):
-        preparation = Preparation(
+        preparation = preparation_of(
             sources=write_sources(work, records),
-            rows=RowSettings(row_former, max_length),  # type: ignore[arg-type]
-            music=MusicPolicy(check=False),
+            rows=row_settings(row_former, max_length),
+            music=music_config(check=False),
             validation_fraction=0.1,
             test_fraction=0.1,
         )

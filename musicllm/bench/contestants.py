@@ -17,14 +17,10 @@ from musicllm.bench import vocabulary
 from musicllm.bench.texts import printed_tunes, read_jsonl, read_questions
 from musicllm.data.engines import Engine
 from musicllm.data.pipeline import prepare
-from musicllm.data.settings import (
-    DuplicatePolicy,
-    MusicPolicy,
-    Preparation,
-    RowSettings,
-    SourceSpec,
-)
+from musicllm.data.settings import Preparation, RowSettings, SourceSpec
 from musicllm.music.abc import AbcError, check, parse
+from musicllm.music.abc.limits import DEFAULT_LIMITS
+from musicllm.schema import DuplicatesConfig, MixConfig, MusicConfig
 
 ONE_THREAD_PER_PROCESS = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -98,20 +94,45 @@ def ours(
         return time.perf_counter() - started
 
 
+EVERY_TUNE = MusicConfig(
+    check=True,
+    repair=True,
+    normalize=False,
+    on_fault="drop",
+    min_share_fitting=0.8,
+    min_bars=4,
+    min_notes=12,
+    max_bars=DEFAULT_LIMITS.max_bars,
+    max_tune_chars=DEFAULT_LIMITS.max_tune_chars,
+)
+EVERY_COPY = DuplicatesConfig(
+    exact=True, near_similarity=0.8, melodic_similarity=0.6, related_similarity=0.25
+)
+"""What the bench does about tunes and duplicates where everything is on."""
+
+
 def preparation(jsonl: Path, questions: Path | None) -> Preparation:
     """Return what `ours` prepares: packed rows of 2,048 tokens, all for training."""
     plain = Preparation(
         sources=(SourceSpec("texts", "files", str(jsonl)),),
-        rows=RowSettings("pack", 2048),
-        music=MusicPolicy(check=False),
-        duplicates=DuplicatePolicy(exact=False),
+        rows=RowSettings("pack", 2048, "drop", None),
+        music=replace(EVERY_TUNE, check=False),
+        duplicates=replace(EVERY_COPY, exact=False, near_similarity=None, melodic_similarity=None),
+        questions=(),
+        transpose_semitones=(0,),
+        instructions=None,
+        validation_fraction=0.0,
+        test_fraction=0.0,
+        mix=MixConfig("source", {}, "documents", {}, {}),
+        max_reject_fraction=1.0,
+        seed=0,
     )
     if questions is None:
         return plain
     return replace(
         plain,
-        music=MusicPolicy(),
-        duplicates=DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6),
+        music=EVERY_TUNE,
+        duplicates=EVERY_COPY,
         questions=read_questions(questions),
     )
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musicllm.data.settings import MixSettings
 from musicllm.errors import ConfigError, Problem
+from musicllm.schema import MixConfig
 
 Ints = npt.NDArray[np.int64]
 
@@ -78,7 +78,7 @@ def draw(
     part: npt.NDArray[np.int16],
     lengths: Ints,
     names: Sequence[str],
-    mix: MixSettings,
+    mix: MixConfig,
     seed: int,
     keys: npt.NDArray[np.uint64],
 ) -> Drawn:
@@ -119,14 +119,14 @@ def draw(
     return Drawn(documents, _report(parts, shares, counts))
 
 
-def _part(name: str, documents: Ints, lengths: Ints, mix: MixSettings) -> _Part:
+def _part(name: str, documents: Ints, lengths: Ints, mix: MixConfig) -> _Part:
     available = round(mix.epochs.get(name, 1) * len(documents))
     available = min(available, mix.max_documents.get(name, available))
     until = np.concatenate([[0], np.cumsum(lengths[documents], dtype=np.int64)])
     return _Part(name, documents, until, available)
 
 
-def _shares(parts: Sequence[_Part], mix: MixSettings) -> list[Fraction | None]:
+def _shares(parts: Sequence[_Part], mix: MixConfig) -> list[Fraction | None]:
     """Return the share of each part, or None for all when there are no weights."""
     if not mix.weights:
         return [None for _ in parts]
@@ -192,7 +192,7 @@ def _mixed(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
     return state ^ (state >> np.uint64(31))
 
 
-def _unknown_names(names: Sequence[str], mix: MixSettings) -> Iterator[Problem]:
+def _unknown_names(names: Sequence[str], mix: MixConfig) -> Iterator[Problem]:
     for setting in ("weights", "epochs", "max_documents"):
         values: Mapping[str, float] = getattr(mix, setting)
         for name, value in values.items():
@@ -203,7 +203,7 @@ def _unknown_names(names: Sequence[str], mix: MixSettings) -> Iterator[Problem]:
                 yield Problem(f"data.mix.{setting}.{name}", value, f"names no {mix.by}", fix)
 
 
-def _wrong_values(mix: MixSettings) -> Iterator[Problem]:
+def _wrong_values(mix: MixConfig) -> Iterator[Problem]:
     for setting, values in (("weights", mix.weights), ("epochs", mix.epochs)):
         for name, value in values.items():
             if not 0 < value < math.inf:

@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from musicllm.data.records import Drop, Record, texts_of
-from musicllm.data.settings import MusicPolicy
+from musicllm.data.settings import limits_of
 from musicllm.music.abc.canonical import canonical
 from musicllm.music.abc.checks import check
 from musicllm.music.abc.finder import MARK, TuneSpan, find_tunes, may_hold_tune
@@ -23,6 +23,7 @@ from musicllm.music.abc.omissions import omissions
 from musicllm.music.abc.parser import parse
 from musicllm.music.abc.repair import repair
 from musicllm.music.analysis.chords import chords, unreadable_chords
+from musicllm.schema import MusicConfig
 
 _NOTHING = re.compile(rf"(?:\s|{MARK})*")
 _NUMBERED = re.compile(r"\s*X:[ \t]*[0-9]*[ \t]*(?:\r?\n[ \t]*(?:[A-Za-z+]:|%)|\s*\Z)")
@@ -91,7 +92,7 @@ def is_bare_tune(record: Record) -> bool:
     return "text" in record and _is_bare(record["text"], find_tunes(record["text"]))
 
 
-def examine(record: Record, policy: MusicPolicy) -> Examined | Drop:
+def examine(record: Record, policy: MusicConfig) -> Examined | Drop:
     """Check the tunes of a record; mend, normalise, drop or count them as the policy says.
 
     A drop's reason is that of the first faulty tune, its detail says where the tune starts. Linear
@@ -158,7 +159,7 @@ def _is_bare(text: str, found: list[TuneSpan]) -> bool:
 
 
 def _examine_text(
-    text: str, found: list[TuneSpan], place: str, policy: MusicPolicy
+    text: str, found: list[TuneSpan], place: str, policy: MusicConfig
 ) -> tuple[str, list[_Tune]]:
     """Examine the tunes inside a text, and return it with those mended that do not stand quoted."""
     pieces, tunes, done = [], [], 0
@@ -177,9 +178,9 @@ def _examine_text(
     return "".join([*pieces, text[done:]]), tunes
 
 
-def _examine_tune(raw: str, policy: MusicPolicy, is_bare: bool) -> _Tune:
+def _examine_tune(raw: str, policy: MusicConfig, is_bare: bool) -> _Tune:
     normalize = is_bare and policy.normalize
-    limits = policy.limits
+    limits = limits_of(policy)
     complete = is_bare and not normalize
     text, repairs = repair(raw, complete, limits) if policy.repair else (raw, ())
     try:
@@ -201,7 +202,7 @@ def _size(score: Score) -> _Size:
     return _Size(report.num_bars, report.num_fitting, num_notes)
 
 
-def _fault(size: _Size, policy: MusicPolicy, is_bare: bool) -> tuple[str, str] | None:
+def _fault(size: _Size, policy: MusicConfig, is_bare: bool) -> tuple[str, str] | None:
     if size.num_bars < policy.min_bars or size.num_notes < policy.min_notes:
         return (
             ("is too short", f"{size.num_bars} bars, {size.num_notes} notes") if is_bare else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
+from musicllm.schema import DuplicatesConfig, MixConfig, MusicConfig
 
 
 @dataclass(frozen=True)
@@ -40,61 +40,15 @@ class SourceSpec:
     named_splits: bool = True
 
 
-@dataclass(frozen=True)
-class MusicPolicy:
-    """What is done about tunes in ABC that stand in records.
-
-    Attributes:
-        check: find and check them; otherwise records pass as they are.
-        repair: mend what has one possible meaning (see `data.music`).
-        normalize: write a record that is one bare tune in the canonical form of `music.abc`.
-        on_fault: `drop` the record whose tune stays faulty, or `keep` and count it.
-        min_share_fitting: of bars that are as long as the metre says; 0 to 1.
-        min_bars: of a record that is one bare tune.
-        min_notes: likewise.
-        max_bars: of a tune, all voices together; a longer one does not parse.
-        max_tune_chars: likewise.
-    """
-
-    check: bool = True
-    repair: bool = True
-    normalize: bool = False
-    on_fault: Literal["drop", "keep"] = "drop"
-    min_share_fitting: float = 0.8
-    min_bars: int = 4
-    min_notes: int = 12
-    max_bars: int = 5_000
-    max_tune_chars: int = 100_000
-
-    @property
-    def limits(self) -> Limits:
-        """What tunes are read with; a line may have a fifth of a tune's characters."""
-        line_chars = max(DEFAULT_LIMITS.max_line_chars, self.max_tune_chars // 5)
-        return replace(
-            DEFAULT_LIMITS,
-            max_line_chars=line_chars,
-            max_tune_chars=self.max_tune_chars,
-            max_bars=self.max_bars,
-        )
-
-
-@dataclass(frozen=True)
-class DuplicatePolicy:
-    """Which records count as the same; the first one stays.
-
-    Attributes:
-        exact: the same text but for white space.
-        near_similarity: estimated Jaccard similarity of word 5-grams at which texts count as the
-            same; None is off.
-        melodic_similarity: containment of melodic fingerprints above which tunes count as the
-            same, in whatever key, unit length and ornaments; None is off.
-        related_similarity: containment above which tunes share a group, hence a split.
-    """
-
-    exact: bool = True
-    near_similarity: float | None = None
-    melodic_similarity: float | None = None
-    related_similarity: float = 0.25
+def limits_of(music: MusicConfig) -> Limits:
+    """Return what tunes are read with; a line may have a fifth of a tune's characters."""
+    line_chars = max(DEFAULT_LIMITS.max_line_chars, music.max_tune_chars // 5)
+    return replace(
+        DEFAULT_LIMITS,
+        max_line_chars=line_chars,
+        max_tune_chars=music.max_tune_chars,
+        max_bars=music.max_bars,
+    )
 
 
 @dataclass(frozen=True)
@@ -110,29 +64,10 @@ class InstructionSettings:
     """
 
     tasks: tuple[str, ...]
-    samples_per_tune: int = 1
-    languages: tuple[str, ...] = ("en",)
-    phrasings: Path | None = None
-    max_turns: int = 1
-
-
-@dataclass(frozen=True)
-class MixSettings:
-    """How much of which part becomes rows; parts are sources or kinds.
-
-    Attributes:
-        by: what the names below are: `source`, or `kind` (`scores` and `knowledge`).
-        weights: relative shares; empty takes every part as it is.
-        unit: of the shares: `documents` or `tokens`.
-        epochs: passes over a part; 2 takes each record twice, 0.5 half of them; 1 where not named.
-        max_documents: caps; none where not named.
-    """
-
-    by: Literal["source", "kind"] = "source"
-    weights: Mapping[str, float] = field(default_factory=dict)
-    unit: Literal["documents", "tokens"] = "documents"
-    epochs: Mapping[str, float] = field(default_factory=dict)
-    max_documents: Mapping[str, int] = field(default_factory=dict)
+    samples_per_tune: int
+    languages: tuple[str, ...]
+    phrasings: Path | None
+    max_turns: int
 
 
 @dataclass(frozen=True)
@@ -148,8 +83,8 @@ class RowSettings:
 
     former: Literal["pack", "chunk", "single"]
     max_length: int
-    long_conversations: Literal["drop", "stop"] = "drop"
-    compat: Literal["reference"] | None = None
+    long_conversations: Literal["drop", "stop"]
+    compat: Literal["reference"] | None
 
 
 @dataclass(frozen=True)
@@ -205,13 +140,13 @@ class Preparation:
 
     sources: tuple[SourceSpec, ...]
     rows: RowSettings
-    music: MusicPolicy = field(default_factory=MusicPolicy)
-    duplicates: DuplicatePolicy = field(default_factory=DuplicatePolicy)
-    questions: tuple[Question, ...] = ()
-    transpose_semitones: tuple[int, ...] = (0,)
-    instructions: InstructionSettings | None = None
-    validation_fraction: float = 0.0
-    test_fraction: float = 0.0
-    mix: MixSettings = field(default_factory=MixSettings)
-    max_reject_fraction: float = 1.0
-    seed: int = 0
+    music: MusicConfig
+    duplicates: DuplicatesConfig
+    questions: tuple[Question, ...]
+    transpose_semitones: tuple[int, ...]
+    instructions: InstructionSettings | None
+    validation_fraction: float
+    test_fraction: float
+    mix: MixConfig
+    max_reject_fraction: float
+    seed: int

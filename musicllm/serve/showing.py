@@ -17,9 +17,10 @@ from transformers import PreTrainedTokenizerBase
 from musicllm.data.music import examine
 from musicllm.data.records import Drop
 from musicllm.data.rows import Row
-from musicllm.data.settings import MusicPolicy
 from musicllm.music.abc import Score
+from musicllm.music.abc.limits import DEFAULT_LIMITS
 from musicllm.music.render.staff import describe, staff
+from musicllm.schema import MusicConfig
 
 SUPERVISED = ("green", "bold green")
 UNSUPERVISED = ("none", "bright_black")
@@ -29,7 +30,17 @@ SPECIAL = "reverse"
 OPENING, CLOSING = "[[", "]]"
 """Marks around supervised tokens, where there are no colours."""
 
-ANY_TUNE = MusicPolicy(on_fault="keep", min_share_fitting=0.0, min_bars=0, min_notes=0)
+ANY_TUNE = MusicConfig(
+    check=True,
+    repair=True,
+    normalize=False,
+    on_fault="keep",
+    min_share_fitting=0.0,
+    min_bars=0,
+    min_notes=0,
+    max_bars=DEFAULT_LIMITS.max_bars,
+    max_tune_chars=DEFAULT_LIMITS.max_tune_chars,
+)
 """Show every tune that parses, since this is for inspection."""
 
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))

@@ -13,10 +13,7 @@ from musicllm import console
 from musicllm.data.corpus import Corpus
 from musicllm.data.instructions import find_problems
 from musicllm.data.settings import (
-    DuplicatePolicy,
     InstructionSettings,
-    MixSettings,
-    MusicPolicy,
     NewTokenizer,
     Preparation,
     Question,
@@ -60,14 +57,14 @@ def preparation(
         sources=tuple(
             _source(job, name, source, max_records) for name, source in data.sources.items()
         ),
-        music=MusicPolicy(**vars(data.music)),
-        duplicates=DuplicatePolicy(**vars(data.duplicates)),
+        music=data.music,
+        duplicates=data.duplicates,
         questions=questions,
         transpose_semitones=tuple(data.transpose_semitones),
         instructions=instructions if chosen.tasks else None,
         validation_fraction=data.validation_fraction,
         test_fraction=data.test_fraction,
-        mix=MixSettings(**vars(data.mix)),
+        mix=data.mix,
         rows=rows(job.config),
         max_reject_fraction=data.max_reject_fraction,
         seed=job.config.seed,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from musicllm.bench import texts
-from musicllm.data.settings import MusicPolicy
+from tests.helpers import music_config
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_everything_on_means_everything(tmp_path: Path, monkeypatch: pytest.Monk
     plain = preparation(tmp_path / "t.jsonl", None)
     full = preparation(tmp_path / "t.jsonl", tmp_path / "q.jsonl")
     assert (plain.music.check, plain.duplicates.exact, plain.questions) == (False, False, ())
-    assert full.music == MusicPolicy()
+    assert full.music == music_config()
     assert full.duplicates.exact
     assert full.duplicates.near_similarity
     assert full.duplicates.melodic_similarity

@@ -19,14 +19,14 @@ from musicllm.data.duplicates import (
     near,
 )
 from musicllm.data.duplicates.decide import EXACT, MELODIC, NEAR, STAYS
-from musicllm.data.settings import DuplicatePolicy
 from musicllm.music.abc import parse
 from musicllm.music.analysis.melody import melodic_fingerprint
 from musicllm.music.transform import transpose
-from tests.helpers import make_tune
+from musicllm.schema import DuplicatesConfig
+from tests.helpers import duplicates_config, make_tune
 
 
-def decided(folder: Path, texts: Sequence[str], policy: DuplicatePolicy) -> Decision:
+def decided(folder: Path, texts: Sequence[str], policy: DuplicatesConfig) -> Decision:
     signed = folder / "minhash"
     minhash(texts).tofile(signed)
     exact = np.array([exact_hash([text]) for text in texts], np.uint64)
@@ -49,7 +49,7 @@ def of_figures(folder: Path, prints: Sequence[Sequence[int]], **limits: float) -
     exact = np.arange(len(prints), dtype=np.uint64)
     same = np.zeros(len(prints), np.uint64)
     signatures = Signatures(exact, same, None, melodies(folder, prints))
-    return decide(signatures, DuplicatePolicy(**limits))
+    return decide(signatures, duplicates_config(**limits))
 
 
 def sentence(seed: int, num_words: int = 60) -> list[str]:
@@ -60,7 +60,7 @@ def sentence(seed: int, num_words: int = 60) -> list[str]:
 def test_white_space_alone_makes_no_other_text(tmp_path: Path) -> None:
     texts = ["a b c", "d e f", " a\n b  c "]
 
-    decision = decided(tmp_path, texts, DuplicatePolicy())
+    decision = decided(tmp_path, texts, duplicates_config())
 
     assert decision.duplicate_of.tolist() == [-1, -1, 0]
     assert decision.reason.tolist() == [STAYS, STAYS, EXACT]
@@ -69,7 +69,7 @@ def test_white_space_alone_makes_no_other_text(tmp_path: Path) -> None:
 
 
 def test_exact_duplicates_stay_when_they_may(tmp_path: Path) -> None:
-    decision = decided(tmp_path, ["a", "a"], DuplicatePolicy(exact=False))
+    decision = decided(tmp_path, ["a", "a"], duplicates_config(exact=False))
 
     assert decision.duplicate_of.tolist() == [-1, -1]
 
@@ -80,12 +80,12 @@ def test_a_text_with_one_word_changed_is_a_near_duplicate(tmp_path: Path) -> Non
     changed = [*words[:30], "other", *words[31:]]
     texts = [" ".join(text) for text in (other, words, changed)]
 
-    decision = decided(tmp_path, texts, DuplicatePolicy(near_similarity=0.7))
+    decision = decided(tmp_path, texts, duplicates_config(near_similarity=0.7))
 
     assert decision.duplicate_of.tolist() == [-1, -1, 1]
     assert decision.reason.tolist() == [STAYS, STAYS, NEAR]
     assert decision.similarity[2] == pytest.approx(51 / 61, abs=0.1)
-    assert decided(tmp_path, texts, DuplicatePolicy(near_similarity=0.97)).reason.max() == STAYS
+    assert decided(tmp_path, texts, duplicates_config(near_similarity=0.97)).reason.max() == STAYS
 
 
 def test_a_record_is_compared_with_kept_ones_only(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_copy_of_a_dropped_record_names_the_one_that_stays(tmp_path: Path) -> 
     tune = make_tune(1)
     texts = [tune, transpose(tune, 3), transpose(tune, 3)]
 
-    decision = decided(tmp_path, texts, DuplicatePolicy(melodic_similarity=0.6))
+    decision = decided(tmp_path, texts, duplicates_config(melodic_similarity=0.6))
 
     assert decision.duplicate_of.tolist() == [-1, 0, 0]
     assert decision.reason.tolist() == [STAYS, MELODIC, EXACT]
@@ -120,7 +120,7 @@ def test_a_copy_of_a_dropped_record_names_the_one_that_stays(tmp_path: Path) -> 
 def test_without_a_limit_versions_of_a_tune_stay_in_one_group(tmp_path: Path) -> None:
     texts = [make_tune(2), make_tune(1), transpose(make_tune(1), 3)]
 
-    decision = decided(tmp_path, texts, DuplicatePolicy())
+    decision = decided(tmp_path, texts, duplicates_config())
 
     assert decision.duplicate_of.tolist() == [-1, -1, -1]
     assert decision.group.tolist() == [0, 1, 1]
@@ -166,14 +166,14 @@ def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     tunes = [draw.sample(range(60), 12) for _ in range(60)]
     texts = [" ".join(sentence(i // 3)[i % 3 :]) for i in range(60)]
     whole = of_figures(tmp_path, tunes, melodic_similarity=0.4)
-    whole_near = decided(tmp_path, texts, DuplicatePolicy(near_similarity=0.8))
+    whole_near = decided(tmp_path, texts, duplicates_config(near_similarity=0.8))
     monkeypatch.setattr(melodic, "_COUNTED_PER_BLOCK", 7)
     monkeypatch.setattr(melodic, "_PAIRS_PER_BLOCK", 3)
     monkeypatch.setattr(near, "_ROWS_PER_READ", 7)
     monkeypatch.setattr(near, "_PAIRS_PER_BLOCK", 3)
 
     parts = of_figures(tmp_path, tunes, melodic_similarity=0.4)
-    parts_near = decided(tmp_path, texts, DuplicatePolicy(near_similarity=0.8))
+    parts_near = decided(tmp_path, texts, duplicates_config(near_similarity=0.8))
 
     assert 0 < np.count_nonzero(whole.reason == MELODIC) < 59
     assert np.count_nonzero(whole_near.reason == NEAR) == 40
@@ -199,7 +199,7 @@ def test_pairs_are_those_of_a_comparison_of_all_with_all(tmp_path: Path) -> None
 
 
 def test_nothing_is_decided_about_nothing(tmp_path: Path) -> None:
-    policy = DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6)
+    policy = duplicates_config(near_similarity=0.8, melodic_similarity=0.6)
 
     assert decided(tmp_path, [], policy).duplicate_of.tolist() == []
 

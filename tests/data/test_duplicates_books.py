@@ -13,9 +13,10 @@ from musicllm.data.duplicates.melodic import melodic_pairs
 from musicllm.data.duplicates.near import near_pairs
 from musicllm.data.duplicates.pairs import Pairs
 from musicllm.data.music import Examined, examine
-from musicllm.data.settings import MusicPolicy, SourceSpec
+from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
 from musicllm.music.analysis.melody import melodic_fingerprint
+from tests.helpers import music_config
 
 
 def as_set(pairs: Pairs) -> set[tuple[int, int]]:
@@ -26,7 +27,7 @@ def as_set(pairs: Pairs) -> set[tuple[int, int]]:
 def test_the_books_have_the_pairs_that_the_page_counts(tmp_path: Path) -> None:
     parts = find_parts(SourceSpec("books", "books", None))
     records = [record for part in parts for record in read_part(part)]
-    policy = MusicPolicy(normalize=True)
+    policy = music_config(normalize=True)
     examined = [examine(record, policy) for record in records if isinstance(record, dict)]
     tunes = [tune for tune in examined if isinstance(tune, Examined)]
     assert (len(records), len(tunes)) == (4248, 4180)

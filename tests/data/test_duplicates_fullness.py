@@ -10,12 +10,12 @@ import pytest
 from musicllm.data.duplicates import Melodies, Signatures, Texts, decide, fullness, minhash
 from musicllm.data.duplicates.decide import EXACT, MELODIC, NEAR, STAYS
 from musicllm.data.music import Examined, examine
-from musicllm.data.settings import DuplicatePolicy, MusicPolicy
-from tests.helpers import make_tune
+from musicllm.schema import MusicConfig
+from tests.helpers import duplicates_config, make_tune, music_config
 
 
-def full(text: str, policy: MusicPolicy | None = None) -> int:
-    examined = examine({"id": "x", "source": "s", "text": text}, policy or MusicPolicy())
+def full(text: str, policy: MusicConfig | None = None) -> int:
+    examined = examine({"id": "x", "source": "s", "text": text}, policy or music_config())
     assert isinstance(examined, Examined)
     return fullness(examined)
 
@@ -46,7 +46,7 @@ def test_white_space_fills_nothing() -> None:
 
 
 def test_a_fault_that_was_let_pass_outweighs_length() -> None:
-    policy = MusicPolicy(on_fault="keep")
+    policy = music_config(on_fault="keep")
 
     assert full(make_tune(1, 8), policy) > full(make_tune(1, 40).replace("|", "& |", 1), policy)
 
@@ -70,7 +70,7 @@ def test_the_best_stays_whatever_the_order(tmp_path: Path) -> None:
     fulls = np.array([5, 5, 7, 1, 2], np.uint64)
 
     decision = decide(
-        Signatures(exact, fulls, melodies=melodies), DuplicatePolicy(melodic_similarity=0.6)
+        Signatures(exact, fulls, melodies=melodies), duplicates_config(melodic_similarity=0.6)
     )
 
     assert decision.duplicate_of.tolist() == [2, 2, -1, 4, -1]
@@ -88,7 +88,7 @@ def test_near_duplicates_are_compared_with_the_best_of_many(tmp_path: Path) -> N
 
     decision = decide(
         Signatures(np.arange(num, dtype=np.uint64), fulls, signed),
-        DuplicatePolicy(near_similarity=0.8),
+        duplicates_config(near_similarity=0.8),
     )
 
     assert decision.duplicate_of.tolist() == [num - 1] * (num - 1) + [-1]
@@ -99,6 +99,6 @@ def test_of_copies_the_held_out_one_stays_however_full_the_other_is() -> None:
     exact, fulls = np.zeros(3, np.uint64), np.array([9, 5, 7], np.uint64)
     held = np.array([0, 1, 1], np.int8)
 
-    decision = decide(Signatures(exact, fulls, held=held), DuplicatePolicy())
+    decision = decide(Signatures(exact, fulls, held=held), duplicates_config())
 
     assert decision.duplicate_of.tolist() == [2, 2, -1]

@@ -21,13 +21,13 @@ from musicllm.data.duplicates import (
 )
 from musicllm.data.duplicates.decide import MELODIC, NEAR, STAYS
 from musicllm.data.records import Record, texts_of
-from musicllm.data.settings import DuplicatePolicy
 from musicllm.music.abc import find_tunes, parse
 from musicllm.music.analysis.melody import melodic_fingerprint
 from musicllm.music.transform import transpose
-from tests.helpers import make_tune
+from musicllm.schema import DuplicatesConfig
+from tests.helpers import duplicates_config, make_tune
 
-DEFAULT = DuplicatePolicy(near_similarity=0.8)
+DEFAULT = duplicates_config(near_similarity=0.8)
 QUESTIONS = {
     "What key is this tune in?": "D major",
     "What metre is this tune in?": "4/4",
@@ -43,7 +43,7 @@ def talk(*contents: str, system: str = "") -> Record:
     return {"messages": [*opening, *messages]}
 
 
-def decided(folder: Path, records: Sequence[Record], policy: DuplicatePolicy) -> Decision:
+def decided(folder: Path, records: Sequence[Record], policy: DuplicatesConfig) -> Decision:
     outlines = [outline(record) for record in records]
     signature_rows([each.parts for each in outlines]).tofile(folder / "minhash")
     prints = [_melody("\n\n".join(texts_of(record))) for record in records]
@@ -64,7 +64,9 @@ def _melody(text: str) -> list[int]:
     return sorted(frozenset().union(*map(melodic_fingerprint, tunes)))
 
 
-def are_copies(folder: Path, one: Record, other: Record, policy: DuplicatePolicy = DEFAULT) -> bool:
+def are_copies(
+    folder: Path, one: Record, other: Record, policy: DuplicatesConfig = DEFAULT
+) -> bool:
     return bool(decided(folder, [one, other], policy).reason.any())
 
 
@@ -77,8 +79,8 @@ def passage(seed: int, num_words: int = 120) -> str:
     return " ".join(prose(seed, num_words))
 
 
-@pytest.mark.parametrize("policy", [DEFAULT, DuplicatePolicy(melodic_similarity=0.6)])
-def test_four_questions_about_each_tune_all_stay(tmp_path: Path, policy: DuplicatePolicy) -> None:
+@pytest.mark.parametrize("policy", [DEFAULT, duplicates_config(melodic_similarity=0.6)])
+def test_four_questions_about_each_tune_all_stay(tmp_path: Path, policy: DuplicatesConfig) -> None:
     # 50 tunes x 4 questions, two of them with one answer: 200 of 200 stay
     records = [
         talk(f"{question}\n\n{make_tune(number, 16)}", answer)
@@ -113,7 +115,7 @@ def test_one_tune_asked_for_in_four_ways_stays(tmp_path: Path) -> None:
 
     records = [talk(each, make_tune(1, 16)) for each in asked]
 
-    for policy in (DEFAULT, DuplicatePolicy(melodic_similarity=0.6)):
+    for policy in (DEFAULT, duplicates_config(melodic_similarity=0.6)):
         assert not decided(tmp_path, records, policy).reason.any()
 
 
@@ -189,7 +191,7 @@ def test_more_long_turns_than_are_told_apart_are_still_compared(tmp_path: Path) 
 def test_versions_of_a_tune_are_copies_when_the_words_around_are_equal(tmp_path: Path) -> None:
     tune = make_tune(1, 16)
     moved = transpose(tune, 3)
-    policy = DuplicatePolicy(melodic_similarity=0.6)
+    policy = duplicates_config(melodic_similarity=0.6)
 
     decision = decided(
         tmp_path,
@@ -208,7 +210,7 @@ def test_two_texts_about_one_tune_stay_but_a_tune_with_a_title_above_is_a_versio
     texts = [f"{passage(n, 40)}\n\n{tune}" for n in range(2)]
     records: list[Record] = [{"text": text} for text in [*texts, tune, f"From a book\n\n{tune}"]]
 
-    decision = decided(tmp_path, records, DuplicatePolicy(melodic_similarity=0.6))
+    decision = decided(tmp_path, records, duplicates_config(melodic_similarity=0.6))
 
     assert decision.reason.tolist() == [STAYS, STAYS, STAYS, MELODIC]
     assert decision.group.tolist() == [0, 0, 0, 0]

@@ -9,7 +9,7 @@ import pytest
 
 from musicllm.data.duplicates import Decision, Melodies, Signatures, decide, title_hash
 from musicllm.data.duplicates.titles import MAX_TUNES_PER_TITLE, normalized
-from musicllm.data.settings import DuplicatePolicy
+from tests.helpers import duplicates_config
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def titled(folder: Path, tunes: list[list[int]], titles: list[str]) -> Decision:
         melodies=Melodies(folder / "melodies", offsets, nothing),
         titles=np.array(list(map(title_hash, titles)), np.uint64),
     )  # fmt: skip
-    return decide(signatures, DuplicatePolicy(melodic_similarity=0.6))
+    return decide(signatures, duplicates_config(melodic_similarity=0.6))
 
 
 def test_one_title_and_a_little_of_the_melody_make_a_group(tmp_path: Path) -> None:

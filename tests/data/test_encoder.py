@@ -10,11 +10,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from musicllm.data.encoder import Encoded, Encoder
 from musicllm.data.records import Record
-from musicllm.data.settings import RowSettings
 from musicllm.errors import InputError
+from tests.helpers import row_settings
 from tests.vocabularies import CHATML, llama_like, notes, template
 
-ROWS = RowSettings("pack", 512)
+ROWS = row_settings("pack", 512)
 NAMES = ["chatmusician", "llama2", "internlm2", "alpaca"]
 USER, ASSISTANT = "user", "assistant"
 
@@ -267,7 +267,7 @@ def test_a_long_conversation_is_dropped_or_stops_and_a_long_text_is_neither(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     records = [chat("Q", "Q" * 100), text("Q" * 100)]
-    made = Encoder(tokenizer, RowSettings("pack", 64)).encode(records)
+    made = Encoder(tokenizer, row_settings("pack", 64)).encode(records)
 
     (drop,) = made.drops
     length = len(document(Encoder(tokenizer, ROWS).encode(records[:1]))[0])
@@ -277,7 +277,7 @@ def test_a_long_conversation_is_dropped_or_stops_and_a_long_text_is_neither(
     assert made.documents.lengths.tolist() == [103]
 
     with pytest.raises(InputError) as caught:
-        Encoder(tokenizer, RowSettings("pack", 64, long_conversations="stop")).encode(records)
+        Encoder(tokenizer, row_settings("pack", 64, long_conversations="stop")).encode(records)
     assert str(caught.value) == (
         f"c, c/1: the conversation has {length} tokens, more than data.max_length=64, and is not "
         "cut; write a larger one, or data.long_conversations=drop to leave such conversations out"

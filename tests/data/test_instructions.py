@@ -11,6 +11,7 @@ from musicllm.data.settings import InstructionSettings
 from musicllm.errors import ConfigError
 from musicllm.music.abc import canonical, parse, parse_key
 from musicllm.music.analysis import chord_cover, chords, form, motif, without_chords
+from tests.helpers import instruction_settings
 
 TUNE = canonical(
     "X:1\nR:reel\nL:1/8\nM:4/4\nK:Ador\n"
@@ -25,13 +26,13 @@ TO_TUNE = [task for task, family in FAMILIES.items() if family.answer == "tune"]
 
 
 def made(*tasks: str, record: Record = RECORD, seed: int = 0, **more: Any) -> list[Record]:
-    records, drops = make_instructions(record, InstructionSettings(tasks, **more), seed)
+    records, drops = make_instructions(record, instruction_settings(tasks, **more), seed)
     assert not drops
     return records
 
 
 def refused(record: Record, *tasks: str) -> Drop:
-    records, (drop,) = make_instructions(record, InstructionSettings(tasks), 0)
+    records, (drop,) = make_instructions(record, instruction_settings(tasks), 0)
     assert not records
     return drop
 
@@ -149,7 +150,7 @@ def test_nothing_is_asked_about_chords_that_cannot_be_read(task: str) -> None:
     assert drop.reason == "has chord symbols that cannot be read"
     assert drop.detail == "no request about its chords is made: H7"
     assert not drop.is_fault
-    settings = InstructionSettings((task, "name_key"), samples_per_tune=4)
+    settings = instruction_settings((task, "name_key"), samples_per_tune=4)
     records, drops = make_instructions(record, settings, 0)
     assert {made["task"] for made in records} == {"name_key"}
     assert [other.reason for other in drops] == [drop.reason]
@@ -252,26 +253,26 @@ def test_keys_are_said_in_words(key: str, words: str) -> None:
     ("settings", "text"),
     [
         (
-            InstructionSettings(("form_too_tune",)),
+            instruction_settings(("form_too_tune",)),
             "data.instructions.tasks=form_too_tune is no instruction family; "
             "did you mean form_to_tune? There are metadata_to_tune, ",
         ),
-        (InstructionSettings(()), "data.instructions.tasks=[] names no instruction family"),
+        (instruction_settings(()), "data.instructions.tasks=[] names no instruction family"),
         (
-            InstructionSettings(("name_key",), samples_per_tune=0),
+            instruction_settings(("name_key",), samples_per_tune=0),
             "data.instructions.samples_per_tune=0 is below 1",
         ),
         (
-            InstructionSettings(("dialogue",)),
+            instruction_settings(("dialogue",)),
             "data.instructions.max_turns=1 must be above 1 when, and only when, "
             "data.instructions.tasks has dialogue",
         ),
         (
-            InstructionSettings(("name_key",), max_turns=2),
+            instruction_settings(("name_key",), max_turns=2),
             "data.instructions.max_turns=2 must be above 1 when, and only when",
         ),
         (
-            InstructionSettings(("name_key",), languages=()),
+            instruction_settings(("name_key",), languages=()),
             "data.instructions.languages=[] names no language; there are en, zh",
         ),
     ],

@@ -4,9 +4,9 @@ import pytest
 
 from musicllm.data.instructions import make_instructions
 from musicllm.data.records import Record
-from musicllm.data.settings import InstructionSettings
 from musicllm.music.abc import canonical
 from musicllm.music.analysis import without_chords
+from tests.helpers import instruction_settings
 
 TUNE = canonical(
     "X:1\nR:jig\nL:1/8\nM:6/8\nK:D\n"
@@ -14,7 +14,7 @@ TUNE = canonical(
     "|: A | dcd fed | cAc ecA | dcd fed | AGE D2 :|\n"
 )
 RECORD: Record = {"id": "b/1", "source": "b", "text": TUNE}
-SETTINGS = InstructionSettings(("dialogue",), languages=("en", "zh"), max_turns=4)
+SETTINGS = instruction_settings(("dialogue",), languages=("en", "zh"), max_turns=4)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from musicllm.data.instructions import TASKS, make_instructions, wordings
 from musicllm.data.records import Record
-from musicllm.data.settings import InstructionSettings
+from tests.helpers import instruction_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "INSTRUCTIONS.md").read_text(encoding="utf-8")
 TUNE = PAGE.split("```abc\n")[1].split("\n```")[0]
@@ -16,7 +16,7 @@ RECORD: Record = {"id": "example", "source": "oneills1850", "text": TUNE}
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_example_of_each_family_is_what_the_builder_makes(task: str) -> None:
-    settings = InstructionSettings(
+    settings = instruction_settings(
         (task,),
         languages=("zh",) if task == "name_key" else ("en",),
         max_turns=3 if task == "dialogue" else 1,

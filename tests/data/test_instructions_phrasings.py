@@ -9,9 +9,9 @@ import pytest
 
 from musicllm.data.instructions import FAMILIES, TASKS, languages, make_instructions, wordings
 from musicllm.data.records import Record
-from musicllm.data.settings import InstructionSettings
 from musicllm.errors import ConfigError, InputError
 from musicllm.music.analysis import terms_of
+from tests.helpers import instruction_settings
 
 RECORD: Record = {
     "id": "b/1",
@@ -80,7 +80,7 @@ def test_every_term_has_a_name_in_chinese() -> None:
 
 def test_an_article_follows_its_word() -> None:
     for seed in range(30):
-        settings = InstructionSettings(("metadata_to_tune",))
+        settings = instruction_settings(("metadata_to_tune",))
         made, _ = make_instructions(RECORD, settings, seed)
         request = made[0]["messages"][0]["content"]
         assert not re.search(r"\ba air", request, re.IGNORECASE), request
@@ -108,7 +108,7 @@ def test_a_users_words_replace_ours(tmp_path: Path) -> None:
 
 def test_a_new_language_needs_no_code(tmp_path: Path) -> None:
     folder = write(tmp_path, "de", GERMAN)
-    settings = InstructionSettings(("name_key",), languages=("de",), phrasings=folder)
+    settings = instruction_settings(("name_key",), languages=("de",), phrasings=folder)
 
     made, _ = make_instructions(RECORD, settings, 0)
 
@@ -119,7 +119,7 @@ def test_a_new_language_needs_no_code(tmp_path: Path) -> None:
 
 def test_a_language_must_cover_the_families(tmp_path: Path) -> None:
     folder = write(tmp_path, "de", GERMAN)
-    settings = InstructionSettings(("name_key", "count_bars"), languages=("de",), phrasings=folder)
+    settings = instruction_settings(("name_key", "count_bars"), languages=("de",), phrasings=folder)
     text = (
         "data.instructions.languages=de has no wordings for count_bars.requests, "
         "count_bars.answers; add them to de.toml in the folder data.instructions.phrasings"

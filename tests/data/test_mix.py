@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from musicllm.data.mix import Drawn, draw
-from musicllm.data.settings import MixSettings
 from musicllm.errors import ConfigError
+from tests.helpers import mix_config
 
 
 def drawn(
@@ -25,7 +25,7 @@ def drawn(
         np.array(part, np.int16),
         np.array([10] * count if lengths is None else lengths, np.int64),
         names,
-        MixSettings(**mix),
+        mix_config(**mix),
         seed,
         np.array(range(count) if keys is None else keys, np.uint64),
     )

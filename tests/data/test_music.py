@@ -4,14 +4,14 @@ import pytest
 
 from musicllm.data.music import Examined, describe, examine, is_bare_tune
 from musicllm.data.records import Drop, Record
-from musicllm.data.settings import MusicPolicy
 from musicllm.music.abc import canonical, parse
-from tests.helpers import make_tune
+from musicllm.schema import MusicConfig
+from tests.helpers import make_tune, music_config
 
 GOOD = make_tune(1).strip()
 UNREADABLE = GOOD.replace("|", "& |", 1)
 UNFITTING = GOOD.replace(" | ", "D | ")
-POLICY = MusicPolicy()
+POLICY = music_config()
 
 
 def record(text: str) -> Record:
@@ -26,13 +26,13 @@ def chat(*contents: str) -> Record:
     return {"id": "chat/1", "source": "chat", "messages": messages}
 
 
-def kept(given: Record, policy: MusicPolicy = POLICY) -> Examined:
+def kept(given: Record, policy: MusicConfig = POLICY) -> Examined:
     result = examine(given, policy)
     assert isinstance(result, Examined)
     return result
 
 
-def dropped(given: Record, policy: MusicPolicy = POLICY) -> Drop:
+def dropped(given: Record, policy: MusicConfig = POLICY) -> Drop:
     result = examine(given, policy)
     assert isinstance(result, Drop)
     return result
@@ -40,7 +40,7 @@ def dropped(given: Record, policy: MusicPolicy = POLICY) -> Drop:
 
 def test_without_checking_a_record_passes_as_it_is() -> None:
     given = record(UNREADABLE)
-    assert kept(given, MusicPolicy(check=False)) == Examined(given, (), (), ())
+    assert kept(given, music_config(check=False)) == Examined(given, (), (), ())
 
 
 def test_prose_passes_as_it_is() -> None:
@@ -58,7 +58,7 @@ def test_a_good_tune_passes_as_it_is() -> None:
 def test_a_bare_tune_takes_its_normal_form() -> None:
     spelled = GOOD.replace("K:D\n", "Z:a typist\nK:D major\n").replace(" | ", "|")
 
-    examined = kept(record(spelled), MusicPolicy(normalize=True))
+    examined = kept(record(spelled), music_config(normalize=True))
 
     assert examined.record["text"] == canonical(GOOD) == f"{GOOD}\n"
     assert examined.scores == (parse(canonical(GOOD)),)
@@ -67,7 +67,7 @@ def test_a_bare_tune_takes_its_normal_form() -> None:
 def test_what_a_normal_form_leaves_out_is_counted() -> None:
     lines = 'C:Somebody\nQ:1/4=90\nK:D\n%%MIDI program 1\n"^slow" !trill!'
     given = record(GOOD.replace("K:D\n", lines) + "\nw: la la\n")
-    examined = kept(given, MusicPolicy(normalize=True))
+    examined = kept(given, music_config(normalize=True))
     assert examined.record["text"] == f"{GOOD}\n"
     assert examined.left_out == (
         "annotations", "decorations", "directives", "lyrics", "other texts", "tempo",
@@ -76,7 +76,7 @@ def test_what_a_normal_form_leaves_out_is_counted() -> None:
 
 
 def test_longer_tunes_are_read_where_the_limits_are_wider() -> None:
-    wide = MusicPolicy(normalize=True, max_bars=6_000, max_tune_chars=200_000)
+    wide = music_config(normalize=True, max_bars=6_000, max_tune_chars=200_000)
     text = "X:1\nL:1/4\nM:4/4\nK:C\n" + "CDEF GABc | " * 15_000
     for tune, reason in (
         (text[:66_000], "line 5005: more than 5,000 bars"),
@@ -89,7 +89,7 @@ def test_longer_tunes_are_read_where_the_limits_are_wider() -> None:
 
 def test_a_tune_amid_prose_is_not_normalised() -> None:
     given = record(f"It goes:\n\n{GOOD.replace(' | ', '|')}\n\nThe end.")
-    assert kept(given, MusicPolicy(normalize=True)).record is given
+    assert kept(given, music_config(normalize=True)).record is given
 
 
 def test_only_the_span_of_a_tune_is_mended() -> None:
@@ -123,7 +123,7 @@ def test_a_tune_in_quotation_marks_is_checked_but_not_touched() -> None:
 def test_without_repairs_a_spoiled_tune_is_faulty() -> None:
     given = record(GOOD.replace("M:4/4", "M:common time"))
     assert kept(given).repairs == ("header spellings",)
-    assert dropped(given, MusicPolicy(repair=False)).reason == "does not parse"
+    assert dropped(given, music_config(repair=False)).reason == "does not parse"
 
 
 def test_what_does_not_parse_is_dropped_with_the_line() -> None:
@@ -149,7 +149,7 @@ def test_a_numbered_text_without_key_is_a_tune_that_cannot_be_read() -> None:
 
 
 def test_a_faulty_tune_may_be_kept_and_counted() -> None:
-    keep = MusicPolicy(on_fault="keep", normalize=True)
+    keep = music_config(on_fault="keep", normalize=True)
     given = record(f"{UNREADABLE}\n\n{GOOD}\n\n{UNFITTING}")
     examined = kept(given, keep)
     assert examined.record is given
@@ -163,7 +163,7 @@ def test_only_a_bare_tune_must_be_long() -> None:
     drop = dropped(record(short))
     assert (drop.reason, drop.detail) == ("is too short", "3 bars, 24 notes")
     assert len(kept(chat("Continue this.", short)).scores) == 1
-    assert kept(record(short), MusicPolicy(min_bars=3)).faults == ()
+    assert kept(record(short), music_config(min_bars=3)).faults == ()
 
 
 def test_an_excerpt_may_break_off_inside_a_bar() -> None:
@@ -212,7 +212,7 @@ def test_bare_tunes(text: str, is_bare: bool) -> None:
 
 def test_how_much_music_a_record_holds_and_what_it_is_called() -> None:
     text = f"X:1\nT:The Reel\nT:Another\n{GOOD.removeprefix('X:1')}".replace("\n\n", "\n")
-    whole = kept(record(text), MusicPolicy(normalize=True))
+    whole = kept(record(text), music_config(normalize=True))
     assert "T:" not in whole.record["text"]
     assert whole[5:] == (("The Reel",), 8, 8, 64)
     both = kept(chat(f"First:\n{text}\n\nThen:\n{GOOD.replace(' | ', 'D | ', 1)}", "Thanks."))

@@ -10,11 +10,11 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from musicllm.data.encoder import Encoder
 from musicllm.data.records import Record
-from musicllm.data.settings import RowSettings
 from musicllm.errors import InputError
+from tests.helpers import row_settings
 from tests.vocabularies import llama_like, notes, template
 
-ROWS = RowSettings("single", 2048, compat="reference")
+ROWS = row_settings("single", 2048, compat="reference")
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_the_template_passes_its_check_without_a_beginning(encoder: Encoder) -> 
 
 def test_shorter_rows_are_refused(tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(InputError) as caught:
-        Encoder(tokenizer, RowSettings("single", 1024, compat="reference"))
+        Encoder(tokenizer, row_settings("single", 1024, compat="reference"))
     assert str(caught.value) == (
         "data.max_length=1024 is less than the 2048 tokens at which data.compat=reference cuts; "
         "write data.max_length=2048"

@@ -18,7 +18,7 @@ from musicllm.data.duplicates.melodic import Melodies, melodic_pairs
 from musicllm.data.duplicates.near import Texts, near_pairs
 from musicllm.data.duplicates.pairs import Pairs, joined, keys_of, runs
 from musicllm.data.duplicates.titles import titled_pairs
-from musicllm.data.settings import DuplicatePolicy
+from musicllm.schema import DuplicatesConfig
 
 REASONS = ("stays", "is a duplicate", "is a near-duplicate", "is a version of another tune")
 """What became of a record, as the sentence "the record ..." continues; by `Decision.reason`."""
@@ -73,7 +73,7 @@ class Decision:
     num_titled: int = 0
 
 
-def decide(signatures: Signatures, policy: DuplicatePolicy) -> Decision:
+def decide(signatures: Signatures, policy: DuplicatesConfig) -> Decision:
     """Decide which records stay, and which of these belong together.
 
     Cost for n records: sorting 8-byte columns, 84 n bytes, and what `near_pairs` and
@@ -133,7 +133,7 @@ def _best_of_equals(
 
 def _pairs(
     signatures: Signatures,
-    policy: DuplicatePolicy,
+    policy: DuplicatesConfig,
     unique: npt.NDArray[np.bool_],
     order: npt.NDArray[np.int64],
 ) -> tuple[Pairs, Pairs]:
@@ -148,7 +148,7 @@ def _pairs(
     return near, melodic
 
 
-def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatePolicy) -> Pairs:
+def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatesConfig) -> Pairs:
     """Return the pairs of which one is superfluous: similar enough, and the same words around."""
     if melodies is None or policy.melodic_similarity is None:
         return joined([])

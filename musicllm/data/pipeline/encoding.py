@@ -24,7 +24,7 @@ from musicllm.data.pipeline.columns import DROPS, batches, from_batch, load_colu
 from musicllm.data.pipeline.deciding import DROPPED, SPLIT, Reading
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import SPLITS, Drop, Record, texts_of
-from musicllm.data.settings import Preparation
+from musicllm.data.settings import Preparation, limits_of
 from musicllm.data.split import id_hash
 from musicllm.data.store import BlockWriter
 from musicllm.data.transposed import copies
@@ -147,7 +147,7 @@ def derive(found: Sequence[Placed], preparation: Preparation) -> tuple[list[Plac
         records = [each.record]
         if each.split == "train" and preparation.transpose_semitones != (0,):
             records, lost = copies(
-                each.record, preparation.transpose_semitones, preparation.music.limits
+                each.record, preparation.transpose_semitones, limits_of(preparation.music)
             )
             drops += lost
         for record in records:

@@ -17,18 +17,23 @@ from musicllm.data.pipeline.work import once
 from musicllm.data.records import SPLITS, Record
 from musicllm.data.rows import RowStore
 from musicllm.data.settings import (
-    DuplicatePolicy,
-    InstructionSettings,
-    MixSettings,
-    MusicPolicy,
     NewTokenizer,
     Preparation,
     Question,
-    RowSettings,
     SourceSpec,
 )
 from musicllm.errors import StageError
-from tests.helpers import TEMPLATE, make_tune, write_sources
+from tests.helpers import (
+    TEMPLATE,
+    duplicates_config,
+    instruction_settings,
+    make_tune,
+    mix_config,
+    music_config,
+    preparation_of,
+    row_settings,
+    write_sources,
+)
 
 PROSE = "The drone of a bagpipe sounds the tonic and the fifth below the melody it carries."
 WORDS = "a fugue answers its subject in the dominant while a canon repeats it at any interval"
@@ -39,9 +44,9 @@ def tunes(num: int, source: str = "tunes") -> list[Record]:
 
 
 def preparation(folder: Path, records: Sequence[Record], **changes: Any) -> Preparation:
-    start = Preparation(
+    start = preparation_of(
         sources=write_sources(folder, records),
-        rows=RowSettings("pack", 256),
+        rows=row_settings("pack", 256),
         validation_fraction=0.1,
         test_fraction=0.1,
         seed=7,
@@ -195,7 +200,7 @@ def test_only_splits_that_no_file_gives_are_drawn(tmp_path: Path) -> None:
 def test_of_copies_in_two_splits_the_held_out_one_stays(tmp_path: Path) -> None:
     texts = sayings(40)
     longer = [*texts[:2], texts[31] + " And so on and on."]
-    near = DuplicatePolicy(near_similarity=0.6)
+    near = duplicates_config(near_similarity=0.6)
     named = write_splits(
         tmp_path, train=longer + texts[5:35], validation=texts[30:34], test=texts[33:]
     )
@@ -287,7 +292,7 @@ def test_versions_of_a_melody_are_dropped_or_kept_in_one_split(tmp_path: Path) -
     records += [
         {"id": "up", "source": "tunes", "text": transpose(records[i]["text"], 3)} for i in range(5)
     ]
-    policy = DuplicatePolicy(melodic_similarity=0.6)
+    policy = duplicates_config(melodic_similarity=0.6)
     corpus = prepared(tmp_path, preparation(tmp_path, records, duplicates=policy))
     assert corpus.facts["dropped"] == {"tunes": {"is a version of another tune": 5}}
     assert all(detail.startswith("of tunes/tunes.jsonl:") for _, detail in corpus.drops())
@@ -304,9 +309,9 @@ def test_the_fuller_and_cleaner_version_stays(tmp_path: Path, num_processes: int
     others = [make_tune(n) for n in range(10, 18)]
     texts = [theme, truncated, damaged, *others, variations, clean, mended]
     records = [{"id": str(n), "source": "tunes", "text": text} for n, text in enumerate(texts)]
-    policy = DuplicatePolicy(melodic_similarity=0.6)
+    policy = duplicates_config(melodic_similarity=0.6)
     told = preparation(tmp_path, records, duplicates=policy)
-    rows = RowSettings("pack", 2048)
+    rows = row_settings("pack", 2048)
     corpus = prepared(tmp_path, replace(told, rows=rows), LocalEngine(num_processes))
     left = [record["text"] for split in SPLITS for record in corpus.records(split)]
     assert sorted(left) == sorted([*others, variations, clean, mended])
@@ -330,8 +335,8 @@ def test_tunes_of_one_title_that_share_a_figure_are_in_one_split(tmp_path: Path)
     ]
     records = [{"id": str(n), "source": "tunes", "text": text} for n, text in enumerate(texts)]
     told = preparation(
-        tmp_path, records, duplicates=DuplicatePolicy(melodic_similarity=0.6),
-        music=MusicPolicy(normalize=True), validation_fraction=0.0,
+        tmp_path, records, duplicates=duplicates_config(melodic_similarity=0.6),
+        music=music_config(normalize=True), validation_fraction=0.0,
     )  # fmt: skip
     for seed in range(4):
         to, work = f"corpus{seed}", f"work{seed}"
@@ -362,8 +367,8 @@ def test_questions_about_one_tune_stay_and_a_copy_of_one_goes(tmp_path: Path) ->
         {"role": "assistant", "content": answer},
     ]
     records.append({"id": "again", "source": "talks", "messages": copied})
-    policy = DuplicatePolicy(near_similarity=0.8, melodic_similarity=0.6)
-    told = preparation(tmp_path, records, duplicates=policy, rows=RowSettings("pack", 2048))
+    policy = duplicates_config(near_similarity=0.8, melodic_similarity=0.6)
+    told = preparation(tmp_path, records, duplicates=policy, rows=row_settings("pack", 2048))
     corpus = prepared(tmp_path, told)
     assert corpus.facts["dropped"] == {"talks": {"is a near-duplicate": 1}}
     assert corpus.drops() == [("is a near-duplicate", "of talks/talks.jsonl:5")]
@@ -389,7 +394,7 @@ def test_only_training_tunes_are_transposed(tmp_path: Path) -> None:
 
 
 def test_tunes_become_conversations_in_the_same_splits(tmp_path: Path) -> None:
-    instructions = InstructionSettings(("metadata_to_tune", "name_key"))
+    instructions = instruction_settings(("metadata_to_tune", "name_key"))
     corpus = prepared(tmp_path, preparation(tmp_path, tunes(20), instructions=instructions))
     assert [len(corpus.records(split)) for split in SPLITS] == [16, 2, 2]
     assert all("messages" in record for record in corpus.records("train"))
@@ -402,8 +407,8 @@ def test_chord_symbols_are_counted_with_those_that_cannot_be_read(tmp_path: Path
     records = tunes(20)
     for number, symbol in enumerate(["H7", "G7/b", "H7", "foo", "^up"]):
         records[number]["text"] = records[number]["text"].replace("| ", f'| "{symbol}"', 1)
-    instructions = InstructionSettings(("harmonize", "name_key"))
-    told = preparation(tmp_path, records, instructions=instructions, music=MusicPolicy(check=True))
+    instructions = instruction_settings(("harmonize", "name_key"))
+    told = preparation(tmp_path, records, instructions=instructions, music=music_config(check=True))
 
     corpus = prepared(tmp_path, told)
 
@@ -418,9 +423,9 @@ def test_chord_symbols_are_counted_with_those_that_cannot_be_read(tmp_path: Path
 
 def test_the_mix_draws_shares_from_the_training_split(tmp_path: Path) -> None:
     records = [*tunes(30), *tunes(60, "more")]
-    mix = MixSettings(weights={"tunes": 2.0, "more": 1.0})
+    mix = mix_config(weights={"tunes": 2.0, "more": 1.0})
     changes: dict[str, Any] = {"validation_fraction": 0.0, "test_fraction": 0.0}
-    duplicates = DuplicatePolicy(exact=False)
+    duplicates = duplicates_config(exact=False)
     told = preparation(tmp_path, records, mix=mix, duplicates=duplicates, **changes)
     facts = prepared(tmp_path, told).facts
     mixed = facts["mix"]
@@ -431,7 +436,7 @@ def test_the_mix_draws_shares_from_the_training_split(tmp_path: Path) -> None:
 
 def test_too_many_faults_stop_before_a_corpus_is_written(tmp_path: Path) -> None:
     records = [*tunes(8), {"id": "x", "source": "tunes", "text": "X:1\nL:1/8\nK:D\nDEFG |]\n"}] * 2
-    told = preparation(tmp_path, records, max_reject_fraction=0.05, music=MusicPolicy())
+    told = preparation(tmp_path, records, max_reject_fraction=0.05, music=music_config())
     with pytest.raises(StageError, match=r"2 of 18 records \(11.1%\) were dropped"):
         prepared(tmp_path, told)
     assert list((tmp_path / "corpus").iterdir()) == []
@@ -440,7 +445,7 @@ def test_too_many_faults_stop_before_a_corpus_is_written(tmp_path: Path) -> None
 def test_conversations_are_not_cut_by_chunk(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
     record: Record = {"id": "x", "source": "chat", "messages": messages}
-    told = preparation(tmp_path, [record, *tunes(8)], rows=RowSettings("chunk", 256))
+    told = preparation(tmp_path, [record, *tunes(8)], rows=row_settings("chunk", 256))
     with pytest.raises(StageError, match=r"row_former=chunk would cut .* 1 of the records"):
         prepared(tmp_path, told)
 
