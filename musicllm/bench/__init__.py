@@ -1,6 +1,6 @@
-"""Benches: ours and a baseline, side by side in one run, and what came of it in bench.json.
+"""Benchmarks of speed and memory: musicllm and a baseline, interleaved in one run.
 
-A bench is a module with `run(settings) -> Findings`, named in `registry`; `measuring` interleaves
-what it compares, `machine` says where. Nothing is asserted here: figures are for people, and the
-goals that they are held against stand beside them.
+A bench is a module with `run(settings) -> BenchResult`, listed in `registry`; `measuring`
+interleaves the contestants, `machine` describes the machine. Nothing is asserted: bench.json has
+the figures with their goals.
 """

@@ -1,7 +1,7 @@
-"""What the data bench measures; each function does its work once and returns its seconds.
+"""Contestants of the data bench; each function does its work once and returns the seconds.
 
-They run in processes of their own (`measuring`), where packages are imported before the clock
-starts and the work's own files are made in a temporary folder and deleted after it stops.
+They run in processes of their own (`measuring`); imports, and creating and deleting temporary
+files, are not timed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ONE_THREAD_PER_PROCESS = {
 
 
 def bare_tokenizers(jsonl: Path, tokenizer: Path) -> float:
-    """Encode all texts with the package `tokenizers` alone, in its fastest way.
+    """Encode all texts with the package `tokenizers` alone, in the fastest way.
 
-    That is one call of `encode_batch_fast` (no character offsets) with the texts in memory, on all
-    cores. Reading the file does not count, and nothing is done with the tokens.
+    This is one call of `encode_batch_fast` (no character offsets) with the texts in memory, on all
+    cores. Reading the file is not timed, and the tokens are discarded.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     core = vocabulary.fast(tokenizer).backend_tokenizer
@@ -43,12 +43,12 @@ def bare_tokenizers(jsonl: Path, tokenizer: Path) -> float:
 
 
 def slow_loop(jsonl: Path, tokenizer: Path, num_processes: int | None) -> float:
-    """Prepare texts sample by sample, as ChatMusician's published code does.
+    """Prepare texts one by one, as the published code of ChatMusician does.
 
-    A text goes through a slow tokenizer (of transformers' Python classes) without special tokens,
-    and its tokens become `input_ids` and, once more, `labels`; `datasets.map` calls this for every
-    sample, in this process or in several, and the result is saved. Nothing is packed or checked.
-    The file is read by `datasets` before the clock starts.
+    A slow tokenizer (a Python class of transformers) encodes a text without special tokens,
+    and the tokens become both `input_ids` and `labels`; `datasets.map` calls this for every
+    sample, in one process or in several, and the result is saved. Nothing is packed or checked.
+    Reading the file with `datasets` is not timed.
     """
     os.environ.update(ONE_THREAD_PER_PROCESS)
     import datasets
@@ -64,8 +64,8 @@ def slow_loop(jsonl: Path, tokenizer: Path, num_processes: int | None) -> float:
             "json", data_files=str(jsonl), split="train", cache_dir=f"{folder}/cache"
         )
         started = time.perf_counter()
-        made = raw.map(tokenize, num_proc=num_processes, remove_columns=["text"])
-        made.save_to_disk(f"{folder}/made")
+        tokenized = raw.map(tokenize, num_proc=num_processes, remove_columns=["text"])
+        tokenized.save_to_disk(f"{folder}/made")
         return time.perf_counter() - started
 
 
@@ -74,23 +74,23 @@ def ours(
 ) -> float:
     """Prepare a corpus: read, (check, find duplicates and questions), tokenize, pack, write.
 
-    Everything counts from the jsonl file to the finished rows with their checksums, the start of
-    the worker processes and their imports included.
+    Everything is timed from the jsonl file to the rows with their checksums, including the start of
+    the worker processes and their imports.
 
     Args:
         jsonl: the texts.
         tokenizer: folder of `vocabulary.train`.
-        engine: makes the engine.
-        questions: file of questions for decontamination; with it go checked tunes, and exact,
-            near and melodic duplicates. None has none of these.
+        engine: creates the engine.
+        questions: file of questions for decontamination; also enables checks of tunes, and exact,
+            near and melodic deduplication. None for none of these.
     """
     loaded = vocabulary.fast(tokenizer)
     plan = preparation(jsonl, questions)
     with tempfile.TemporaryDirectory(dir=jsonl.parent) as folder:
-        made = Path(folder) / "made"
-        made.mkdir()
+        output = Path(folder) / "made"
+        output.mkdir()
         started = time.perf_counter()
-        prepare(plan, loaded, engine(), Path(folder) / "work", made)
+        prepare(plan, loaded, engine(), Path(folder) / "work", output)
         return time.perf_counter() - started
 
 
@@ -112,7 +112,7 @@ EVERY_COPY = DuplicatesConfig(
 
 
 def preparation(jsonl: Path, questions: Path | None) -> Preparation:
-    """Return what `ours` prepares: packed rows of 2,048 tokens, all for training."""
+    """Return the settings of `ours`: packed rows of 2,048 tokens, all for training."""
     plain = Preparation(
         sources=(SourceSpec("texts", "files", str(jsonl)),),
         rows=RowSettings("pack", 2048, "drop", None),
@@ -138,7 +138,7 @@ def preparation(jsonl: Path, questions: Path | None) -> Preparation:
 
 
 def abc_checks(num_repeats: int) -> float:
-    """Parse and check every tune of the free books, and return seconds of processor time."""
+    """Parse and check every tune of the free books, and return the CPU seconds."""
     tunes = [tune.text for tune in printed_tunes()]
     started = time.process_time()
     for _ in range(num_repeats):

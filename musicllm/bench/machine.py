@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Describes the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from musicllm.data.engines.local import num_cores
 from musicllm.facts import or_none, version
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy", "sentencepiece")
-"""Packages whose versions bear on the figures."""
+"""Packages whose versions affect the figures."""
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, cores that this process may use, memory, devices and versions.
+    """Return processor, cores available to this process, memory, devices and versions.
 
-    What this system does not tell is None.
+    What cannot be determined is None.
     """
     return {
         "processor": or_none(_processor),
@@ -38,7 +38,7 @@ def _devices() -> list[str]:
 
 
 def _processor() -> str:
-    """Return the processor's name, which Linux tells in a file."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,8 +1,8 @@
-"""Runs contestants one after the other, round by round, each in a process of its own.
+"""Runs contestants interleaved, round by round, each in a fresh process.
 
-Interleaving makes them share whatever the machine does meanwhile; a fresh process keeps the memory,
-caches and threads of one from the next. A contestant measures its own seconds, so that starting
-Python and importing packages do not count.
+Interleaving spreads the load of the machine evenly over them; a fresh process isolates memory,
+caches and threads. A contestant measures its own time, so that starting
+Python and importing packages are not timed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Contestant:
-    """Something that is measured.
+    """A function to measure.
 
     Attributes:
-        run: picklable; does the work once and returns its seconds.
-        amount: of work in one run.
-        unit: plural name of what is counted.
+        run: picklable; does the work once and returns the seconds.
+        amount: of work per run.
+        unit: plural name of the unit of work.
     """
 
     run: Callable[[], float]
@@ -41,11 +41,11 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of a contestant.
+    """The measurements of a contestant.
 
     Attributes:
         seconds: of every round.
-        amount: of work in one round.
+        amount: of work per round.
         unit: of the work.
     """
 
@@ -60,11 +60,11 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Slowest less fastest round, as a share of the median."""
+        """Difference of the slowest and the fastest round, as a share of the median."""
         return (max(self.seconds) - min(self.seconds)) / statistics.median(self.seconds)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures under their names in bench.json."""
+        """Return the figures for bench.json."""
         return {
             "rate": self.rate,
             "unit": f"{self.unit}/s",
@@ -74,38 +74,40 @@ class Timing:
         }
 
 
-def in_turns(runs: Mapping[str, Callable[[], Value]], num_rounds: int) -> dict[str, list[Value]]:
-    """Return what each returns in every round, apart; each round begins with another one.
+def run_rounds(runs: Mapping[str, Callable[[], Value]], num_rounds: int) -> dict[str, list[Value]]:
+    """Return the results of each function by round; each round starts with another function.
 
     Raises:
         StageError: one of the processes died.
     """
     names = list(runs)
-    made: dict[str, list[Value]] = {name: [] for name in names}
+    results: dict[str, list[Value]] = {name: [] for name in names}
     with console.progress("measuring", num_rounds * len(names), "run") as advance:
         for number in range(num_rounds):
             first = number % len(names)
             for name in names[first:] + names[:first]:
-                made[name].append(apart(runs[name]))
+                results[name].append(in_fresh_process(runs[name]))
                 advance(note=name)
-    return made
+    return results
 
 
 def measure(contestants: Mapping[str, Contestant], num_rounds: int) -> dict[str, Timing]:
-    """Run every contestant in every round; each round begins with another one.
+    """Run every contestant in every round; each round starts with another one.
 
     Raises:
         StageError: a contestant's process died.
     """
-    seconds = in_turns({name: one.run for name, one in contestants.items()}, num_rounds)
+    seconds = run_rounds(
+        {name: contestant.run for name, contestant in contestants.items()}, num_rounds
+    )
     return {
         name: Timing(tuple(seconds[name]), contestant.amount, contestant.unit)
         for name, contestant in contestants.items()
     }
 
 
-def apart(function: Callable[[], Value]) -> Value:
-    """Return what a function returns in a fresh process.
+def in_fresh_process(function: Callable[[], Value]) -> Value:
+    """Return the result of a function, run in a fresh process.
 
     Raises:
         StageError: the process died.
@@ -122,7 +124,7 @@ def apart(function: Callable[[], Value]) -> Value:
 
 
 def rows_of(timings: Mapping[str, Timing]) -> Sequence[Sequence[object]]:
-    """Return the lines of a table: contestant, rate, median of the seconds, spread, rounds."""
+    """Return the rows of a table: contestant, rate, median seconds, spread, rounds."""
     return [
         (
             name,
@@ -136,11 +138,11 @@ def rows_of(timings: Mapping[str, Timing]) -> Sequence[Sequence[object]]:
 
 
 def _rate(rate: float) -> str:
-    """Return a rate as a whole number, a small one with three digits."""
+    """Format a rate as an integer, small ones with three digits."""
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def memory_bytes(key: str) -> int:
-    """Return one of the system's figures for this process, such as VmHWM (Linux: `man proc`)."""
+    """Return a memory figure of this process, such as VmHWM (Linux, `man proc`)."""
     lines = STATUS.read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))

@@ -1,8 +1,8 @@
-"""Peak memory of preparing a corpus, and of preparing one of ten times the size.
+"""Peak memory of preparing a corpus, and of one ten times the size.
 
-Everything is on: checks, all kinds of duplicates, decontamination. All processes of a preparation
-are looked at from outside, ten times a second; memory that they share counts once (proportional
-set size, where the system tells it).
+Everything is enabled: checks, all kinds of deduplication, decontamination. The memory of all
+processes is sampled from outside, ten times a second; shared memory counts once (proportional set
+size, where available).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psutil
 
 from musicllm import console
 from musicllm.bench import contestants, texts, vocabulary
-from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.errors import InputError
 
 TIMES = 10
@@ -28,7 +28,7 @@ GOALS = {"peak_memory_10x": "at most 1.2"}
 
 @dataclass
 class Peak:
-    """The most memory that was seen.
+    """Peak memory.
 
     Attributes:
         together: of all processes at one time, in bytes.
@@ -38,18 +38,18 @@ class Peak:
     together: int = 0
     largest: int = 0
 
-    def look(self) -> None:
-        """Look at all processes below this one."""
+    def sample(self) -> None:
+        """Sample the memory of all child processes."""
         sizes = [_size(process) for process in psutil.Process().children(recursive=True)]
         self.together = max(self.together, sum(sizes))
         self.largest = max([self.largest, *sizes])
 
 
-def run(settings: BenchSettings) -> Findings:
-    """Prepare `num_documents` texts and TIMES as many, in every round; the highest peaks count.
+def run(settings: BenchSettings) -> BenchResult:
+    """Prepare `num_documents` texts and TIMES as many in every round; the highest peaks count.
 
     Raises:
-        InputError: no size is given for the vocabulary.
+        InputError: no vocabulary size is configured.
     """
     if settings.vocab_size is None:
         raise InputError("bench.vocab_size=null, but bench memory trains a tokenizer; give 32000")
@@ -71,7 +71,7 @@ def run(settings: BenchSettings) -> Findings:
                 )
                 advance(note=f"{number:,} documents")
     together = {number: peak.together for number, peak in peaks.items()}
-    return Findings(
+    return BenchResult(
         {"peak_memory_10x": together[TIMES * few] / together[few]},
         GOALS,
         facts={
@@ -86,17 +86,17 @@ def run(settings: BenchSettings) -> Findings:
 
 
 def watch(function: Callable[[], object], peak: Peak) -> None:
-    """Run a function in a fresh process and note the memory of it and of all below it."""
+    """Run a function in a fresh process, sampling the memory of it and its children."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         running = pool.submit(function)
         while not running.done():
-            peak.look()
+            peak.sample()
             wait([running], timeout=INTERVAL_S)
         running.result()
 
 
 def _size(process: psutil.Process) -> int:
-    """Return a process's share of the memory that it uses, in bytes; 0 when it has ended."""
+    """Return the proportional memory of a process in bytes; 0 if it has ended."""
     try:
         memory = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -1,8 +1,8 @@
-"""What a merge costs: peak memory and time, on a base of any size with random weights.
+"""Peak memory and time of a merge, with random weights of any size.
 
-The base has the shapes of `model`, the adapter is `adapter`; together with the merged model they
-need 5 bytes of disk for every parameter. The merge runs in a process of its own. Its peak is the
-most that the system has counted as resident, including what is mapped from files (Linux: VmHWM).
+The base has the shapes of `model`, the adapter is `adapter`; with the merged model they
+need 5 bytes of disk per parameter. The merge runs in a fresh process. Its peak is the
+maximum resident memory, including mapped files (Linux: VmHWM).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 
 from musicllm import console
-from musicllm.bench.findings import BenchSettings, Findings
-from musicllm.bench.measuring import Timing, apart, memory_bytes
+from musicllm.bench.measuring import Timing, in_fresh_process, memory_bytes
 from musicllm.bench.random_weights import write_adapter, write_base
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.model.merge import MergeReport, merge
 
 NUM_TOKENS = 96
-"""Length of the text on which logits are compared, about that of the stage's tune."""
+"""Length of the text on which logits are compared, about that of the tune in the stage."""
 
 INTERVAL_S = 0.02
 
@@ -38,14 +38,14 @@ GOALS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one merge took.
+    """The cost of one merge.
 
     Attributes:
-        seconds: with the check, without the start of Python.
-        peak: most resident memory in bytes, with what is mapped from files.
-        peak_anonymous: the same without it, seen every 20 ms.
-        shard: size of the largest file of weights in bytes.
-        report: what the merge found.
+        seconds: including the check, without the start of Python.
+        peak: maximum resident memory in bytes, including mapped files.
+        peak_anonymous: the same without mapped files, sampled every 20 ms.
+        shard: size of the largest weight file in bytes.
+        report: of the merge.
     """
 
     seconds: float
@@ -55,26 +55,26 @@ class Cost:
     report: MergeReport
 
 
-def run(settings: BenchSettings) -> Findings:
-    """Merge `num_rounds` times; the highest peaks and the median of the seconds count.
+def run(settings: BenchSettings) -> BenchResult:
+    """Merge `num_rounds` times; the highest peaks and the median time count.
 
     Raises:
         StageError: the merge changed logits, or its process died.
     """
     work, shard_gb = settings.work, settings.max_shard_gb
     console.say("writing a base and an adapter of random numbers")
-    apart(partial(write_base, work / "base", settings.model, shard_gb))
-    apart(partial(write_adapter, work / "adapter", settings.model, settings.adapter))
+    in_fresh_process(partial(write_base, work / "base", settings.model, shard_gb))
+    in_fresh_process(partial(write_adapter, work / "adapter", settings.model, settings.adapter))
     draw = random.Random(settings.seed)
     ids = draw.choices(range(settings.model.vocab_size), k=NUM_TOKENS)
     costs = []
     with console.progress("measuring", settings.num_rounds, "run") as advance:
         for _ in range(settings.num_rounds):
-            costs.append(apart(partial(measured, work, shard_gb, ids)))
+            costs.append(in_fresh_process(partial(measured, work, shard_gb, ids)))
             advance()
     seconds = tuple(cost.seconds for cost in costs)
     report = costs[0].report
-    return Findings(
+    return BenchResult(
         {
             "peak_memory_gb": max(cost.peak for cost in costs) / 1e9,
             "peak_anonymous_gb": max(cost.peak_anonymous for cost in costs) / 1e9,
@@ -96,7 +96,7 @@ def run(settings: BenchSettings) -> Findings:
 
 
 def measured(work: Path, shard_gb: float, ids: list[int]) -> Cost:
-    """Merge once, in this process; its peak counts from the process's start."""
+    """Merge once in this process; the peak counts from its start."""
     folder = work / "merged"
     folder.mkdir(exist_ok=True)
     anonymous: list[int] = [0]
@@ -113,7 +113,7 @@ def measured(work: Path, shard_gb: float, ids: list[int]) -> Cost:
 
 @contextmanager
 def _watching(key: str, highest: list[int]) -> Iterator[None]:
-    """Keep the highest value of one of the system's figures for this process."""
+    """Track the maximum of a memory figure of this process."""
     ended = threading.Event()
 
     def watch() -> None:

@@ -1,8 +1,8 @@
-"""How fast a corpus is prepared, beside the bare tokenizer and a loop as the published one.
+"""Speed of preparing a corpus, compared with the bare tokenizer and with a published script.
 
-All contestants work on the same texts with the same vocabulary, and give the same tokens; the slow
-ones take the first of the texts only. Rates are in these tokens a second, so that a ratio of rates
-is one of texts too, whatever a contestant leaves out as a duplicate.
+All contestants use the same texts and vocabulary, and give the same tokens; the slow
+ones process only the first texts. Rates are in these tokens per second, so that a ratio of rates
+is also one of texts, whatever a contestant removes as a duplicate.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from musicllm import console
 from musicllm.bench import contestants, texts, vocabulary
-from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.measuring import Contestant, measure
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.data.engines.local import num_cores
 from musicllm.errors import InputError
 
@@ -27,20 +27,20 @@ GOALS = {
 }
 
 TRAINING_TEXTS = 5_000
-"""Texts from which the vocabulary is learned."""
+"""Texts to train the vocabulary on."""
 
 COMPARED_TEXTS = 200
-"""Texts on which the slow tokenizer must give the tokens of the fast one."""
+"""Texts on which the slow and the fast tokenizer must agree."""
 
 ABC_REPEATS = 2
-"""Passes over the books in one measurement of `abc_checks`."""
+"""Passes over the books per measurement of `abc_checks`."""
 
 
-def run(settings: BenchSettings) -> Findings:
-    """Measure; takes some minutes.
+def run(settings: BenchSettings) -> BenchResult:
+    """Run the bench; takes some minutes.
 
     Raises:
-        InputError: no size is given for the vocabulary.
+        InputError: no vocabulary size is configured.
         NotAvailableError: the package sentencepiece is not installed.
         StageError: the slow and the fast tokenizer disagree, or a contestant died.
     """
@@ -57,27 +57,29 @@ def run(settings: BenchSettings) -> Findings:
         "vs_slow_loop_all_cores": rate["ours, plain"] / rate["slow loop, all cores"],
         "abc_checks_per_s_per_core": rate["abc checks"],
     }
-    return Findings(ratios, GOALS, timings, facts)
+    return BenchResult(ratios, GOALS, timings, facts)
 
 
 def _contestants(
     settings: BenchSettings, files: _Files, facts: dict[str, Any]
 ) -> dict[str, Contestant]:
-    given = (files.texts, files.tokenizer)
-    slow = (files.slow_texts, files.tokenizer)
+    inputs = (files.texts, files.tokenizer)
+    slow_inputs = (files.slow_texts, files.tokenizer)
     cores = num_cores()
     tokens, slow_tokens = facts["tokens"], facts["slow_tokens"]
-    plain = partial(contestants.ours, *given, settings.engine, None)
-    full = partial(contestants.ours, *given, settings.engine, files.questions)
+    plain = partial(contestants.ours, *inputs, settings.engine, None)
+    full = partial(contestants.ours, *inputs, settings.engine, files.questions)
     return {
         "bare tokenizers": Contestant(
-            partial(contestants.bare_tokenizers, *given), tokens, "tokens"
+            partial(contestants.bare_tokenizers, *inputs), tokens, "tokens"
         ),
         "ours, plain": Contestant(plain, tokens, "tokens"),
         "ours, everything on": Contestant(full, tokens, "tokens"),
-        "slow loop": Contestant(partial(contestants.slow_loop, *slow, None), slow_tokens, "tokens"),
+        "slow loop": Contestant(
+            partial(contestants.slow_loop, *slow_inputs, None), slow_tokens, "tokens"
+        ),
         "slow loop, all cores": Contestant(
-            partial(contestants.slow_loop, *slow, cores), slow_tokens, "tokens"
+            partial(contestants.slow_loop, *slow_inputs, cores), slow_tokens, "tokens"
         ),
         "abc checks": Contestant(
             partial(contestants.abc_checks, ABC_REPEATS), ABC_REPEATS * facts["tunes"], "tunes"
@@ -86,7 +88,7 @@ def _contestants(
 
 
 class _Files:
-    """What the contestants read, made before they start."""
+    """The input files of the contestants, written before they start."""
 
     def __init__(self, settings: BenchSettings) -> None:
         self._settings = settings
@@ -96,7 +98,7 @@ class _Files:
         self.tokenizer: Path = settings.work / "tokenizer"
 
     def make(self, vocab_size: int) -> dict[str, Any]:
-        """Write all files and return what is in them."""
+        """Write all files and return facts about them."""
         settings = self._settings
         num_slow = settings.num_slow_documents or settings.num_documents
         console.say("writing texts, training a tokenizer")

@@ -1,7 +1,7 @@
-"""A base and a LoRA adapter of random numbers, of any size, written without holding them.
+"""Writes a base and a LoRA adapter with random weights of any size, with little memory.
 
-The folders are those of transformers and PEFT. Matrices of one shape have the same numbers, which
-are drawn once; they mean nothing, but their logits are finite and the adapter moves them.
+The layouts are those of transformers and PEFT. Matrices of one shape have the same elements, which
+are drawn once; the logits are finite, and the adapter changes them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
 def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
-    """Write a model folder without a tokenizer; holds one shard.
+    """Write a model folder without tokenizer; holds one shard in memory.
 
     Args:
-        folder: is made.
-        spec: shapes, type and size of the random weights.
+        folder: is created.
+        spec: shapes, dtype and scale of the random weights.
         shard_gb: size of a weight file, in 10^9 bytes.
     """
     folder.mkdir(parents=True)
@@ -46,7 +46,7 @@ def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
 
 
 def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
-    """Write a PEFT folder with a tokenizer; holds what it writes, in float32."""
+    """Write a PEFT folder with a tokenizer; holds all of it in memory, in float32."""
     folder.mkdir(parents=True)
     draw = _Draw(spec.initializer_range)
     ends = {"embed_tokens": adapter.train_embeddings, "lm_head": adapter.train_output_head}
@@ -55,7 +55,7 @@ def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
         r=adapter.r,
         lora_alpha=adapter.alpha,
         target_modules=list(adapter.target_modules),
-        modules_to_save=[name for name, chosen in ends.items() if chosen] or None,
+        modules_to_save=[name for name, is_trained in ends.items() if is_trained] or None,
         use_dora=adapter.use_dora,
         ensure_weight_tying=spec.tie_word_embeddings and any(ends.values()),
     )
@@ -70,16 +70,16 @@ def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
 
 
 class _Draw:
-    """Gives matrices of random numbers, and vectors of ones as norms start."""
+    """Returns random matrices, and vectors of ones, the initial weights of norms."""
 
     def __init__(self, deviation: float) -> None:
-        self._deviation = deviation
-        self._drawn: dict[Sequence[int], Tensor] = {}
+        self._std = deviation
+        self._matrices: dict[Sequence[int], Tensor] = {}
 
     def __call__(self, shape: torch.Size) -> Tensor:
         if len(shape) == 1:
             return torch.ones(shape)
-        if shape not in self._drawn:
+        if shape not in self._matrices:
             generator = torch.Generator().manual_seed(0)
-            self._drawn[shape] = torch.empty(shape).normal_(0, self._deviation, generator=generator)
-        return self._drawn[shape]
+            self._matrices[shape] = torch.empty(shape).normal_(0, self._std, generator=generator)
+        return self._matrices[shape]

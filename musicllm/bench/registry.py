@@ -1,4 +1,4 @@
-"""The benches there are."""
+"""The benches by name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from musicllm.bench import memory, merge, prepare
 from musicllm.bench.eval import run as evaluation
-from musicllm.bench.findings import BenchSettings, Findings
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.bench.train import run as train
 
-BENCHES: dict[str, Callable[[BenchSettings], Findings]] = {
+BENCHES: dict[str, Callable[[BenchSettings], BenchResult]] = {
     "prepare": prepare.run,
     "memory": memory.run,
     "merge": merge.run,
     "train": train.run,
     "eval": evaluation.run,
 }
-"""`bench.name` -> what measures it."""
+"""`bench.name` -> function that runs it."""

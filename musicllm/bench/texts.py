@@ -1,10 +1,10 @@
-"""The texts of a bench: real prose and real tunes from installed packages, the same every time.
+"""Texts for benches: real prose and tunes from installed packages, reproducible.
 
-A document of prose is made of paragraphs of English documentation (docstrings) drawn at random, so
-that any number of different documents of real text can be had; lengths are spread like those of
+A prose document consists of random paragraphs of English documentation (docstrings), so
+that there is any number of different documents; lengths are distributed like those of
 MusicPile (about 800 tokens on average, with many short ones and a long tail). Every fifth
-document is a tune of the free books as printed, as long as there are any: in MusicPile, too, scores
-are some percent of the text.
+document is a tune of the free books while there are any: in MusicPile, too, scores
+are a few percent of the text.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PROSE = (
     "numpy", "matplotlib", "music21", "datasets", "lightning", "torch", "transformers", "sympy",
     "networkx", "pandas", "torchmetrics", "deepspeed", "peft", "huggingface_hub",
 )  # fmt: skip
-"""Packages whose docstrings are read: all that musicllm needs and that have long ones."""
+"""Packages whose docstrings are used: dependencies of musicllm with long docstrings."""
 
 MEDIAN_CHARS, SIGMA = 1_400, 1.0
-"""Of the log-normal lengths of documents; the mean is exp(SIGMA^2 / 2) = 1.65 times the median."""
+"""Parameters of the log-normal lengths; the mean is exp(SIGMA^2 / 2) = 1.65 times the median."""
 
 SHORTEST_PARAGRAPH_CHARS = 80
 
@@ -41,7 +41,7 @@ NUM_QUESTIONS = 14_414
 
 
 def documents(num_documents: int, seed: int) -> Iterator[str]:
-    """Yield texts; a smaller number yields the first ones of a larger one."""
+    """Yield texts; fewer documents are a prefix of more."""
     draw = random.Random(seed)
     prose = paragraphs()
     tunes = [tune.text for tune in printed_tunes()]
@@ -52,7 +52,7 @@ def documents(num_documents: int, seed: int) -> Iterator[str]:
 
 
 def write_jsonl(path: Path, num_documents: int, seed: int) -> None:
-    """Write the texts as lines of `{"text": ...}`."""
+    """Write the texts as lines `{"text": ...}`."""
     with path.open("w", encoding="utf-8") as file:
         for text in documents(num_documents, seed):
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
@@ -65,9 +65,9 @@ def read_jsonl(path: Path, num_documents: int | None = None) -> list[str]:
 
 
 def write_questions(path: Path, seed: int) -> None:
-    """Write questions of a usual length, of the texts' own words in a random order.
+    """Write questions of typical length, from words of the texts in random order.
 
-    So they share words with the texts, as real questions do, but no run of words.
+    So they share words with the texts, as real questions do, but no n-grams.
     """
     draw = random.Random(seed)
     words = " ".join(paragraphs()).split()
@@ -78,11 +78,11 @@ def write_questions(path: Path, seed: int) -> None:
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
-    """Return the questions of `write_questions`."""
-    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Read the questions of `write_questions`."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return tuple(
-        Question("made", str(number), each["stem"], tuple(each["options"]))
-        for number, each in enumerate(found)
+        Question("made", str(number), row["stem"], tuple(row["options"]))
+        for number, row in enumerate(rows)
     )
 
 
@@ -95,20 +95,20 @@ def printed_tunes() -> Iterator[Tune]:
 
 @cache
 def paragraphs() -> tuple[str, ...]:
-    """Return the longer paragraphs of all docstrings, each once, in a fixed order.
+    """Return the longer paragraphs of all docstrings without duplicates, in a fixed order.
 
-    Those that spell out a special token are left out, which slow tokenizers treat in other ways.
+    Those with special tokens are left out, which slow tokenizers treat differently.
     """
     files = (file for package in PROSE for file in sorted(_folder(package).rglob("*.py")))
-    found = (each for file in files if "tests" not in file.parts for each in _paragraphs(file))
-    long = (each for each in found if len(each) >= SHORTEST_PARAGRAPH_CHARS)
-    return tuple(dict.fromkeys(each for each in long if not SPECIAL.search(each)))
+    texts = (text for file in files if "tests" not in file.parts for text in _paragraphs(file))
+    long = (text for text in texts if len(text) >= SHORTEST_PARAGRAPH_CHARS)
+    return tuple(dict.fromkeys(text for text in long if not SPECIAL.search(text)))
 
 
 def _paragraphs(file: Path) -> Iterator[str]:
     try:
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    except (SyntaxError, UnicodeDecodeError):  # a template, or meant for another Python
+    except (SyntaxError, UnicodeDecodeError):  # a template, or for another Python version
         return
     for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -116,12 +116,12 @@ def _paragraphs(file: Path) -> Iterator[str]:
 
 
 def _compose(prose: Sequence[str], draw: random.Random) -> str:
-    """Return paragraphs up to a length drawn from a log-normal distribution."""
+    """Return paragraphs up to a log-normal random length."""
     length = MEDIAN_CHARS * draw.lognormvariate(0.0, SIGMA)
-    chosen = [draw.choice(prose)]
-    while sum(map(len, chosen)) < length:
-        chosen.append(draw.choice(prose))
-    return "\n\n".join(chosen).strip()
+    parts = [draw.choice(prose)]
+    while sum(map(len, parts)) < length:
+        parts.append(draw.choice(prose))
+    return "\n\n".join(parts).strip()
 
 
 def _folder(package: str) -> Path:

@@ -1,8 +1,8 @@
-"""The tokenizer of the data bench, as a fast and as a slow one that give the same tokens.
+"""The tokenizer of the data bench: a fast and a slow implementation with the same tokens.
 
-SentencePiece's own trainer makes it, with the settings that LLaMA-2's has: BPE, digits apart, bytes
-for what has no token. It is what ChatMusician's data go through, and transformers can open its one
-file both ways.
+Trained by SentencePiece with the settings of LLaMA-2: BPE, split digits, byte
+fallback. ChatMusician uses it, and transformers can load its
+file in both ways.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILE = "tokenizer.model"
 
 
 def train(texts: Iterable[str], vocab_size: int, folder: Path) -> None:
-    """Learn a vocabulary from lines of text and save both tokenizers in a folder.
+    """Train a vocabulary on lines of text and save both tokenizers in a folder.
 
     Raises:
         NotAvailableError: the package sentencepiece is not installed.
@@ -51,14 +51,14 @@ def train(texts: Iterable[str], vocab_size: int, folder: Path) -> None:
 
 
 def fast(folder: Path) -> Any:
-    """Return the fast tokenizer of transformers, which wraps one of `tokenizers`."""
+    """Load the fast tokenizer of transformers, which wraps one of `tokenizers`."""
     from transformers import LlamaTokenizer
 
     return LlamaTokenizer.from_pretrained(folder / "fast")
 
 
 def slow(folder: Path) -> Any:
-    """Return the tokenizer that transformers runs in Python, around SentencePiece's own core."""
+    """Load the slow tokenizer of transformers, which wraps SentencePiece."""
     from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
@@ -66,16 +66,16 @@ def slow(folder: Path) -> Any:
 
 
 def lengths(folder: Path, texts: Sequence[str]) -> list[int]:
-    """Return the number of tokens of every text."""
+    """Return the number of tokens of each text."""
     encodings = fast(folder).backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     return [len(encoding) for encoding in encodings]
 
 
 def compare(folder: Path, texts: Sequence[str]) -> None:
-    """Make sure that both tokenizers give the same tokens, so that they do the same work.
+    """Check that both tokenizers give the same tokens.
 
     Raises:
-        StageError: they do not.
+        StageError: they differ.
     """
     quick, steady = fast(folder), slow(folder)
     for text in texts:

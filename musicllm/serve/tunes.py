@@ -1,7 +1,7 @@
-"""Tunes on request: asked for, checked, tried again when they are no tunes, and saved.
+"""Generates tunes on request: sampled, checked, sampled again if they do not parse, and saved.
 
-Does not know how a model is asked (the caller's function does that) and picks nothing out: every
-request yields one tune or says why it does not, and how many tries it took.
+Sampling is done by a function of the caller. Nothing is selected: every
+request yields one tune, or the reason why not, and the number of tries.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from musicllm.music import abc
 from musicllm.music.render import render_tune
 
 MAX_TRIES = 4
-"""An answer that does not parse is asked for again with the next seed, three times at most."""
+"""Answers that do not parse are sampled again with the next seed, at most three times."""
 
 _KEY = re.compile(r"^K:\s*(\S+)", re.MULTILINE)
 
-Ask = Callable[[Sequence[str], int], Sequence[Completion]]
-"""From user messages and a seed to the model's answers."""
+Generate = Callable[[Sequence[str], int], Sequence[Completion]]
+"""(user messages, seed) -> answers of the model."""
 
 
 @dataclass(frozen=True)
 class WrittenTune:
-    """What came of one request; one line of tunes.jsonl.
+    """The result of one request; a line of tunes.jsonl.
 
     Attributes:
         name: stem of its files, such as `001`.
         prompt: the user message.
-        answer: the model's whole answer, the last one when it was asked again.
-        abc: the tune found in the answer; empty without one.
-        tries: how often the model was asked.
+        answer: the whole answer of the model in the last try.
+        abc: the tune in the answer; empty if there is none.
+        tries: number of answers sampled.
         seed: of the last try.
         parses: whether `abc` is valid.
-        finished: whether the model ended the answer itself.
-        title: from `T:`, or such as `Reel in D major`; empty when it does not parse.
-        num_bars: bars in a metre; free metre has none that could fit.
-        num_bars_fitting: how many of them are full or excused.
-        problems: what went wrong, for people.
-        sound_engine: what made the sound, or None when there is no sound.
+        finished: whether the model ended the answer.
+        title: from `T:`, or such as `Reel in D major`; empty if it does not parse.
+        num_bars: bars with a metre.
+        num_bars_fitting: number of them that fit it.
+        problems: messages for users.
+        sound_engine: see `Rendering`; None without sound.
     """
 
     name: str
@@ -67,15 +67,15 @@ class WrittenTune:
 
 
 def draw_requests(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[str]:
-    """Return user messages of instruction records, spread over the tasks and over the keys.
+    """Select user messages of instruction records, balanced over tasks and keys.
 
     Args:
-        records: conversations whose second turn is a tune; `task` names the family.
-        count: how many.
-        seed: of the order in which records are tried.
+        records: conversations whose second turn is a tune; `task` is their family.
+        count: number of messages.
+        seed: of the order of records.
 
     Raises:
-        ArtifactError: there are fewer records than that.
+        ArtifactError: there are fewer records.
     """
     if count > len(records):
         raise ArtifactError(
@@ -85,29 +85,29 @@ def draw_requests(records: Sequence[Mapping[str, Any]], count: int, seed: int) -
     waiting = random.Random(seed).sample(list(records), len(records))
     tasks: Counter[str] = Counter()
     keys: Counter[str] = Counter()
-    chosen = []
+    prompts = []
     for _ in range(count):
-        record = min(waiting, key=lambda one: (tasks[_task(one)], keys[_key(one)]))
+        record = min(waiting, key=lambda r: (tasks[_task(r)], keys[_key(r)]))
         waiting.remove(record)
         tasks[_task(record)] += 1
         keys[_key(record)] += 1
-        chosen.append(str(record["messages"][0]["content"]))
-    return chosen
+        prompts.append(str(record["messages"][0]["content"]))
+    return prompts
 
 
 def write_tunes(
-    prompts: Sequence[str], ask: Ask, find_tune: Callable[[str], str], *, seed: int
+    prompts: Sequence[str], generate: Generate, find_tune: Callable[[str], str], *, seed: int
 ) -> list[WrittenTune]:
-    """Ask for one tune per prompt; those that do not parse again, together, with the next seed.
+    """Sample one tune per prompt; those that do not parse again, together, with the next seed.
 
     Args:
         prompts: user messages.
-        ask: asks the model.
-        find_tune: finds the tune in an answer; empty without one.
+        generate: samples answers.
+        find_tune: returns the tune in an answer; empty if there is none.
         seed: of the first try.
 
     Returns:
-        What came of every prompt, in their order.
+        The results in the order of the prompts.
     """
     tunes: dict[int, WrittenTune] = {}
     waiting = list(range(len(prompts)))
@@ -115,21 +115,21 @@ def write_tunes(
         if not waiting:
             break
         attempt = seed + tries - 1
-        answers = ask([prompts[index] for index in waiting], attempt)
+        answers = generate([prompts[index] for index in waiting], attempt)
         for index, answer in zip(waiting, answers, strict=True):
-            made = _judge(prompts[index], answer, find_tune(answer.text))
-            tunes[index] = replace(made, name=f"{index + 1:03d}", tries=tries, seed=attempt)
+            tune = _check(prompts[index], answer, find_tune(answer.text))
+            tunes[index] = replace(tune, name=f"{index + 1:03d}", tries=tries, seed=attempt)
         waiting = [index for index in waiting if not tunes[index].parses]
     return [tunes[index] for index in range(len(prompts))]
 
 
 def save_tunes(tunes: Sequence[WrittenTune], folder: Path, *, render: bool) -> list[WrittenTune]:
-    """Write tunes.jsonl, and for each tune that parses its ABC and, if wanted, score and sound.
+    """Write tunes.jsonl, and for each tune that parses its ABC and, with `render`, its renderings.
 
-    A tune that cannot be drawn or played is kept, with the reason among its problems.
+    A tune that cannot be rendered is kept, with the reason in its problems.
 
     Returns:
-        The tunes as they stand in tunes.jsonl.
+        The tunes as in tunes.jsonl.
     """
     saved = [_save(tune, folder, render) for tune in tunes]
     lines = (json.dumps(asdict(tune), ensure_ascii=False) + "\n" for tune in saved)
@@ -151,10 +151,10 @@ def _save(tune: WrittenTune, folder: Path, render: bool) -> WrittenTune:
     return replace(tune, problems=problems, sound_engine=rendering.sound_engine)
 
 
-def _judge(prompt: str, answer: Completion, tune: str) -> WrittenTune:
-    """Return a tune, not yet named, with what the checks find."""
+def _check(prompt: str, answer: Completion, tune: str) -> WrittenTune:
+    """Return the checked tune of an answer, without name."""
     problems = () if answer.finished else ("the answer was cut off at its longest length",)
-    made = WrittenTune(
+    result = WrittenTune(
         name="", prompt=prompt, answer=answer.text, abc=tune, tries=0, seed=0, parses=False,
         finished=answer.finished, title="", num_bars=0, num_bars_fitting=0, problems=problems,
     )  # fmt: skip
@@ -162,15 +162,15 @@ def _judge(prompt: str, answer: Completion, tune: str) -> WrittenTune:
         score = abc.parse(tune)
     except InputError as error:
         reason = f"the tune does not parse: {error}" if tune else "no line starts with X:"
-        return replace(made, problems=(*problems, reason))
+        return replace(result, problems=(*problems, reason))
     num_bars = sum(bar.metre is not None for bar in score.bars)
     fitting = num_bars - len(abc.check(score).faults)
     title = _title(score)
-    return replace(made, parses=True, title=title, num_bars=num_bars, num_bars_fitting=fitting)
+    return replace(result, parses=True, title=title, num_bars=num_bars, num_bars_fitting=fitting)
 
 
 def _title(score: abc.Score) -> str:
-    """Return the tune's own title, or its rhythm and key."""
+    """Return the title of a tune, or its rhythm and key."""
     rhythm = score.header.get("R") or "tune"
     return score.header.get("T") or f"{rhythm[:1].upper()}{rhythm[1:]} in {key_in_words(score.key)}"
 
@@ -180,5 +180,5 @@ def _task(record: Mapping[str, Any]) -> str:
 
 
 def _key(record: Mapping[str, Any]) -> str:
-    found = _KEY.search(record["messages"][1]["content"])
-    return found[1] if found else ""
+    match = _KEY.search(record["messages"][1]["content"])
+    return match[1] if match else ""

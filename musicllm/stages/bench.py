@@ -12,10 +12,10 @@ from typing import Any
 
 from musicllm import artifacts, console, quoting
 from musicllm.bench.eval.task import EvalSettings
-from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
 from musicllm.bench.registry import BENCHES
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.bench.train.task import TrainingSettings
 from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
@@ -95,7 +95,7 @@ def _evaluation(config: Config) -> EvalSettings:
     )
 
 
-def _content(findings: Findings, machine: Mapping[str, Any]) -> dict[str, Any]:
+def _content(findings: BenchResult, machine: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **findings.as_json(),
         "machine": machine,
@@ -104,7 +104,7 @@ def _content(findings: Findings, machine: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _show(findings: Findings) -> None:
+def _show(findings: BenchResult) -> None:
     """Print what was measured, and the key figures beside their goals."""
     if findings.timings:
         columns = ("contestant", "rate (median)", "seconds (median)", "spread", "rounds")

@@ -14,7 +14,7 @@ from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import asks_for_tune, find_tune
 from musicllm.inference.sampling import Completion, sample
 from musicllm.job import Job
-from musicllm.serve.tunes import Ask, WrittenTune, draw_requests, save_tunes, write_tunes
+from musicllm.serve.tunes import Generate, WrittenTune, draw_requests, save_tunes, write_tunes
 from musicllm.stages.models import load_model
 from musicllm.stages.settings import sampling_settings
 
@@ -53,7 +53,7 @@ def _prompts(job: Job) -> list[str]:
     return list(islice(cycle(given), generation.num_tunes))
 
 
-def _asking(job: Job) -> Ask:
+def _asking(job: Job) -> Generate:
     """Return a function that puts user messages to the model."""
     model, tokenizer = load_model(job)
     encoder = Encoder(tokenizer)

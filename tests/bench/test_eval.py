@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 
 from musicllm import cli, console
 from musicllm.bench.eval import questions, run
-from musicllm.bench.eval.comparing import OURS, Comparison, backend
+from musicllm.bench.eval.comparing import OURS, EvalComparison, backend
 from musicllm.bench.eval.contestants import harness, instances, ours
 from musicllm.bench.eval.task import (
     Answers,
     EvalSettings,
-    Task,
+    EvalTask,
     largest_difference,
     share_identical,
 )
@@ -73,9 +73,9 @@ def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
 
 
 def test_made_questions_are_the_same_every_time_and_as_long_as_those_of_mmlu() -> None:
-    asked = questions.made(402, seed=1)
+    asked = questions.synthetic(402, seed=1)
     assert len(asked.questions) == 402
-    assert asked == questions.made(402, seed=1)
+    assert asked == questions.synthetic(402, seed=1)
     for name, (of_stem, _) in questions.LENGTHS.items():
         stems = [each.question.stem for each in asked.questions if each.subject == name]
         assert len(stems) in (100, 101)
@@ -83,7 +83,7 @@ def test_made_questions_are_the_same_every_time_and_as_long_as_those_of_mmlu() -
 
 
 def test_requests_are_those_of_the_harness() -> None:
-    asked = questions.made(4, seed=1)
+    asked = questions.synthetic(4, seed=1)
     five, none = (list(questions.requests(asked, shots)) for shots in (5, 0))
     assert [option for _, option in five] == [" A", " B", " C", " D"] * 4
     hint = "The following are multiple choice questions (with answers) about short.\n\n"
@@ -107,7 +107,7 @@ def test_choices_and_differences_by_hand() -> None:
 
 def test_the_faster_batch_size_counts_but_all_answers_do() -> None:
     same, off = (-1.0, -2.0, -3.0, -4.0), (-1.0, -2.0, -3.0, -4.25)
-    compared = Comparison(
+    compared = EvalComparison(
         {
             (OURS, 5): [answers(*same, seconds=2.0, peak=90), answers(*same, seconds=2.0)],
             (backend(1), 5): [answers(*same, seconds=12.0, peak=80)] * 2,
@@ -134,8 +134,8 @@ def test_both_contestants_answer_alike(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(console.out, "quiet", True)  # a contestant mutes its process
     write_base(tmp_path / "model", SMALL, shard_gb=1)
     byte_tokenizer().save_pretrained(tmp_path / "model")
-    asked = questions.made(4, seed=1)
-    task = Task(
+    asked = questions.synthetic(4, seed=1)
+    task = EvalTask(
         dataclasses.replace(SMALL, location=str(tmp_path / "model")),
         EvalSettings(None, tmp_path, "cpu", None),
         tuple(questions.requests(asked, 1)),
@@ -175,7 +175,7 @@ def test_the_real_bench_runs_on_a_random_model(tmp_path: Path) -> None:
 
 
 def test_the_longest_subject_does_not_stand_twice() -> None:
-    question = questions.made(1, seed=0).questions[0]
+    question = questions.synthetic(1, seed=0).questions[0]
     many: list[Solved] = [
         dataclasses.replace(question, subject=name) for name in "aaaaaaaaaaaabcde"
     ]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from musicllm.bench.findings import Findings
 from musicllm.bench.machine import describe_machine
-from musicllm.bench.measuring import Contestant, Timing, apart, measure, rows_of
+from musicllm.bench.measuring import Contestant, Timing, in_fresh_process, measure, rows_of
+from musicllm.bench.results import BenchResult
 from musicllm.errors import StageError
 
 
@@ -50,11 +50,11 @@ def test_contestants_take_turns_each_in_a_process_of_its_own(tmp_path: Path) -> 
 
 def test_a_contestant_that_dies_says_what_to_do() -> None:
     with pytest.raises(StageError, match=r"measured process died.*bench\.num_documents"):
-        apart(die)
+        in_fresh_process(die)
 
 
 def test_findings_hold_the_keys_of_bench_json() -> None:
-    found = Findings({"vs": 0.5}, {"vs": "at least 0.7"}, {"a": Timing((2.0,), 10, "tokens")})
+    found = BenchResult({"vs": 0.5}, {"vs": "at least 0.7"}, {"a": Timing((2.0,), 10, "tokens")})
     content = found.as_json()
     assert content["ratios"] == {"vs": 0.5}
     assert (content["medians"], content["spread"]) == ({"a": 5.0}, {"a": 0.0})

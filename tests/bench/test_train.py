@@ -9,8 +9,8 @@ import torch
 from musicllm.bench.train import run
 from musicllm.bench.train.loops import bare, padded, samples
 from musicllm.bench.train.ours import ours
-from musicllm.bench.train.stopwatch import Measured, Stopwatch, peak_bytes
-from musicllm.bench.train.task import Task, TrainingSettings
+from musicllm.bench.train.stopwatch import Measurement, Stopwatch, peak_bytes
+from musicllm.bench.train.task import TrainingSettings, TrainTask
 from musicllm.bench.train.trainer import hf_trainer
 from musicllm.train.settings import Machine
 from musicllm.train.strategies import StrategySpec
@@ -34,13 +34,13 @@ TRAINING = TrainingSettings(
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
-    task = Task(TINY, FULL, TRAINING, num_documents=60, seed=7, work=tmp_path)
+def task(tmp_path: Path) -> TrainTask:
+    task = TrainTask(TINY, FULL, TRAINING, num_documents=60, seed=7, work=tmp_path)
     task.write_rows()
     return task
 
 
-def test_conversations_have_the_lengths_of_musicpile_and_short_questions(task: Task) -> None:
+def test_conversations_have_the_lengths_of_musicpile_and_short_questions(task: TrainTask) -> None:
     long = dataclasses.replace(TRAINING, max_length=100_000)
     documents = dataclasses.replace(task, num_documents=4_000, training=long).conversations()
     assert 700 < documents.lengths.mean() < 900
@@ -49,7 +49,7 @@ def test_conversations_have_the_lengths_of_musicpile_and_short_questions(task: T
     assert task.conversations().lengths.max() == 64, "cut at the length of a row"
 
 
-def test_ours_and_the_bare_loop_train_on_the_same_tokens(task: Task) -> None:
+def test_ours_and_the_bare_loop_train_on_the_same_tokens(task: TrainTask) -> None:
     mine, theirs = ours(task), bare(task)
     assert (mine.num_tokens, mine.num_supervised) == (theirs.num_tokens, theirs.num_supervised)
     assert len(mine.seconds) == len(theirs.seconds) == 2
@@ -59,7 +59,7 @@ def test_ours_and_the_bare_loop_train_on_the_same_tokens(task: Task) -> None:
         assert measured.first_step_s >= measured.seconds[0] / 10
 
 
-def test_padding_is_not_counted(task: Task) -> None:
+def test_padding_is_not_counted(task: TrainTask) -> None:
     measured = padded(task)
     counted = samples(task)[8:16]  # two steps of four, after two that warm up
     assert measured.num_tokens == sum(len(each["input_ids"]) for each in counted)
@@ -69,7 +69,7 @@ def test_padding_is_not_counted(task: Task) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_trainer_of_transformers_runs_with_its_flags(task: Task) -> None:
+def test_the_trainer_of_transformers_runs_with_its_flags(task: TrainTask) -> None:
     measured = hf_trainer(dataclasses.replace(task, adapter=LORA))
     assert len(measured.seconds) == 2
     assert measured.num_supervised < measured.num_tokens
@@ -83,7 +83,7 @@ def test_a_stopwatch_leaves_out_the_first_steps(monkeypatch: pytest.MonkeyPatch)
     for _ in range(3):
         stopwatch.part("data")
         stopwatch.part("forward")
-        stopwatch.saw(10, 4)
+        stopwatch.count_tokens(10, 4)
         stopwatch.end_step()
     measured = stopwatch.measured()
     assert measured.seconds == (2.0,)
@@ -92,8 +92,8 @@ def test_a_stopwatch_leaves_out_the_first_steps(monkeypatch: pytest.MonkeyPatch)
     assert measured.first_step_s == 4.0
 
 
-def rounds(*seconds: tuple[float, ...]) -> list[Measured]:
-    return [Measured(each, {}, 100, 50, 0, 0.0) for each in seconds]
+def rounds(*seconds: tuple[float, ...]) -> list[Measurement]:
+    return [Measurement(each, {}, 100, 50, 0, 0.0) for each in seconds]
 
 
 def test_overhead_compares_the_fastest_round_of_every_step() -> None:
@@ -101,7 +101,7 @@ def test_overhead_compares_the_fastest_round_of_every_step() -> None:
     assert run.overhead(slow_once, steady) == pytest.approx(3.2 / 3.0)
 
 
-def test_key_figures_by_hand(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_figures_by_hand(task: TrainTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "flops_per_token", lambda _: 3.0)
     measured = {
         "ours": rounds((1.0, 1.0)),
@@ -115,7 +115,9 @@ def test_key_figures_by_hand(task: Task, monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(ratios) <= set(run.GOALS)
 
 
-def test_flops_and_memory_are_of_this_task(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flops_and_memory_are_of_this_task(
+    task: TrainTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(run.MATRIX_ROWS, "cpu", 128)
     assert run.flops_per_token(task) > 0
     assert run.matrix_rate(task) > 1e8

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from musicllm import cli
-from musicllm.bench.findings import BenchSettings, Findings
 from musicllm.bench.measuring import Timing
 from musicllm.bench.registry import BENCHES
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.runs import needs
 
 WORDS = ["recipe=bench/prepare", "bench.num_rounds=2", "engine.num_workers=1"]
@@ -19,12 +19,12 @@ def everything_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "find_spec", lambda name: name)
 
 
-def found(settings: BenchSettings) -> Findings:
+def found(settings: BenchSettings) -> BenchResult:
     assert settings.work.is_dir()
     assert settings.num_rounds == 2
     assert settings.engine().num_workers == 1  # type: ignore[attr-defined]
     timings = {"ours": Timing((2.0, 4.0), 30, "tokens")}
-    return Findings({"vs_it": 0.75}, {"vs_it": "at least 0.7"}, timings, {"documents": 1200})
+    return BenchResult({"vs_it": 0.75}, {"vs_it": "at least 0.7"}, timings, {"documents": 1200})
 
 
 def test_figures_are_printed_and_written(

@@ -1,6 +1,6 @@
-"""The bench of evaluation: our scorer beside lm-evaluation-harness's own `hf` backend.
+"""The bench of evaluation: our scorer and the `hf` backend of lm-evaluation-harness.
 
-`questions` holds what is asked, `task` what every contestant answers, `contestants` ours and the
-harness's, and `run` interleaves and compares them. Only log-likelihoods of options are requested:
-in that lies nearly all of the time that a multiple-choice benchmark takes.
+`questions` has the questions, `task` the requests of all contestants, `contestants` ours and the
+harness's, and `run` interleaves them. Only log-likelihoods of options are requested, which
+take nearly all of the time of a multiple-choice benchmark.
 """

@@ -1,7 +1,7 @@
-"""What the answers of the contestants say: speed, agreement and memory beside the harness's.
+"""Compares the contestants: speed, agreement and memory.
 
-The backend runs with each of BATCH_SIZES. Where speed and memory are compared, the faster one
-counts; answers are compared with those of all of them, in every round.
+The backend runs with each of BATCH_SIZES. Speed and memory are compared with the faster one,
+answers with those of all, in every round.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ BATCH_SIZES = (1, 8)
 
 
 def backend(batch_size: int) -> str:
-    """Return the name of the harness's backend."""
+    """Return the name of the backend of the harness."""
     return f"harness, hf, batch {batch_size}"
 
 
 def label(contestant: str, shots: int) -> str:
-    """Return the name of a contestant on the questions with so many examples."""
+    """Return the name of a contestant with a number of examples in the prompt."""
     return f"{contestant}, {shots}-shot"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All answers of all contestants.
+class EvalComparison:
+    """The answers of all contestants.
 
     Attributes:
-        answers: contestant and examples -> what it answered, by round.
-        num_questions: of one round.
+        answers: (contestant, number of examples) -> answers by round.
+        num_questions: of a round.
     """
 
     answers: Mapping[tuple[str, int], Sequence[Answers]]
@@ -41,24 +41,24 @@ class Comparison:
 
     @cached_property
     def timings(self) -> dict[tuple[str, int], Timing]:
-        """Return what every contestant took."""
+        """Return the timing of each contestant."""
         return {
-            key: Timing(tuple(each.seconds for each in rounds), self.num_questions, "questions")
+            key: Timing(tuple(a.seconds for a in rounds), self.num_questions, "questions")
             for key, rounds in self.answers.items()
         }
 
     @property
     def shots(self) -> list[int]:
-        """Return with how many examples was asked, in the order of asking."""
+        """Return the numbers of examples, in order."""
         return list(dict.fromkeys(shots for _, shots in self.answers))
 
     def batch_size(self, shots: int) -> int:
-        """Return the batch size with which the harness's backend was faster."""
+        """Return the batch size with which the backend was faster."""
         return max(BATCH_SIZES, key=lambda size: self.timings[backend(size), shots].rate)
 
     def peak_bytes(self, contestant: str, shots: int) -> int:
-        """Return the most memory of any round."""
-        return max(each.peak_bytes for each in self.answers[contestant, shots])
+        """Return the peak memory over all rounds."""
+        return max(answers.peak_bytes for answers in self.answers[contestant, shots])
 
     def ratios(self) -> dict[str, float]:
         """Return the key figures."""
@@ -78,7 +78,7 @@ class Comparison:
         return self.peak_bytes(OURS, shots) / theirs
 
     def _pairs(self) -> Iterator[tuple[Answers, Answers]]:
-        """Yield our answers with the backend's of the same round."""
+        """Yield our answers and those of the backend in the same round."""
         for shots in self.shots:
             for size in BATCH_SIZES:
                 rounds = self.answers[OURS, shots], self.answers[backend(size), shots]

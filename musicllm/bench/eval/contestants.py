@@ -1,7 +1,7 @@
-"""The contestants: each loads the model in its own way and answers the requests of a task once.
+"""The contestants: each loads the model and answers the requests of a task once.
 
-What a harness's user sees is timed: from texts to log-likelihoods, tokenization included, loading
-not. A short request comes first, so that what is set up once does not count.
+Timed is what a user of the harness sees: from texts to log-likelihoods, including tokenization, not
+loading. A short request comes first, so that one-time setup is not timed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 
 from musicllm import console
-from musicllm.bench.eval.task import Answers, Task
+from musicllm.bench.eval.task import Answers, EvalTask
 from musicllm.bench.train.stopwatch import peak_bytes
 from musicllm.model import base
 
 WARM_UP = (("Question:", " A"),)
 
 
-def ours(task: Task) -> Answers:
-    """Answer by our model of the harness, as `stage=evaluate` does."""
+def ours(task: EvalTask) -> Answers:
+    """Answer with our harness model, as `stage=evaluate` does."""
     from musicllm.evals.harness.model import HarnessModel
     from musicllm.inference.scorer.scorer import Scorer
 
@@ -41,8 +41,8 @@ def ours(task: Task) -> Answers:
     return _timed(task, HarnessModel(Scorer(model), tokenizer, add_bos=False))
 
 
-def harness(task: Task, batch_size: int) -> Answers:
-    """Answer by the harness's own `hf` backend, as its command line does."""
+def harness(task: EvalTask, batch_size: int) -> Answers:
+    """Answer with the `hf` backend of the harness, as its command line does."""
     from lm_eval.models.huggingface import HFLM
 
     _set_up(task)
@@ -59,15 +59,15 @@ def harness(task: Task, batch_size: int) -> Answers:
 
 
 def instances(requests: Sequence[tuple[str, str]]) -> list[Instance]:
-    """Return requests as the harness makes them."""
+    """Convert requests to instances of the harness."""
     return [
         Instance("loglikelihood", doc={}, arguments=pair, idx=number, metadata=("bench", number, 1))
         for number, pair in enumerate(requests)
     ]
 
 
-def _set_up(task: Task) -> None:
-    """Be quiet, and take the threads that are meant for this."""
+def _set_up(task: EvalTask) -> None:
+    """Disable output, and set the number of threads."""
     console.mute()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -75,11 +75,11 @@ def _set_up(task: Task) -> None:
         torch.set_num_threads(task.settings.num_threads)
 
 
-def _timed(task: Task, model: TemplateLM) -> Answers:
+def _timed(task: EvalTask, model: TemplateLM) -> Answers:
     model.loglikelihood(instances(WARM_UP), disable_tqdm=True)
-    asked = instances(task.requests)
+    requests = instances(task.requests)
     began = time.perf_counter()
-    answers = model.loglikelihood(asked, disable_tqdm=True)
+    answers = model.loglikelihood(requests, disable_tqdm=True)
     seconds = time.perf_counter() - began
     return Answers(
         seconds,

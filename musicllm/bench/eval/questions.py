@@ -1,9 +1,9 @@
-"""What the contestants are asked: questions of MMLU from a folder, or made ones of their lengths.
+"""Questions of the evaluation bench: MMLU from a folder, or synthetic ones of similar length.
 
-Of a folder, NUM_SUBJECTS subjects stand for all: those in the middle of each quarter of the
-questions, ordered by how long the questions of their subject are. Made questions are stretches of
-the documentation that comes with Python; log-normal lengths, spread as in four such subjects.
-Nothing is scored here, and no answer is right.
+From a folder, NUM_SUBJECTS subjects represent all: those in the middle of each quarter of the
+questions, ordered by the mean length of questions of a subject. Synthetic questions are excerpts of
+the Python documentation, with log-normal lengths like those of four such subjects.
+Nothing is scored here; the answers have no meaning.
 """
 
 from __future__ import annotations
@@ -27,86 +27,88 @@ LENGTHS: Mapping[str, tuple[float, float]] = {
     "longer": (80, 36),
     "long": (560, 70),
 }
-"""Made subject -> median characters of a question and of an option, so that prompts have about as
-many tokens as those of MMLU's `philosophy`, `high_school_microeconomics`, `high_school_biology` and
-`professional_law`: the four that stand for MMLU."""
+"""Synthetic subject -> median characters of a question and of an option. Prompts have about as many
+tokens as those of MMLU's `philosophy`, `high_school_microeconomics`, `high_school_biology` and
+`professional_law`, the four that represent MMLU."""
 
 SIGMA = 0.6
-"""Of the logarithm of a length, about that within a subject of MMLU."""
+"""Standard deviation of the logarithm of a length, about that within a subject of MMLU."""
 
 
 def from_folder(folder: Path, num_questions: int, seed: int) -> Asked:
-    """Return questions of some subjects of a folder, equally many of each.
+    """Return questions of representative subjects of a folder, equally many of each.
 
     Raises:
-        InputError: the folder holds no such questions, or a subject lacks examples.
+        InputError: the folder has no such questions, or a subject lacks examples.
     """
-    found = read_benchmark("mmlu", str(folder), folder, "test", (), NUM_EXAMPLES)
-    names = representative(found.questions)
-    kept = [solved for solved in found.questions if solved.subject in names]
-    return Asked(draw(kept, num_questions, seed), {name: found.examples[name] for name in names})
+    benchmark = read_benchmark("mmlu", str(folder), folder, "test", (), NUM_EXAMPLES)
+    names = representative(benchmark.questions)
+    selected = [solved for solved in benchmark.questions if solved.subject in names]
+    return Asked(
+        draw(selected, num_questions, seed), {name: benchmark.examples[name] for name in names}
+    )
 
 
 def representative(questions: Sequence[Solved]) -> list[str]:
-    """Return the names of the subjects that stand for all; all, where there are no more."""
+    """Return the names of NUM_SUBJECTS representative subjects, or of all if there are fewer."""
     lengths: dict[str, list[int]] = {}
     for solved in questions:
         lengths.setdefault(solved.subject, []).append(len(solved.question.stem))
-    left = sorted(lengths, key=lambda name: (statistics.mean(lengths[name]), name))
-    ends = {name: sum(len(lengths[each]) for each in left[: place + 1])
-            for place, name in enumerate(left)}  # fmt: skip
-    chosen: list[str] = []
-    for quarter in range(min(NUM_SUBJECTS, len(left))):
+    subjects = sorted(lengths, key=lambda name: (statistics.mean(lengths[name]), name))
+    ends = {name: sum(len(lengths[other]) for other in subjects[: place + 1])
+            for place, name in enumerate(subjects)}  # fmt: skip
+    selected: list[str] = []
+    for quarter in range(min(NUM_SUBJECTS, len(subjects))):
         middle = (quarter + 0.5) / NUM_SUBJECTS * len(questions)
-        name = min(left, key=lambda each: abs(ends[each] - len(lengths[each]) / 2 - middle))
-        left.remove(name)
-        chosen.append(name)
-    return chosen
+        name = min(subjects, key=lambda other: abs(ends[other] - len(lengths[other]) / 2 - middle))
+        subjects.remove(name)
+        selected.append(name)
+    return selected
 
 
-def made(num_questions: int, seed: int) -> Asked:
-    """Return made questions, equally many of each subject but for a remainder."""
+def synthetic(num_questions: int, seed: int) -> Asked:
+    """Return synthetic questions, equally many of each subject except for a remainder."""
     generator = random.Random(seed)
     words = " ".join(text for _, text in sorted(topics.items())).split()
-    asked: list[Solved] = []
+    questions: list[Solved] = []
     examples: dict[str, tuple[Solved, ...]] = {}
     for number, subject in enumerate(LENGTHS):
-        shown = NUM_EXAMPLES
-        num_asked = len(range(number, num_questions, NUM_SUBJECTS))
+        num_examples = NUM_EXAMPLES
+        num_test = len(range(number, num_questions, NUM_SUBJECTS))
         whole = [
-            _made(words, generator, subject, "dev" if place < shown else "test", place)
-            for place in range(shown + num_asked)
+            _synthetic(words, generator, subject, "dev" if place < num_examples else "test", place)
+            for place in range(num_examples + num_test)
         ]
-        examples[subject] = tuple(whole[:shown])
-        asked += whole[shown:]
-    return Asked(tuple(asked), examples)
+        examples[subject] = tuple(whole[:num_examples])
+        questions += whole[num_examples:]
+    return Asked(tuple(questions), examples)
 
 
-def requests(asked: Asked, num_fewshot: int) -> Iterator[tuple[str, str]]:
-    """Yield what the harness's own task would request: every prompt with each of its options."""
+def requests(questions: Asked, num_fewshot: int) -> Iterator[tuple[str, str]]:
+    """Yield the requests of the harness's own task: every prompt with each of its options."""
     form = FORMATS["harness"]
-    for solved in asked.questions:
-        prompt = form.prompt(solved, asked.examples[solved.subject][:num_fewshot])
+    for solved in questions.questions:
+        prompt = form.prompt(solved, questions.examples[solved.subject][:num_fewshot])
         yield from ((prompt, form.option(letter)) for letter in LETTERS)
 
 
-def _made(
+def _synthetic(
     words: Sequence[str], generator: random.Random, subject: str, split: str, place: int
 ) -> Solved:
     of_stem, of_option = LENGTHS[subject]
-    options = tuple(_stretch(words, generator, of_option) for _ in LETTERS)
+    options = tuple(_excerpt(words, generator, of_option) for _ in LETTERS)
     question = Question(
-        "made", f"{subject}/{split}/{place}", _stretch(words, generator, of_stem), options
+        "made", f"{subject}/{split}/{place}", _excerpt(words, generator, of_stem), options
     )
     return Solved(question, generator.choice(LETTERS), subject, split)
 
 
-def _stretch(words: Sequence[str], generator: random.Random, median_chars: float) -> str:
-    """Return words that follow one another, at least one, up to a drawn length."""
+def _excerpt(words: Sequence[str], generator: random.Random, median_chars: float) -> str:
+    """Return consecutive words, at least one, up to a random length."""
     place = generator.randrange(len(words))
     length = median_chars * generator.lognormvariate(0.0, SIGMA)
-    chosen = words[place]
-    while len(chosen) < length:
+    text = words[place]
+    while len(text) < length:
         place = (place + 1) % len(words)
-        chosen = f"{chosen} {words[place]}"
-    return chosen
+        text = f"{text} {words[place]}"
+    return text

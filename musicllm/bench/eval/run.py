@@ -1,4 +1,4 @@
-"""Runs the contestants in turns, with five examples and with none."""
+"""Runs the contestants interleaved, with five examples and with none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from musicllm import console
 from musicllm.bench import vocabulary
 from musicllm.bench.eval import contestants
-from musicllm.bench.eval.comparing import BATCH_SIZES, OURS, Comparison, backend, label
-from musicllm.bench.eval.questions import NUM_EXAMPLES, from_folder, made, requests
-from musicllm.bench.eval.task import Answers, Task
-from musicllm.bench.findings import BenchSettings, Findings
-from musicllm.bench.measuring import apart, in_turns
+from musicllm.bench.eval.comparing import BATCH_SIZES, OURS, EvalComparison, backend, label
+from musicllm.bench.eval.questions import NUM_EXAMPLES, from_folder, requests, synthetic
+from musicllm.bench.eval.task import Answers, EvalTask
+from musicllm.bench.measuring import in_fresh_process, run_rounds
 from musicllm.bench.random_weights import write_base
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.errors import ConfigError, Problem
 from musicllm.evals.questions import LETTERS, Asked
 from musicllm.model import base, packaged
@@ -33,47 +33,50 @@ GOALS = {
 SHOTS = (NUM_EXAMPLES, 0)
 
 
-def run(settings: BenchSettings) -> Findings:
-    """Measure; takes about a quarter of an hour on two cores.
+def run(settings: BenchSettings) -> BenchResult:
+    """Run the bench; takes about 15 minutes on two cores.
 
     Raises:
-        ConfigError: a setting that this bench cannot follow.
+        ConfigError: a setting that this bench does not use.
         InputError: the folder of questions cannot be read.
-        NotAvailableError: the model, or for random weights sentencepiece, is not here.
+        NotAvailableError: the model, or for random weights sentencepiece, is missing.
         StageError: a contestant's process died.
     """
     _refuse(settings)
-    asked = _asked(settings)
-    model = _stored(settings, asked)
+    benchmark = _benchmark(settings)
+    model = _stored(settings, benchmark)
     tasks = {
-        shots: Task(model, settings.evaluation, tuple(requests(asked, shots))) for shots in SHOTS
+        shots: EvalTask(model, settings.evaluation, tuple(requests(benchmark, shots)))
+        for shots in SHOTS
     }
-    compared = Comparison(interleave(tasks, settings.num_rounds), len(asked.questions))
-    return Findings(
-        compared.ratios(),
+    comparison = EvalComparison(interleave(tasks, settings.num_rounds), len(benchmark.questions))
+    return BenchResult(
+        comparison.ratios(),
         GOALS,
-        {label(*key): timing for key, timing in compared.timings.items()},
-        _facts(asked, tasks) | _found(compared),
+        {label(*key): timing for key, timing in comparison.timings.items()},
+        _facts(benchmark, tasks) | _batch_facts(comparison),
     )
 
 
-def interleave(tasks: Mapping[int, Task], num_rounds: int) -> dict[tuple[str, int], list[Answers]]:
-    """Return what every contestant answers to every task, by round, each in a process of its own.
+def interleave(
+    tasks: Mapping[int, EvalTask], num_rounds: int
+) -> dict[tuple[str, int], list[Answers]]:
+    """Return the answers of each contestant to each task by round, each from a fresh process.
 
     Args:
-        tasks: by the number of examples in the prompts.
-        num_rounds: times that each runs.
+        tasks: by number of examples in the prompts.
+        num_rounds: number of runs of each.
     """
-    named: dict[str, Callable[[Task], Answers]] = {OURS: contestants.ours}
+    contestants_: dict[str, Callable[[EvalTask], Answers]] = {OURS: contestants.ours}
     for size in BATCH_SIZES:
-        named[backend(size)] = partial(contestants.harness, batch_size=size)
-    keys = {label(name, shots): (name, shots) for shots in tasks for name in named}
-    runs = {text: partial(named[name], tasks[shots]) for text, (name, shots) in keys.items()}
-    return {keys[text]: rounds for text, rounds in in_turns(runs, num_rounds).items()}
+        contestants_[backend(size)] = partial(contestants.harness, batch_size=size)
+    keys = {label(name, shots): (name, shots) for shots in tasks for name in contestants_}
+    runs = {text: partial(contestants_[name], tasks[shots]) for text, (name, shots) in keys.items()}
+    return {keys[text]: rounds for text, rounds in run_rounds(runs, num_rounds).items()}
 
 
 def _refuse(settings: BenchSettings) -> None:
-    """Stop at settings of other benches, which would be ignored here."""
+    """Reject settings of other benches, which would be ignored here."""
     rules = {
         "num_slow_documents": "is not null, but all contestants answer the same questions",
         "vocab_size": "is not null, but a tokenizer has as many tokens as model.vocab_size",
@@ -87,31 +90,31 @@ def _refuse(settings: BenchSettings) -> None:
         raise ConfigError(problems)
 
 
-def _asked(settings: BenchSettings) -> Asked:
+def _benchmark(settings: BenchSettings) -> Asked:
     folder = settings.evaluation.questions
     if folder is None:
-        return made(settings.num_documents, settings.seed)
+        return synthetic(settings.num_documents, settings.seed)
     return from_folder(folder, settings.num_documents, settings.seed)
 
 
-def _stored(settings: BenchSettings, asked: Asked) -> ModelSpec:
-    """Return a model that can be loaded; random weights are written, with a tokenizer."""
+def _stored(settings: BenchSettings, benchmark: Asked) -> ModelSpec:
+    """Return a model that can be loaded; random weights are written first, with a tokenizer."""
     spec = settings.model
     if spec.location is not None:
         where = packaged.find(spec.location, settings.evaluation.cache)
         return dataclasses.replace(spec, location=where)
     console.say("writing random weights, training a tokenizer")
     folder, tokens = settings.work / "model", settings.work / "tokenizer"
-    apart(partial(write_base, folder, spec, settings.max_shard_gb))
-    prompts = [prompt for prompt, _ in requests(asked, 0)]
+    in_fresh_process(partial(write_base, folder, spec, settings.max_shard_gb))
+    prompts = [prompt for prompt, _ in requests(benchmark, 0)]
     vocabulary.train(prompts, spec.vocab_size, tokens)
     vocabulary.fast(tokens).save_pretrained(folder)
     return dataclasses.replace(spec, location=str(folder))
 
 
-def _facts(asked: Asked, tasks: Mapping[int, Task]) -> dict[str, Any]:
-    """Return how many questions there are of which subject, and how long prompts are."""
-    subjects = [solved.subject for solved in asked.questions]
+def _facts(benchmark: Asked, tasks: Mapping[int, EvalTask]) -> dict[str, Any]:
+    """Return the number of questions by subject, and the lengths of prompts."""
+    subjects = [solved.subject for solved in benchmark.questions]
     model = tasks[NUM_EXAMPLES].model
     tokenizer = base.load_tokenizer(tasks[NUM_EXAMPLES].location, revision=model.revision)
     lengths = {
@@ -128,13 +131,13 @@ def _facts(asked: Asked, tasks: Mapping[int, Task]) -> dict[str, Any]:
     }
 
 
-def _found(compared: Comparison) -> dict[str, Any]:
-    """Return which batch size counts, and the memory of every contestant."""
+def _batch_facts(comparison: EvalComparison) -> dict[str, Any]:
+    """Return the batch size of the comparison, and the memory of each contestant."""
     return {
         "batch_size_that_counts": {
-            f"{shots}-shot": compared.batch_size(shots) for shots in compared.shots
+            f"{shots}-shot": comparison.batch_size(shots) for shots in comparison.shots
         },
         "peak_mb": {
-            label(*key): round(compared.peak_bytes(*key) / 1e6) for key in compared.answers
+            label(*key): round(comparison.peak_bytes(*key) / 1e6) for key in comparison.answers
         },
     }

@@ -1,4 +1,4 @@
-"""What every contestant does: the same requests to the same weights, and what it answers.
+"""The task of all contestants: the same requests to the same weights; and their answers.
 
 Nothing is measured here.
 """
@@ -16,14 +16,14 @@ from musicllm.model.spec import ModelSpec
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """How evaluation is measured.
+    """Settings of the evaluation bench.
 
     Attributes:
-        questions: folder of MMLU's questions, in one of its layouts; None: questions of their
-            lengths are made.
-        cache: folder of models that are unpacked once.
+        questions: folder of MMLU questions, in one of its layouts; None for synthetic questions of
+            similar length.
+        cache: folder of unpacked models.
         device: `cpu` or `cuda`.
-        num_threads: of torch on a CPU; None: all cores.
+        num_threads: of torch on a CPU; None for all cores.
     """
 
     questions: Path | None
@@ -33,14 +33,14 @@ class EvalSettings:
 
 
 @dataclass(frozen=True)
-class Task:
+class EvalTask:
     """Requests to a model, picklable.
 
     Attributes:
         model: its `location` is a folder or hub id of weights and tokenizer.
-        settings: where it runs.
-        requests: contexts with the continuation whose log-likelihood is wanted; the options of a
-            question follow one another.
+        settings: of the bench.
+        requests: pairs of context and continuation whose log-likelihood is computed; the options of
+            a question are consecutive.
     """
 
     model: ModelSpec
@@ -49,13 +49,13 @@ class Task:
 
     @property
     def location(self) -> str:
-        """Where the weights are."""
+        """Folder or hub id of the weights."""
         assert self.model.location is not None, "random weights are written to a folder first"
         return self.model.location
 
     @property
     def dtype(self) -> str:
-        """Type of the weights in memory: float32 on a CPU, as stored on a GPU."""
+        """Dtype of the weights in memory: float32 on a CPU, as stored on a GPU."""
         if self.settings.device == "cpu":
             return "float32"
         stored = base.load_config(
@@ -68,12 +68,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a contestant gave in one round.
+    """The answers of a contestant in one round.
 
     Attributes:
-        seconds: from the requests as texts to the last answer; loading does not count.
-        peak_bytes: most memory so far, of the process on a CPU, of torch's allocator on a GPU.
-        logprobs: nats, one per request.
+        seconds: from the requests as texts to the last answer, without loading.
+        peak_bytes: peak memory, of the process on a CPU, of torch's allocator on a GPU.
+        logprobs: in nats, one per request.
     """
 
     seconds: float
@@ -90,13 +90,13 @@ class Answers:
         return [few.index(max(few)) for few in questions]
 
 
-def largest_difference(one: Answers, other: Answers) -> float:
-    """Return by how much the log-likelihood of a request differs at most, in nats."""
-    pairs = zip(one.logprobs, other.logprobs, strict=True)
+def largest_difference(answers: Answers, other: Answers) -> float:
+    """Return the maximum difference of log-likelihoods, in nats."""
+    pairs = zip(answers.logprobs, other.logprobs, strict=True)
     return max(abs(a - b) if math.isfinite(a - b) else math.inf for a, b in pairs)
 
 
-def share_identical(one: Answers, other: Answers) -> float:
-    """Return on which share of the questions both choose the same option."""
-    same = [a == b for a, b in zip(one.choices, other.choices, strict=True)]
+def share_identical(answers: Answers, other: Answers) -> float:
+    """Return the share of questions for which both choose the same option."""
+    same = [a == b for a, b in zip(answers.choices, other.choices, strict=True)]
     return sum(same) / len(same)

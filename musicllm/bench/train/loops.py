@@ -1,9 +1,9 @@
-"""Two contestants that are plain loops of torch: a bare one like ours, and a padded one.
+"""Two contestants in plain torch: a bare loop like ours, and a padded one.
 
-The bare loop does what our training step does and nothing else: no Lightning, no callbacks, no
-metrics. The padded loop is what published fine-tuning code does: conversations that were tokenized
-one by one are padded to the longest of the batch, go through the Hugging Face model with its
-default attention, and the loss is taken on the logits of every position.
+The bare loop does what our training step does, without Lightning, callbacks and metrics. The padded
+loop does what published fine-tuning code does: conversations that were tokenized one by one are
+padded to the longest of the batch, passed to the Hugging Face model with its default attention, and
+the loss is computed from the logits of all positions.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, Stopwatch
-from musicllm.bench.train.task import Task
+from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, Stopwatch
+from musicllm.bench.train.task import TrainTask
 from musicllm.data.batches import IGNORED, StepBatches
 from musicllm.model.adapters import causal_model
 from musicllm.model.attention import packed
@@ -24,7 +24,7 @@ from musicllm.train.loss import sum_nll
 Padded = dict[str, Tensor]
 
 
-def bare(task: Task) -> Measured:
+def bare(task: TrainTask) -> Measurement:
     """Train on the batches of our run, with its model, loss and optimizer."""
     stopwatch = Stopwatch(task.device)
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
@@ -62,14 +62,14 @@ def bare(task: Task) -> Measured:
         if ends_step:
             _update(model, optimizer, training.gradient_clip)
         stopwatch.part("optimizer")
-        stopwatch.saw(ids.numel(), num_supervised if ends_step else 0)
+        stopwatch.count_tokens(ids.numel(), num_supervised if ends_step else 0)
         if ends_step:
             stopwatch.end_step()
     return stopwatch.measured()
 
 
-def padded(task: Task) -> Measured:
-    """Train on as many conversations a step as our run has rows, each padded to the longest."""
+def padded(task: TrainTask) -> Measurement:
+    """Train on as many padded conversations per step as our run has rows."""
     stopwatch = Stopwatch(task.device)
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
     _use_threads(task)
@@ -79,46 +79,48 @@ def padded(task: Task) -> Measured:
     stopwatch.start()
     for _ in range(plan.num_steps):
         for _ in range(plan.accumulation):
-            batch = {name: each.to(task.device) for name, each in next(batches).items()}
+            batch = {name: tensor.to(task.device) for name, tensor in next(batches).items()}
             stopwatch.part("data")
             with task.autocast():
                 loss = model(**batch).loss / plan.accumulation
             stopwatch.part("forward")
             loss.backward()
             stopwatch.part("backward")
-            stopwatch.saw(int(batch["attention_mask"].sum()), _num_supervised(batch["labels"]))
+            stopwatch.count_tokens(
+                int(batch["attention_mask"].sum()), _num_supervised(batch["labels"])
+            )
         _update(model, optimizer, training.gradient_clip)
         stopwatch.part("optimizer")
         stopwatch.end_step()
     return stopwatch.measured()
 
 
-def samples(task: Task) -> list[dict[str, list[int]]]:
-    """Return the conversations as a tokenizing loop would: ids and labels of each."""
+def samples(task: TrainTask) -> list[dict[str, list[int]]]:
+    """Return ids and labels of each conversation."""
     documents = task.conversations()
-    made = []
+    result = []
     for begin, end in zip(documents.offsets[:-1], documents.offsets[1:], strict=True):
         ids = documents.input_ids[begin:end].tolist()
         supervised = documents.supervised[begin:end].tolist()
         labels = [token if keep else IGNORED for token, keep in zip(ids, supervised, strict=True)]
-        made.append({"input_ids": ids, "labels": labels})
-    return made
+        result.append({"input_ids": ids, "labels": labels})
+    return result
 
 
-def _padded_batches(task: Task, num_rows: int) -> Iterator[Padded]:
-    """Yield batches without an end; conversations come in the order in which they were drawn."""
+def _padded_batches(task: TrainTask, num_rows: int) -> Iterator[Padded]:
+    """Yield batches endlessly; conversations are in the order in which they were drawn."""
     conversations = samples(task)
     place = 0
     while True:
-        chosen = [conversations[(place + i) % len(conversations)] for i in range(num_rows)]
+        rows = [conversations[(place + i) % len(conversations)] for i in range(num_rows)]
         place += num_rows
         ids, labels = (
             nn.utils.rnn.pad_sequence(
-                [torch.tensor(each[name]) for each in chosen], batch_first=True, padding_value=value
+                [torch.tensor(row[name]) for row in rows], batch_first=True, padding_value=value
             )
             for name, value in (("input_ids", 0), ("labels", IGNORED))
         )
-        lengths = torch.tensor([len(each["input_ids"]) for each in chosen])
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         yield {"input_ids": ids, "labels": labels, "attention_mask": mask}
 
@@ -134,6 +136,6 @@ def _update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> 
     optimizer.zero_grad()
 
 
-def _use_threads(task: Task) -> None:
+def _use_threads(task: TrainTask) -> None:
     if task.training.machine.num_threads is not None:
         torch.set_num_threads(task.training.machine.num_threads)

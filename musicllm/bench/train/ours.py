@@ -1,11 +1,11 @@
-"""Our contestant: a training run as `recipe=sft` makes one, with all that watches it."""
+"""Our contestant: a training run as in `recipe=sft`, with its callbacks."""
 
 from __future__ import annotations
 
 import shutil
 
-from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, StepTimes, Stopwatch
-from musicllm.bench.train.task import Task
+from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, StepTimes, Stopwatch
+from musicllm.bench.train.task import TrainTask
 from musicllm.train.fit import TrainingRun
 from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.schedule import Schedule
@@ -14,8 +14,8 @@ from musicllm.train.settings import FitSettings
 NEVER = 1 << 40
 
 
-def ours(task: Task) -> Measured:
-    """Train by `TrainingRun`: metrics, watch for bad losses and the last checkpoint included."""
+def ours(task: TrainTask) -> Measurement:
+    """Train with `TrainingRun`, including metrics, checks of the loss and the last checkpoint."""
     stopwatch = Stopwatch(task.device)
     plan = task.plan(task.training.num_steps + WARM_UP_STEPS)
     folder = task.work / "run"
@@ -35,7 +35,7 @@ def ours(task: Task) -> Measured:
     return stopwatch.measured()
 
 
-def _settings(task: Task, num_steps: int) -> FitSettings:
+def _settings(task: TrainTask, num_steps: int) -> FitSettings:
     training = task.training
     return FitSettings(
         seed=task.seed,

@@ -1,7 +1,7 @@
-"""Runs the contestants one after the other, round by round, and compares them.
+"""Runs the contestants interleaved, and compares them.
 
-Each runs in a process of its own; every round begins with another one. In key figures the fastest
-round of every step counts, since whatever else the machine does only adds to it; the table shows
+Each runs in a fresh process; every round starts with another one. Key figures use the fastest
+round of every step, since other load only adds time; the table shows
 medians.
 """
 
@@ -15,12 +15,12 @@ from functools import partial
 
 import torch
 
-from musicllm.bench.findings import BenchSettings, Findings
-from musicllm.bench.measuring import Timing, apart, in_turns
+from musicllm.bench.measuring import Timing, in_fresh_process, run_rounds
+from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.bench.train.loops import bare, padded
 from musicllm.bench.train.ours import ours
-from musicllm.bench.train.stopwatch import Measured
-from musicllm.bench.train.task import Task
+from musicllm.bench.train.stopwatch import Measurement
+from musicllm.bench.train.task import TrainTask
 from musicllm.bench.train.trainer import hf_trainer
 from musicllm.errors import InputError
 from musicllm.model.flops import train_flops_per_token
@@ -33,11 +33,11 @@ GOALS = {
 }
 
 MATRIX_ROWS = {"cpu": 2048, "cuda": 8192}
-"""Of the square matrices whose product gives the device's rate."""
+"""Size of the square matrices whose product measures the device's rate."""
 
 
-def run(settings: BenchSettings) -> Findings:
-    """Measure; takes five to ten minutes on two cores.
+def run(settings: BenchSettings) -> BenchResult:
+    """Run the bench; takes five to ten minutes on two cores.
 
     Raises:
         InputError: the number of steps or the length of rows is missing.
@@ -45,7 +45,7 @@ def run(settings: BenchSettings) -> Findings:
     """
     if settings.training is None:
         raise InputError("this bench trains: give bench.num_steps and bench.max_length a number")
-    task = Task(
+    task = TrainTask(
         settings.model,
         settings.adapter,
         settings.training,
@@ -55,8 +55,8 @@ def run(settings: BenchSettings) -> Findings:
     )
     task.write_rows()
     measured = interleave(task, settings.num_rounds)
-    peak = apart(partial(matrix_rate, task))
-    return Findings(
+    peak = in_fresh_process(partial(matrix_rate, task))
+    return BenchResult(
         _ratios(task, measured, peak),
         GOALS,
         {name: _timing(rounds) for name, rounds in measured.items()},
@@ -64,31 +64,31 @@ def run(settings: BenchSettings) -> Findings:
     )
 
 
-def interleave(task: Task, num_rounds: int) -> dict[str, list[Measured]]:
-    """Run every contestant in every round; each round begins with another one."""
-    contestants: dict[str, Callable[[Task], Measured]] = {
+def interleave(task: TrainTask, num_rounds: int) -> dict[str, list[Measurement]]:
+    """Run every contestant in every round; each round starts with another one."""
+    contestants: dict[str, Callable[[TrainTask], Measurement]] = {
         "ours": ours,
         "bare loop": bare,
         "padded loop": padded,
     }
     if task.device.type == "cuda":
         contestants["transformers.Trainer"] = hf_trainer
-    return in_turns({name: partial(run, task) for name, run in contestants.items()}, num_rounds)
+    return run_rounds({name: partial(run, task) for name, run in contestants.items()}, num_rounds)
 
 
-def overhead(ours: Sequence[Measured], theirs: Sequence[Measured]) -> float:
-    """Return our time for the same steps as a multiple of theirs."""
+def overhead(ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> float:
+    """Return the ratio of our time to theirs for the same steps."""
     return _fastest(ours) / _fastest(theirs)
 
 
-def _fastest(rounds: Sequence[Measured]) -> float:
-    """Return the seconds of all steps, each of its fastest round."""
+def _fastest(rounds: Sequence[Measurement]) -> float:
+    """Return the sum over steps of the fastest round of each."""
     num_steps = len(rounds[0].seconds)
-    return sum(min(each.seconds[step] for each in rounds) for step in range(num_steps))
+    return sum(min(m.seconds[step] for m in rounds) for step in range(num_steps))
 
 
-def flops_per_token(task: Task) -> float:
-    """Return what training needs per token of the conversations; see `train_flops_per_token`."""
+def flops_per_token(task: TrainTask) -> float:
+    """Return the FLOPs per token of the conversations; see `train_flops_per_token`."""
     documents = task.conversations()
     lengths = documents.lengths.astype(float)
     return train_flops_per_token(
@@ -99,8 +99,8 @@ def flops_per_token(task: Task) -> float:
     )
 
 
-def matrix_rate(task: Task) -> float:
-    """Return the FLOPs a second of a large matrix product, the fastest of ten."""
+def matrix_rate(task: TrainTask) -> float:
+    """Return the FLOPs per second of a large matrix product, the fastest of ten."""
     rows, device = MATRIX_ROWS[task.device.type], task.device
     if task.training.machine.num_threads is not None:
         torch.set_num_threads(task.training.machine.num_threads)
@@ -116,7 +116,7 @@ def matrix_rate(task: Task) -> float:
 
 
 def _ratios(
-    task: Task, measured: Mapping[str, Sequence[Measured]], peak: float
+    task: TrainTask, measured: Mapping[str, Sequence[Measurement]], peak: float
 ) -> dict[str, float]:
     rate = {name: rounds[0].num_supervised / _fastest(rounds) for name, rounds in measured.items()}
     tokens_per_s = measured["ours"][0].num_tokens / _fastest(measured["ours"])
@@ -130,29 +130,27 @@ def _ratios(
     return ratios
 
 
-def _timing(rounds: Sequence[Measured]) -> Timing:
-    seconds = tuple(sum(each.seconds) for each in rounds)
+def _timing(rounds: Sequence[Measurement]) -> Timing:
+    seconds = tuple(sum(m.seconds) for m in rounds)
     return Timing(seconds, rounds[0].num_supervised, "supervised tokens")
 
 
 def _facts(
-    task: Task, measured: Mapping[str, Sequence[Measured]], peak: float
+    task: TrainTask, measured: Mapping[str, Sequence[Measurement]], peak: float
 ) -> dict[str, object]:
     facts: dict[str, object] = {
         "gflops_per_token": round(flops_per_token(task) / 1e9, 3),
         "matrix_rate_tflops": round(peak / 1e12, 3),
     }
     for name, rounds in measured.items():
-        steps = [second for each in rounds for second in each.seconds]
+        steps = [second for m in rounds for second in m.seconds]
         facts[name] = {
             "ms_a_step": round(1e3 * statistics.median(steps)),
-            "tokens_per_s": round(
-                statistics.median(each.num_tokens / sum(each.seconds) for each in rounds)
-            ),
-            "peak_mb": round(max(each.peak_bytes for each in rounds) / 1e6),
-            "first_step_s": round(statistics.median(each.first_step_s for each in rounds), 1),
+            "tokens_per_s": round(statistics.median(m.num_tokens / sum(m.seconds) for m in rounds)),
+            "peak_mb": round(max(m.peak_bytes for m in rounds) / 1e6),
+            "first_step_s": round(statistics.median(m.first_step_s for m in rounds), 1),
             **{
-                f"{part}_ms": round(1e3 * statistics.median(each.parts[part] for each in rounds), 1)
+                f"{part}_ms": round(1e3 * statistics.median(m.parts[part] for m in rounds), 1)
                 for part in rounds[0].parts
             },
         }

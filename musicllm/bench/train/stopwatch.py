@@ -1,6 +1,6 @@
-"""How long the parts of every step take, how many tokens they see, and how much memory.
+"""Measures time, tokens and memory of training steps and their parts.
 
-On a GPU work is awaited at the end of every part, or its time would be counted in a later one.
+On a GPU each part ends with a synchronization, or its time would count for a later one.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from musicllm.bench.measuring import memory_bytes
 PARTS = ("data", "forward", "backward", "optimizer")
 
 WARM_UP_STEPS = 2
-"""First steps, which do not count: memory is asked for, kernels are chosen or compiled."""
+"""First steps, which are not measured: memory is allocated, kernels are selected or compiled."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured of a contestant in one round; the first steps do not count.
+class Measurement:
+    """The measurements of a contestant in one round, without warm-up steps.
 
     Attributes:
         seconds: of every step.
-        parts: mean seconds a step by name, of contestants that can be taken apart.
-        num_tokens: in these steps, without padding.
+        parts: mean seconds per step by part, if the contestant can be split.
+        num_tokens: of these steps, without padding.
         num_supervised: of these tokens.
         peak_bytes: of the process on a CPU, of torch's allocator on a GPU.
         first_step_s: from the start of the contestant to the end of its first step.
@@ -43,10 +43,10 @@ class Measured:
 
 
 class Stopwatch:
-    """Is told when a part has ended, and when a step has."""
+    """Accumulates the time of parts and steps."""
 
     def __init__(self, device: torch.device) -> None:
-        """Start."""
+        """Start the clock."""
         self._device = device
         self._began = time.perf_counter()
         self._mark = self._began
@@ -56,33 +56,33 @@ class Stopwatch:
         self._first_step_s = 0.0
 
     def start(self) -> None:
-        """Begin the first step; what came before was setting up."""
+        """Begin the first step, after the setup."""
         self._mark = time.perf_counter()
 
     def part(self, name: str) -> None:
-        """Count the time since the last part for this one."""
+        """End a part, which began when the last one ended."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
         self._current[name] += now - self._mark
         self._mark = now
 
-    def saw(self, num_tokens: float, num_supervised: float) -> None:
-        """Count tokens for the current step."""
+    def count_tokens(self, num_tokens: float, num_supervised: float) -> None:
+        """Add tokens to the current step."""
         self._tokens = [self._tokens[0] + num_tokens, self._tokens[1] + num_supervised]
 
     def end_step(self) -> None:
-        """Close the current step."""
+        """End the current step."""
         if not self._steps:
             self._first_step_s = time.perf_counter() - self._began
         self._steps.append((self._current, *self._tokens))  # type: ignore[arg-type]
         self._current, self._tokens = dict.fromkeys(PARTS, 0.0), [0.0, 0.0]
 
-    def measured(self) -> Measured:
-        """Return what was measured."""
+    def measured(self) -> Measurement:
+        """Return the measurements without warm-up steps."""
         steps = self._steps[WARM_UP_STEPS:]
         assert steps, f"{len(self._steps)} steps are too few to leave out the first {WARM_UP_STEPS}"
-        return Measured(
+        return Measurement(
             seconds=tuple(sum(parts.values()) for parts, _, _ in steps),
             parts={name: sum(parts[name] for parts, _, _ in steps) / len(steps) for name in PARTS},
             num_tokens=sum(tokens for _, tokens, _ in steps),
@@ -93,10 +93,10 @@ class Stopwatch:
 
 
 class StepTimes(Callback):  # type: ignore[misc]
-    """Tells a stopwatch what Lightning does."""
+    """Reports Lightning's events to a stopwatch."""
 
     def __init__(self, stopwatch: Stopwatch, accumulation: int) -> None:
-        """Watch a run of so many micro-batches a step."""
+        """Measure a run with `accumulation` micro-batches per step."""
         self._stopwatch = stopwatch
         self._accumulation = accumulation
 
@@ -105,7 +105,7 @@ class StepTimes(Callback):  # type: ignore[misc]
         self._stopwatch.start()
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """End the wait for data, and whatever Lightning does between batches."""
+        """End waiting for data, and Lightning's work between batches."""
         self._stopwatch.part("data")
 
     def on_before_backward(self, *_: Any) -> None:
@@ -122,7 +122,7 @@ class StepTimes(Callback):  # type: ignore[misc]
         """End clipping, the update and the callbacks before this one."""
         self._stopwatch.part("optimizer")
         ends_step = (batch_idx + 1) % self._accumulation == 0
-        self._stopwatch.saw(
+        self._stopwatch.count_tokens(
             batch["input_ids"].numel(), batch["num_supervised_in_step"] if ends_step else 0
         )
         if ends_step:
@@ -130,7 +130,7 @@ class StepTimes(Callback):  # type: ignore[misc]
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most memory that this process has held so far."""
+    """Return the peak memory of this process so far."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated())
     return memory_bytes("VmHWM")

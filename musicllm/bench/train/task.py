@@ -1,7 +1,7 @@
-"""What every contestant trains: the same model, optimizer and conversations.
+"""The workload of all contestants: model, optimizer and conversations.
 
-Lengths are log-normal like those of the other benches' texts (`bench.texts`), cut at the length of
-a row; a tenth to a half of a conversation is the question, and the rest is supervised.
+Lengths are log-normal as in the other benches (`bench.texts`), clipped to the length of
+a row; 10 to 50 % of a conversation is the question, and the rest is supervised.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from musicllm.train.settings import Machine
 from musicllm.train.strategies import compute_dtype
 
 CHARS_PER_TOKEN = 2.9
-"""Of the texts whose lengths are drawn: 2,310 characters and 800 tokens on average."""
+"""Of texts with these lengths: 2,310 characters and 800 tokens on average."""
 
 SHORTEST_TOKENS = 8
 QUESTION_SHARE = (0.1, 0.5)
-"""Smallest and largest share of a conversation that is not supervised."""
+"""Minimum and maximum share of a conversation that is not supervised."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How training is measured.
+    """Settings of the training bench.
 
     Attributes:
-        machine: where.
+        machine: that it runs on.
         optimizer: of all contestants.
         attention: `hardware.attention`, for contestants that pack.
-        num_steps: optimizer steps of one round that count.
+        num_steps: measured optimizer steps per round.
         rows_per_step: packed rows, or padded conversations, of an optimizer step.
-        max_rows_per_device: most of them in a micro-batch.
+        max_rows_per_device: maximum rows of a micro-batch.
         max_length: tokens of a row.
         gradient_clip: L2 norm; 0 is off.
         log_every_steps: of our run.
@@ -70,16 +70,16 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One measurement, picklable.
+class TrainTask:
+    """The workload; picklable.
 
     Attributes:
         model: the architecture; its weights are random.
         adapter: what is trained.
-        training: how.
+        training: settings of training.
         num_documents: conversations.
         seed: of weights and conversations.
-        work: folder of the rows, and of what contestants write.
+        work: folder of the rows, and of output of contestants.
     """
 
     model: ModelSpec
@@ -91,21 +91,21 @@ class Task:
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """Device of the model."""
         return torch.device("cuda" if self.training.machine.accelerator == "gpu" else "cpu")
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """In which matrices are multiplied."""
+        """Dtype of matrix products."""
         return compute_dtype(self.training.machine.precision)
 
     def build_optimizer(self, model: nn.Module) -> Optimizer:
-        """Return the optimizer of what a model trains."""
+        """Return the optimizer for the trained parameters of a model."""
         settings, machine = self.training.optimizer, self.training.machine
         return OPTIMIZERS[settings.name].build(model, settings, has_bf16=machine.has_bf16)
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which a forward pass runs."""
+        """Return the autocast context of the forward pass."""
         dtype = self.compute_dtype
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
@@ -125,7 +125,7 @@ class Task:
         )
 
     def build(self, attention_name: str) -> nn.Module:
-        """Return the model with its adapter, in training mode, frozen weights in half precision."""
+        """Return the model with its adapter in training mode; frozen weights in half precision."""
         training, half = self.training, str(self.compute_dtype).removeprefix("torch.")
         dtype = "float32" if self.adapter.kind == "full" else half
         spec = dataclasses.replace(self.model, location=None, dtype=dtype)
@@ -133,11 +133,11 @@ class Task:
             model = base.build(spec, seed=self.seed, attention=attention_name)
         if training.activation_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        made: nn.Module = adapters.attach(model, self.adapter, seed=self.seed)
-        return made.train()
+        adapted: nn.Module = adapters.attach(model, self.adapter, seed=self.seed)
+        return adapted.train()
 
     def build_packed(self) -> nn.Module:
-        """Return the model with the attention that training would choose."""
+        """Return the model with the attention that training would select."""
         accelerator = self.training.machine.accelerator
         name = attention.choose(
             self.training.attention,
@@ -153,7 +153,7 @@ class Task:
         return model
 
     def write_rows(self) -> None:
-        """Write the packed conversations, and a split without any."""
+        """Write the packed conversations, and an empty validation split."""
         documents = self.conversations()
         nothing = Documents(
             documents.input_ids[:0], documents.supervised[:0], np.zeros(1, np.int64)
@@ -162,15 +162,15 @@ class Task:
             _write(self.work / name, split, self.training.max_length)
 
     def rows(self, split: str) -> RowStore:
-        """Return the rows of `write_rows`."""
+        """Open the rows of `write_rows`."""
         return RowStore(self.work / split)
 
     def conversations(self) -> Documents:
-        """Return the conversations as tokens, the same every time."""
+        """Return the tokenised conversations; reproducible."""
         draw = np.random.default_rng(self.seed)
         median = MEDIAN_CHARS / CHARS_PER_TOKEN
-        drawn = median * draw.lognormal(0.0, SIGMA, self.num_documents)
-        lengths = drawn.clip(SHORTEST_TOKENS, self.training.max_length).astype(np.int64)
+        sizes = median * draw.lognormal(0.0, SIGMA, self.num_documents)
+        lengths = sizes.clip(SHORTEST_TOKENS, self.training.max_length).astype(np.int64)
         shares = draw.uniform(*QUESTION_SHARE, len(lengths))
         offsets = np.concatenate([[0], lengths.cumsum()])
         place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)

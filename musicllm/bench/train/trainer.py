@@ -1,8 +1,8 @@
-"""A contestant for GPUs: `transformers.Trainer` with PEFT and its best flags.
+"""A contestant for GPUs: `transformers.Trainer` with PEFT and its fastest settings.
 
-Half precision, fused AdamW, activation checkpointing as ours, and padding-free batches
-(`DataCollatorWithFlattening`) where FlashAttention-2 keeps their documents apart; padded batches of
-similar lengths elsewhere. A batch holds as many tokens as ours.
+Half precision, fused AdamW, activation checkpointing like ours, and padding-free batches
+(`DataCollatorWithFlattening`) if FlashAttention-2 isolates their documents; else padded batches of
+similar lengths. A batch has as many tokens as ours.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from transformers import (
 )
 
 from musicllm.bench.train.loops import samples
-from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measured, Stopwatch
-from musicllm.bench.train.task import Task
+from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, Stopwatch
+from musicllm.bench.train.task import TrainTask
 from musicllm.data.batches import IGNORED
 from musicllm.train.capabilities import probe
 
 
-def hf_trainer(task: Task) -> Measured:
-    """Train on as many conversations a step as fill our rows."""
+def hf_trainer(task: TrainTask) -> Measurement:
+    """Train on as many conversations per step as fill our rows."""
     stopwatch = Stopwatch(task.device)
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
     flat = task.device.type == "cuda" and "flash_attention_2" not in probe("gpu").lacking
     model = task.build("flash_attention_2" if flat else "sdpa")
     conversations = samples(task)
-    mean_length = sum(len(each["input_ids"]) for each in conversations) / len(conversations)
+    mean_length = sum(len(row["input_ids"]) for row in conversations) / len(conversations)
     per_batch = max(1, round(plan.rows_per_device * training.max_length / mean_length))
     needed = per_batch * plan.accumulation * plan.num_steps
-    made = _arguments(task, per_batch, plan.accumulation, plan.num_steps, by_length=not flat)
+    arguments = _arguments(task, per_batch, plan.accumulation, plan.num_steps, by_length=not flat)
     Trainer(
         model=model,
-        args=made,
+        args=arguments,
         train_dataset=(conversations * math.ceil(needed / len(conversations)))[:needed],
         data_collator=_Counting(stopwatch, flat=flat),
         callbacks=[_StepEnds(stopwatch)],
@@ -47,7 +47,7 @@ def hf_trainer(task: Task) -> Measured:
 
 
 class _StepEnds(TrainerCallback):  # type: ignore[misc]
-    """Tells a stopwatch when a step ends; what is inside it cannot be told apart."""
+    """Reports steps to a stopwatch; they cannot be split into parts."""
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self._stopwatch = stopwatch
@@ -61,26 +61,26 @@ class _StepEnds(TrainerCallback):  # type: ignore[misc]
 
 
 class _Counting:
-    """Makes batches, and counts their tokens; one is made ahead, so that counts run one ahead."""
+    """Collates batches and counts their tokens; batches, and so counts, are one ahead."""
 
     def __init__(self, stopwatch: Stopwatch, *, flat: bool) -> None:
         self._stopwatch = stopwatch
         self._flatten = DataCollatorWithFlattening(return_flash_attn_kwargs=True) if flat else None
 
-    def __call__(self, chosen: list[dict[str, list[int]]]) -> dict[str, Any]:
-        labels = [label for each in chosen for label in each["labels"][1:]]
-        tokens = sum(len(each["input_ids"]) for each in chosen)
-        self._stopwatch.saw(tokens, sum(label != IGNORED for label in labels))
+    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, Any]:
+        labels = [label for row in rows for label in row["labels"][1:]]
+        tokens = sum(len(row["input_ids"]) for row in rows)
+        self._stopwatch.count_tokens(tokens, sum(label != IGNORED for label in labels))
         if self._flatten is not None:
-            flat: dict[str, Any] = self._flatten(chosen)
+            flat: dict[str, Any] = self._flatten(rows)
             return flat
-        longest = max(len(each["input_ids"]) for each in chosen)
+        longest = max(len(row["input_ids"]) for row in rows)
         return {
-            name: torch.tensor([_filled(each[key], longest, value) for each in chosen])
+            name: torch.tensor([_filled(row[key], longest, value) for row in rows])
             for name, key, value in (("input_ids", "input_ids", 0), ("labels", "labels", IGNORED))
         } | {
             "attention_mask": torch.tensor(
-                [_filled([1] * len(each["input_ids"]), longest, 0) for each in chosen]
+                [_filled([1] * len(row["input_ids"]), longest, 0) for row in rows]
             )
         }
 
@@ -90,7 +90,7 @@ def _filled(values: list[int], length: int, value: int) -> list[int]:
 
 
 def _arguments(
-    task: Task, per_batch: int, accumulation: int, num_steps: int, *, by_length: bool
+    task: TrainTask, per_batch: int, accumulation: int, num_steps: int, *, by_length: bool
 ) -> TrainingArguments:
     training = task.training
     spec = training.optimizer

@@ -1,4 +1,4 @@
-"""What a bench is told, and what it found, as bench.json stores it."""
+"""Settings and results of benches."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What a bench is told.
+    """Settings of a bench.
 
     Attributes:
-        num_rounds: times that every contestant runs.
-        num_documents: texts that are prepared, or conversations that are trained on.
-        num_slow_documents: of them for a contestant that is far slower; None for all.
-        vocab_size: tokens of the tokenizer that is trained; None for benches without one.
+        num_rounds: number of runs of each contestant.
+        num_documents: texts to prepare, or conversations to train on.
+        num_slow_documents: documents for much slower contestants; None for all.
+        vocab_size: of the tokenizer to train; None for benches without one.
         seed: of the texts.
-        engine: makes the engine; picklable.
+        engine: creates the engine; picklable.
         work: an empty folder for texts, tokenizers and weights.
-        model: the architecture that is measured, in benches of models.
+        model: the architecture, in benches of models.
         adapter: likewise.
-        max_shard_gb: size of a file of weights that is written, in 10^9 bytes.
-        training: how training is measured; None for benches without steps.
-        evaluation: how evaluation is measured.
+        max_shard_gb: size of a weight file, in 10^9 bytes.
+        training: settings of the training bench; None for benches without steps.
+        evaluation: settings of the evaluation bench.
     """
 
     num_rounds: int
@@ -50,14 +50,14 @@ class BenchSettings:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a bench found.
+class BenchResult:
+    """The result of a bench.
 
     Attributes:
         ratios: key figures by name, such as `vs_tokenizers_plain`.
-        goals: what they are held against: at least, or for a cost at most, this much.
+        goals: of the key figures: at least, or for a cost at most, this much.
         timings: of the contestants.
-        facts: what was worked on and how, for readers of the file.
+        facts: about the workload, for readers of the file.
     """
 
     ratios: Mapping[str, float]
@@ -66,7 +66,7 @@ class Findings:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of bench.json, but for the machine and the command."""
+        """Return the content of bench.json, without machine and command."""
         return {
             "ratios": dict(self.ratios),
             "goals": dict(self.goals),
