@@ -134,7 +134,7 @@ class GenerationConfig:
 class BenchConfig:
     """What is measured side by side, and on how much."""
 
-    name: str = key("which bench: a key of bench.BENCHES")
+    name: str = key("which bench, such as prepare")
     num_rounds: int = key("runs of every contestant, interleaved", 1, 1000)
     num_documents: int = key("texts, conversations or questions", 1)
     num_slow_documents: int | None = key(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+import musicllm
 from musicllm.schema import Config
 from musicllm.schema.keys import group, key, settings, walk
 
@@ -55,3 +60,60 @@ def test_the_comment_says_choices_and_unit_unless_the_meaning_does() -> None:
         "steps (rows)",
         "anything",
     ]
+
+
+OTHER_NAMES = {
+    "bench.json", "model.safetensors", "model.safetensors.index.json", "sweep.html.jinja",
+    "task.description", "task.fields",
+}  # fmt: skip
+"""What looks like a key in a text of the source and is none: files, and columns of rich."""
+
+OPEN = ("inputs", "data.mix.weights", "data.mix.epochs", "data.mix.max_documents",
+        "callbacks.extra", "launcher.options", "optimizer.options", "benchmark.<name>.options",
+        "logger.<name>.options")  # fmt: skip
+"""Keys below which the user gives names."""
+
+
+def names_of_keys(path: Path) -> Iterator[str]:
+    """Yield what looks like a key in the strings of a module, docstrings apart; * is a value."""
+    word = re.compile(rf"(?<![\w./*-])(?:{'|'.join(settings(Config))})(?:\.[\w*<>]+)+")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            skipped |= set(map(id, node.values))
+            parts = [part.value if isinstance(part, ast.Constant) else "*" for part in node.values]
+            yield from word.findall("".join(map(str, parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from word.findall(node.value) if id(node) not in skipped else ()
+
+
+def is_key(name: str) -> bool:
+    """Whether a name is a key or a group; `*` stands for any part."""
+    pattern = [re.compile(re.escape(part).replace(r"\*", ".*")) for part in name.split(".")]
+    for full, _ in walk(Config):
+        parts = full.split(".")
+        pairs = list(zip(pattern, parts, strict=False))
+        fits = all(part == "<name>" or wanted.fullmatch(part) for wanted, part in pairs)
+        if fits and (len(pattern) <= len(parts) or full in OPEN):
+            return True
+    return False
+
+
+def test_every_key_that_a_message_names_is_in_the_schema() -> None:
+    names = {
+        name: path
+        for path in Path(musicllm.__file__).parent.rglob("*.py")
+        for name in names_of_keys(path)
+    }
+    assert len(names) > 100
+    wrong = {name: str(path) for name, path in names.items() if not is_key(name)}
+    assert wrong.keys() == OTHER_NAMES, wrong
+
+
+def test_a_wrong_key_would_be_noticed() -> None:
+    assert is_key("training.max_steps")
+    assert is_key("benchmark.mmlu.mode")
+    assert is_key("logger.*.*")
+    assert not is_key("training.max_step")
+    assert not is_key("benchmark.mmlu.modes")
