@@ -40,7 +40,7 @@ BLIND = (
 )  # fmt: skip
 """Rooms that take plain values and groups of settings: they know neither `Config` nor a job."""
 
-CIRCLES: list[set[str]] = [{"train.loggers", "train.wandb_run"}]
+CIRCLES: list[set[str]] = []
 """Known circles, to be broken."""
 
 

@@ -21,8 +21,8 @@ RULES: tuple[Rule, ...] = (
     training.step_choices,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.optimizer,
-    launch.sweeps, launch.launchers, watching.bad_losses,
-    watching.prompts, watching.wandb_modes, watching.artifacts, watching.evaluations,
+    launch.sweeps, launch.launchers, watching.callbacks,
+    watching.loggers, watching.evaluations,
     safety.targets, safety.secrets,
 )  # fmt: skip
 

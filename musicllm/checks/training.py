@@ -90,14 +90,6 @@ def zero3(config: Config) -> Iterator[Problem]:
     if config.adapter.quantization is not None:
         rule = "keeps matrices in a form that ZeRO 3 cannot cut into pieces"
         yield Problem("adapter.quantization", config.adapter.quantization, rule, "use zero2")
-    if config.callbacks.evaluate_every_steps is not None:
-        rule = "needs whole weights on one device, which ZeRO 3 does not keep"
-        every = config.callbacks.evaluate_every_steps
-        yield Problem("callbacks.evaluate_every_steps", every, rule, "use zero2, or null")
-    if config.callbacks.samples_every_steps is not None:
-        rule = "needs whole weights on one device, which ZeRO 3 does not keep"
-        every = config.callbacks.samples_every_steps
-        yield Problem("callbacks.samples_every_steps", every, rule, "use zero2, or null")
 
 
 def adapter(config: Config) -> Iterator[Problem]:

@@ -8,42 +8,24 @@ from collections.abc import Iterator
 from musicllm.errors import Problem
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.schema import Config
+from musicllm.train.callbacks import CALLBACKS, EXTRA, ORDER, problems_of_extra
+from musicllm.train.loggers import LOGGERS
 
 
-def bad_losses(config: Config) -> Iterator[Problem]:
-    """Yield a policy that the strategy cannot follow."""
-    if config.callbacks.on_bad_loss != "skip":
-        return
-    if config.hardware.precision == "fp16":
-        rule = "is not possible with hardware.precision=fp16: its loss scale decides on updates"
-        yield Problem("callbacks.on_bad_loss", "skip", rule, "write roll_back or stop")
-    if config.strategy.kind == "deepspeed":
-        rule = f"is not possible with strategy={config.strategy.name}: DeepSpeed updates by itself"
-        yield Problem("callbacks.on_bad_loss", "skip", rule, "write roll_back or stop")
+def callbacks(config: Config) -> Iterator[Problem]:
+    """Yield what the kinds of callback say of their settings."""
+    for name in ORDER:
+        if name != EXTRA:
+            kind = CALLBACKS[name]
+            yield from kind.problems(config.callbacks, config.hardware, config.strategy)
+    yield from problems_of_extra(config.callbacks)
 
 
-def prompts(config: Config) -> Iterator[Problem]:
-    """Yield prompts of which some would never be used."""
-    given, count = len(config.callbacks.sample_prompts), config.callbacks.num_samples
-    if given > count:
-        rule = f"is less than the {given} callbacks.sample_prompts"
-        yield Problem("callbacks.num_samples", count, rule, f"write {given}")
-
-
-def wandb_modes(config: Config) -> Iterator[Problem]:
-    """Yield a logger of wandb without a mode."""
-    for name, logger in config.logger.items():
-        if logger.kind == "wandb" and logger.mode is None:
-            rule = "must be set when kind=wandb"
-            yield Problem(f"logger.{name}.mode", "null", rule, "write auto")
-
-
-def artifacts(config: Config) -> Iterator[Problem]:
-    """Yield loggers that cannot take what was trained."""
-    for name, logger in config.logger.items():
-        if logger.log_artifact and logger.kind != "wandb":
-            rule = f"has no effect: a logger of kind {logger.kind} takes no artifacts"
-            yield Problem(f"logger.{name}.log_artifact", True, rule, "write false")
+def loggers(config: Config) -> Iterator[Problem]:
+    """Yield what the kinds of logger say of their settings."""
+    for name, settings in config.logger.items():
+        if settings.kind in LOGGERS:  # `values` refuses others
+            yield from LOGGERS[settings.kind].problems(f"logger.{name}", settings)
 
 
 def evaluations(config: Config) -> Iterator[Problem]:

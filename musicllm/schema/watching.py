@@ -11,7 +11,7 @@ from musicllm.schema.keys import NAME, group, key
 class LoggerConfig:
     """Where metrics are logged besides metrics.jsonl, which is always written."""
 
-    kind: Literal["csv", "tensorboard", "wandb"] = key("kind of logger")
+    kind: str = key("kind of logger", kinds="musicllm.train.loggers:LOGGERS")
     project: str | None = key("wandb project", null="not with this kind", env="WANDB_PROJECT")
     entity: str | None = key(
         "team or user of wandb", null="the default of the API key", env="WANDB_ENTITY"
@@ -23,6 +23,7 @@ class LoggerConfig:
     )
     tags: list[str] = key("shown with the run")
     log_artifact: bool = key("upload what was trained to wandb as an artifact")
+    options: dict[str, Any] = key("settings of a kind of your own (extensions)")
 
 
 @group
@@ -63,7 +64,7 @@ class CallbacksConfig:
         "questions of each benchmark then, spread evenly over its subjects; the first texts", 1
     )
     extra: dict[str, dict[str, Any]] = key(
-        "further Lightning callbacks by name, each with a _target_"
+        "further callbacks by name: Lightning's by _target_, or your own by kind (extensions)"
     )
 
 

@@ -78,7 +78,8 @@ def _training(config: Config) -> TrainingSettings | None:
         max_rows_per_device=config.hardware.max_rows_per_device,
         max_length=bench.max_length,
         gradient_clip=training.gradient_clip,
-        log_every_steps=training.log_every_steps,
+        fit=training,
+        callbacks=config.callbacks,
         activation_checkpointing=training.activation_checkpointing,
         compile=training.compile,
     )

@@ -7,14 +7,14 @@ also gets tables, pictures and the page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from musicllm.evals.results import Metrics
 from musicllm.job import Job, public
 from musicllm.report.tables import Table
-from musicllm.stages.watching import logger_specs
 from musicllm.train import loggers
+from musicllm.train.loggers import LoggedRun, ResultTable
 
 
 def log(
@@ -36,25 +36,21 @@ def log(
     Raises:
         NotAvailableError: a logger's package is not installed.
     """
-    specs, settings = logger_specs(job.config), public(job.config)
-    made = loggers.build(specs, job.folder, start_step=0, run_id=job.fingerprint, settings=settings)
-    for logger in made:
+    settings = list(job.config.logger.values())
+    run = LoggedRun(job.folder, 0, job.fingerprint, public(job.config))
+    for kind, logger in loggers.build(settings, run):
         for step, metrics in enumerate(steps):
             logger.log_metrics(_numbers(metrics), step=step)
-        if type(logger).__name__ == "WandbLogger":
-            shown = _shown(tables, pictures, page)
-            named = {f"{job.kind}/{name}": value for name, value in shown.items()}
-            logger.log_metrics(named, step=len(steps) - 1)
+        kind.show_results(
+            logger,
+            len(steps) - 1,
+            {f"{job.kind}/{name}": _texts(table) for name, table in tables.items()},
+            {f"{job.kind}/{path.stem}": path for path in pictures},
+            {} if page is None else {f"{job.kind}/report": page},
+        )
         logger.finalize("success")
-    loggers.log_artifact(
-        specs,
-        job.folder,
-        num_steps=len(steps),
-        run_id=job.fingerprint,
-        settings=settings,
-        artifact=job.artifact_path,
-        kind=job.kind,
-    )
+    logged = replace(run, start_step=len(steps))
+    loggers.log_artifact(settings, logged, job.artifact_path, job.kind)
     loggers.close()
 
 
@@ -68,21 +64,7 @@ def _numbers(by_benchmark: Mapping[str, Metrics]) -> dict[str, float | int]:
     }
 
 
-def _shown(
-    tables: Mapping[str, Table], pictures: Sequence[Path], page: Path | None
-) -> dict[str, Any]:
-    import wandb
-
-    shown: dict[str, Any] = {name: _table(table) for name, table in tables.items()}
-    shown |= {path.stem: wandb.Image(str(path)) for path in pictures}
-    if page is not None:
-        shown["report"] = wandb.Html(page.read_text(encoding="utf-8"), inject=False)
-    return shown
-
-
-def _table(table: Table) -> Any:
-    """Return a table of texts for wandb, every interval in brackets behind its value."""
-    import wandb
-
+def _texts(table: Table) -> ResultTable:
+    """Return a table of texts, every interval in brackets behind its value."""
     cells = [[row.head, *map(str, row.cells)] for row in table.rows]
-    return wandb.Table(columns=[name or "what" for name in table.columns], data=cells)
+    return ResultTable([name or "what" for name in table.columns], cells)

@@ -1,6 +1,6 @@
 """Tunes that a model writes while it is trained: asked for, measured, drawn and played.
 
-This ties the rooms together that `train` may not know: what `train.samples` calls is made here.
+This ties the rooms together that `train` may not know: what `callbacks.samples` calls is made here.
 Prompts are what the corpus is made of: beginnings of texts, or user messages.
 """
 
@@ -27,8 +27,7 @@ from musicllm.music.render import render_tune
 from musicllm.schema import Config
 from musicllm.serve.tunes import draw_requests
 from musicllm.stages.settings import sampling_settings
-from musicllm.train.samples import SampleReport, SampleWriter
-from musicllm.train.tunes import SampleTune
+from musicllm.train.tunes import SampleReport, SampleTune, SampleWriter
 
 BEGINNING = "X:1\n"
 """How a tune begins, where nothing else is asked for."""

@@ -7,6 +7,7 @@ command continues an interrupted run from its newest checkpoint.
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,19 +20,25 @@ from transformers.utils.logging import disable_progress_bar
 
 from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
-from musicllm.job import Job
+from musicllm.evals.in_training import measures_in_training
+from musicllm.evals.materials import Materials
+from musicllm.job import Job, public
 from musicllm.launch import ranks
 from musicllm.model import adapters
+from musicllm.model.base import load_tokenizer
 from musicllm.schema import Config
-from musicllm.stages import rehearsing, watching
+from musicllm.stages import rehearsing
 from musicllm.stages.bases import memory_of
 from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
-from musicllm.stages.settings import machine_of
+from musicllm.stages.samples import sample_writer
+from musicllm.stages.settings import machine_of, sampling_settings
 from musicllm.stages.starting import starting_model
 from musicllm.train import checkpoints, group, loggers
+from musicllm.train.callbacks.incidents import RollBack
+from musicllm.train.evaluation import Evaluation
 from musicllm.train.fit import TrainingRun
-from musicllm.train.incidents import RollBack
+from musicllm.train.loggers import LoggedRun
 from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
@@ -74,6 +81,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
     if plan.rehearsal is not None:
         machine = replace(machine, num_threads=plan.rehearsal.num_threads)
     settings = _settings(job, plan, corpus)
+    callbacks = config.callbacks
     training = TrainingRun(
         model=model,
         train_rows=corpus.rows("train"),
@@ -84,9 +92,11 @@ def _train(job: Job) -> list[tuple[str, object]]:
         folder=job.folder,
         identity=job.identity(chosen),
         earlier=job.earlier,
-        write_samples=watching.samples(config, corpus),
-        evaluation=watching.evaluation(config, corpus),
-        callbacks=tuple(map(instantiate, config.callbacks.extra.values())),
+        write_samples=sample_writer(config, corpus) if callbacks.samples_every_steps else None,
+        evaluation=_evaluation(config, corpus),
+        callbacks=tuple(
+            instantiate(entry) for entry in callbacks.extra.values() if "_target_" in entry
+        ),
     )
     try:
         result = training.fit()
@@ -94,7 +104,10 @@ def _train(job: Job) -> list[tuple[str, object]]:
             with job.writing(chosen) as (folder, facts):
                 _save(model, config, corpus, folder)
                 facts.update(_facts(result, corpus), **base_facts)
-            watching.log_artifact(job, settings)
+            logged = LoggedRun(
+                job.folder, settings.schedule.num_steps, job.fingerprint, settings.shown
+            )
+            loggers.log_artifact(settings.loggers, logged, job.artifact_path, job.kind)
         group.barrier()
     finally:
         loggers.close()
@@ -110,9 +123,37 @@ def _decided(job: Job, corpus: Corpus, model: nn.Module, expected: RunPlan) -> R
     return plan
 
 
+def _evaluation(config: Config, corpus: Corpus) -> Evaluation | None:
+    """Return the benchmarks that are measured during training, or None when that is off.
+
+    Only rank 0 reads what they need, since it alone measures.
+
+    Raises:
+        InputError: questions or texts cannot be read.
+        NotAvailableError: they are not here and cannot be downloaded.
+    """
+    every = config.callbacks.evaluate_every_steps
+    if every is None:
+        return None
+    if not ranks.is_main():
+        return Evaluation(every, {})
+    materials = Materials(
+        inputs={"corpus": corpus.path},
+        cache=Path(config.paths.cache),
+        seed=config.seed,
+        sampling=sampling_settings(config),
+        max_items=config.callbacks.num_eval_questions,
+    )
+    tokenizer = load_tokenizer(corpus.tokenizer_path)
+    return Evaluation(every, measures_in_training(config.benchmark, materials, tokenizer))
+
+
 def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
     config = job.config
-    training, callbacks = config.training, config.callbacks
+    shown: dict[str, Any] = {}
+    if ranks.is_main():
+        written = json.loads((job.folder / "plan.json").read_text(encoding="utf-8"))
+        shown = public(config) | {"plan": written, "corpus": dict(corpus.facts)}
     return FitSettings(
         seed=config.seed,
         optimizer=config.optimizer,
@@ -122,23 +163,13 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
             warmup_steps=plan.steps.warmup_steps,
             min_lr_ratio=config.schedule.min_lr_ratio,
         ),
-        gradient_clip=training.gradient_clip,
-        log_every_steps=training.log_every_steps,
-        validate_every_steps=training.validate_every_steps,
-        num_validation_rows=training.num_validation_rows,
-        checkpoint_every_steps=training.checkpoint_every_steps,
-        keep_last_checkpoints=training.keep_last_checkpoints,
-        keep_best_checkpoints=training.keep_best_checkpoints,
-        progress_bar=callbacks.progress_bar,
-        throughput=callbacks.throughput,
+        training=config.training,
+        callbacks=config.callbacks,
+        loggers=tuple(config.logger.values()),
         flops_per_token=plan.duration.flops_per_token,
         peak_flops_per_s=plan.duration.peak_flops_per_s,
-        incidents=watching.incident_policy(config),
-        max_skipped_steps=callbacks.max_skipped_steps,
-        samples_every_steps=callbacks.samples_every_steps,
         source_names=tuple(corpus.facts["sources"]),
-        loggers=watching.logger_specs(config),
-        shown=watching.shown(job, corpus) if ranks.is_main() else {},
+        shown=shown,
     )
 
 

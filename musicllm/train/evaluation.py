@@ -1,32 +1,20 @@
-"""Benchmarks during training: measured every so many steps on the model as it is, and logged.
+"""Benchmarks measured during training on the model as it is.
 
-What is asked and how an answer is judged is not known here: callables from outside do that.
-Training does not notice: modes of modules, random states, compiled code and clock are as before, so
-a run with evaluations has the weights of one without, bit by bit.
+Which questions there are and how an answer is judged is not known here: functions from outside
+measure. When they do is decided in `callbacks.evaluation`.
 """
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from lightning.pytorch import Callback, Trainer
 from torch import nn
 from transformers import PreTrainedModel
 
-from musicllm.data.batches import MicroBatch
 from musicllm.model.adapters import causal_model
-from musicllm.train import group, metrics
-from musicllm.train.module import CausalLMModule
-from musicllm.train.samples import in_use
-from musicllm.train.speed import StepClock
+from musicllm.train.between_steps import undisturbed
 
 Measure = Callable[[PreTrainedModel], Mapping[str, float | None]]
 """From a model in evaluation mode, with its adapter inside, to metrics; None is left out."""
@@ -49,59 +37,8 @@ class Evaluation:
     measures: Mapping[str, Measure]
 
 
-class Evaluations(Callback):  # type: ignore[misc]
-    """Measures on rank 0, where the whole model must lie; the other ranks wait for it."""
-
-    def __init__(
-        self,
-        folder: Path,
-        evaluation: Evaluation,
-        clock: StepClock,
-        *,
-        before: Callable[[Trainer, CausalLMModule], None],
-    ) -> None:
-        """Watch a run.
-
-        Args:
-            folder: the run folder.
-            evaluation: see there.
-            clock: paused meanwhile.
-            before: raises when the last step was bad, so that no broken model is asked.
-        """
-        self._path = folder / metrics.NAME
-        self._evaluation = evaluation
-        self._clock = clock
-        self._before = before
-
-    def on_train_start(self, trainer: Trainer, module: CausalLMModule) -> None:
-        """Measure what training starts from; a run that goes back to its start knows it."""
-        if module.start_step == 0 and not group.from_main(self._has_start):
-            self._evaluate(trainer, module, 0)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: CausalLMModule, _: Any, _batch: MicroBatch, batch_idx: int
-    ) -> None:
-        """Measure, if it is time."""
-        step = module.finished_steps(batch_idx + 1)
-        if step is None or (step % self._evaluation.every_steps and not trainer.should_stop):
-            return
-        self._before(trainer, module)
-        self._evaluate(trainer, module, step)
-
-    def _has_start(self) -> bool:
-        return any(SECONDS in line for line in metrics.read(self._path) if line["step"] == 0)
-
-    def _evaluate(self, trainer: Trainer, module: CausalLMModule, step: int) -> None:
-        with self._clock.paused():
-            if trainer.is_global_zero:
-                with trainer.precision_plugin.val_step_context(), module.mixed():
-                    values = measured(module.model, self._evaluation.measures)
-                metrics.report(self._path, step, values, trainer.loggers)
-            group.barrier()
-
-
 def measured(model: nn.Module, measures: Mapping[str, Measure]) -> dict[str, float]:
-    """Return what all benchmarks found, by `eval/<benchmark>/<metric>`, and how long it took.
+    """Return the metrics of all benchmarks, by `eval/<benchmark>/<metric>`, and the seconds.
 
     Args:
         model: as it is trained; it is left as it was.
@@ -109,34 +46,12 @@ def measured(model: nn.Module, measures: Mapping[str, Measure]) -> dict[str, flo
     """
     began = time.perf_counter()
     values: dict[str, float] = {}
-    with unnoticed(model):
+    with undisturbed(model):
         for benchmark, measure in measures.items():
-            found = measure(causal_model(model))
+            metrics = measure(causal_model(model))
             values |= {
                 f"{PREFIX}/{benchmark}/{name}": value
-                for name, value in found.items()
+                for name, value in metrics.items()
                 if value is not None
             }
     return values | {SECONDS: time.perf_counter() - began}
-
-
-@contextmanager
-def unnoticed(model: nn.Module) -> Iterator[None]:
-    """Use a model between two steps so that the second does not notice.
-
-    More than `in_use`: Python's and numpy's random states come back, too, and compiled layers run
-    as they are written, since new shapes and modes would let the compiler choose other code for
-    the steps to come. On a GPU memory that the steps use by turns is free meanwhile.
-    """
-    states = random.getstate(), np.random.get_state()
-    torch.cuda.empty_cache()  # nothing where there is no GPU
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(in_use(model))
-            if any(module._compiled_call_impl is not None for module in model.modules()):
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-            yield
-    finally:
-        torch.cuda.empty_cache()
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -7,8 +7,8 @@ not, and making them so is not free, so it is not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,29 +23,22 @@ from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.launch import ranks
 from musicllm.model.adapters import load_trained
-from musicllm.train import (
-    checkpoints,
-    group,
-    metrics,
-    state,
-    strategies,
-    trainer,
-)
-from musicllm.train.callbacks import Metrics, Progress
+from musicllm.train import checkpoints, group, loggers, metrics, state, strategies, trainer
+from musicllm.train.callbacks import FitContext, observers
+from musicllm.train.callbacks.incidents import RollBack
 from musicllm.train.checkpoints import Checkpoint
-from musicllm.train.evaluation import Evaluation, Evaluations
-from musicllm.train.incidents import Incidents, RollBack
-from musicllm.train.interruption import REQUEUE_EXIT_CODE
+from musicllm.train.driver import LastCall, StepDriver
+from musicllm.train.evaluation import Evaluation
+from musicllm.train.interruption import REQUEUE_EXIT_CODE, Interruption
 from musicllm.train.loading import TimedLoader, validation_batches
+from musicllm.train.loggers import LoggedRun
 from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Plan
 from musicllm.train.records import left_out_steps
-from musicllm.train.resuming import Checkpoints
-from musicllm.train.samples import Samples, SampleWriter
-from musicllm.train.scaling import SkippedSteps
 from musicllm.train.settings import FitResult, FitSettings, Machine
-from musicllm.train.speed import StepClock, Totals
+from musicllm.train.speed import Totals
+from musicllm.train.tunes import SampleWriter
 
 
 @dataclass(frozen=True)
@@ -94,17 +87,17 @@ class TrainingRun:
         if self.machine.num_threads is not None:
             torch.set_num_threads(self.machine.num_threads)
         check_head(self.model)
-        found = group.from_main(
+        restored = group.from_main(
             lambda: checkpoints.newest(self.folder, self.identity, *self.earlier)
         )
         start_step = 0
-        if found is not None:
-            start_step = found.step
-            load_trained(self.model, found.weights())
+        if restored is not None:
+            start_step = restored.step
+            load_trained(self.model, restored.weights())
         work = Totals()
         if start_step < self.plan.num_steps:
             with trainer.quiet():
-                work = self._train(found, start_step)
+                work = self._train(restored, start_step)
         return FitResult(
             num_steps=self.plan.num_steps,
             start_step=start_step,
@@ -113,7 +106,7 @@ class TrainingRun:
             work=work,
         )
 
-    def _train(self, found: Checkpoint | None, start_step: int) -> Totals:
+    def _train(self, restored: Checkpoint | None, start_step: int) -> Totals:
         if ranks.is_main():
             metrics.truncate(self.folder / metrics.NAME, start_step)
         bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
@@ -121,46 +114,51 @@ class TrainingRun:
         batches = self._batches(start_step, left_out)
         if len(batches) == 0:  # all that is left was rolled back
             return Totals()
-        lightning = trainer.make(
-            self.plan,
-            self.settings,
-            self.machine,
-            self.folder,
-            run_id=self.identity,
-            start_step=start_step,
-        )
-        if found is not None:
-            console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
-        loader = TimedLoader(batches, self.machine.num_data_workers)
-        clock = StepClock()
-        skipped = SkippedSteps(most_in_a_row=self.settings.max_skipped_steps)
-        watch = self._metrics(loader, clock, skipped)
-        incidents = self._incidents(batches)
-        saving = self._saving(found, clock, incidents)
-        asking = self._evaluations(clock, incidents)
-        others = [*self._samples(clock), *asking, *self.callbacks, saving]
-        with self._progress(start_step) as progress:
-            lightning.callbacks = [skipped, watch, incidents, *progress, *others]
-            self._follow(lightning, self._module(start_step, left_out), loader, saving)
+        run = LoggedRun(self.folder, start_step, self.identity, self.settings.shown)
+        with ExitStack() as exits:
+            context = FitContext(
+                folder=self.folder,
+                identities=(self.identity, *self.earlier),
+                plan=self.plan,
+                settings=self.settings,
+                batches=batches,
+                loader=TimedLoader(batches, self.machine.num_data_workers),
+                loggers=loggers.build(self.settings.loggers, run),
+                restored=restored,
+                write_samples=self.write_samples,
+                evaluation=self.evaluation,
+                interruption=Interruption(),
+                exits=exits,
+            )
+            lightning = trainer.make(
+                self.plan,
+                self.settings,
+                self.machine,
+                self.folder,
+                loggers=[pair.logger for pair in context.loggers],
+                callbacks=[StepDriver(context), *self.callbacks, LastCall(context)],
+            )
+            if restored is not None:
+                console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
+            context.observers = observers(context)
+            self._fit(lightning, self._module(start_step, left_out), context)
             state.settle(lightning, self.model)
-        return watch.totals
+        return context.totals
 
-    def _follow(
-        self, lightning: Trainer, module: CausalLMModule, loader: TimedLoader, saving: Checkpoints
-    ) -> None:
+    def _fit(self, lightning: Trainer, module: CausalLMModule, context: FitContext) -> None:
         """Let Lightning train, and end as signals ask for."""
         try:
-            lightning.fit(module, loader, self._validation_loader())
+            lightning.fit(module, context.loader, self._validation_loader())
         except SIGTERMException:  # between Lightning's start and ours, with exit code 0
             console.note("stopped before the first step; the same command continues")
             raise SystemExit(REQUEUE_EXIT_CODE) from None
         except RollBack:
-            if saving.stop_was_asked():
+            if context.stop_requested():
                 console.note("stopped before going back; the same command goes on from there")
-                raise SystemExit(saving.interruption.exit_code) from None
+                raise SystemExit(context.interruption.exit_code) from None
             raise
         finally:
-            saving.interruption.ignore()
+            context.interruption.ignore()
 
     def _module(self, start_step: int, left_out: Collection[int]) -> CausalLMModule:
         optimizer, machine = self.settings.optimizer, self.machine
@@ -199,64 +197,9 @@ class TrainingRun:
             return None
         batches = validation_batches(
             self.validation_rows,
-            num_rows=self.settings.num_validation_rows,
+            num_rows=self.settings.training.num_validation_rows,
             rows_per_device=self.plan.rows_per_device,
             rank=ranks.rank(),
             world_size=self.plan.num_devices,
         )
         return TimedLoader(batches, self.machine.num_data_workers)
-
-    @contextmanager
-    def _progress(self, start_step: int) -> Iterator[list[Callback]]:
-        if not (self.settings.progress_bar and ranks.is_main()):
-            yield []
-            return
-        with console.progress("training", self.plan.num_steps - start_step) as advance:
-            yield [Progress(advance)]
-
-    def _metrics(self, loader: TimedLoader, clock: StepClock, skipped: SkippedSteps) -> Metrics:
-        return Metrics(
-            self.folder,
-            loader,
-            clock,
-            skipped,
-            every=self.settings.log_every_steps,
-            throughput=self.settings.throughput,
-            flops_per_token=self.settings.flops_per_token,
-            peak_flops_per_s=self.settings.peak_flops_per_s,
-        )
-
-    def _saving(
-        self, found: Checkpoint | None, clock: StepClock, incidents: Incidents
-    ) -> Checkpoints:
-        return Checkpoints(
-            self.folder,
-            (self.identity, *self.earlier),
-            found,
-            clock,
-            every=self.settings.checkpoint_every_steps,
-            keep_last=self.settings.keep_last_checkpoints,
-            keep_best=self.settings.keep_best_checkpoints,
-            before_save=incidents.settle,
-        )
-
-    def _incidents(self, batches: StepBatches) -> Incidents:
-        return Incidents(
-            self.folder,
-            batches,
-            self.settings.incidents,
-            source_names=self.settings.source_names,
-            log_every_steps=self.settings.log_every_steps,
-            checkpoint_every_steps=self.settings.checkpoint_every_steps,
-        )
-
-    def _samples(self, clock: StepClock) -> list[Callback]:
-        every = self.settings.samples_every_steps
-        if every is None or self.write_samples is None:
-            return []
-        return [Samples(self.folder, self.write_samples, clock, every=every)]
-
-    def _evaluations(self, clock: StepClock, incidents: Incidents) -> list[Callback]:
-        if self.evaluation is None:
-            return []
-        return [Evaluations(self.folder, self.evaluation, clock, before=incidents.settle)]

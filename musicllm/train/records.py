@@ -1,7 +1,7 @@
 """What a run remembers of its bad losses: a record of each, and the steps that are left out.
 
 `incidents/step-<N>.json` and `left-out-steps.json` in the run folder. What is bad, and what is done
-then, is decided in `incidents`. Steps are counted as in metrics.jsonl: the first is 1.
+then, is decided in `callbacks.incidents`. Steps are counted as in metrics.jsonl: the first is 1.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Records:
             batches: which rows a step has.
             source_names: by the numbers in the rows; () leaves the numbers.
         """
+        self._run = folder
         self._folder = folder / "incidents"
         self._batches = batches
         self._source_names = source_names
@@ -65,6 +66,11 @@ class Records:
         artifacts.write_json(self.path(step), record)
         return len(list(self._folder.glob("step-*.json")))
 
+    def leave_out(self, step: int) -> None:
+        """Add a step to those that are left out; the file is replaced in one piece."""
+        steps = sorted(left_out_steps(self._run) | {step})
+        artifacts.write_json(self._run / LEFT_OUT, {"steps": steps})
+
     def _row(self, index: int) -> dict[str, Any]:
         row = self._batches.store.row(index)
         sources: list[Any] = sorted(set(row.source.tolist()))
@@ -77,8 +83,3 @@ def left_out_steps(run: Path) -> frozenset[int]:
     """Return the steps of a run that were rolled back and are left out from now on."""
     path = run / LEFT_OUT
     return frozenset(json.loads(path.read_text())["steps"] if path.exists() else ())
-
-
-def leave_out(run: Path, step: int) -> None:
-    """Add a step to those that are left out; the file is replaced in one piece."""
-    artifacts.write_json(run / LEFT_OUT, {"steps": sorted(left_out_steps(run) | {step})})

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.schema import OptimizerConfig
-from musicllm.train.incidents import IncidentPolicy
-from musicllm.train.loggers import LoggerSpec
+from musicllm.schema import CallbacksConfig, LoggerConfig, OptimizerConfig, TrainingConfig
 from musicllm.train.schedule import Schedule
 from musicllm.train.speed import Totals
 from musicllm.train.strategies import StrategySpec
@@ -20,46 +18,27 @@ class FitSettings:
 
     Attributes:
         seed: of the order of rows and of dropout.
-        optimizer: which one.
+        optimizer: its settings.
         schedule: of the learning rate.
-        gradient_clip: L2 norm; 0 is off.
-        log_every_steps: between lines of metrics.jsonl; the last step always has one.
-        validate_every_steps: between validations; the last step always has one.
-        num_validation_rows: rows of the validation split; None for all.
-        checkpoint_every_steps: between checkpoints; the last step always has one.
-        keep_last_checkpoints: how many stay on disk.
-        keep_best_checkpoints: how many with the lowest validation losses stay, too.
-        progress_bar: show one.
-        throughput: write `perf/*`.
+        training: how often is logged, validated and saved, and the largest gradient; the last step
+            always has a line, a validation and a checkpoint.
+        callbacks: what is watched, and what is done about bad losses.
+        loggers: where metrics go beside metrics.jsonl.
         flops_per_token: of training, for `perf/mfu`; None leaves it out.
         peak_flops_per_s: of one device, for `perf/mfu`; None leaves it out.
-        incidents: what is done about bad losses.
-        max_skipped_steps: empty steps in a row that fp16's loss scale may cost.
-        samples_every_steps: between tunes that the model writes; None for none at all.
         source_names: by the numbers in the rows; () when sources are not told apart.
-        loggers: where metrics go beside metrics.jsonl.
         shown: settings that loggers display; no secrets.
     """
 
     seed: int
     optimizer: OptimizerConfig
     schedule: Schedule
-    gradient_clip: float
-    log_every_steps: int
-    validate_every_steps: int
-    num_validation_rows: int | None
-    checkpoint_every_steps: int
-    keep_last_checkpoints: int
-    keep_best_checkpoints: int
-    progress_bar: bool
-    throughput: bool
+    training: TrainingConfig
+    callbacks: CallbacksConfig
+    loggers: tuple[LoggerConfig, ...]
     flops_per_token: float | None
     peak_flops_per_s: float | None
-    incidents: IncidentPolicy
-    max_skipped_steps: int
-    samples_every_steps: int | None
     source_names: tuple[str, ...]
-    loggers: tuple[LoggerSpec, ...]
     shown: Mapping[str, Any]
 
 

@@ -1,6 +1,6 @@
 """How fast a run is and what it takes: time of steps, work done, utilisation, memory.
 
-Counts and divides; what is written where is decided in `callbacks`.
+Counts and divides; what is written where is decided in `callbacks.metrics`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 BYTES_OF_RSS = 1 if sys.platform == "darwin" else 1024
 """Unit in which the system counts the resident set."""
@@ -90,5 +92,7 @@ def mfu(tokens_per_s: float, flops_per_token: float, peak_flops_per_s: float) ->
 def memory_peak_gb(device: torch.device) -> float:
     """Return the most memory held so far, in 10^9 bytes: tensors on a GPU, else resident pages."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_OF_RSS / 1e9

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
-from musicllm.train import loggers, strategies
+from musicllm.train import strategies
 from musicllm.train.plan import Plan
 from musicllm.train.settings import FitSettings, Machine
 
@@ -21,8 +22,8 @@ def make(
     machine: Machine,
     folder: Path,
     *,
-    run_id: str,
-    start_step: int,
+    loggers: Sequence[Any],
+    callbacks: Sequence[Callback],
 ) -> Trainer:
     """Return a Trainer for what is left of a run.
 
@@ -31,12 +32,9 @@ def make(
         settings: what happens during the run.
         machine: where it happens.
         folder: the run folder.
-        run_id: of the job, by which loggers know a run that continues.
-        start_step: finished optimizer steps.
+        loggers: Lightning's.
+        callbacks: Lightning's.
     """
-    made = loggers.build(
-        settings.loggers, folder, start_step=start_step, run_id=run_id, settings=settings.shown
-    )
     return Trainer(
         accelerator=machine.accelerator,
         devices=machine.devices_per_node,
@@ -46,16 +44,17 @@ def make(
             accelerator=machine.accelerator,
             precision=machine.precision,
             rows_per_device=plan.rows_per_device,
-            clip=settings.gradient_clip,
+            clip=settings.training.gradient_clip,
             folder=folder,
         ),
         max_epochs=1,  # what is left of the run, however often it passes over the rows
         accumulate_grad_batches=plan.accumulation,
-        gradient_clip_val=settings.gradient_clip or None,
-        val_check_interval=settings.validate_every_steps * plan.accumulation,
+        gradient_clip_val=settings.training.gradient_clip or None,
+        val_check_interval=settings.training.validate_every_steps * plan.accumulation,
         check_val_every_n_epoch=None,
-        logger=made or False,
-        log_every_n_steps=1,  # `Metrics` decides, and Lightning warns about larger numbers
+        logger=list(loggers) or False,
+        callbacks=list(callbacks),
+        log_every_n_steps=1,  # our metrics decide, and Lightning warns about larger numbers
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

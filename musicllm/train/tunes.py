@@ -7,11 +7,15 @@ beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musicllm import artifacts
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LIST = "tunes.json"
 
@@ -31,6 +35,21 @@ class SampleTune:
     text: str
     score: Path | None
     sound: Path | None
+
+
+@dataclass(frozen=True)
+class SampleReport:
+    """The texts of one step, and what was measured about them; names begin with `music/`."""
+
+    metrics: dict[str, float]
+    tunes: list[SampleTune]
+
+
+SampleWriter = Callable[["nn.Module", int, "Path | None"], SampleReport]
+"""From the model, the step and a folder for files to what it wrote.
+
+Every rank calls it, since a model may be spread over them; only rank 0 gives a folder.
+"""
 
 
 def folder_of(run: Path, step: int) -> Path:

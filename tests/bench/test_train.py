@@ -15,7 +15,8 @@ from musicllm.bench.train.trainer import hf_trainer
 from musicllm.train.settings import Machine
 from musicllm.train.strategies import StrategySpec
 from tests.models import LORA, TINY
-from tests.train.conftest import ADAMW
+from tests.train.conftest import ADAMW, CALLBACKS
+from tests.train.conftest import TRAINING as FIT
 
 FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, target_modules=())
 TRAINING = TrainingSettings(
@@ -27,7 +28,8 @@ TRAINING = TrainingSettings(
     max_rows_per_device=2,
     max_length=64,
     gradient_clip=1.0,
-    log_every_steps=2,
+    fit=dataclasses.replace(FIT, log_every_steps=2),
+    callbacks=CALLBACKS,
     activation_checkpointing=False,
     compile=False,
 )

@@ -18,9 +18,8 @@ from musicllm.data.rows import RowStore
 from musicllm.model import base
 from musicllm.model.adapters import attach
 from musicllm.model.spec import AdapterSpec, ModelSpec
-from musicllm.schema import OptimizerConfig
+from musicllm.schema import CallbacksConfig, LoggerConfig, OptimizerConfig, TrainingConfig
 from musicllm.train.fit import TrainingRun
-from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings, Machine
@@ -64,6 +63,48 @@ ADAMW = OptimizerConfig(
     options={},
 )
 MUON = dataclasses.replace(ADAMW, name="muon", muon_lr=0.02, muon_momentum=0.95)
+
+TRAINING = TrainingConfig(
+    rows_per_step=4,
+    num_epochs=None,
+    max_steps=10,
+    step_choices=[],
+    time_budget_min=None,
+    gradient_clip=1.0,
+    activation_checkpointing=False,
+    resize_embeddings=False,
+    compile=False,
+    log_every_steps=1,
+    validate_every_steps=4,
+    num_validation_rows=None,
+    checkpoint_every_steps=3,
+    keep_last_checkpoints=2,
+    keep_best_checkpoints=0,
+)
+CALLBACKS = CallbacksConfig(
+    progress_bar=False,
+    throughput=True,
+    on_bad_loss="stop",
+    loss_spike_factor=None,
+    loss_spike_window=20,
+    max_incidents=3,
+    max_skipped_steps=10,
+    samples_every_steps=None,
+    num_samples=1,
+    sample_prompts=[],
+    evaluate_every_steps=None,
+    num_eval_questions=1,
+    extra={},
+)
+CSV = LoggerConfig(
+    kind="csv", project=None, entity=None, mode=None, tags=[], log_artifact=False, options={}
+)
+
+
+def replaced(group: Any, changes: dict[str, Any]) -> Any:
+    """Return a group of settings with those changes that are its own, taken out of `changes`."""
+    names = {field.name for field in dataclasses.fields(group)} & changes.keys()
+    return dataclasses.replace(group, **{name: changes.pop(name) for name in names})
 
 
 def tiny_model(adapter: AdapterSpec = FULL, **changes: Any) -> nn.Module:
@@ -155,22 +196,12 @@ def training_run(
         seed=11,
         optimizer=ADAMW,
         schedule=Schedule("cosine", planned.num_steps, planned.warmup_steps, 0.1),
-        gradient_clip=1.0,
-        log_every_steps=1,
-        validate_every_steps=4,
-        num_validation_rows=None,
-        checkpoint_every_steps=3,
-        keep_last_checkpoints=2,
-        keep_best_checkpoints=0,
-        progress_bar=False,
-        throughput=True,
+        training=replaced(TRAINING, changes),
+        callbacks=replaced(CALLBACKS, changes),
+        loggers=(),
         flops_per_token=None,
         peak_flops_per_s=None,
-        incidents=IncidentPolicy("stop", None, 20, 3),
-        max_skipped_steps=10,
-        samples_every_steps=None,
         source_names=(),
-        loggers=(),
         shown={},
     )
     run = place / folder

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from musicllm.train import fit, metrics
-from musicllm.train.callbacks import perplexity
+from musicllm import console
+from musicllm.train import metrics
+from musicllm.train.callbacks.metrics import perplexity
 from musicllm.train.fit import TrainingRun
 from tests.rows import make_documents, write_rows
 
@@ -37,7 +38,7 @@ def test_the_bar_counts_what_is_left_and_shows_losses(
         def __exit__(self, *_: object) -> None:
             bars.append(("closed", None))
 
-    monkeypatch.setattr(fit.console, "progress", Bar)
+    monkeypatch.setattr(console, "progress", Bar)
     make_run(progress_bar=True, max_steps=6, validate_every_steps=4).fit()
     assert bars == [("training", 6), ("closed", None)]
     assert len(notes) == 6

@@ -20,14 +20,14 @@ from musicllm.errors import StageError
 from musicllm.launch import ranks
 from musicllm.model.adapters import causal_model, trained
 from musicllm.train import metrics, module
+from musicllm.train.between_steps import undisturbed
 from musicllm.train.compiling import compile_layers
-from musicllm.train.evaluation import SECONDS, Evaluation, measured, unnoticed
+from musicllm.train.evaluation import SECONDS, Evaluation, measured
 from musicllm.train.fit import TrainingRun
-from musicllm.train.loggers import LoggerSpec
 from musicllm.train.loss import sum_nll
 from tests.ranks import Ranks
 from tests.train import spread
-from tests.train.conftest import LORA, tiny_model, training_run
+from tests.train.conftest import CSV, LORA, tiny_model, training_run
 from tests.train.spread import How
 
 MakeRun = Callable[..., TrainingRun]
@@ -86,8 +86,7 @@ def test_training_does_not_notice(make_run: MakeRun, precision: str) -> None:
 
 
 def test_what_was_measured_is_logged(make_run: MakeRun) -> None:
-    csv = LoggerSpec("csv", None, None, None, (), False)
-    run, quiz = with_quiz(make_run(max_steps=5, loggers=(csv,)), every=2)
+    run, quiz = with_quiz(make_run(max_steps=5, loggers=(CSV,)), every=2)
     run.fit()
     written = [line for line in lines(run) if "eval/quiz/accuracy" in line]
     assert written == [
@@ -115,7 +114,7 @@ def test_time_of_measuring_is_written_and_no_time_of_steps(
 
     monkeypatch.setattr(Quiz, "__call__", slow)
     monkeypatch.setattr(
-        "musicllm.train.incidents.Incidents.on_before_optimizer_step", step_of_a_second
+        "musicllm.train.callbacks.incidents.Incidents.before_update", step_of_a_second
     )
     assert run.fit().work.seconds == pytest.approx(4.0)
     took = [line[SECONDS] for line in metrics.read(run.folder / metrics.NAME) if SECONDS in line]
@@ -199,7 +198,7 @@ def test_compiled_layers_run_as_written_and_nothing_is_compiled_for_them() -> No
 
     for layer in causal_model(compiled).get_decoder().layers:
         layer.compile(dynamic=True, backend=backend)
-    with unnoticed(compiled):
+    with undisturbed(compiled):
         compiled(torch.arange(5)[None])
     assert not graphs
     compiled(torch.arange(5)[None])

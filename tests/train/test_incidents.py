@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -16,18 +17,24 @@ from torch import Tensor
 from musicllm.errors import StageError
 from musicllm.model.adapters import trained
 from musicllm.train import checkpoints, metrics
+from musicllm.train.callbacks import FitContext
+from musicllm.train.callbacks.incidents import Incidents, RollBack, fault
 from musicllm.train.fit import TrainingRun
-from musicllm.train.incidents import IncidentPolicy, Incidents, RollBack
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from musicllm.train.module import CausalLMModule
-from musicllm.train.records import leave_out, left_out_steps
+from musicllm.train.records import Records, left_out_steps
+from tests.train.conftest import CALLBACKS
 
 MakeRun = Callable[..., TrainingRun]
 
 
-def policy(on_bad_loss: str = "stop", **changes: Any) -> IncidentPolicy:
-    settings = {"loss_spike_factor": None, "loss_spike_window": 3, "max_incidents": 3}
-    return IncidentPolicy(on_bad_loss, **(settings | changes))
+class StopTrainingError(Exception):
+    """Ends a training in a test."""
+
+
+def policy(on_bad_loss: str, **changes: Any) -> dict[str, Any]:
+    """Return settings of `callbacks`."""
+    return {"on_bad_loss": on_bad_loss, "loss_spike_window": 3, **changes}
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, steps: Sequence[int], factor: float = math.nan) -> None:
@@ -56,26 +63,25 @@ def record(run: TrainingRun, step: int) -> dict[str, Any]:
 
 
 def test_what_counts_as_bad() -> None:
-    watching = policy(loss_spike_factor=2.0)
-    assert watching.fault(2.0, 1.0, [1.0, 1.1, 0.9]) is None
-    assert watching.fault(2.1, 1.0, [1.0, 1.1, 0.9]) == (
+    plain = dataclasses.replace(CALLBACKS, loss_spike_window=3)
+    watching = dataclasses.replace(plain, loss_spike_factor=2.0)
+    assert fault(watching, 2.0, 1.0, [1.0, 1.1, 0.9]) is None
+    assert fault(watching, 2.1, 1.0, [1.0, 1.1, 0.9]) == (
         "is 2.1, more than callbacks.loss_spike_factor=2 times the usual 1"
     )
-    assert watching.fault(2.1, 1.0, [9.0, 1.0, 1.1, 0.9]) is not None, "the last three count"
-    assert watching.fault(99.0, 1.0, [1.0, 1.0]) is None, "too few to know what is usual"
-    assert policy().fault(99.0, 1.0, [1.0] * 9) is None
-    assert policy().fault(math.nan, 1.0, []) == "is nan"
-    assert policy().fault(math.inf, 1.0, []) == "is inf"
-    assert policy().fault(1.25, math.nan, []) == "is 1.25, but the norm of its gradient is nan"
+    assert fault(watching, 2.1, 1.0, [9.0, 1.0, 1.1, 0.9]) is not None, "the last three count"
+    assert fault(watching, 99.0, 1.0, [1.0, 1.0]) is None, "too few to know what is usual"
+    assert fault(plain, 99.0, 1.0, [1.0] * 9) is None
+    assert fault(plain, math.nan, 1.0, []) == "is nan"
+    assert fault(plain, math.inf, 1.0, []) == "is inf"
+    assert fault(plain, 1.25, math.nan, []) == "is 1.25, but the norm of its gradient is nan"
 
 
 def test_stop_names_the_rows_and_saves_nothing_of_the_step(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [3])
-    run = make_run(
-        checkpoint_every_steps=1, incidents=policy("stop"), source_names=("music", "text")
-    )
+    run = make_run(checkpoint_every_steps=1, **policy("stop"), source_names=("music", "text"))
     with pytest.raises(StageError) as error:
         run.fit()
     path = run.folder / "incidents" / "step-00000003.json"
@@ -116,7 +122,7 @@ def test_skip_leaves_weights_and_optimizer_as_they_were(
 
     monkeypatch.setattr(CausalLMModule, "finish_step", finish_step)
     spoil(monkeypatch, [3])
-    run = make_run(max_steps=4, incidents=policy("skip"))
+    run = make_run(max_steps=4, **policy("skip"))
     run.fit()
     assert all(map(torch.equal, seen[2], seen[3]))
     assert not all(map(torch.equal, seen[3], seen[4]))
@@ -137,7 +143,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_too(
         return loss * math.inf if batch_idx == 2 else loss  # the first half of step 2
 
     monkeypatch.setattr(CausalLMModule, "training_step", training_step)
-    run = make_run(max_steps=3, incidents=policy("skip"))
+    run = make_run(max_steps=3, **policy("skip"))
     run.fit()
     assert record(run, 2)["what"].endswith("but the norm of its gradient is nan")
     assert all(bool(weight.isfinite().all()) for weight in trained(run.model).values())
@@ -147,13 +153,13 @@ def test_roll_back_asks_for_it_and_remembers_the_step(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [5])
-    run = make_run(incidents=policy("roll_back"), validate_every_steps=100)
+    run = make_run(**policy("roll_back"), validate_every_steps=100)
     asked: list[int] = []
     own = Incidents._act
 
-    def act(watch: Incidents, step: int, loss: float, fault: str) -> None:
+    def act(watch: Incidents, context: FitContext, step: int, loss: float, what: str) -> None:
         try:
-            own(watch, step, loss, fault)
+            own(watch, context, step, loss, what)
         except RollBack as request:
             asked.append(request.step)
             raise
@@ -170,7 +176,7 @@ def test_a_last_step_that_is_left_out_ends_the_run(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [10])
-    changes = {"incidents": policy("roll_back"), "checkpoint_every_steps": 9}
+    changes = policy("roll_back") | {"checkpoint_every_steps": 9}
     with pytest.raises(RollBack):
         make_run(**changes).fit()
     result = make_run(**changes).fit()
@@ -190,27 +196,36 @@ def test_a_signal_outlives_going_back(
 
     monkeypatch.setattr(Incidents, "_record", record_and_stop)
     with pytest.raises(SystemExit) as stop:
-        make_run(incidents=policy("roll_back")).fit()
+        make_run(**policy("roll_back")).fit()
     assert stop.value.code == REQUEUE_EXIT_CODE
     assert "stopped before going back; " in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_spike_is_measured_against_the_lines_of_earlier_starts_too(make_run: MakeRun) -> None:
-    run = make_run()
+def test_a_spike_is_measured_against_the_lines_of_earlier_starts_too(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(**policy("stop"))
     for step, loss in enumerate([9.0, 1.0, math.nan, 2.0, 3.0], start=1):
         metrics.append(run.folder / metrics.NAME, step, {"train/loss": loss})
     metrics.append(run.folder / metrics.NAME, 5, {"val/loss": 7.0})
-    watch = run._incidents(run._batches(0, ()))
-    watch._policy = policy()
-    watch.on_train_start(
-        None, CausalLMModule(run.model, None, run.settings.schedule, accumulation=1)
-    )  # type: ignore[arg-type]
-    assert watch._logged == [1.0, 2.0, 3.0]
+    seen: list[list[float]] = []
+    own = Incidents.start
+
+    def start(watch: Incidents, context: FitContext) -> None:
+        own(watch, context)
+        seen.append(list(watch._logged))
+        raise StopTrainingError
+
+    monkeypatch.setattr(metrics, "truncate", lambda *_: None)
+    monkeypatch.setattr(Incidents, "start", start)
+    with pytest.raises(StopTrainingError):
+        run.fit()
+    assert seen == [[1.0, 2.0, 3.0]]
 
 
 def test_a_spike_stops_the_run(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, [2, 6], factor=5.0)
-    run = make_run(incidents=policy("stop", loss_spike_factor=2.0))
+    run = make_run(**policy("stop", loss_spike_factor=2.0))
     with pytest.raises(StageError, match=r"^the loss of step 6 is 1\d\.\d+, more than callbacks"):
         run.fit()
     assert record(run, 6)["loss"] == pytest.approx(lines(run)[-1]["train/loss"])
@@ -221,7 +236,7 @@ def test_too_many_stop_the_run_whatever_the_policy(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [2, 4, 5])
-    run = make_run(incidents=policy("skip", max_incidents=2))
+    run = make_run(**policy("skip", max_incidents=2))
     with pytest.raises(StageError) as error:
         run.fit()
     assert str(error.value) == (
@@ -235,11 +250,11 @@ def test_a_step_that_is_taken_again_is_one_incident(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [2])
-    run = make_run(max_steps=3, incidents=policy("skip", max_incidents=1))
+    run = make_run(max_steps=3, **policy("skip", max_incidents=1))
     run.fit()
     for path in (run.folder / "checkpoints").iterdir():
         path.rename(run.folder / f"gone-{path.name}")
-    again = make_run(max_steps=3, incidents=policy("skip", max_incidents=1))
+    again = make_run(max_steps=3, **policy("skip", max_incidents=1))
     assert again.fit().start_step == 0
 
 
@@ -248,11 +263,11 @@ def test_where_reading_costs_waiting_a_loss_is_judged_a_step_late_but_before_a_s
 ) -> None:
     monkeypatch.setattr("musicllm.train.readings.Reading.is_free", False)
     spoil(monkeypatch, [4])
-    late = make_run(incidents=policy("stop"), checkpoint_every_steps=3)
+    late = make_run(**policy("stop"), checkpoint_every_steps=3)
     with pytest.raises(StageError, match="the loss of step 4 is nan"):
         late.fit()
     assert [line["step"] for line in lines(late)] == [1, 2, 3, 4, 5]
-    in_time = make_run(incidents=policy("stop"), checkpoint_every_steps=4, folder="in-time")
+    in_time = make_run(**policy("stop"), checkpoint_every_steps=4, folder="in-time")
     with pytest.raises(StageError, match="the loss of step 4 is nan"):
         in_time.fit()
     assert checkpoints.newest(in_time.folder, in_time.identity) is None
@@ -260,8 +275,7 @@ def test_where_reading_costs_waiting_a_loss_is_judged_a_step_late_but_before_a_s
 
 def test_steps_that_are_left_out_add_up(tmp_path: Path) -> None:
     assert left_out_steps(tmp_path) == frozenset()
-    leave_out(tmp_path, 7)
-    leave_out(tmp_path, 3)
-    leave_out(tmp_path, 7)
+    for step in (7, 3, 7):
+        Records(tmp_path, None, ()).leave_out(step)  # type: ignore[arg-type]
     assert json.loads((tmp_path / "left-out-steps.json").read_text()) == {"steps": [3, 7]}
     assert left_out_steps(tmp_path) == {3, 7}

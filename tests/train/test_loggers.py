@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,19 +16,22 @@ from torch import nn
 from musicllm.errors import NotAvailableError
 from musicllm.music.render import abc_to_svg
 from musicllm.music.render.kinds.png import svg_to_png
-from musicllm.train import loggers, metrics, wandb_mode, wandb_run
+from musicllm.schema import LoggerConfig
+from musicllm.train import loggers, metrics, wandb_mode
 from musicllm.train.fit import TrainingRun
-from musicllm.train.loggers import LoggerSpec
-from musicllm.train.samples import SampleReport
-from musicllm.train.tunes import SampleTune
+from musicllm.train.loggers import LoggedRun, tensorboard
+from musicllm.train.loggers import wandb as wandb_kind
+from musicllm.train.tunes import SampleReport, SampleTune
 from tests.helpers import make_tune
+from tests.train.conftest import CSV
 from tests.train.offline_wandb import Recording
 
 MakeRun = Callable[..., TrainingRun]
 
-CSV = LoggerSpec("csv", None, None, None, (), False)
-TENSORBOARD = LoggerSpec("tensorboard", None, None, None, (), False)
-WANDB = LoggerSpec("wandb", "tunes", None, "auto", ("quick",), True)
+TENSORBOARD = dataclasses.replace(CSV, kind="tensorboard")
+WANDB = dataclasses.replace(
+    CSV, kind="wandb", project="tunes", mode="auto", tags=["quick"], log_artifact=True
+)
 
 
 @pytest.fixture
@@ -38,9 +42,9 @@ def without_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     loggers.close()
 
 
-def build(spec: LoggerSpec, folder: Path) -> Any:
-    (made,) = loggers.build([spec], folder, start_step=0, run_id="0123", settings={"seed": 1})
-    return made
+def build(settings: LoggerConfig, folder: Path) -> Any:
+    ((_, logger),) = loggers.build([settings], LoggedRun(folder, 0, "0123", {"seed": 1}))
+    return logger
 
 
 def lines(run: TrainingRun) -> list[dict[str, Any]]:
@@ -104,9 +108,8 @@ def test_an_offline_recording_holds_the_whole_run(make_run: MakeRun, tmp_path: P
     made.mkdir()
     (made / "adapter_model.safetensors").write_bytes(b"weights")
     loggers.log_artifact(
-        (CSV, WANDB), run.folder, num_steps=4, run_id=run.identity, settings=shown,
-        artifact=made, kind="adapter",
-    )  # fmt: skip
+        (CSV, WANDB), LoggedRun(run.folder, 4, run.identity, shown), made, "adapter"
+    )
     loggers.close()
     wandb.teardown()  # its process has written everything when it is gone
 
@@ -115,7 +118,7 @@ def test_an_offline_recording_holds_the_whole_run(make_run: MakeRun, tmp_path: P
     assert Recording(first).run_id == recording.run_id == run.identity, "one run in wandb"
     assert {name: recording.config[name] for name in shown} == shown
     told = [line for line in recording.history if "samples/path" not in line]
-    assert [line.pop(wandb_run.STEP) for line in told] == [line["step"] for line in lines(run)]
+    assert [line.pop(wandb_kind.STEP) for line in told] == [line["step"] for line in lines(run)]
     assert told == [{k: v for k, v in line.items() if k != "step"} for line in lines(run)]
     assert recording.artifacts[f"adapter-{run.identity}"] == ["adapter_model.safetensors"]
 
@@ -133,7 +136,7 @@ def test_an_offline_recording_holds_the_whole_run(make_run: MakeRun, tmp_path: P
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for module in (loggers, wandb_run):
+    for module in (tensorboard, wandb_kind):
         monkeypatch.setattr(module, "find_spec", lambda _: None)
     with pytest.raises(
         NotAvailableError, match=r"^logger tensorboard needs a package: pip install"
@@ -147,8 +150,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_other_ranks_log_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RANK", "1")
-    made = loggers.build([CSV, WANDB], tmp_path, start_step=0, run_id="0123", settings={})
-    assert made == []
+    assert loggers.build([CSV, WANDB], LoggedRun(tmp_path, 0, "0123", {})) == []
 
 
 @pytest.mark.parametrize(
@@ -175,8 +177,7 @@ def test_wandb_is_offline_without_a_key_and_says_how_to_upload(
     monkeypatch.setattr(wandb_mode, "unreachable", lambda _: "")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_API_KEY", key)
-    spec = LoggerSpec("wandb", "tunes", None, mode, ("quick",), False)
-    build(spec, tmp_path)
+    build(dataclasses.replace(WANDB, mode=mode, log_artifact=False), tmp_path)
     assert seen["mode"] == ("offline" if offline else "online")
     assert seen["resume"] == (None if offline else "allow")
     assert (seen["id"], seen["project"], seen["config"]) == ("0123", "tunes", {"seed": 1})

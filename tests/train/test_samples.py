@@ -10,9 +10,9 @@ from torch import nn
 
 from musicllm.model.adapters import trained
 from musicllm.train import metrics
+from musicllm.train.between_steps import evaluation_mode
 from musicllm.train.fit import TrainingRun
-from musicllm.train.samples import SampleReport, in_use
-from musicllm.train.tunes import SampleTune, read_tunes
+from musicllm.train.tunes import SampleReport, SampleTune, read_tunes
 
 MakeRun = Callable[..., TrainingRun]
 
@@ -91,7 +91,7 @@ def test_time_of_writing_is_no_time_of_steps(
 
     monkeypatch.setattr(Writer, "__call__", slow)
     monkeypatch.setattr(
-        "musicllm.train.incidents.Incidents.on_before_optimizer_step", step_of_a_second
+        "musicllm.train.callbacks.incidents.Incidents.before_update", step_of_a_second
     )
     assert run.fit().work.seconds == pytest.approx(4.0)
     assert writer.steps == [2, 4]
@@ -121,7 +121,7 @@ def test_modes_of_single_modules_and_the_random_state_come_back() -> None:
     torch.manual_seed(5)
     expected = torch.randn(3)
     torch.manual_seed(5)
-    with in_use(model):
+    with evaluation_mode(model):
         assert [module.training for module in model.modules()] == [False] * 3
         torch.randn(50)
     assert [module.training for module in model.modules()] == [True, False, True]

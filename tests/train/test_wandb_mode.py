@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ import pytest
 
 from musicllm.errors import NotAvailableError
 from musicllm.train import loggers, wandb_mode
-from musicllm.train.loggers import LoggerSpec
+from musicllm.train.loggers import LoggedRun
 from musicllm.train.wandb_mode import Choice, choose, has_key, unreachable
+from tests.train.conftest import CSV
 
 SERVER = "https://wandb.example"
 
@@ -97,16 +99,13 @@ def test_the_mode_follows_settings_key_and_network(
 
 
 def test_a_disabled_logger_is_none_at_all(tmp_path: Path) -> None:
-    spec = LoggerSpec("wandb", "tunes", None, "disabled", (), True)
-    settings: dict[str, Any] = {}
-    run = tmp_path / "run"
-    run.mkdir()
-    assert loggers.build([spec], run, start_step=0, run_id="0123", settings=settings) == []
-    loggers.log_artifact(
-        [spec], run, num_steps=1, run_id="0123", settings=settings, artifact=tmp_path,
-        kind="adapter",
-    )  # fmt: skip
-    assert list(run.iterdir()) == []
+    wandb = dataclasses.replace(CSV, kind="wandb", mode="disabled", log_artifact=True)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run = LoggedRun(folder, 0, "0123", {})
+    assert loggers.build([wandb], run) == []
+    loggers.log_artifact([wandb], run, tmp_path, "adapter")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_server_that_refuses_the_run_is_one_block(
@@ -119,7 +118,7 @@ def test_a_server_that_refuses_the_run_is_one_block(
 
     monkeypatch.setattr("wandb.init", init)
     monkeypatch.setattr(wandb_mode, "unreachable", lambda _: "")
-    spec = LoggerSpec("wandb", "tunes", None, "online", (), False)
+    online = dataclasses.replace(CSV, kind="wandb", mode="online")
     message = r"^logger wandb: user is not logged in; check the key .* logger\.wandb\.mode=offline$"
     with pytest.raises(NotAvailableError, match=message):
-        loggers.build([spec], tmp_path, start_step=0, run_id="0123", settings={})
+        loggers.build([online], LoggedRun(tmp_path, 0, "0123", {}))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, StepTimes, Stopwatch
 from musicllm.bench.train.task import TrainTask
 from musicllm.train.fit import TrainingRun
-from musicllm.train.incidents import IncidentPolicy
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings
 
@@ -41,21 +41,26 @@ def _settings(task: TrainTask, num_steps: int) -> FitSettings:
         seed=task.seed,
         optimizer=training.optimizer,
         schedule=Schedule("constant", num_steps, 0, 1.0),
-        gradient_clip=training.gradient_clip,
-        log_every_steps=training.log_every_steps,
-        validate_every_steps=NEVER,
-        num_validation_rows=None,
-        checkpoint_every_steps=NEVER,
-        keep_last_checkpoints=1,
-        keep_best_checkpoints=0,
-        progress_bar=False,
-        throughput=True,
+        training=dataclasses.replace(
+            training.fit,
+            gradient_clip=training.gradient_clip,
+            validate_every_steps=NEVER,
+            checkpoint_every_steps=NEVER,
+            keep_last_checkpoints=1,
+            keep_best_checkpoints=0,
+        ),
+        callbacks=dataclasses.replace(
+            training.callbacks,
+            progress_bar=False,
+            throughput=True,
+            on_bad_loss="stop",
+            loss_spike_factor=None,
+            samples_every_steps=None,
+            extra={},
+        ),
+        loggers=(),
         flops_per_token=None,
         peak_flops_per_s=None,
-        incidents=IncidentPolicy("stop", None, 10, 0),
-        max_skipped_steps=100,
-        samples_every_steps=None,
         source_names=(),
-        loggers=(),
         shown={},
     )

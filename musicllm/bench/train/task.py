@@ -22,7 +22,7 @@ from musicllm.data.rows import RowStore, finish, write_shard
 from musicllm.data.store import TokenStore, write_block
 from musicllm.model import adapters, attention, base
 from musicllm.model.spec import AdapterSpec, ModelSpec
-from musicllm.schema import OptimizerConfig
+from musicllm.schema import CallbacksConfig, OptimizerConfig, TrainingConfig
 from musicllm.train.capabilities import probe
 from musicllm.train.compiling import compile_layers
 from musicllm.train.optimizers import OPTIMIZERS
@@ -51,7 +51,8 @@ class TrainingSettings:
         max_rows_per_device: maximum rows of a micro-batch.
         max_length: tokens of a row.
         gradient_clip: L2 norm; 0 is off.
-        log_every_steps: of our run.
+        fit: `training` of our run, whose `log_every_steps` counts.
+        callbacks: of our run.
         activation_checkpointing: recompute activations in the backward pass.
         compile: let torch compile the layers of our run.
     """
@@ -64,7 +65,8 @@ class TrainingSettings:
     max_rows_per_device: int
     max_length: int
     gradient_clip: float
-    log_every_steps: int
+    fit: TrainingConfig
+    callbacks: CallbacksConfig
     activation_checkpointing: bool
     compile: bool
 

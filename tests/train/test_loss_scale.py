@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from musicllm.errors import StageError
-from musicllm.train.scaling import SkippedSteps, loss_scale
+from musicllm.train.callbacks.loss_scale import SkippedSteps, loss_scale
 from musicllm.train.zero import LossScale
 
 
@@ -15,11 +15,8 @@ def trainer(plugin: Any) -> Any:
     return SimpleNamespace(precision_plugin=plugin)
 
 
-class Steps:
-    """Stands in for the module: every micro-batch is a step."""
-
-    def finished_steps(self, micro_batches: int) -> int:
-        return micro_batches
+def context(plugin: Any) -> Any:
+    return SimpleNamespace(trainer=trainer(plugin), module=SimpleNamespace(start_step=0))
 
 
 def test_the_scale_is_found_where_the_strategy_keeps_it() -> None:
@@ -31,15 +28,15 @@ def test_the_scale_is_found_where_the_strategy_keeps_it() -> None:
     assert loss_scale(trainer(SimpleNamespace())) is None
 
 
-def watch(most_in_a_row: int, overflows: list[bool]) -> SkippedSteps:
+def watch(max_in_a_row: int, overflows: list[bool]) -> SkippedSteps:
     """Let a scale go through steps that do or do not fit into fp16."""
     scale = LossScale(2.0**16)
-    run, module = trainer(SimpleNamespace(loss_scale=scale)), Steps()
-    skipped = SkippedSteps(most_in_a_row=most_in_a_row)
-    skipped.on_train_batch_start(run, module, None, 0)  # type: ignore[arg-type]
-    for index, overflow in enumerate(overflows):
+    run = context(SimpleNamespace(loss_scale=scale))
+    skipped = SkippedSteps(max_in_a_row=max_in_a_row)
+    skipped.before_step(run, 0)
+    for step, overflow in enumerate(overflows, start=1):
         scale.update(overflow=overflow)
-        skipped.on_train_batch_end(run, module, None, None, index)  # type: ignore[arg-type]
+        skipped.after_step(run, step, is_last=False)
     return skipped
 
 
@@ -61,8 +58,8 @@ def test_too_many_in_a_row_stop_the_run_with_the_reason() -> None:
 
 
 def test_without_a_scale_nothing_is_said() -> None:
-    skipped = SkippedSteps(most_in_a_row=0)
-    run, module = trainer(SimpleNamespace()), Steps()
-    skipped.on_train_batch_start(run, module, None, 0)  # type: ignore[arg-type]
-    skipped.on_train_batch_end(run, module, None, None, 0)  # type: ignore[arg-type]
+    skipped = SkippedSteps(max_in_a_row=0)
+    run = context(SimpleNamespace())
+    skipped.before_step(run, 0)
+    skipped.after_step(run, 1, is_last=False)
     assert skipped.values() == {}

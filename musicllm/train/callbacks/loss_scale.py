@@ -1,4 +1,4 @@
-"""fp16's loss scale as a run sees it: its value, and the steps that it made empty.
+"""fp16's loss scale during a run: its value, and the steps that made no update because of it.
 
 A gradient that does not fit into fp16 costs a step: no update is made and the scale is halved,
 which is how the scale finds its place (mixed precision training, arXiv 1710.03740). A run whose
@@ -8,13 +8,14 @@ every step ends so learns nothing, and is stopped. Who moves the scale is torch'
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import Callback, Trainer
-
-from musicllm.data.batches import MicroBatch
 from musicllm.errors import StageError
-from musicllm.train.module import CausalLMModule
+from musicllm.train.callbacks import CALLBACKS, CallbackKind, FitContext, Observer
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 
 def loss_scale(trainer: Trainer) -> float | None:
@@ -30,56 +31,62 @@ def loss_scale(trainer: Trainer) -> float | None:
     return None if scale is None else float(scale.value)
 
 
-class SkippedSteps(Callback):  # type: ignore[misc]
-    """Counts steps that the loss scale made empty; stops a run that makes no others.
+class SkippedSteps(Observer):
+    """Counts steps without an update; stops a run that makes no others."""
 
-    It must stand before `Metrics`, which takes its values into each line.
-    """
-
-    def __init__(self, *, most_in_a_row: int) -> None:
-        """Watch a run; more empty steps than `most_in_a_row` without another between stop it."""
-        self._most_in_a_row = most_in_a_row
+    def __init__(self, *, max_in_a_row: int) -> None:
+        """Watch a run; more skipped steps than `max_in_a_row` without an update between stop it."""
+        self._max_in_a_row = max_in_a_row
         self._scale: float | None = None
         self._in_a_row = 0
         self._since_last_line = 0
 
-    def on_train_batch_start(
-        self, trainer: Trainer, _module: CausalLMModule, _batch: MicroBatch, batch_idx: int
-    ) -> None:
-        """Note the scale of the first step, which a checkpoint may have brought."""
-        if batch_idx == 0:
-            self._scale = loss_scale(trainer)
+    def before_step(self, context: FitContext, finished: int) -> None:
+        """Remember the scale of the first step, which a checkpoint may have restored."""
+        if finished == context.module.start_step:
+            self._scale = loss_scale(context.trainer)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: CausalLMModule, _: Any, _batch: MicroBatch, batch_idx: int
-    ) -> None:
-        """Look whether the scale was halved.
+    def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
+        """Count the step if the scale was halved.
 
         Raises:
-            StageError: too often in a row.
+            StageError: too many in a row.
         """
-        step = module.finished_steps(batch_idx + 1)
-        if step is None or self._scale is None:
+        del is_last
+        if self._scale is None:
             return
-        before, self._scale = self._scale, loss_scale(trainer)
+        before, self._scale = self._scale, loss_scale(context.trainer)
         assert self._scale is not None, "the loss scale went away during the run"
         if self._scale >= before:
             self._in_a_row = 0
             return
         self._in_a_row += 1
         self._since_last_line += 1
-        if self._in_a_row > self._most_in_a_row:
+        if self._in_a_row > self._max_in_a_row:
             raise StageError(
                 f"the last {self._in_a_row} steps up to step {step} changed nothing: their "
                 f"gradients do not fit into fp16, with a loss scale that has come down to "
                 f"{self._scale:g}; use hardware.precision=bf16 where the device has it or fp32, "
                 f"or a lower optimizer.lr and a longer warm-up; callbacks.max_skipped_steps="
-                f"{self._most_in_a_row} is how many are allowed in a row"
+                f"{self._max_in_a_row} is how many are allowed in a row"
             )
 
-    def values(self) -> dict[str, float]:
-        """Return the scale and the steps skipped since this was last asked; nothing without one."""
+    def values(self) -> Mapping[str, float]:
+        """Return the scale and the steps skipped since the last line; nothing without a scale."""
         if self._scale is None:
             return {}
         skipped, self._since_last_line = self._since_last_line, 0
         return {"train/loss_scale": self._scale, "train/skipped_steps": float(skipped)}
+
+
+class LossScaleKind(CallbackKind):
+    """`callbacks.max_skipped_steps`."""
+
+    name = "loss_scale"
+
+    def build(self, context: FitContext, _options: Mapping[str, Any]) -> Observer:
+        """See `CallbackKind`."""
+        return SkippedSteps(max_in_a_row=context.settings.callbacks.max_skipped_steps)
+
+
+LOSS_SCALE = CALLBACKS.register(LossScaleKind())

@@ -1,0 +1,152 @@
+"""Where metrics go beside metrics.jsonl, one module for each kind of logger.
+
+A kind builds Lightning's logger, checks its settings, and shows tunes and results as far as it can.
+Packages are imported only when a kind builds its logger, since `checks` asks kinds, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from musicllm.errors import Problem
+from musicllm.launch import ranks
+from musicllm.registry import Registry
+from musicllm.schema import LoggerConfig
+from musicllm.train.tunes import SampleTune
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a logger is told about the run when it is built.
+
+    Attributes:
+        folder: the run folder.
+        start_step: finished steps; CSV files of different starts do not overwrite each other.
+        run_id: identifies the job, so that a run which continues is one run in wandb.
+        shown: settings beside the metrics in wandb; holds no secrets.
+    """
+
+    folder: Path
+    start_step: int
+    run_id: str
+    shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table of texts.
+
+    Attributes:
+        columns: their names.
+        rows: a text for every column.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class LoggerKind:
+    """A kind of logger.
+
+    Attributes:
+        name: value of `logger.<name>.kind`.
+        takes_artifacts: `log_artifact` gives it what was trained.
+    """
+
+    name: ClassVar[str]
+    takes_artifacts: ClassVar[bool] = False
+
+    def build(self, settings: LoggerConfig, run: LoggedRun) -> Any:
+        """Return Lightning's logger of a run, or None if it is disabled.
+
+        Raises:
+            NotAvailableError: the logger's package is not installed.
+        """
+        raise NotImplementedError
+
+    def problems(self, key: str, settings: LoggerConfig) -> Iterator[Problem]:
+        """Yield settings that are wrong or have no effect on this kind.
+
+        Args:
+            key: of the settings, such as `logger.csv`.
+            settings: the group of that key.
+        """
+        if settings.log_artifact and not self.takes_artifacts:
+            rule = f"has no effect: a logger of kind {self.name} takes no artifacts"
+            yield Problem(f"{key}.log_artifact", True, rule, "write false")
+        if settings.options:
+            rule = f"has no effect on a logger of kind {self.name}"
+            yield Problem(f"{key}.options", settings.options, rule, "write {}")
+
+    def show_tunes(self, logger: Any, step: int, tunes: Sequence[SampleTune]) -> None:
+        """Show tunes with their scores and sounds, if this kind can."""
+
+    def show_results(
+        self,
+        logger: Any,
+        step: int,
+        tables: Mapping[str, ResultTable],
+        pictures: Mapping[str, Path],
+        pages: Mapping[str, Path],
+    ) -> None:
+        """Show results of an evaluation or a comparison, if this kind can.
+
+        Args:
+            logger: of `build`.
+            step: the last one.
+            tables: by name.
+            pictures: PNG files by name.
+            pages: HTML files by name.
+        """
+
+    def log_artifact(self, settings: LoggerConfig, run: LoggedRun, path: Path, kind: str) -> None:
+        """Store a folder with the run, if `takes_artifacts`.
+
+        Args:
+            settings: of the logger.
+            run: the finished run.
+            path: the folder.
+            kind: of artifact, such as `adapter`.
+        """
+
+    def close(self) -> None:
+        """End what stays open beyond a training, so that the next one begins anew."""
+
+
+LOGGERS: Registry[LoggerKind] = Registry("logger", __name__)
+
+
+class OpenLogger(NamedTuple):
+    """A logger of Lightning and its kind."""
+
+    kind: LoggerKind
+    logger: Any
+
+
+def build(loggers: Iterable[LoggerConfig], run: LoggedRun) -> list[OpenLogger]:
+    """Build the loggers that are configured; ranks other than 0 log nothing and have none.
+
+    Raises:
+        NotAvailableError: a logger's package is not installed.
+    """
+    if not ranks.is_main():
+        return []
+    kinds = [(LOGGERS[settings.kind], settings) for settings in loggers]
+    built = [OpenLogger(kind, kind.build(settings, run)) for kind, settings in kinds]
+    return [pair for pair in built if pair.logger is not None]
+
+
+def log_artifact(loggers: Iterable[LoggerConfig], run: LoggedRun, path: Path, kind: str) -> None:
+    """Give what was trained to the loggers that are configured to take it; on rank 0 only."""
+    for settings in loggers:
+        if settings.log_artifact:
+            LOGGERS[settings.kind].log_artifact(settings, run, path, kind)
+
+
+def close() -> None:
+    """End what loggers keep open beyond a training, so that the next one begins anew."""
+    for kind in LOGGERS.values():
+        kind.close()
