@@ -21,6 +21,7 @@ from musicllm.artifacts import Artifact
 from musicllm.command import NO_WORDS, Command
 from musicllm.contents import Contents
 from musicllm.errors import ArtifactError, StageError
+from musicllm.runs.view import view_of, whole
 from musicllm.schema import Config
 
 
@@ -29,7 +30,7 @@ class Job:
     """A configuration, its run folder and its inputs.
 
     Attributes:
-        config: the whole configuration.
+        config: a view of what the stage declares; see `runs.view`.
         recipe: name of the recipe, such as `quickstart/sft`.
         folder: the run folder.
         kind: kind of artifact that the stage makes; empty if it makes none.
@@ -53,6 +54,9 @@ class Job:
     decides: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
     command: Command = NO_WORDS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", view_of(self.config))
 
     @property
     def artifact_path(self) -> Path:
@@ -150,7 +154,7 @@ class Job:
 
 def public(config: Config) -> dict[str, Any]:
     """Return the configuration as JSON; it holds no secrets, since no setting may (`checks`)."""
-    return dataclasses.asdict(config)
+    return dataclasses.asdict(whole(config))
 
 
 def code_fingerprint() -> str:

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
+from zlib import crc32
 
-from musicllm.errors import InputError
+from musicllm.errors import InputError, MusicLLMError
 
 
 class Kind(Protocol):
@@ -49,6 +50,8 @@ class Registry(Mapping[str, K], Generic[K]):
         Raises:
             InputError: another one has this name.
         """
+        if _importing:  # a module of the user's: it is the one to be told of a name that is taken
+            self._discover()
         if kind.name in self._kinds:
             raise InputError(f"there are two kinds of {self.what} named {kind.name}; rename one")
         self._kinds[kind.name] = kind
@@ -75,6 +78,10 @@ class Registry(Mapping[str, K], Generic[K]):
             importlib.import_module(module.name)
 
 
+_importing: list[Path] = []
+"""The files of the user that are being imported."""
+
+
 def load_extensions(places: list[str]) -> None:
     """Import the user's modules, which register kinds of their own; each once in a process.
 
@@ -82,26 +89,33 @@ def load_extensions(places: list[str]) -> None:
         places: Python files, or folders whose Python files are meant.
 
     Raises:
-        InputError: a place does not exist, or a file cannot be imported.
+        InputError: a place does not exist or holds no Python file, or a file cannot be imported.
     """
     for place in map(Path, places):
         path = place.expanduser().resolve()
         if not path.exists():
             raise InputError(f"extensions names {place}, which does not exist")
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"extensions names {place}, a folder without Python files")
+        for file in files:
             _import_file(file)
 
 
 def _import_file(file: Path) -> None:
-    name = f"musicllm_extension_{file.stem}_{abs(hash(file)):x}"
+    name = f"musicllm_extension_{file.stem}_{crc32(bytes(file)):x}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise InputError(f"extensions names {file}, which is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    _importing.append(file)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise InputError(f"extensions: {file} cannot be imported: {error!r}") from error
+        reason = str(error) if isinstance(error, MusicLLMError) else repr(error)
+        raise InputError(f"extensions: {file} cannot be imported: {reason}") from error
+    finally:
+        _importing.remove(file)

@@ -27,6 +27,7 @@ from musicllm import console, runtime
 from musicllm.errors import InputError, MusicLLMError, NotAvailableError, StageError
 from musicllm.job import Job
 from musicllm.launch import ranks
+from musicllm.registry import load_extensions
 from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
 
@@ -148,6 +149,7 @@ def _run_rank(job: Job, environment: dict[str, str], result: Connection) -> None
     if not ranks.is_main():
         console.mute()
     try:
+        load_extensions(job.config.extensions)
         result.send(verb(job)(job))
     except MusicLLMError as error:
         result.send(error)

@@ -67,10 +67,10 @@ def with_contents(values: dict[str, Any], local: Mapping[Key, Contents]) -> dict
         model["location"] += _version(model["location"].removeprefix(PACKAGE))
     for key, content in local.items():
         *groups, name = key
-        place = values
+        place: Any = values
         for group in groups:
             place = place[group]
-        place[name] = {"contents": content.identity}
+        place[int(name) if isinstance(place, list) else name] = {"contents": content.identity}
     return values
 
 
@@ -85,6 +85,8 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     for name, benchmark in config.benchmark.items():
         yield ("benchmark", name, "location"), benchmark.location, _of_data
     yield ("bench", "questions"), config.bench.questions, _of_data
+    for number, place in enumerate(config.extensions):
+        yield ("extensions", str(number)), place, _of_extensions
 
 
 def _of_data(name: str) -> bool:
@@ -95,6 +97,10 @@ def _of_data(name: str) -> bool:
 
 def _of_records(name: str) -> bool:
     return name.startswith("records/") and name.endswith(".jsonl")
+
+
+def _of_extensions(name: str) -> bool:
+    return name.endswith(".py") and "/" not in name
 
 
 def _of_phrasings(name: str) -> bool:

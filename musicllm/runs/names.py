@@ -127,7 +127,7 @@ def _shown(changes: Mapping[str, tuple[Any, Any]]) -> str:
 def _change(key: str, old: Any, new: Any) -> str:
     if key.startswith("inputs."):
         return f"{key} is another artifact"
-    if key.endswith(".contents"):
+    if key == "extensions" or key.endswith(".contents"):
         return f"the content of {key.removesuffix('.contents')} is another"
     if key == "version":
         return f"the stage makes version {new} now, and made {old} then"

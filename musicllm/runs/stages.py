@@ -19,10 +19,10 @@ class Stage:
         summary: one line for people.
         kind: kind of artifact that it makes; empty for a pipeline, whose steps make them.
         settings: keys and groups of the configuration that decide the result; the fingerprint
-            covers them.
+            covers them, and what is named in `ALWAYS`.
         free: what else the stage reads, or lies in these groups, and does not change the result;
             the longer of two names that cover a key wins. `FREE` holds for all stages, but where
-            `settings` name the key or its group. A test holds that whatever is read is named.
+            `settings` name the key or its group. Other settings cannot be read; see `view`.
         needs: roles of `inputs` without which it cannot run.
         available: it can run in this version; otherwise it only plans.
         spreads: runs in one process per device, unless strategy=single.
@@ -42,13 +42,16 @@ class Stage:
 
 
 FREE = (
-    "task", "stage", "name", "description", "source", "extensions", "trusted_packages",
+    "task", "stage", "name", "description", "source", "trusted_packages",
     "inputs", "runs",  # the artifacts count, not where they lie
     "paths", "logger", "launcher", "sweep",
     "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",
     "hardware.devices_per_node", "hardware.num_threads",
 )  # fmt: skip
 """Who runs a job, where, and who looks on."""
+
+ALWAYS = ("extensions",)
+"""Code of the user's own, which may change whatever a stage makes."""
 
 SAVING = (
     "training.checkpoint_every_steps",
@@ -181,7 +184,9 @@ def _cover(task: str) -> dict[str, bool]:
     stage = STAGES[task]
     groups = tuple(f"{name}." for name in stage.settings)
     free = [name for name in FREE if not name.startswith(groups)]
-    return dict.fromkeys((*free, *stage.free), False) | dict.fromkeys(stage.settings, True)
+    return dict.fromkeys((*free, *stage.free), False) | dict.fromkeys(
+        (*ALWAYS, *stage.settings), True
+    )
 
 
 def makes_artifact(config: Config) -> bool:

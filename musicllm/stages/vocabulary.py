@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from musicllm.errors import ConfigError, Problem
+from musicllm.runs.view import view_of, whole
 from musicllm.schema import Config
 
 
@@ -44,6 +45,5 @@ def with_rows(config: Config, num_tokens: int) -> Config:
     """Return the configuration of the model as it is after rows were added."""
     if not config.training.resize_embeddings or num_tokens <= config.model.vocab_size:
         return config
-    return dataclasses.replace(
-        config, model=dataclasses.replace(config.model, vocab_size=num_tokens)
-    )
+    model = dataclasses.replace(config.model, vocab_size=num_tokens)
+    return view_of(dataclasses.replace(whole(config), model=model))

@@ -18,6 +18,13 @@ def test_a_step_gets_the_settings_of_the_sources_that_it_reads() -> None:
     assert pipeline.fitting("quickstart/instructions", command) == ["seed=3"]
 
 
+def test_a_step_gets_the_extensions_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("")
+    own = f"extensions=[{tmp_path / 'own.py'}]"
+    words = pipeline.step_words("quickstart/prepare", parse(["recipe=quickstart", own]), {})
+    assert words == ["recipe=quickstart/prepare", own]
+
+
 def test_a_source_that_no_step_reads_is_refused() -> None:
     command = parse(["recipe=quickstart", "data.sources.musicpile.location=mine"])
     settings, _ = config.load(["recipe=quickstart"])
