@@ -1,6 +1,6 @@
-"""Deals questions so that families, levels and letters come equally often.
+"""Samples questions so that families, levels and letters are equally frequent.
 
-Knows nothing of music: cells go in, a list comes out.
+Independent of music.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ def deal(
     families: Sequence[str],
     levels: Sequence[str],
     letters: str,
-    wanted: int,
+    count: int,
 ) -> list[T]:
-    """Take so many items, a family's turn after the other.
+    """Take `count` items, one per family in turn.
 
-    At its turns a family goes through the pairs of level and letter, every level and every letter
-    in equal measure on the way. Where a pair has nothing left, the family's fullest cell serves; a
-    family that has nothing left is passed over.
+    In its turns a family cycles through the pairs of level and letter, with every level and every
+    letter equally often. If the cell of a pair is empty, the fullest cell of the family is used; a
+    family without items is skipped.
 
     Args:
-        cells: items by family, level and letter; not changed.
+        cells: items by family, level and letter; not modified.
         families: in the order of their turns.
         levels: likewise.
-        letters: likewise; a family starts with the letter after that of the family before.
-        wanted: at most as many as there are items.
+        letters: likewise; each family starts one letter later than the previous one.
+        count: at most the number of items.
     """
-    left = {cell: items[::-1] for cell, items in cells.items()}
-    own = {family: [cell for cell in left if cell[0] == family] for family in families}
+    remaining = {cell: items[::-1] for cell, items in cells.items()}
+    own = {family: [cell for cell in remaining if cell[0] == family] for family in families}
     dealt: list[T] = []
     turn = 0
-    while len(dealt) < wanted:
+    while len(dealt) < count:
         for number, family in enumerate(families):
             pair = _pair(turn, number, levels, letters)
-            fullest = max(own[family], key=lambda cell: len(left[cell]), default=None)
-            if fullest is None or not left[fullest] or len(dealt) == wanted:
+            fullest = max(own[family], key=lambda cell: len(remaining[cell]), default=None)
+            if fullest is None or not remaining[fullest] or len(dealt) == count:
                 continue
             cell = (family, *pair)
-            dealt.append(left[cell if left.get(cell) else fullest].pop())
+            dealt.append(remaining[cell if remaining.get(cell) else fullest].pop())
         turn += 1
     return dealt
 
 
 def _pair(turn: int, number: int, levels: Sequence[str], letters: str) -> tuple[str, str]:
-    """Return level and letter of a family's turn; all pairs come before one comes again."""
+    """Return level and letter of a family's turn; pairs do not repeat before all have occurred."""
     period = lcm(len(levels), len(letters))
     level = levels[(turn + turn // period + number) % len(levels)]
     return level, letters[(turn + number) % len(letters)]

@@ -1,6 +1,6 @@
-"""What a family yields: a question with its right answer, its near misses and its level.
+"""The questions of a family: right answer, wrong answers and level, without options.
 
-Options are drawn and lettered in `quiz`, the side of the split is decided in `split`.
+Options are sampled and lettered in `quiz`; `split` assigns the split.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 
 @dataclass(frozen=True)
 class Draft:
-    """A question before its options are drawn and ordered.
+    """A question before its options are sampled and ordered.
 
     Attributes:
         stem: the question.
-        abc: a score that belongs to it, or empty.
-        answer: the one right answer.
-        wrong: at least three answers that are not right, all different.
+        abc: its score, or empty.
+        answer: the right answer.
+        wrong: at least three different wrong answers.
         level: one of `LEVELS`.
     """
 
@@ -33,22 +33,22 @@ class Draft:
 
 
 def level(*complications: bool) -> str:
-    """Return `easy` for none of a family's complications, `medium` for one, `hard` for more."""
+    """Return `easy` without complications, `medium` with one, `hard` with more."""
     return LEVELS[min(sum(complications), len(LEVELS) - 1)]
 
 
 def others(candidates: Iterable[str], answer: str) -> tuple[str, ...]:
-    """Return what differs from the answer, each once, in its order."""
+    """Return the candidates that differ from the answer, in order, without duplicates."""
     return tuple(dict.fromkeys(text for text in candidates if text != answer))
 
 
 def near_counts(right: int, draw: random.Random, *tempting: int) -> tuple[str, ...]:
-    """Draw three counts that are not right: close ones, twice as many, or tempting ones."""
-    return drawn_counts(right, draw, [*tempting, *range(right - 3, right + 4), 2 * right])
+    """Sample three wrong counts: close ones, twice the right one, or tempting ones."""
+    return sample_counts(right, draw, [*tempting, *range(right - 3, right + 4), 2 * right])
 
 
-def drawn_counts(right: int, draw: random.Random, near: Iterable[int]) -> tuple[str, ...]:
-    """Draw three counts of those near the right one, as often above as below it."""
+def sample_counts(right: int, draw: random.Random, near: Iterable[int]) -> tuple[str, ...]:
+    """Sample three wrong counts, above and below the right one equally often."""
     low = sorted({count for count in near if 0 < count < right})
     high = sorted({count for count in near if count > right})
     below = min(max(draw.randrange(4), 3 - len(high)), len(low))
@@ -56,7 +56,7 @@ def drawn_counts(right: int, draw: random.Random, near: Iterable[int]) -> tuple[
 
 
 def score(music: str, *, metre: str = "4/4", unit: int = 4, key: str = "C", tempo: str = "") -> str:
-    """Return a tune of one line of music, with `Q:` where there is a tempo."""
+    """Return a tune with one line of music, and `Q:` if there is a tempo."""
     fields = [f"L:1/{unit}"]
     fields += [f"Q:{tempo}"] if tempo else []
     end = "" if music.endswith(("|", "]")) and "|" in music[-2:] else " |"

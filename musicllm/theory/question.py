@@ -1,7 +1,7 @@
-"""One question with its lettered options.
+"""Questions with lettered options.
 
-It has the schema of MusicTheoryBench (stem, options A to D, answer, subject, abc_score), with the
-family as subject, and a level besides. Which ones there are is decided in `quiz`.
+The schema is that of MusicTheoryBench (stem, options A to D, answer, subject, abc_score), with the
+family as subject, and a level.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ LETTERS = "ABCD"
 
 
 @dataclass(frozen=True)
-class Question:
+class TheoryQuestion:
     """A multiple-choice question.
 
     Attributes:
-        stem: what is asked.
-        abc_score: a score that belongs to it, or empty.
-        options: the texts of A, B, C and D, all different.
-        answer: letter of the right one.
+        stem: the question.
+        abc_score: its score, or empty.
+        options: texts of A, B, C and D, all different.
+        answer: letter of the right option.
         subject: its family.
         level: `easy`, `medium` or `hard`.
     """
@@ -40,11 +40,11 @@ class Question:
 
     @property
     def id(self) -> str:
-        """The family and a hash of stem, score and right answer; the same in every draw."""
+        """The family and a hash of stem, score and right answer, independent of sampling."""
         return f"{self.subject}/{digest(self.stem, self.abc_score, self.right)[:12]}"
 
     def as_row(self) -> dict[str, object]:
-        """Return the question as MusicTheoryBench stores one, with its level and id."""
+        """Return the question as a row of MusicTheoryBench, with level and id."""
         return {
             "id": self.id,
             "stem": self.stem,

@@ -1,7 +1,4 @@
-"""Sets of questions: the fixed public test set, and seeded draws from it and from what is left.
-
-Nothing is asked here.
-"""
+"""Samples sets of questions: the fixed public test set, and seeded samples from all splits."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from musicllm.errors import InputError
 from musicllm.theory.deal import deal
 from musicllm.theory.drafts import LEVELS, Draft
 from musicllm.theory.families import FAMILIES
-from musicllm.theory.question import LETTERS, Question
+from musicllm.theory.question import LETTERS, TheoryQuestion
 from musicllm.theory.split import SPLITS, Split, side
 
 TEST_SEED = 240_216_153
-"""Of the public test set."""
+"""Seed of the public test set."""
 NUM_PER_LEVEL = 12
-"""Questions of each family and level in the public test set."""
+"""Questions per family and level in the public test set."""
 
 
 @lru_cache(maxsize=1)
-def test_questions() -> tuple[Question, ...]:
-    """Return the public test set: 12 questions of each family and level, 3 for each letter.
+def test_questions() -> tuple[TheoryQuestion, ...]:
+    """Return the public test set: 12 questions per family and level, 3 for each letter.
 
-    They are the same in every installation; docs/THEORY.md has the checksum of their rows.
+    It is the same in every installation; docs/THEORY.md has the checksum of its rows.
     """
     return tuple(
         question
@@ -43,13 +40,13 @@ def train_questions(
     *,
     families: Sequence[str] = (),
     levels: Sequence[str] = (),
-) -> list[Question]:
-    """Draw questions of the training split, none of which can be in the test set.
+) -> list[TheoryQuestion]:
+    """Sample questions of the training split, which is disjoint from the test set.
 
-    Arguments, order and errors are those of `make_quiz`.
+    Arguments, order and errors as in `make_quiz`.
     """
-    drawn, _ = make_quiz(num_questions, seed, split="train", families=families, levels=levels)
-    return drawn
+    questions, _ = make_quiz(num_questions, seed, split="train", families=families, levels=levels)
+    return questions
 
 
 def make_quiz(
@@ -60,74 +57,76 @@ def make_quiz(
     split: str = "test",
     families: Sequence[str] = (),
     levels: Sequence[str] = (),
-) -> tuple[list[Question], list[Question]]:
-    """Draw questions, and examples to show before them; none is drawn twice.
+) -> tuple[list[TheoryQuestion], list[TheoryQuestion]]:
+    """Sample questions, and few-shot examples, without duplicates.
 
-    Families, levels and letters of the right answers come equally often as far as there are
-    enough questions, as there are in the test set.
+    Families, levels and letters of the right answers are equally frequent as far as there are
+    enough questions, as in the test set.
 
     Args:
-        num_questions: how many, or None for all.
-        seed: equal seeds give equal questions in an equal order.
-        num_examples: solved questions for few-shot prompts, of the split `dev`.
-        split: `test` draws from `test_questions`, `dev` and `train` from all other questions
-            of theirs.
-        families: keys of `FAMILIES`; none: all.
-        levels: of `LEVELS`; none: all.
+        num_questions: number of questions, or None for all.
+        seed: equal seeds give equal questions in equal order.
+        num_examples: solved questions of the split `dev` for few-shot prompts.
+        split: `test` samples from `test_questions`, `dev` and `train` from all questions
+            of the split.
+        families: keys of `FAMILIES`; empty for all.
+        levels: of `LEVELS`; empty for all.
 
     Returns:
         Questions and examples.
 
     Raises:
-        InputError: an unknown split, family or level, or more are wanted than there are.
+        InputError: an unknown split, family or level, or more questions than there are.
     """
-    asked = next((known for known in SPLITS if known == split), None)
-    if asked is None:
+    known_split = next((name for name in SPLITS if name == split), None)
+    if known_split is None:
         raise _unknown(split, SPLITS, "split")
     _require(families, FAMILIES, "family")
     _require(levels, LEVELS, "level")
-    wanted = [family for family in FAMILIES if family in (families or FAMILIES)]
-    grades = [level for level in LEVELS if level in (levels or LEVELS)]
-    examples = _drawn("dev", wanted, grades, num_examples, seed) if num_examples else []
-    known = {(each.stem, each.abc_score) for each in examples} if asked == "dev" else set()
-    return _drawn(asked, wanted, grades, num_questions, seed, known), examples
+    names = [family for family in FAMILIES if family in (families or FAMILIES)]
+    level_names = [level for level in LEVELS if level in (levels or LEVELS)]
+    examples = _sample("dev", names, level_names, num_examples, seed) if num_examples else []
+    shown = {(e.stem, e.abc_score) for e in examples} if known_split == "dev" else set()
+    return _sample(known_split, names, level_names, num_questions, seed, shown), examples
 
 
-def _drawn(
+def _sample(
     split: Split,
     families: Sequence[str],
     levels: Sequence[str],
-    wanted: int | None,
+    count: int | None,
     seed: int,
-    known: Collection[tuple[str, str]] = (),
-) -> list[Question]:
+    excluded: Collection[tuple[str, str]] = (),
+) -> list[TheoryQuestion]:
     generator = random.Random(f"{split} {seed}")
-    cells: dict[tuple[str, str, str], list[Question]] = {}
+    cells: dict[tuple[str, str, str], list[TheoryQuestion]] = {}
     for question in _all(split, families, levels, seed):
-        if (question.stem, question.abc_score) not in known:
+        if (question.stem, question.abc_score) not in excluded:
             cell = (question.subject, question.level, question.answer)
             cells.setdefault(cell, []).append(question)
     available = sum(map(len, cells.values()))
-    wanted = available if wanted is None else wanted
-    if not 1 <= wanted <= available:
+    count = available if count is None else count
+    if not 1 <= count <= available:
         raise InputError(
-            f"{wanted:,} questions are wanted of the {available:,} of the theory quiz's split "
+            f"{count:,} questions are wanted of the {available:,} of the theory quiz's split "
             f"{split} in {len(families)} families and {len(levels)} levels; use 1 to {available:,}"
         )
-    for few in cells.values():
-        generator.shuffle(few)
+    for cell_questions in cells.values():
+        generator.shuffle(cell_questions)
     turns = generator.sample(families, len(families))
-    drawn = deal(cells, turns, levels, LETTERS, wanted)
-    generator.shuffle(drawn)
-    return drawn
+    questions = deal(cells, turns, levels, LETTERS, count)
+    generator.shuffle(questions)
+    return questions
 
 
 def _all(
     split: Split, families: Sequence[str], levels: Sequence[str], seed: int
-) -> Iterable[Question]:
+) -> Iterable[TheoryQuestion]:
     if split == "test":
         return (
-            each for each in test_questions() if each.subject in families and each.level in levels
+            question
+            for question in test_questions()
+            if question.subject in families and question.level in levels
         )
     return (
         question
@@ -137,10 +136,10 @@ def _all(
     )
 
 
-def _lettered(family: str, level: str, split: Split, seed: int) -> list[Question]:
-    """Return the questions of a family, level and split in drawn order, with drawn options.
+def _lettered(family: str, level: str, split: Split, seed: int) -> list[TheoryQuestion]:
+    """Return the questions of a family, level and split in random order, with random options.
 
-    The letters of the right answers are equally frequent in every four.
+    The letters of the right answers are equally frequent in every block of four.
     """
     generator = random.Random(f"{split} {family} {level} {seed}")
     drafts = [*side(family, level, split)]
@@ -154,28 +153,28 @@ def _lettered(family: str, level: str, split: Split, seed: int) -> list[Question
     ]
 
 
-def _question(draft: Draft, place: int, family: str, generator: random.Random) -> Question:
+def _question(draft: Draft, place: int, family: str, generator: random.Random) -> TheoryQuestion:
     options = generator.sample(draft.wrong, len(LETTERS) - 1)
     options.insert(place, draft.answer)
     first, second, third, fourth = options
     answers = (first, second, third, fourth)
-    return Question(draft.stem, draft.abc, answers, LETTERS[place], family, draft.level)
+    return TheoryQuestion(draft.stem, draft.abc, answers, LETTERS[place], family, draft.level)
 
 
-def _require(names: Sequence[str], known: Collection[str], what: str) -> None:
-    """Refuse a name that is not known.
+def _require(names: Sequence[str], valid: Collection[str], what: str) -> None:
+    """Reject unknown names.
 
     Raises:
-        InputError: it says which there are.
+        InputError: the message lists the valid names.
     """
     for name in names:
-        if name not in known:
-            raise _unknown(name, known, what)
+        if name not in valid:
+            raise _unknown(name, valid, what)
 
 
-def _unknown(name: str, known: Collection[str], what: str) -> InputError:
-    near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+def _unknown(name: str, valid: Collection[str], what: str) -> InputError:
+    near = get_close_matches(name, valid, n=1, cutoff=0.0)[0]
     return InputError(
         f"{name!r} is no {what} of the theory quiz; did you mean {near}? There are "
-        f"{', '.join(known)}"
+        f"{', '.join(valid)}"
     )

@@ -1,8 +1,8 @@
 """Note names by arithmetic on the line of fifths.
 
-A spelled note is its place on the line ... Bb F C G D A E B F# ..., with C at 0; the names of an
-interval, a chord or a scale are differences on that line. Notes that sound alike (F# and Gb) lie
-12 apart. Octaves are not known here; see `staff`.
+A spelled note is its position on the line ... Bb F C G D A E B F# ..., with C at 0; an
+interval, a chord or a scale are differences on that line. Enharmonic notes (F# and Gb) are
+12 apart. For octaves see `staff`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODES = {
     "major": (0, ""), "minor": (3, "m"), "dorian": (2, "dor"), "phrygian": (4, "phr"),
     "lydian": (-1, "lyd"), "mixolydian": (1, "mix"), "locrian": (5, "loc"),
 }  # fmt: skip
-"""Mode -> (its tonic's place beyond that of the major key of equal signature, suffix in ABC)."""
+"""Mode -> (position of its tonic relative to the major key of equal signature, suffix in ABC)."""
 
 ROOTS = range(-4, 7)
 """Notes from Ab to F#."""
@@ -47,7 +47,7 @@ class KeyName(NamedTuple):
 
     @property
     def tonic(self) -> int:
-        """Place of the tonic on the line of fifths."""
+        """Position of the tonic on the line of fifths."""
         return self.sharps + MODES[self.mode][0]
 
     @property
@@ -57,22 +57,22 @@ class KeyName(NamedTuple):
 
     @property
     def abc(self) -> str:
-        """As a field `K:` has it, such as `F#m`."""
+        """As in a field `K:`, such as `F#m`."""
         return name(self.tonic) + MODES[self.mode][1]
 
 
 KEYS = tuple(KeyName(sharps, mode) for mode in ("major", "minor") for sharps in SIGNATURES)
-"""The major and minor keys of up to six sharps or flats."""
+"""The major and minor keys with up to six sharps or flats."""
 
 
 def name(fifths: int) -> str:
-    """Return the note's name, such as `F#`, `B` or `Ebb`."""
+    """Return the name of a note, such as `F#`, `B` or `Ebb`."""
     alteration = (fifths + 1) // 7
     return _LINE[(fifths + 1) % 7] + ("#" * alteration or "b" * -alteration)
 
 
 def is_simple(fifths: int) -> bool:
-    """Return whether the name needs at most one accidental."""
+    """Return whether the name has at most one accidental."""
     return abs((fifths + 1) // 7) <= 1
 
 
@@ -100,5 +100,5 @@ def num_altered(notes: Sequence[int]) -> int:
 
 
 def article(words: str) -> str:
-    """Return the words with `a` or `an` before them."""
+    """Return words with the indefinite article."""
     return ("an " if words[0] in "aeio" else "a ") + words

@@ -1,8 +1,8 @@
-"""Which questions may be asked, shown or trained on: a matter of their content alone.
+"""Splits questions into test, few-shot examples and training, by their content alone.
 
-The side of a question follows from a hash of its score, or of its stem where it has none. So no
-score, and no question without one, is on two sides, whatever is drawn with whatever seed, and a
-new family moves no question of another one.
+The split of a question is a function of a hash of its score, or of its stem if it has none. So no
+score, and no question without one, is in two splits with any seed, and a
+new family does not move questions of others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from musicllm.theory.families import drafts_of
 
 Split = Literal["test", "dev", "train"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-"""What is asked, what is shown as solved examples, and what may be trained on."""
+"""Test questions, few-shot examples, and training."""
 
 _SHARES: dict[Split, int] = {"test": 30, "dev": 10, "train": 60}
 """In percent."""
 
 
 def split_of(draft: Draft) -> Split:
-    """Return the side that a question is on."""
+    """Return the split of a question."""
     place = int(digest(draft.abc or draft.stem), 16) % 100
     if place < _SHARES["test"]:
         return "test"
@@ -32,12 +32,12 @@ def split_of(draft: Draft) -> Split:
 
 @cache
 def side(family: str, level: str, split: Split) -> tuple[Draft, ...]:
-    """Return the questions of a family and level that are on one side."""
+    """Return the questions of a family and level in one split."""
     return tuple(
-        each for each in drafts_of(family) if each.level == level and split_of(each) == split
+        draft for draft in drafts_of(family) if draft.level == level and split_of(draft) == split
     )
 
 
 def digest(*texts: str) -> str:
-    """Return a hash of texts in hexadecimal, the same everywhere."""
+    """Return a reproducible hash of texts in hexadecimal."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Notes on the staff: a place, an alteration, and how ABC writes them under a key signature.
+"""Notes on the staff: place, alteration, and ABC notation with a key signature.
 
-Nothing is asked here. Places count letters from middle C (0); keys are given by their sharps.
+Places count letters from middle C (0); keys are given by their sharps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from musicllm.theory.spelling import name
 
 
 class Pitch(NamedTuple):
-    """A note at a place on the staff, altered by so many semitones."""
+    """A note at a place on the staff, altered by `alteration` semitones."""
 
     place: int
     alteration: int
@@ -26,7 +26,7 @@ class Pitch(NamedTuple):
 
     @property
     def fifths(self) -> int:
-        """Place on the line of fifths."""
+        """Position on the line of fifths."""
         return SHARP_ORDER.index(self.place % 7) - 1 + 7 * self.alteration
 
     @property
@@ -35,27 +35,27 @@ class Pitch(NamedTuple):
         return name(self.fifths)
 
     def abc(self, sharps: int = 0) -> str:
-        """Return the note as it is written in a key, with an accidental where it needs one."""
+        """Return the note in ABC, with an accidental if the key requires one."""
         sign = "" if self.alteration == altered(self.place, sharps) else SIGNS[self.alteration]
         return sign + letter_at(self.place)
 
 
 def altered(place: int, sharps: int) -> int:
-    """Return how a key signature alters the note at a place: -1, 0 or 1."""
+    """Return the alteration of a place by a key signature: -1, 0 or 1."""
     order = SHARP_ORDER.index(place % 7)
     return int(order < sharps) - int(order >= 7 + sharps)
 
 
 def in_key(places: Iterable[int], sharps: int) -> list[Pitch]:
-    """Return the notes at these places as the key signature makes them."""
+    """Return the notes at these places with the alterations of a key signature."""
     return [Pitch(place, altered(place, sharps)) for place in places]
 
 
 def rising(notes: Sequence[int]) -> list[Pitch]:
-    """Return spelled notes upwards from the first, which stands in the octave of middle C.
+    """Return spelled notes in ascending order, the first in the octave of middle C.
 
     Args:
-        notes: places on the line of fifths; from one to the next is less than an octave.
+        notes: positions on the line of fifths; consecutive notes are less than an octave apart.
     """
     placed: list[Pitch] = []
     octave, previous = 0, -1
@@ -68,17 +68,17 @@ def rising(notes: Sequence[int]) -> list[Pitch]:
 
 
 def line(pitches: Iterable[Pitch], sharps: int = 0) -> str:
-    """Return notes one after the other; none may repeat a letter that another one alters."""
+    """Return consecutive notes in ABC; none may repeat a letter that another one alters."""
     return " ".join(pitch.abc(sharps) for pitch in pitches)
 
 
 def block(pitches: Iterable[Pitch], sharps: int = 0, length: str = "4") -> str:
-    """Return notes as one chord."""
+    """Return a chord in ABC."""
     return "[" + "".join(pitch.abc(sharps) for pitch in pitches) + "]" + length
 
 
 def walk(draw: random.Random, num_notes: int, low: int = 0, high: int = 9) -> list[int]:
-    """Draw a melody as places: by steps and thirds, sometimes a fourth or fifth, none repeated."""
+    """Sample a melody as places: steps and thirds, sometimes fourths or fifths, no repetition."""
     places = [draw.randint(low + 2, high - 3)]
     while len(places) < num_notes:
         step = draw.choice((-4, -3, -2, -2, -1, -1, 1, 1, 2, 2, 3, 4))

@@ -1,7 +1,7 @@
 """The training split as conversations, for supervised fine-tuning on music theory.
 
-Half of the records ask with the four options and answer with letter and text, half ask openly.
-What is told apart from the test set, and how, is `split`'s matter.
+Half of the records have the four options, and an answer with letter and text; half are open
+questions. `split` keeps them disjoint from the test set.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from musicllm.data.records import Record
-from musicllm.theory.question import LETTERS, Question
+from musicllm.theory.question import LETTERS, TheoryQuestion
 from musicllm.theory.quiz import train_questions
 
 
@@ -20,40 +20,40 @@ def training_records(
     families: Sequence[str] = (),
     levels: Sequence[str] = (),
 ) -> Iterator[Record]:
-    """Yield conversations of one question and its answer, each about another question.
+    """Yield conversations of one question and its answer, without duplicates.
 
     Args:
-        num_records: how many; None: all of the training split.
-        seed: decides the questions, their order and their options.
-        families: keys of `FAMILIES`; none: all.
-        levels: of `LEVELS`; none: all.
+        num_records: number of records; None for the whole training split.
+        seed: of the questions, their order and their options.
+        families: keys of `FAMILIES`; empty for all.
+        levels: of `LEVELS`; empty for all.
 
     Raises:
-        InputError: as `make_quiz`.
+        InputError: as in `make_quiz`.
     """
     questions = train_questions(num_records, seed, families=families, levels=levels)
     for number, question in enumerate(questions):
-        asked, answer = _with_options(question) if number % 2 else _open(question)
+        prompt, answer = _with_options(question) if number % 2 else _open(question)
         yield {
             "id": f"theory/{question.id}",
             "source": "theory",
             "task": question.subject,
             "messages": [
-                {"role": "user", "content": asked},
+                {"role": "user", "content": prompt},
                 {"role": "assistant", "content": answer},
             ],
         }
 
 
-def _open(question: Question) -> tuple[str, str]:
-    return _asked(question).rstrip(), question.right
+def _open(question: TheoryQuestion) -> tuple[str, str]:
+    return _prompt(question).rstrip(), question.right
 
 
-def _with_options(question: Question) -> tuple[str, str]:
+def _with_options(question: TheoryQuestion) -> tuple[str, str]:
     options = [f"{letter}. {text}" for letter, text in zip(LETTERS, question.options, strict=True)]
-    return "\n".join([_asked(question), *options]), f"{question.answer}. {question.right}"
+    return "\n".join([_prompt(question), *options]), f"{question.answer}. {question.right}"
 
 
-def _asked(question: Question) -> str:
-    """Return stem and score; a blank line ends a tune, so what follows is not read as music."""
+def _prompt(question: TheoryQuestion) -> str:
+    """Return stem and score; a blank line ends the tune, so following text is not music."""
     return f"{question.stem}\n{question.abc_score}\n" if question.abc_score else question.stem

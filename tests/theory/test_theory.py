@@ -18,7 +18,7 @@ CHECKSUM = "be7f524283773f4abd3cf01681ba6bff5269cc5cb906c0b76e7498766059d2ee"
 """SHA-256 of the public test set as JSON lines; docs/THEORY.md names it too."""
 
 
-def content(question: theory.Question) -> tuple[str, str]:
+def content(question: theory.TheoryQuestion) -> tuple[str, str]:
     return question.stem, question.abc_score
 
 
@@ -141,7 +141,9 @@ def test_mistakes(arguments: dict[str, object], message: str) -> None:
     assert message in str(error.value)
 
 
-QUESTION = theory.Question("Which?", "X:1\nK:C\nC", ("1", "2", "3", "4"), "B", "chords", "easy")
+QUESTION = theory.TheoryQuestion(
+    "Which?", "X:1\nK:C\nC", ("1", "2", "3", "4"), "B", "chords", "easy"
+)
 
 
 def test_row_has_the_schema_of_music_theory_bench() -> None:

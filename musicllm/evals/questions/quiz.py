@@ -7,7 +7,7 @@ from musicllm.data.settings import Question
 from musicllm.evals.questions.rows import Solved
 
 
-def solved(benchmark: str, each: theory.Question, split: str) -> Solved:
+def solved(benchmark: str, each: theory.TheoryQuestion, split: str) -> Solved:
     """Return a question of the quiz in the form that all benchmarks have.
 
     Args:

@@ -1,8 +1,8 @@
-"""Facts of music theory as questions with their right and wrong answers, in families.
+"""Families of questions about facts of music theory, with right and wrong answers.
 
-Each family yields every question that it can ask, in a fixed order; where scores are drawn, they
-are drawn with a constant seed. Wrong answers are near misses and never right under another name.
-Which questions are asked is decided in `quiz`.
+Each family yields all of its questions in a fixed order; random scores
+have a constant seed. Wrong answers are near misses and never right under another name.
+`quiz` samples from them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ FAMILIES: Mapping[str, Callable[[], Iterator[Draft]]] = {
 
 @lru_cache(maxsize=len(FAMILIES))
 def drafts_of(family: str) -> tuple[Draft, ...]:
-    """Return all questions of a family, each once.
+    """Return all questions of a family without duplicates.
 
-    Of the wrong answers stay those that are right somewhere in the family, if there are three, so
-    that none is known to be wrong whatever is asked.
+    Only wrong answers that are right elsewhere in the family are kept, if there are three, so
+    that none is recognisable as always wrong.
     """
     once = {(draft.stem, draft.abc): draft for draft in FAMILIES[family]()}
     answers = {draft.answer for draft in once.values()}

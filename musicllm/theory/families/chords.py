@@ -1,4 +1,4 @@
-"""Chords by themselves: their notes, their positions, and what does not belong to them."""
+"""Questions about single chords: notes, inversions, and notes that do not belong."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SYMBOLS = {
 }  # fmt: skip
 
 Chords = dict[tuple[int, str], list[int]]
-"""Root and quality -> the notes upwards."""
+"""(root, quality) -> notes in ascending order."""
 
 
 def chords() -> Iterator[Draft]:
-    """Ask for the notes of a chord, and for the name of a written or broken one.
+    """The notes of a chord, and the name of a written or broken chord.
 
     Harder with a seventh, diminished or augmented, and with more than one accidental.
     """
@@ -37,16 +37,16 @@ def chords() -> Iterator[Draft]:
             yield Draft(stem, "", _listed(notes), listed, hard)
             pitches = staff.rising(notes)
             broken = (pitches, pitches[::-1], [*pitches, *pitches[-2:0:-1]])
-            asked = [("written", score(staff.block(pitches)))]
-            asked += [("broken", score(staff.line(order), metre="none")) for order in broken]
-            for verb, written in asked:
+            scores = [("written", score(staff.block(pitches)))]
+            scores += [("broken", score(staff.line(order), metre="none")) for order in broken]
+            for verb, tune in scores:
                 wrong = tuple(_name(*other) for other in _crossed(draw, spelled, right))
                 stem = f"Which chord is {verb} in this score?"
-                yield Draft(stem, written, _name(*right), wrong, hard)
+                yield Draft(stem, tune, _name(*right), wrong, hard)
 
 
 def inversions() -> Iterator[Draft]:
-    """Ask for a written or broken chord and its position.
+    """The name and inversion of a written or broken chord.
 
     Harder with a seventh, and with more than one accidental.
     """
@@ -78,9 +78,9 @@ def inversions() -> Iterator[Draft]:
 
 
 def chord_tones() -> Iterator[Draft]:
-    """Ask which of four notes does not belong to the chord symbol above them.
+    """Which of four notes does not belong to the chord symbol above them.
 
-    Harder where the symbol is more than a major or minor triad, and where the key signature
+    Harder if the symbol is not a major or minor triad, and if the key signature
     alters a note.
     """
     draw = random.Random("chord tones")
@@ -95,18 +95,18 @@ def chord_tones() -> Iterator[Draft]:
         sounds = {*map(spelling.semitones, notes)}
         scale = range(key - 1, key + 6)
         foreign = draw.choice([note for note in scale if spelling.semitones(note) not in sounds])
-        shown = draw.sample([*draw.sample(notes, 3), foreign], 4)
+        sample = draw.sample([*draw.sample(notes, 3), foreign], 4)
         steps = {pitch.fifths: pitch for pitch in staff.in_key(range(7), key)}
-        music = staff.line([steps[note] for note in shown], key)
+        music = staff.line([steps[note] for note in sample], key)
         symbol = spelling.name(root) + _SYMBOLS[quality]
-        written = score(f'"{symbol}"{music}', key=spelling.KeyName(key, "major").abc)
+        tune = score(f'"{symbol}"{music}', key=spelling.KeyName(key, "major").abc)
         right = spelling.name(foreign)
-        hard = level(quality not in _COMMON, spelling.num_altered(shown) > 0)
-        yield Draft(stem, written, right, others(map(spelling.name, shown), right), hard)
+        hard = level(quality not in _COMMON, spelling.num_altered(sample) > 0)
+        yield Draft(stem, tune, right, others(map(spelling.name, sample), right), hard)
 
 
 def _spelled(qualities: dict[str, tuple[int, ...]]) -> Chords:
-    """Return the chords on `ROOTS` whose notes need at most one accidental each."""
+    """Return the chords on `ROOTS` whose notes have at most one accidental each."""
     return {
         (root, quality): [root + step for step in steps]
         for root in ROOTS
@@ -116,9 +116,9 @@ def _spelled(qualities: dict[str, tuple[int, ...]]) -> Chords:
 
 
 def _crossed(draw: random.Random, spelled: Chords, right: tuple[int, str]) -> list[tuple[int, str]]:
-    """Draw another root and another quality; return the three other chords that they make.
+    """Sample another root and another quality; return the three other combinations.
 
-    So each root and each quality stands in two options, and neither tells which one is right.
+    So each root and each quality occurs in two options, and neither reveals the answer.
     """
     pairs = [
         [(right[0], quality), (root, right[1]), (root, quality)]
@@ -128,8 +128,8 @@ def _crossed(draw: random.Random, spelled: Chords, right: tuple[int, str]) -> li
     differs = [
         three
         for three in pairs
-        if all(one in spelled for one in three)
-        and not any(spelling.same_sound(spelled[one], spelled[right]) for one in three)
+        if all(chord in spelled for chord in three)
+        and not any(spelling.same_sound(spelled[chord], spelled[right]) for chord in three)
     ]
     return draw.choice(differs)
 

@@ -1,4 +1,4 @@
-"""Form: sections by letters and by name, and how many bars are played."""
+"""Questions about form: letters and names of forms, and number of bars played."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAMED = {
 
 
 def form() -> Iterator[Draft]:
-    """Ask for the form of a score in letters, as it is played, and for what it is called.
+    """The form of a score as played, in letters, and its name.
 
-    Harder with more than four sections, where repeats are signs, and where the name is asked.
+    Harder with more than four sections, with repeat signs, and for the name.
     """
     draw = random.Random("form")
     for letters, repeats, _ in product(_FORMS, (False, True), range(24)):
@@ -46,7 +46,7 @@ def form() -> Iterator[Draft]:
 
 
 def played_bars() -> Iterator[Draft]:
-    """Ask how many bars are played, with repeats and endings.
+    """The number of bars played, with repeats and endings.
 
     Harder with first and second endings, and with a second repeat.
     """
@@ -54,31 +54,33 @@ def played_bars() -> Iterator[Draft]:
     stem = "How many bars are played in this score, with its repeats?"
     for _ in range(350):
         before, repeated, after = draw.randint(1, 4), draw.randint(2, 5), draw.randint(0, 4)
-        written = [_bar(draw) for _ in range(before + repeated + after)]
-        music = " | ".join(written[:before]) + " |: " + " | ".join(written[before:][:repeated])
-        music += " :| " + " | ".join(written[before + repeated :])
-        count = len(written) + repeated
-        wrong = near_counts(count, draw, len(written), 2 * len(written))
+        bars = [_bar(draw) for _ in range(before + repeated + after)]
+        music = " | ".join(bars[:before]) + " |: " + " | ".join(bars[before:][:repeated])
+        music += " :| " + " | ".join(bars[before + repeated :])
+        count = len(bars) + repeated
+        wrong = near_counts(count, draw, len(bars), 2 * len(bars))
         yield Draft(stem, score(music.rstrip()), str(count), wrong, "easy")
     for has_second in [False] * 350 + [True] * 350:
         shared, first, second = draw.randint(2, 5), draw.randint(1, 2), draw.randint(1, 2)
         music, count = _with_endings(draw, shared, first, second), 2 * shared + first + second
-        shown = shared + first + second
+        num_bars = shared + first + second
         if has_second:
             again = draw.randint(2, 4)
             music += " |: " + " | ".join(_bar(draw) for _ in range(again)) + " :|"
-            count, shown = count + 2 * again, shown + again
-        wrong = near_counts(count, draw, shown, 2 * shown)
+            count, num_bars = count + 2 * again, num_bars + again
+        wrong = near_counts(count, draw, num_bars, 2 * num_bars)
         yield Draft(stem, score(music), str(count), wrong, level(True, has_second))
 
 
 def _with_endings(draw: random.Random, shared: int, first: int, second: int) -> str:
-    same, one, two = (" | ".join(_bar(draw) for _ in range(num)) for num in (shared, first, second))
-    return f"|: {same} |1 {one} :|2 {two} ||"
+    same, first_bars, second_bars = (
+        " | ".join(_bar(draw) for _ in range(num)) for num in (shared, first, second)
+    )
+    return f"|: {same} |1 {first_bars} :|2 {second_bars} ||"
 
 
 def _tune(draw: random.Random, letters: str, repeats: bool) -> str:
-    """Write two bars for each section; repeats as signs or written out."""
+    """Return a tune with two bars per section, and repeats as signs or written out."""
     bars = {letter: f"{_bar(draw)} | {_bar(draw)}" for letter in sorted(set(letters))}
     if len({bar for two in bars.values() for bar in two.split(" | ")}) < 2 * len(bars):
         return _tune(draw, letters, repeats)
@@ -100,7 +102,7 @@ def _has_doubles(letters: str) -> bool:
 
 
 def _other_names(letters: str, name: str) -> tuple[str, ...]:
-    """Return what else forms are called; in a wider sense all that read backwards are arches."""
+    """Return other names of forms; symmetric forms may also be called arch forms."""
     is_mirror = letters == letters[::-1]
     return tuple(
         other for other in others(_NAMED, name) if not (is_mirror and other == "arch form")
@@ -108,7 +110,7 @@ def _other_names(letters: str, name: str) -> tuple[str, ...]:
 
 
 def _near_forms(letters: str) -> tuple[str, ...]:
-    """Return forms of about as many sections, the likest first."""
+    """Return forms with a similar number of sections, the most similar first."""
 
     def distance(other: str) -> int:
         same = sum(a == b for a, b in zip(other, letters, strict=False))

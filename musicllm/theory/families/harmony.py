@@ -1,4 +1,4 @@
-"""Chords in a key: Roman numerals and cadences."""
+"""Questions about chords in a key: Roman numerals and cadences."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CADENCES = {
     "half cadence": (None, 4),
     "deceptive cadence": (4, 5),
 }
-"""Cadence -> degrees of its two chords, 0 for the tonic; a half cadence is reached from any."""
+"""Cadence -> degrees of its two chords, 0 for the tonic; None for any."""
 _OPENINGS = ((0, 3), (0, 5), (0, 1), (5, 3), (0, 0), (3, 0))
 """Degrees of the two chords before a cadence."""
 
 
 def roman_numerals() -> Iterator[Draft]:
-    """Ask for the numeral of a chord in a key, named or written, and for the chord of a numeral.
+    """The Roman numeral of a chord in a key, and the chord of a Roman numeral.
 
     Harder in minor, where the scale is the natural one, and with more than two accidentals.
     """
@@ -50,12 +50,12 @@ def roman_numerals() -> Iterator[Draft]:
             staff.line(pitches, key.sharps),
             staff.line(pitches[::-1], key.sharps),
         ):
-            written = score(music, metre="none", key=key.abc)
-            yield Draft(stem, written, numerals[degree], wrong, hard)
+            tune = score(music, metre="none", key=key.abc)
+            yield Draft(stem, tune, numerals[degree], wrong, hard)
 
 
 def cadences() -> Iterator[Draft]:
-    """Ask for the cadence at the end of four chords; in minor the leading note is raised.
+    """The cadence at the end of four chords; in minor the leading note is raised.
 
     Harder in minor, with more than two accidentals, and with broken chords.
     """
@@ -69,13 +69,13 @@ def cadences() -> Iterator[Draft]:
             triads = [_triad(key, degree, raised=True) for degree in degrees]
             hard = level(key.mode == "minor", abs(key.sharps) > 2, broken)
             music = (_broken if broken else _blocks)(triads, key)
-            written = score(music, metre="3/4", key=key.abc)
+            tune = score(music, metre="3/4", key=key.abc)
             stem = "Which cadence do the last two chords of this score make?"
-            yield Draft(stem, written, name, wrong, hard)
+            yield Draft(stem, tune, name, wrong, hard)
 
 
 def _triad(key: KeyName, degree: int, raised: bool = False) -> list[int]:
-    """Return the notes of a triad of the scale, in minor with a raised leading note on V."""
+    """Return the notes of a triad of the scale; with `raised`, V in minor has the leading note."""
     scale = SCALES["natural minor" if key.mode == "minor" else "major"]
     notes = [key.tonic + scale[(degree + step) % 7] for step in (0, 2, 4)]
     if raised and key.mode == "minor" and degree == 4:

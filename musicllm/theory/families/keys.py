@@ -1,4 +1,4 @@
-"""Keys and scales: signatures, related keys, church modes, degrees."""
+"""Questions about keys and scales: signatures, related keys, church modes, degrees."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _RELATIONS: dict[str, Callable[[KeyName], KeyName]] = {
         sharps=key.sharps - 1
     ),
 }
-"""Question -> the key that a key is related to in this way."""
+"""Question -> function from a key to the related key."""
 _SECOND = {
     "Which key is the relative key of the one a perfect fifth above {}?": 1,
     "Which key is the relative key of the one a perfect fourth above {}?": -1,
 }
-"""Question -> sharps more than the key has; the mode is the other one."""
+"""Question -> difference in sharps; the mode changes."""
 
 
 def key_signatures() -> Iterator[Draft]:
-    """Ask for the sharps or flats of a key, named or written, and for the key that has them.
+    """The key signature of a named or written key, and the key of a signature.
 
     Harder in minor, and with more than three sharps or flats.
     """
@@ -58,36 +58,36 @@ def key_signatures() -> Iterator[Draft]:
             names = tuple(name for name in around if len(name) == 2)
             yield Draft(stem, "", spelling.name(last), names, hard)
         for _ in range(20):
-            written = _melody(draw, key)
+            tune = _melody(draw, key)
             stem = "How many sharps or flats are in the key signature of this score?"
-            yield Draft(stem, written, accidentals(sharps), counts, hard)
+            yield Draft(stem, tune, accidentals(sharps), counts, hard)
 
 
 def key_relations() -> Iterator[Draft]:
-    """Ask for the relative, parallel or neighbouring key of a key, named or written.
+    """The relative, parallel or neighbouring key of a named or written key.
 
     Harder with more than three sharps or flats on either side, and over two relations.
     """
     draw = random.Random("key relations")
     for key in KEYS:
-        asked = [(stem, related(key), False) for stem, related in _RELATIONS.items()]
-        asked += [
+        relations = [(stem, related(key), False) for stem, related in _RELATIONS.items()]
+        relations += [
             (stem, KeyName(key.sharps + more, _OTHER_MODE[key.mode]), True)
             for stem, more in _SECOND.items()
         ]
-        for stem, right, is_second in asked:
+        for stem, right, is_second in relations:
             if abs(right.sharps) > 6:
                 continue
             hard = level(is_second, max(abs(key.sharps), abs(right.sharps)) > 3)
             wrong = _near_keys(key, right)
             yield Draft(stem.format(key.name), "", right.name, wrong, hard)
-            written = stem.format("the key of this score")
+            from_score = stem.format("the key of this score")
             for _ in range(4):
-                yield Draft(written, _melody(draw, key), right.name, wrong, hard)
+                yield Draft(from_score, _melody(draw, key), right.name, wrong, hard)
 
 
 def modes() -> Iterator[Draft]:
-    """Ask for the church mode of a written scale, for its signature and its notes.
+    """The church mode of a written scale, its signature and its notes.
 
     Harder with more than one sharp or flat, and again with more than three.
     """
@@ -101,9 +101,9 @@ def modes() -> Iterator[Draft]:
         wrong = others([*same_tonic, *same_notes], key.name)
         scale = staff.rising([*steps, key.tonic])
         for order in (scale, scale[::-1], [*scale, *scale[-2::-1]]):
-            written = score(staff.line(order), metre="none", unit=8)
+            tune = score(staff.line(order), metre="none", unit=8)
             stem = "Which scale, from its tonic to its tonic, is written in this score?"
-            yield Draft(stem, written, key.name, wrong, hard)
+            yield Draft(stem, tune, key.name, wrong, hard)
         stem = f"How many sharps or flats does the scale {key.name} have?"
         near = [other for other in SIGNATURES if _is_near(other, key.sharps)]
         counts = tuple(accidentals(other) for other in near)
@@ -115,7 +115,7 @@ def modes() -> Iterator[Draft]:
 
 
 def scale_degrees() -> Iterator[Draft]:
-    """Ask for the note on a degree of a scale, by number or name, and for a written note's degree.
+    """The note on a degree of a scale, by number or name, and the degree of a written note.
 
     Harder in minor, and with more than three sharps or flats.
     """
@@ -133,8 +133,8 @@ def scale_degrees() -> Iterator[Draft]:
                     stem = f"Which note is the {_DEGREE_NAMES[degree]} of {key.name}?"
                     yield Draft(stem, "", right, wrong, hard)
                 stem = f"Which degree of the {scale_name} is the first note of this score?"
-                written = score(f"{right[0]}4", key=key.abc)
-                yield Draft(stem, written, ORDINALS[degree], _other_degrees(degree), hard)
+                tune = score(f"{right[0]}4", key=key.abc)
+                yield Draft(stem, tune, ORDINALS[degree], _other_degrees(degree), hard)
 
 
 def _melody(draw: random.Random, key: KeyName) -> str:
@@ -147,7 +147,7 @@ def _is_near(other: int, sharps: int) -> bool:
 
 
 def _near_keys(key: KeyName, right: KeyName) -> tuple[str, ...]:
-    """Return keys that are otherwise related to a key, or close to the right one."""
+    """Return keys with another relation to a key, or close to the right one."""
     near = [related(key) for related in _RELATIONS.values()]
     near += [right._replace(sharps=right.sharps + step) for step in (-2, -1, 1, 2, -3, 3)]
     differs = [
@@ -160,12 +160,12 @@ def _near_keys(key: KeyName, right: KeyName) -> tuple[str, ...]:
 
 
 def _above(note: int, tonic: int) -> int:
-    """Return how many letters a note lies above another."""
+    """Return the number of letters from a note up to another."""
     return 4 * (note - tonic) % 7
 
 
 def _near_degrees(notes: list[int], degree: int) -> tuple[str, ...]:
-    """Return the other notes of a scale, and the right letter with another accidental."""
+    """Return the other notes of a scale, and the right letter with other accidentals."""
     altered = [notes[degree] + 7, notes[degree] - 7]
     near = [note for note in altered if spelling.is_simple(note)]
     return tuple(spelling.name(note) for note in [*near, *notes] if note != notes[degree])

@@ -1,4 +1,4 @@
-"""Melodies as a whole: transposed ones, and what becomes of a motif."""
+"""Questions about melodies: transposition, and transformations of motifs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from musicllm.theory.spelling import INTERVALS, KEYS, KeyName, article
 from musicllm.theory.staff import Pitch
 
 Notes = tuple[tuple[int, int], ...]
-"""Places and lengths in units."""
+"""(place on the staff, length in units) of each note."""
 
 _TRANSFORMS: dict[str, Callable[[Notes], Notes]] = {
     "a repetition of it": lambda notes: notes,
@@ -28,7 +28,7 @@ _PLAIN = tuple(_TRANSFORMS)[:4]
 
 
 def transposition() -> Iterator[Draft]:
-    """Ask for a melody in another key, and for the key that it gets.
+    """A melody in another key, and the key after transposition.
 
     Harder downwards, to more than two sharps or flats, and by more than a fifth.
     """
@@ -47,17 +47,17 @@ def transposition() -> Iterator[Draft]:
                 stem = f"A melody in {key.name} is moved {way}. In which key is it then?"
                 yield Draft(stem, "", moved.name, others(wrong, moved.name), hard)
                 pitches = staff.in_key(staff.walk(draw, 5, low=2, high=8), key.sharps)
-                written = score(staff.line(pitches, key.sharps), metre="none", key=key.abc)
+                tune = score(staff.line(pitches, key.sharps), metre="none", key=key.abc)
                 right = _transposed(pitches, step, is_up)
                 lines = _near_lines(pitches, right, key, moved, draw)
                 stem = f"Which line is the melody of this score moved {way}?"
-                yield Draft(stem, written, _line(right, moved), lines, hard)
+                yield Draft(stem, tune, _line(right, moved), lines, hard)
 
 
 def motifs() -> Iterator[Draft]:
-    """Ask what the second bar makes of the first, and which bar is a given version of it.
+    """How the second bar transforms the first, and which bar is a given transformation.
 
-    Harder with inversion, retrograde or augmentation, and where the bar is to be found.
+    Harder with inversion, retrograde or augmentation, and for the bar.
     """
     draw = random.Random("motifs")
     for key in [key for key in KEYS if abs(key.sharps) <= 4] * 6:
@@ -66,22 +66,22 @@ def motifs() -> Iterator[Draft]:
             versions = {other: change(motif) for other, change in _TRANSFORMS.items()}
             hard = level(name not in _PLAIN, abs(key.sharps) > 2)
             stem = "What is the second bar of this score, compared with the first?"
-            written = _bars([motif, versions[name]], key)
-            yield Draft(stem, written, name, others(_TRANSFORMS, name), hard)
+            tune = _bars([motif, versions[name]], key)
+            yield Draft(stem, tune, name, others(_TRANSFORMS, name), hard)
             if name == _PLAIN[0]:
                 continue
-            shown = [name, *draw.sample(others(list(_TRANSFORMS)[1:], name), 3)]
-            draw.shuffle(shown)
-            written = _bars([motif, *(versions[other] for other in shown)], key)
+            names = [name, *draw.sample(others(list(_TRANSFORMS)[1:], name), 3)]
+            draw.shuffle(names)
+            tune = _bars([motif, *(versions[other] for other in names)], key)
             bars = [f"bar {number}" for number in range(2, 6)]
-            right = bars[shown.index(name)]
+            right = bars[names.index(name)]
             stem = f"Which bar of this score is, compared with the first bar, {name}?"
             hard = level(True, name not in _PLAIN, abs(key.sharps) > 2)
-            yield Draft(stem, written, right, others(bars, right), hard)
+            yield Draft(stem, tune, right, others(bars, right), hard)
 
 
 def _transposed(pitches: list[Pitch], step: int, is_up: bool) -> list[Pitch]:
-    """Move notes by an interval upwards or downwards, spelled as the interval demands."""
+    """Transpose notes up or down by an interval, with the spelling of the interval."""
     letters = 4 * step % 7
     height = spelling.semitones(step)
     if not is_up:
@@ -96,7 +96,7 @@ def _transposed(pitches: list[Pitch], step: int, is_up: bool) -> list[Pitch]:
 def _near_lines(
     pitches: list[Pitch], right: list[Pitch], key: KeyName, moved: KeyName, draw: random.Random
 ) -> tuple[str, ...]:
-    """Return lines with a neighbouring key, the old signature, or one note changed."""
+    """Return wrong melodies: in a neighbouring key, with the old signature, or one note changed."""
     letters = right[0].place - pitches[0].place
     candidates = [([pitch.place for pitch in right], key)]
     for more in (-5, 2, 5, -2, 7, -7):
@@ -120,7 +120,7 @@ def _heights(pitches: list[Pitch]) -> list[int]:
 
 
 def _letters(tonic: int, other: int, near: int) -> int:
-    """Return how many letters lie between two tonics, in the octave closest to `near`."""
+    """Return the number of letters between two tonics, in the octave closest to `near`."""
     letters = 4 * (other - tonic) % 7
     return min((letters - 14, letters - 7, letters, letters + 7), key=lambda n: abs(n - near))
 
@@ -134,7 +134,7 @@ def _moved(notes: Notes, steps: int) -> Notes:
 
 
 def _motif(draw: random.Random) -> Notes:
-    """Draw a motif of four notes of which every version is different."""
+    """Sample a motif of four notes whose transformations all differ."""
     while True:
         places = staff.walk(draw, 4, low=2, high=8)
         motif = tuple(zip(places, draw.sample((1, 1, 2, 2, 3), 4), strict=True))
@@ -145,7 +145,7 @@ def _motif(draw: random.Random) -> Notes:
 
 
 def _bars(bars: list[Notes], key: KeyName) -> str:
-    written = [
+    tune = [
         " ".join(
             pitch.abc(key.sharps) + (str(length) if length > 1 else "")
             for pitch, (_, length) in zip(
@@ -154,4 +154,4 @@ def _bars(bars: list[Notes], key: KeyName) -> str:
         )
         for bar in bars
     ]
-    return score(" | ".join(written), metre="none", unit=8, key=key.abc)
+    return score(" | ".join(tune), metre="none", unit=8, key=key.abc)

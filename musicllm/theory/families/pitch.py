@@ -1,4 +1,4 @@
-"""Single notes and pairs of them: names, intervals, intervals inside a melody."""
+"""Questions about pitch: note names, intervals, intervals inside a melody."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIGNS = {1: "^", 0: "=", -1: "_"}
 
 
 def intervals() -> Iterator[Draft]:
-    """Ask for the interval between two notes, named or written, and for the note above another.
+    """The interval between two named or written notes, and the note an interval above another.
 
     Harder with an accidental, and with an interval that is a tritone or wider than a fifth.
     """
@@ -31,8 +31,8 @@ def intervals() -> Iterator[Draft]:
             stem = f"Which interval lies between {lower} and the next {upper} above it?"
             yield Draft(stem, "", interval, names, hard)
             stem = "Which interval lies between the first and the second note of this score?"
-            written = score(staff.line(staff.rising([root, root + step])), metre="2/4")
-            yield Draft(stem, written, interval, names, hard)
+            tune = score(staff.line(staff.rising([root, root + step])), metre="2/4")
+            yield Draft(stem, tune, interval, names, hard)
             notes = tuple(
                 spelling.name(root + other) for _, other in near if spelling.is_simple(root + other)
             )
@@ -42,9 +42,9 @@ def intervals() -> Iterator[Draft]:
 
 
 def intervals_in_context() -> Iterator[Draft]:
-    """Ask for the interval between two neighbours in a melody under a key signature.
+    """The interval between two consecutive notes of a melody with a key signature.
 
-    Harder where the signature alters one of them, and with a tritone or more than a fifth.
+    Harder if the signature alters one of them, and with a tritone or more than a fifth.
     """
     draw = random.Random("intervals in context")
     for key in KEYS * 40:
@@ -60,40 +60,40 @@ def intervals_in_context() -> Iterator[Draft]:
             "note of this melody?"
         )
         hard = level(spelling.num_altered((low.fifths, high.fifths)) > 0, step in _WIDE)
-        written = score(staff.line(pitches, key.sharps), key=key.abc)
-        yield Draft(stem, written, _BY_FIFTHS[step], tuple(near), hard)
+        tune = score(staff.line(pitches, key.sharps), key=key.abc)
+        yield Draft(stem, tune, _BY_FIFTHS[step], tuple(near), hard)
 
 
 def note_names() -> Iterator[Draft]:
-    """Ask for a note of two bars: its name by the key signature and the accidentals before it.
+    """The name of a note, by the key signature and previous accidentals.
 
-    An accidental holds to the end of its bar. Harder where the signature alters the letter, where
-    an accidental was written for it before, and where a bar line has ended that one.
+    An accidental applies to the end of its bar. Harder if the signature alters the letter, if
+    it had an accidental before, and if a bar line cancels that.
     """
     draw = random.Random("note names")
     for key in KEYS * 40:
         places = staff.walk(draw, 8)
         kind = draw.choice(("plain", "held", "ended"))
-        asked = draw.randrange(4, 8) if kind != "held" else draw.choice((2, 3, 6, 7))
-        start = 0 if kind == "ended" or asked < 4 else 4
-        source = draw.randrange(start, start + 4 if kind == "ended" else max(start + 1, asked))
-        usual = staff.altered(places[asked], key.sharps)
+        index = draw.randrange(4, 8) if kind != "held" else draw.choice((2, 3, 6, 7))
+        start = 0 if kind == "ended" or index < 4 else 4
+        source = draw.randrange(start, start + 4 if kind == "ended" else max(start + 1, index))
+        usual = staff.altered(places[index], key.sharps)
         tokens = [pitch.abc(key.sharps) for pitch in staff.in_key(places, key.sharps)]
         alteration = usual
         if kind != "plain":
-            places[source] = places[asked]
+            places[source] = places[index]
             changed = 0 if usual else draw.choice((-1, 1))
-            tokens[source] = _SIGNS[changed] + staff.Pitch(places[asked], usual).abc(key.sharps)
+            tokens[source] = _SIGNS[changed] + staff.Pitch(places[index], usual).abc(key.sharps)
             alteration = usual if kind == "ended" else changed
-        right = staff.Pitch(places[asked], alteration)
+        right = staff.Pitch(places[index], alteration)
         music = " ".join(tokens[:4]) + " | " + " ".join(tokens[4:])
         hard = level(usual != 0, kind != "plain", kind == "ended")
-        stem = f"What is the name of the {ORDINALS[asked]} note of this score?"
+        stem = f"What is the name of the {ORDINALS[index]} note of this score?"
         yield Draft(stem, score(music, key=key.abc), right.name, _near_notes(right), hard)
 
 
 def _near_notes(right: staff.Pitch) -> tuple[str, ...]:
-    """Return the letter with other accidentals, and its neighbours, if they sound different."""
+    """Return the letter with other accidentals, and its neighbours, if the pitch differs."""
     near = [staff.Pitch(right.place, alteration) for alteration in (0, 1, -1)]
     near += [staff.Pitch(right.place + step, right.alteration) for step in (-1, 1)]
     sounding = [pitch.name for pitch in near if (pitch.height - right.height) % 12]
@@ -101,7 +101,7 @@ def _near_notes(right: staff.Pitch) -> tuple[str, ...]:
 
 
 def _leaping(draw: random.Random) -> list[int]:
-    """Draw four places, with leaps of up to a seventh, none repeated."""
+    """Sample four places with leaps of up to a seventh, without repetition."""
     places = [draw.randint(2, 6)]
     while len(places) < 4:
         place = places[-1] + draw.choice((-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6))
@@ -111,5 +111,5 @@ def _leaping(draw: random.Random) -> list[int]:
 
 
 def _gap(first: int, second: int) -> int:
-    """Return how many semitones one interval is wider than another."""
+    """Return the difference of two intervals in semitones."""
     return abs(spelling.semitones(first) - spelling.semitones(second))

@@ -1,4 +1,4 @@
-"""Values: how long notes, ties, tuplets and broken rhythms last under a unit length."""
+"""Questions about note values: notes, ties, tuplets and broken rhythm."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _TUPLETS = {
     "(6": (6, 2),
     "(7:4:7": (7, 4),
 }
-"""Sign -> notes, and the notes in whose time they are played."""
+"""Sign -> number of notes, and of the notes in whose time they are played."""
 _BROKEN = {">": Fraction(3, 2), "<": Fraction(1, 2), ">>": Fraction(7, 4), "<<": Fraction(1, 4)}
-"""Sign -> what it multiplies the note before it by."""
+"""Sign -> factor of the note before it."""
 
 
 def note_values() -> Iterator[Draft]:
-    """Ask what value a note has, and two tied ones together, under a unit length.
+    """The value of a note, and of two tied notes, with a unit length.
 
     Harder with a fraction of the unit, with a dotted value, and with a tie.
     """
@@ -51,8 +51,8 @@ def note_values() -> Iterator[Draft]:
                 around.insert(place, length)
                 hard = level(length.denominator > 1, "dotted" in right)
                 stem = f"Which value has the {ORDINALS[place]} note of this score?"
-                written = score(timed(draw, around), metre="none", unit=unit)
-                yield Draft(stem, written, right, _near_values(length / unit), hard)
+                tune = score(timed(draw, around), metre="none", unit=unit)
+                yield Draft(stem, tune, right, _near_values(length / unit), hard)
         for first, second in ((a, b) for a in lengths for b in lengths):
             right = _NAMES.get((first + second) / unit)
             if right is None:
@@ -63,52 +63,52 @@ def note_values() -> Iterator[Draft]:
             fractional = first.denominator * second.denominator > 1
             hard = level(True, fractional, "dotted" in right)
             stem = "Which value have the two tied notes of this score together?"
-            written = score(music, metre="none", unit=unit)
-            yield Draft(stem, written, right, _near_values((first + second) / unit), hard)
+            tune = score(music, metre="none", unit=unit)
+            yield Draft(stem, tune, right, _near_values((first + second) / unit), hard)
 
 
 def tuplets() -> Iterator[Draft]:
-    """Ask how long tuplets last, as a whole or each note, and the notes of a broken rhythm.
+    """The length of a tuplet, of a note of it, and of notes in broken rhythm.
 
-    Harder for one note instead of the whole, and for other signs than `(3`, `>` and `<`.
+    Harder for one note of a tuplet, and for signs other than `(3`, `>` and `<`.
     """
     draw = random.Random("tuplets")
     for unit in (4, 8, 16) * 12:
         for sign, (num, time) in _TUPLETS.items():
             notes = [pitch.abc() for pitch in staff.in_key(staff.walk(draw, num), 0)]
-            written = score(f"{sign}{''.join(notes)} {notes[0]}2", metre="none", unit=unit)
-            together, each = Fraction(time, unit), Fraction(time, num * unit)
-            near = _near_fractions(together, Fraction(num, unit), each)
+            tune = score(f"{sign}{''.join(notes)} {notes[0]}2", metre="none", unit=unit)
+            total, single = Fraction(time, unit), Fraction(time, num * unit)
+            near = _near_fractions(total, Fraction(num, unit), single)
             stem = "How long do the notes of the tuplet in this score last together?"
-            yield Draft(stem, written, _share(together), near, level(sign != "(3"))
-            near = _near_fractions(each, Fraction(1, unit), Fraction(num, time * unit))
+            yield Draft(stem, tune, _share(total), near, level(sign != "(3"))
+            near = _near_fractions(single, Fraction(1, unit), Fraction(num, time * unit))
             stem = "How long does each note of the tuplet in this score last?"
-            yield Draft(stem, written, _share(each), near, level(True, sign != "(3"))
+            yield Draft(stem, tune, _share(single), near, level(True, sign != "(3"))
         for sign, factor in _BROKEN.items():
             for place, part in enumerate((factor, 2 - factor)):
                 first, second, third = staff.in_key(staff.walk(draw, 3), 0)
-                written = score(
+                tune = score(
                     f"{first.abc()}{sign}{second.abc()} {third.abc()}2", metre="none", unit=unit
                 )
                 length = part / unit
                 near = _near_fractions(length, (2 - part) / unit, Fraction(1, unit))
                 stem = f"How long does the {ORDINALS[place]} note of this score last?"
-                yield Draft(stem, written, _share(length), near, level(len(sign) > 1))
+                yield Draft(stem, tune, _share(length), near, level(len(sign) > 1))
 
 
 def timed(draw: random.Random, lengths: list[Fraction]) -> str:
-    """Return a drawn melody with notes of these lengths, in units."""
+    """Return a random melody with these note lengths in units."""
     places = staff.walk(draw, len(lengths))
     return " ".join(token(place, length) for place, length in zip(places, lengths, strict=True))
 
 
 def token(place: int, length: Fraction) -> str:
-    """Return a natural note with its length in units, as ABC."""
+    """Return a natural note with its length in units as ABC."""
     return staff.Pitch(place, 0).abc() + ("" if length == 1 else str(length))
 
 
 def _near_values(length: Fraction) -> tuple[str, ...]:
-    """Return names of the other values that are at most four times, at least a quarter as long."""
+    """Return the names of other values from a quarter to four times as long."""
     return tuple(
         name
         for name, other in _VALUES.items()
