@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import gc
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,33 @@ import musicllm  # noqa: F401
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: a thread each, read by torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in the background
+
+
+def pytest_collection_finish() -> None:
+    """Take the modules out of each search for garbage, a tenth of the time of a composition."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_once() -> Iterator[None]:
+    """Parse each text of YAML once, a quarter of the time of a composition."""
+    from omegaconf import OmegaConf
+
+    load, parsed = OmegaConf.load, {}
+
+    def load_once(file: Any) -> Any:
+        if not hasattr(file, "read"):
+            return load(file)
+        text = file.read()
+        if text not in parsed:
+            file.seek(0)
+            parsed[text] = load(file)
+        return copy.deepcopy(parsed[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", staticmethod(load_once))
+        yield
 
 
 @pytest.fixture
