@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musicllm import config
+from musicllm import cli, config
 from musicllm.checks import check
 from musicllm.command import parse
 from musicllm.sweep import space
@@ -24,6 +24,7 @@ PLACEHOLDERS = {
     "model=<name>": "model=llama2_7b",
     "benchmark=[<name>]": "benchmark=[theory]",
     "hardware=<profile>": "hardware=cpu",
+    "<group>": "optimizer",
     "<fingerprint>": "0123456789ab",
     "<folder of MMLU>": "mmlu",
     "<folder>": "mmlu",
@@ -43,16 +44,24 @@ def commands() -> dict[str, str]:
 COMMANDS = commands()
 
 
-@pytest.mark.parametrize("words", COMMANDS)
+def with_values(words: str) -> list[str]:
+    """Return a command whose placeholders have values."""
+    for placeholder, value in PLACEHOLDERS.items():
+        words = words.replace(placeholder, value)
+    return shlex.split(words)
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if "recipe=" in words])
 def test_a_command_composes_and_passes_the_checks(words: str, tmp_path: Path) -> None:
     """Of a sweep, its first job; a folder of the user's own is an empty one here."""
-    text = words.replace("my_configs", str(tmp_path))
-    for placeholder, value in PLACEHOLDERS.items():
-        text = text.replace(placeholder, value)
-    command = parse(shlex.split(text))
-    if "recipe=" in text:
-        swept = space.parse(command.overrides)
-        check(config.load(swept.words(swept.corner()), command.folders)[0])
+    command = parse(with_values(words.replace("my_configs", str(tmp_path))))
+    swept = space.parse(command.overrides)
+    check(config.load(swept.words(swept.corner()), command.folders)[0])
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if "recipe=" not in words])
+def test_a_command_without_a_recipe_helps(words: str) -> None:
+    assert cli.main(with_values(words)) == 0
 
 
 def test_commands_are_found_on_every_kind_of_page() -> None:

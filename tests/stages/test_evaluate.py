@@ -216,7 +216,6 @@ def test_a_part_of_the_questions_is_marked_everywhere(
 def test_an_adapter_is_measured_on_its_base(
     run: Run, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    config, _ = configuration.load([RECIPE, *SMALL])
     tokenizer = base.load_tokenizer(inputs["model"])
     plain = base.load(inputs["model"], dtype="float32")
     adapted = adapters.attach(plain, dataclasses.replace(LORA), seed=0)
@@ -239,7 +238,6 @@ def test_an_adapter_is_measured_on_its_base(
     ]
     assert bits[0] == pytest.approx(bits[1], rel=1e-5)
     assert bits[0] != pytest.approx(bits[2], rel=5e-4)
-    assert config.adapter.quantization is None
 
 
 def test_an_adapter_that_does_not_know_its_base(run: Run, inputs: dict[str, Path]) -> None:
