@@ -28,6 +28,13 @@ TEMPLATE = (
 )
 
 
+def source_spec(name: str, reader: Any, location: str | None, **changes: Any) -> SourceSpec:
+    """Return a source that is read whole, with changes."""
+    values = {"format": "auto", "max_records": None, "local_folder": None, "revision": None,
+              "kinds": (), "named_splits": True}  # fmt: skip
+    return SourceSpec(name, reader, location, **(values | changes))
+
+
 def music_config(**changes: Any) -> MusicConfig:
     """Return what a test does about tunes, with changes."""
     values = {"check": True, "repair": True, "normalize": False, "on_fault": "drop",
@@ -120,7 +127,8 @@ def write_sources(folder: Path, records: Sequence[Record]) -> tuple[SourceSpec, 
         lines = "".join(json.dumps(record) + "\n" for record in some)
         (folder / f"{name}.jsonl").write_text(lines)
     return tuple(
-        SourceSpec(name, "files", str(folder / f"{name}.jsonl"), "record") for name in by_source
+        source_spec(name, "files", str(folder / f"{name}.jsonl"), format="record")
+        for name in by_source
     )
 
 

@@ -114,7 +114,7 @@ EVERY_COPY = DuplicatesConfig(
 def preparation(jsonl: Path, questions: Path | None) -> Preparation:
     """Return the settings of `ours`: packed rows of 2,048 tokens, all for training."""
     plain = Preparation(
-        sources=(SourceSpec("texts", "files", str(jsonl)),),
+        sources=(SourceSpec("texts", "files", str(jsonl), "auto", None, None, None, (), True),),
         rows=RowSettings("pack", 2048, "drop", None),
         music=replace(EVERY_TUNE, check=False),
         duplicates=replace(EVERY_COPY, exact=False, near_similarity=None, melodic_similarity=None),

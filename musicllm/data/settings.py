@@ -32,12 +32,12 @@ class SourceSpec:
     name: str
     reader: Literal["files", "books", "hub", "corpus"]
     location: str | None
-    format: str = "auto"
-    max_records: int | None = None
-    local_folder: Path | None = None
-    revision: str | None = None
-    kinds: tuple[str, ...] = ()
-    named_splits: bool = True
+    format: str
+    max_records: int | None
+    local_folder: Path | None
+    revision: str | None
+    kinds: tuple[str, ...]
+    named_splits: bool
 
 
 def limits_of(music: MusicConfig) -> Limits:

@@ -111,6 +111,19 @@ def test_every_key_that_a_message_names_is_in_the_schema() -> None:
     assert wrong.keys() == OTHER_NAMES, wrong
 
 
+def test_settings_of_rooms_have_no_defaults() -> None:
+    """The only home of a default is `conf/`."""
+    root = Path(musicllm.__file__).parent
+    files = [*root.rglob("settings.py"), *root.rglob("spec.py")]
+    assert len(files) > 2
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for line in node.body if isinstance(node, ast.ClassDef) else []:
+                is_question = isinstance(node, ast.ClassDef) and node.name == "Question"
+                if isinstance(line, ast.AnnAssign) and not is_question:
+                    assert line.value is None, f"{path}: {ast.unparse(line)}"
+
+
 def test_a_wrong_key_would_be_noticed() -> None:
     assert is_key("training.max_steps")
     assert is_key("benchmark.mmlu.mode")

@@ -13,10 +13,9 @@ from musicllm.data.duplicates.melodic import melodic_pairs
 from musicllm.data.duplicates.near import near_pairs
 from musicllm.data.duplicates.pairs import Pairs
 from musicllm.data.music import Examined, examine
-from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
 from musicllm.music.analysis.melody import melodic_fingerprint
-from tests.helpers import music_config
+from tests.helpers import music_config, source_spec
 
 
 def as_set(pairs: Pairs) -> set[tuple[int, int]]:
@@ -25,7 +24,7 @@ def as_set(pairs: Pairs) -> set[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_the_books_have_the_pairs_that_the_page_counts(tmp_path: Path) -> None:
-    parts = find_parts(SourceSpec("books", "books", None))
+    parts = find_parts(source_spec("books", "books", None))
     records = [record for part in parts for record in read_part(part)]
     policy = music_config(normalize=True)
     examined = [examine(record, policy) for record in records if isinstance(record, dict)]

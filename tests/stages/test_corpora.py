@@ -14,13 +14,13 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, LlamaTokenizer
 
 from musicllm import config
-from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
 from musicllm.evals.downloads import benchmark_folder
 from musicllm.evals.questions import read_solved
 from musicllm.evals.questions.files import locate
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages import corpora
+from tests.helpers import source_spec
 from tests.vocabularies import llama_like
 
 
@@ -130,7 +130,7 @@ def questions_of(composed: Config) -> list[str]:
 
 def texts_of(composed: Config) -> list[str]:
     folder = corpora.downloads(composed, HUB_ID)
-    source = SourceSpec("s", "hub", HUB_ID, local_folder=folder)
+    source = source_spec("s", "hub", HUB_ID, local_folder=folder)
     found = [item for part in find_parts(source) for item in read_part(part)]
     return [item["id"] for item in found if isinstance(item, dict)]
 

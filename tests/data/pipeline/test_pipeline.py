@@ -32,6 +32,7 @@ from tests.helpers import (
     music_config,
     preparation_of,
     row_settings,
+    source_spec,
     write_sources,
 )
 
@@ -139,7 +140,7 @@ def test_masked_turns_are_counted_and_not_supervised(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps(dialogue(n, **mark)) + "\n" for n in range(4)))
         told = preparation(
-            tmp_path, [], sources=(SourceSpec("s", "files", str(path)),),
+            tmp_path, [], sources=(source_spec("s", "files", str(path)),),
             validation_fraction=0.0, test_fraction=0.0,
         )  # fmt: skip
         corpus = prepared(tmp_path, told, work=f"work-{name}", to=name)
@@ -156,7 +157,7 @@ def write_splits(folder: Path, **records: Sequence[str]) -> tuple[SourceSpec, ..
         path = folder / "named" / f"{name}.jsonl"
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return (SourceSpec("named", "files", str(folder / "named")),)
+    return (source_spec("named", "files", str(folder / "named")),)
 
 
 def sayings(num: int, start: int = 0) -> list[str]:

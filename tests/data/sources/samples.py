@@ -21,8 +21,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
+from tests.helpers import source_spec
 
 Row = dict[str, Any]
 Turns = list[tuple[str, str]]
@@ -30,7 +30,7 @@ Turns = list[tuple[str, str]]
 
 def tunes(num_records: int) -> list[str]:
     """Return the first tunes of the books, at most the 4,248 that they hold."""
-    parts = find_parts(SourceSpec("books", "books", None))
+    parts = find_parts(source_spec("books", "books", None))
     found = (read for part in parts for read in read_part(part))
     texts = [read["text"].strip() for read in islice(found, num_records) if isinstance(read, dict)]
     assert len(texts) == num_records, f"the books hold {len(texts)} tunes, not {num_records}"

@@ -14,19 +14,21 @@ import pyarrow as pa
 import pytest
 
 from musicllm import artifacts
-from musicllm.checks.data import KINDS as KINDS_CHECKED
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import FREE_BOOKS, Part, find, find_parts, parts, read_part
 from musicllm.errors import ArtifactError, InputError, NotAvailableError
 from musicllm.files.suffixes import KINDS
+from musicllm.schema import SourceConfig
+from musicllm.schema.keys import settings
 from tests.data.sources.samples import write_jsonl
+from tests.helpers import source_spec
 
 TUNE = "R:reel\nL:1/8\nM:4/4\nK:D\n" + "DEFGABcd | " * 8 + "\n"
 
 
 def spec(location: Path, **settings: Any) -> SourceSpec:
-    return SourceSpec(**{"name": "s", "reader": "files", "location": str(location), **settings})
+    return source_spec(**{"name": "s", "reader": "files", "location": str(location), **settings})
 
 
 def read(found: list[Part]) -> list[Record | Drop]:
@@ -267,21 +269,21 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_free_books_keep_their_names_and_ids() -> None:
-    found = find_parts(SourceSpec("books", "books", None))
+    found = find_parts(source_spec("books", "books", None))
     records = read(found)
 
     assert sorted({part.source for part in found}) == sorted(FREE_BOOKS)
     assert all(isinstance(item, dict) for item in records)
     assert len(records) == 4248
     assert "oneills1850/1701-1780.abc:413" in {item["id"] for item in records}
-    assert read(find_parts(SourceSpec("books", "books", None, max_records=2000))) == records[:2000]
+    assert read(find_parts(source_spec("books", "books", None, max_records=2000))) == records[:2000]
 
 
 def test_without_music21_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "find_spec", lambda _: None)
 
     with pytest.raises(NotAvailableError, match="not installed; pip install music21, or choose"):
-        find_parts(SourceSpec("books", "books", None))
+        find_parts(source_spec("books", "books", None))
 
 
 def test_a_prepared_corpus_keeps_ids_sources_and_splits(tmp_path: Path) -> None:
@@ -315,7 +317,7 @@ def test_a_folder_that_is_no_corpus_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_kinds_that_are_checked_are_those_that_are_read() -> None:
-    assert set(KINDS_CHECKED) == set(KINDS.values())
+    assert set(settings(SourceConfig)["kinds"].choices) == set(KINDS.values())
 
 
 def test_links_are_followed_once_and_broken_ones_are_told(

@@ -14,12 +14,13 @@ from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
 from musicllm.data.sources.hub import choose
 from musicllm.errors import InputError, NotAvailableError
+from tests.helpers import source_spec
 
 TUNE = '[{"abc notation": "X:1\\nK:D\\nabc|", "control code": "S:1"}]'
 
 
 def spec(folder: Path, **settings: Any) -> SourceSpec:
-    return SourceSpec(
+    return source_spec(
         **{
             "name": "irishman",
             "reader": "hub",

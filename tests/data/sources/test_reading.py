@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 
 from musicllm.data.records import Drop, Record
-from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, parts, read_part
 from musicllm.errors import InputError
 from musicllm.files import lines, readers
 from tests.data.sources.samples import write_jsonl, write_parquet, zstd
+from tests.helpers import source_spec
 
 
 def read(path: Path, **settings: Any) -> list[Record | Drop]:
-    found = find_parts(SourceSpec("s", "files", str(path), **settings))
+    found = find_parts(source_spec("s", "files", str(path), **settings))
     return [item for part in found for item in read_part(pickle.loads(pickle.dumps(part)))]
 
 
@@ -80,7 +80,7 @@ def test_cutting_changes_neither_records_nor_ids(
     for size in (100, 1000, 5000):
         for module in (parts, lines, readers):
             monkeypatch.setattr(module, "PIECE_BYTES", size)
-        assert len(find_parts(SourceSpec("s", "files", str(tmp_path)))) > 10
+        assert len(find_parts(source_spec("s", "files", str(tmp_path)))) > 10
         assert read(tmp_path) == whole
 
     ids = [item["id"] for item in whole if isinstance(item, dict)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from musicllm.data.records import Record, texts_of
-from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import find_parts, read_part
 from tests.data.sources import samples
+from tests.helpers import source_spec
 
 FORMATS = {
     "text": "text",
@@ -42,7 +42,7 @@ def _check(folder: Path, num_records: int) -> None:
     paths = samples.write_samples(folder, num_records)
     assert set(paths) == set(FORMATS)
     for name, path in paths.items():
-        parts = find_parts(SourceSpec(name, "files", str(path)))
+        parts = find_parts(source_spec(name, "files", str(path)))
         records: list[Record] = []
         for part in parts:
             for item in read_part(part):

@@ -9,6 +9,7 @@ import pytest
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources import Part, find_parts, read_part
 from musicllm.files.splits import split_of_name
+from tests.helpers import source_spec
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def read(parts: list[Part]) -> list[tuple[str, str | None, tuple[str, ...]]]:
 
 
 def spec(location: Path, max_records: int | None = None) -> SourceSpec:
-    return SourceSpec("s", "files", str(location), max_records=max_records)
+    return source_spec("s", "files", str(location), max_records=max_records)
 
 
 def test_parts_carry_the_split_of_their_files_and_it_is_told(
