@@ -79,6 +79,7 @@ def draw(
     lengths: Ints,
     names: Sequence[str],
     mix: MixConfig,
+    *,
     seed: int,
     keys: npt.NDArray[np.uint64],
 ) -> Drawn:

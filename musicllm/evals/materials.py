@@ -92,7 +92,14 @@ class Materials:
         limit = min(limits, default=None)
         if spec.location is not None:
             folder = benchmark_folder(self.cache, "texts", spec.location, spec.revision)
-            return read_texts(spec.name, spec.location, folder, spec.split, limit, spec.revision)
+            return read_texts(
+                spec.name,
+                spec.location,
+                folder,
+                spec.split,
+                num_texts=limit,
+                revision=spec.revision,
+            )
         corpus = self.corpus("corpus")
         records = list(corpus.records(self.split(spec)))[:limit]
         if not records or "text" not in records[0]:

@@ -85,15 +85,21 @@ def make_quiz(
     _require(levels, LEVELS, "level")
     names = [family for family in FAMILIES if family in (families or FAMILIES)]
     level_names = [level for level in LEVELS if level in (levels or LEVELS)]
-    examples = _sample("dev", names, level_names, num_examples, seed) if num_examples else []
+    examples = (
+        _sample("dev", names, level_names, count=num_examples, seed=seed) if num_examples else []
+    )
     shown = {(e.stem, e.abc_score) for e in examples} if known_split == "dev" else set()
-    return _sample(known_split, names, level_names, num_questions, seed, shown), examples
+    questions = _sample(
+        known_split, names, level_names, count=num_questions, seed=seed, excluded=shown
+    )
+    return questions, examples
 
 
 def _sample(
     split: Split,
     families: Sequence[str],
     levels: Sequence[str],
+    *,
     count: int | None,
     seed: int,
     excluded: Collection[tuple[str, str]] = (),

@@ -65,7 +65,7 @@ class _SumNll(torch.autograd.Function):
     """Sum and gradient in one pass over the pieces."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 - torch passes by position
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, piece: int
     ) -> Tensor:
         of_states = torch.empty_like(states)

@@ -26,8 +26,8 @@ def drawn(
         np.array([10] * count if lengths is None else lengths, np.int64),
         names,
         mix_config(**mix),
-        seed,
-        np.array(range(count) if keys is None else keys, np.uint64),
+        seed=seed,
+        keys=np.array(range(count) if keys is None else keys, np.uint64),
     )
 
 

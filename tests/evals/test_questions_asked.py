@@ -41,7 +41,9 @@ def folder(tmp_path: Path) -> Path:
 
 def read(path: Path, num_fewshot: int = 2, subjects: tuple[str, ...] = (), **given: Any) -> Asked:
     split = given.pop("split", "test")
-    return read_benchmark("mmlu", str(path), path, split, subjects, num_fewshot, **given)
+    return read_benchmark(
+        "mmlu", str(path), path, split, subjects, num_fewshot=num_fewshot, **given
+    )
 
 
 def theory(stem: str = "Which chord?", **given: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def from_folder(folder: Path, num_questions: int, seed: int) -> Asked:
     Raises:
         InputError: the folder has no such questions, or a subject lacks examples.
     """
-    benchmark = read_benchmark("mmlu", str(folder), folder, "test", (), NUM_EXAMPLES)
+    benchmark = read_benchmark("mmlu", str(folder), folder, "test", (), num_fewshot=NUM_EXAMPLES)
     names = representative(benchmark.questions)
     selected = [solved for solved in benchmark.questions if solved.subject in names]
     return Asked(

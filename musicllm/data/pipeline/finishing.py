@@ -36,6 +36,7 @@ def finish(
     encoded: Sequence[Facts],
     formed: Mapping[str, Facts],
     ledger: Ledger,
+    *,
     identity: Facts,
     work: Path,
     folder: Path,

@@ -69,6 +69,7 @@ def form(
     blocks: Sequence[str],
     sources: Sequence[str],
     preparation: Preparation,
+    *,
     engine: Engine,
     work: Path,
 ) -> Facts:
@@ -133,8 +134,8 @@ def _draw(
         store.lengths,
         KINDS if by_kind else sources,
         preparation.mix,
-        preparation.seed,
-        np.concatenate([np.zeros(0, np.uint64), *(np.load(folder / KEYS) for folder in folders)]),
+        seed=preparation.seed,
+        keys=np.concatenate([np.zeros(0, np.uint64), *(np.load(path / KEYS) for path in folders)]),
     )
     return drawn.documents, drawn.report
 

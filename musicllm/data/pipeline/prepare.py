@@ -82,7 +82,7 @@ def prepare(
     formed = {}
     for split in SPLITS:
         blocks = [f"{each['folder']}/{split}" for each in encoded if split in each["splits"]]
-        formed[split] = form(split, blocks, reading.sources, preparation, engine, work)
+        formed[split] = form(split, blocks, reading.sources, preparation, engine=engine, work=work)
     if not formed["train"]["rows"]:
         kept = ", ".join(f"{formed[split]['rows']:,} rows for {split}" for split in SPLITS)
         given = [] if any(not part["closed"] for part in reading.facts) else [_NAMED]
@@ -91,7 +91,16 @@ def prepare(
             f"no record is left for training ({ledger.num_read.total():,} read, {kept}); "
             f"{', '.join(fixes)}, or look at what was dropped:\n{ledger.reasons()}"
         )
-    facts = finish(preparation, reading, encoded, formed, ledger, identity, work, folder)
+    facts = finish(
+        preparation,
+        reading,
+        encoded,
+        formed,
+        ledger,
+        identity=identity,
+        work=work,
+        folder=folder,
+    )
     return facts | {name: decided[name] for name in ("related", "related_pairs")}
 
 

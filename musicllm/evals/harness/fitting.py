@@ -55,7 +55,14 @@ def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) ->
     of_shot = dict(zip(map(id, sheet.examples), counts[:num_shots], strict=True))
     before = [hint + sum(of_shot[id(shot)] for shot in shown) for shown in choices]
     return [
-        _fit(sheet, solved, choices, [each + text for each in before], settings, count_tokens)
+        _fit(
+            sheet,
+            solved,
+            choices,
+            [each + text for each in before],
+            settings=settings,
+            count_tokens=count_tokens,
+        )
         for solved, text in zip(sheet.questions, counts[num_shots:], strict=True)
     ]
 
@@ -77,6 +84,7 @@ def _fit(
     solved: Solved,
     choices: Sequence[tuple[Solved, ...]],
     estimates: Sequence[int],
+    *,
     settings: AskSettings,
     count_tokens: CountTokens,
 ) -> Fit | None:

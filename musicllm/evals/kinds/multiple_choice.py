@@ -123,8 +123,8 @@ class MultipleChoice(BenchmarkKind):
             benchmark_folder(materials.cache, "questions", spec.location, spec.revision),
             spec.split,
             spec.subjects,
-            spec.num_fewshot,
-            spec.revision,
+            num_fewshot=spec.num_fewshot,
+            revision=spec.revision,
         )
         drawn = draw(asked.questions, spec.num_questions, materials.seed)
         return dataclasses.replace(asked, questions=drawn)

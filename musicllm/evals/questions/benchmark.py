@@ -46,6 +46,7 @@ def read_benchmark(
     folder: Path,
     split: str,
     subjects: Sequence[str],
+    *,
     num_fewshot: int,
     revision: str | None = None,
 ) -> Asked:

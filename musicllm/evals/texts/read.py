@@ -36,6 +36,7 @@ def read_texts(
     location: str,
     folder: Path,
     split: str | None,
+    *,
     num_texts: int | None,
     revision: str | None = None,
 ) -> list[str]:
