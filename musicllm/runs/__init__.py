@@ -1,1 +1,1 @@
-"""What a run is: what its stage declares, what it reads, its identity and its folder."""
+"""What a run is: what its stage declares, what it reads, its model, its identity and its folder."""

@@ -25,8 +25,8 @@ from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import packaged
 from musicllm.model.base import load_tokenizer, num_rows_of
+from musicllm.runs.vocabulary import refuse_lacking_rows
 from musicllm.schema import Config, SourceConfig
-from musicllm.stages.vocabulary import refuse_lacking_rows
 
 
 def preparation(

@@ -14,8 +14,8 @@ from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import asks_for_tune, find_tune
 from musicllm.inference.sampling import Completion, sample
 from musicllm.job import Job
+from musicllm.runs.models import load_model
 from musicllm.serve.tunes import Generate, WrittenTune, draw_requests, save_tunes, write_tunes
-from musicllm.stages.models import load_model
 from musicllm.stages.settings import sampling_settings
 
 

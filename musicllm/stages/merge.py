@@ -10,8 +10,8 @@ from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
 from musicllm.model import base
 from musicllm.model.merge import MergeReport, merge
-from musicllm.stages.bases import base_of, weights_at
-from musicllm.stages.models import remember_ends
+from musicllm.runs.bases import base_of, weights_at
+from musicllm.runs.models import remember_ends
 
 CHECK_TEXT = """X:1
 T:The Merge

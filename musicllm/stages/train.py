@@ -26,10 +26,10 @@ from musicllm.job import Job, public
 from musicllm.launch import ranks
 from musicllm.model import adapters
 from musicllm.model.base import load_tokenizer
+from musicllm.runs.bases import memory_of
+from musicllm.runs.models import remember_ends
 from musicllm.schema import Config
 from musicllm.stages import rehearsing
-from musicllm.stages.bases import memory_of
-from musicllm.stages.models import remember_ends
 from musicllm.stages.planning import run_plan
 from musicllm.stages.samples import sample_writer
 from musicllm.stages.settings import machine_of, sampling_settings

@@ -15,8 +15,8 @@ from musicllm.model import adapters, base
 from musicllm.runs import names
 from musicllm.runs.binding import bind
 from musicllm.runs.inputs import find_input, refuse_other_kind
+from musicllm.runs.models import load_model, place_of
 from musicllm.stages import merge
-from musicllm.stages.models import load_model, place_of
 from tests.models import LORA, TINY, letter_tokenizer
 
 

@@ -16,8 +16,8 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import runner
-from musicllm.stages import bases
-from musicllm.stages.models import place_of
+from musicllm.runs import bases
+from musicllm.runs.models import place_of
 
 COMMANDS = {
     "merge": "inputs.adapter",

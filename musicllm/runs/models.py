@@ -20,8 +20,8 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, base
+from musicllm.runs.bases import Place, base_of, configured
 from musicllm.schema import Config
-from musicllm.stages.bases import Place, base_of, configured
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.threads import candidates, quickest
 
