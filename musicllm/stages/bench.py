@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from musicllm import artifacts, console, quoting
+from musicllm.bench import baselines
 from musicllm.bench.eval.task import EvalSettings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
@@ -34,7 +35,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     if config.name not in BENCHES:
         rule = f"is no bench; there are {', '.join(BENCHES)}"
         raise ConfigError([Problem("bench.name", config.name, rule)])
-    machine = describe_machine()
+    kind = baselines.machine_kind(job.config.hardware.accelerator)
+    machine = {"kind": kind, **describe_machine()}
     work = job.folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -53,14 +55,20 @@ def run(job: Job) -> list[tuple[str, object]]:
         _evaluation(job.config),
     )
     findings = BENCHES[config.name](settings)
-    content = _content(findings, machine)
+    content = {"recipe": job.recipe, "fingerprint": job.fingerprint, **_content(findings, machine)}
     copy = job.folder / "bench.json"
     with job.writing() as (folder, facts):
         facts["metrics"] = dict(findings.ratios)
         artifacts.write_json(folder / "bench.json", content)
         artifacts.write_json(copy, content)
     shutil.rmtree(work)
-    _show(findings)
+    baseline = baselines.baseline_of(content)
+    _show(findings, baseline or {})
+    if baseline is None:
+        console.note(
+            f"there is no baseline of {job.recipe} with these settings on {kind}; to write one: "
+            f"python -m musicllm.bench.baselines {quoting.in_shell(str(copy))}"
+        )
     return [*_facts(findings.facts), ("figures", copy)]
 
 
@@ -105,13 +113,25 @@ def _content(findings: BenchResult, machine: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _show(findings: BenchResult) -> None:
-    """Print what was measured, and the key figures beside their goals."""
+def _show(findings: BenchResult, baseline: Mapping[str, float]) -> None:
+    """Print what was measured, and the key figures beside their goals and the baseline."""
     if findings.timings:
         columns = ("contestant", "rate (median)", "seconds (median)", "spread", "rounds")
         console.table("measured", columns, rows_of(findings.timings))
-    rows = [(name, _figure(value), findings.goals[name]) for name, value in findings.ratios.items()]
-    console.table("key figures", ("key in bench.json", "value", "goal"), rows)
+    rows = [
+        (name, _figure(value), goal := findings.goals[name], _compared(baseline, name, value, goal))
+        for name, value in findings.ratios.items()
+    ]
+    console.table("key figures", ("key in bench.json", "value", "goal", "baseline"), rows)
+
+
+def _compared(baseline: Mapping[str, float], name: str, value: float, goal: str) -> str:
+    """Return the baseline of a figure, with a mark where the figure is clearly worse."""
+    if name not in baseline:
+        return "-"
+    loss = baselines.loss_against(baseline[name], value, goal)
+    mark = f", {loss:.0%} worse" if loss > baselines.TOLERANCE else ""
+    return f"{_figure(baseline[name])}{mark}"
 
 
 def _figure(value: float) -> str:

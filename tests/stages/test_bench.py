@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from musicllm import cli
+from musicllm.bench import baselines
 from musicllm.bench.measuring import Timing
 from musicllm.bench.registry import BENCHES
 from musicllm.bench.results import BenchResult, BenchSettings
@@ -43,6 +46,32 @@ def test_figures_are_printed_and_written(
     said = capsys.readouterr().out
     assert "at least 0.7" in said
     assert "10 tokens/s" in said
+
+
+def test_what_is_more_than_five_percent_worse_than_the_baseline_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(baselines, "FILE", tmp_path / "baselines.json")
+    (tmp_path / "baselines.json").write_text("{}")
+
+    def measured(ratio: float, runs: str) -> tuple[str, Path]:
+        def bench(settings: BenchSettings) -> BenchResult:
+            return dataclasses.replace(found(settings), ratios={"vs_it": ratio})
+
+        monkeypatch.setitem(BENCHES, "prepare", bench)
+        assert cli.main([*WORDS, f"paths.runs={tmp_path / runs}"]) == 0
+        captured = capsys.readouterr()
+        (file,) = (tmp_path / runs).glob("bench/prepare/*/bench.json")
+        return captured.out + captured.err, file
+
+    said, file = measured(0.8, "first")
+    assert f"python -m musicllm.bench.baselines {file}" in "".join(said.split("\n"))
+    baselines.write_baseline(file)
+    said, _ = measured(0.77, "second")
+    assert "there is no baseline" not in said
+    assert re.search(r"at least 0\.7 +0\.80 *\n", said)
+    said, _ = measured(0.75, "third")
+    assert "0.80, 6% worse" in said
 
 
 def test_an_unknown_bench_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
