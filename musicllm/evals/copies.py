@@ -24,7 +24,7 @@ this many characters, about four bars, which short tunes share by chance."""
 
 
 @dataclass(frozen=True)
-class Run:
+class CommonRun:
     """The longest run of a tune that stands in a training text.
 
     Attributes:
@@ -64,11 +64,11 @@ class CopyIndex:
         """Characters of all bodies, with one between each two."""
         return self._bodies.num_characters
 
-    def longest_run(self, text: str) -> Run:
+    def longest_run(self, text: str) -> CommonRun:
         """Return the longest run of a tune's body that stands in one training text."""
         own = body(text).replace(BETWEEN, "")
         length, source = self._bodies.longest_run(own)
-        return Run(length, length / len(own) if own else 0.0, source)
+        return CommonRun(length, length / len(own) if own else 0.0, source)
 
 
 def body(text: str) -> str:

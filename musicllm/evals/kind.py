@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from musicllm.data.settings import Question
     from musicllm.evals.examinee import Examinee
     from musicllm.evals.materials import Materials
-    from musicllm.evals.results import Metrics, Outcome
+    from musicllm.evals.results import BenchmarkResult, Metrics
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -100,7 +100,7 @@ class BenchmarkKind:
         """Return what a reader of the results should know of what `read` returned."""
         return ()
 
-    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Measure a model, finished or in training.
 
         Every number in a row of `predictions` that is named like a metric is compared item by item
@@ -108,7 +108,9 @@ class BenchmarkKind:
         """
         raise NotImplementedError(f"kind of benchmark {self.name} has no measure")
 
-    def measure_reference(self, materials: Materials, spec: BenchmarkConfig) -> Outcome | None:
+    def measure_reference(
+        self, materials: Materials, spec: BenchmarkConfig
+    ) -> BenchmarkResult | None:
         """Measure what people wrote in the same way; None where there is nothing of theirs."""
         return None
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from musicllm.evals.categories import category_of
-from musicllm.evals.questions import LETTERS, Solved
+from musicllm.evals.questions import LETTERS, LabelledQuestion
 
 REDUNDANT = "Use the example below to answer the question that follows."
 """Taken out where the score follows the question, as the benchmark's own loader does."""
@@ -35,22 +35,22 @@ class PromptFormat:
     """
 
     hint: Callable[[str], str]
-    question: Callable[[Solved], str]
+    question: Callable[[LabelledQuestion], str]
     cue: str
-    target: Callable[[Solved], str]
+    target: Callable[[LabelledQuestion], str]
     separator: str = "\n\n"
     delimiter: str = " "
     stops: tuple[str, ...] = ()
 
-    def text(self, solved: Solved) -> str:
+    def text(self, solved: LabelledQuestion) -> str:
         """Return a question with its cue."""
         return self.question(solved) + self.cue
 
-    def shot(self, solved: Solved) -> str:
+    def shot(self, solved: LabelledQuestion) -> str:
         """Return a solved example, without the separator behind it."""
         return self.text(solved) + self.delimiter + self.target(solved)
 
-    def prompt(self, solved: Solved, shots: Sequence[Solved] = ()) -> str:
+    def prompt(self, solved: LabelledQuestion, shots: Sequence[LabelledQuestion] = ()) -> str:
         """Return the whole prompt up to the cue; examples stand in the order they are given."""
         shown = [self.shot(shot) + self.separator for shot in shots]
         return "".join([self.hint(solved.subject), *shown, self.text(solved)])
@@ -101,31 +101,31 @@ def _thinking_hint(subject: str) -> str:
     return f'{asked} Think first, then end with "The answer is" and the letter of your choice.\n\n'
 
 
-def _stem(solved: Solved) -> str:
+def _stem(solved: LabelledQuestion) -> str:
     question = solved.question
     if not question.abc:
         return question.stem
     return f"{question.stem.replace(REDUNDANT, '').strip()}\n{question.abc}"
 
 
-def _with_options(stem: str, solved: Solved) -> str:
+def _with_options(stem: str, solved: LabelledQuestion) -> str:
     options = zip(LETTERS, solved.question.options, strict=True)
     return "\n".join([stem, *(f"{letter}. {text}" for letter, text in options)])
 
 
-def _plain(solved: Solved) -> str:
+def _plain(solved: LabelledQuestion) -> str:
     return _with_options(_stem(solved), solved)
 
 
-def _stripped(solved: Solved) -> str:
+def _stripped(solved: LabelledQuestion) -> str:
     return _with_options(_stem(solved).strip(), solved)
 
 
-def _letter(solved: Solved) -> str:
+def _letter(solved: LabelledQuestion) -> str:
     return solved.answer
 
 
-def _reasoned(solved: Solved) -> str:
+def _reasoned(solved: LabelledQuestion) -> str:
     analysis = f"{solved.analysis} " if solved.analysis else ""
     return f"{analysis}The answer is {solved.answer}."
 

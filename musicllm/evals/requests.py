@@ -40,7 +40,7 @@ _CHINESE_MODES = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class StatedTraits:
     """What a prompt states about the tune that it asks for; None where it states nothing."""
 
     metre: str | None
@@ -66,11 +66,11 @@ class Request:
     reference: str = ""
 
     @property
-    def stated(self) -> Asked:
+    def stated(self) -> StatedTraits:
         """The metre and key that the answer must have."""
         known = asked(self.prompt)
         metre, key = self.wanted.get("metre"), self.wanted.get("key")
-        return Asked(metre or known.metre, asked(key).key if key else known.key)
+        return StatedTraits(metre or known.metre, asked(key).key if key else known.key)
 
 
 def find_tune(text: str) -> str:
@@ -85,14 +85,14 @@ def asks_for_tune(record: Mapping[str, Any]) -> bool:
     return len(messages) == 2 and bool(find_tune(messages[1]["content"]))
 
 
-def asked(prompt: str) -> Asked:
+def asked(prompt: str) -> StatedTraits:
     """Return the metre and key that a prompt states, as ABC fields or in words (`D minor`, `6/8`).
 
     Words in English and in Chinese (`降B 大调`, `6/8 拍`) are understood. The first of each counts.
     What cannot be read as a metre or key counts as not stated.
     """
     metre, key = _METRE.search(prompt), _KEY.search(prompt)
-    return Asked(_metre(metre[1] or metre[2]) if metre else None, _key(key) if key else None)
+    return StatedTraits(_metre(metre[1] or metre[2]) if metre else None, _key(key) if key else None)
 
 
 def _metre(text: str) -> str | None:

@@ -36,7 +36,7 @@ HARNESS_KEYS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BenchmarkResult:
     """What one benchmark found for one model.
 
     Attributes:
@@ -138,7 +138,7 @@ def write_results(
         models: metrics by benchmark by role of the model.
         benchmarks: facts by benchmark, at least `complete` (all its questions were asked) and
             `num_questions`; readers mark what is not complete.
-        comparisons: the model against the baseline, by benchmark; see `choices.Comparison`.
+        comparisons: the model against the baseline, by benchmark; see `choices.AccuracyComparison`.
         harness: the harness's results by benchmark by role. Those of the role `model` make the top
             of the file, those of others stand under `other_models`. A task that two benchmarks ask
             is named `<benchmark>/<task>`. Numbers that JSON has not (NaN) become null.

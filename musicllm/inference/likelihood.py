@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.inference.scorer.planning import Item
-from musicllm.inference.scorer.scorer import Kept, Scorer
+from musicllm.inference.scorer.scorer import Memoize, Scorer
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def document_nll(
     texts: Sequence[str],
     *,
     ends: bool,
-    kept: Kept | None = None,
+    kept: Memoize | None = None,
 ) -> list[DocumentScore]:
     """Return the likelihood of each text behind the mark of its beginning.
 

@@ -19,7 +19,7 @@ from musicllm import artifacts, console
 from musicllm.data.encoder import Encoder
 from musicllm.inference.sampling import Completion, SamplingSettings, sample
 from musicllm.inference.scorer.memory import is_out_of_memory, too_large
-from musicllm.inference.scorer.scorer import Kept
+from musicllm.inference.scorer.scorer import Memoize
 from musicllm.inference.scorer.team import Team
 
 
@@ -32,7 +32,7 @@ def write_all(
     seed: int,
     batch_size: int,
     team: Team,
-    kept: Kept | None = None,
+    kept: Memoize | None = None,
 ) -> list[Completion]:
     """Continue every prompt; for errors see `inference.sampling.sample`.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from musicllm.evals.choices import Comparison, Difference
+from musicllm.evals.choices import AccuracyComparison, Difference
 from musicllm.evals.choices.accuracy import Tally, named, tallies
 from musicllm.evals.results import wilson
 from musicllm.report.compare_figures import Point
@@ -189,7 +189,7 @@ def _signed(value: float) -> str:
     return f"{value:+.3g}" if value else "0"
 
 
-def _compared(comparison: Comparison, p_holm: float) -> list[Cell]:
+def _compared(comparison: AccuracyComparison, p_holm: float) -> list[Cell]:
     num_unpaired = comparison.num_unpaired
     return [
         Cell(
@@ -230,7 +230,7 @@ def p_words(p_value: float | None) -> str:
 
 
 def _change(test: PairedResult, name: str) -> Cell:
-    subjects: Mapping[str, Comparison] = test.subjects
+    subjects: Mapping[str, AccuracyComparison] = test.subjects
     if name not in subjects:
         return Cell(NOTHING)
     return Cell(f"{subjects[name].difference:+.4f}", f"p {p_words(test.subjects_p_holm[name])}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from musicllm.errors import InputError
 from musicllm.evals.choices import (
-    Comparison,
+    AccuracyComparison,
     Difference,
     compare,
     compare_by_subject,
@@ -49,9 +49,9 @@ class PairedResult:
 
     benchmark: str
     label: str
-    accuracy: Comparison | None
+    accuracy: AccuracyComparison | None
     p_holm: Mapping[str, float] = field(default_factory=dict)
-    subjects: Mapping[str, Comparison] = field(default_factory=dict)
+    subjects: Mapping[str, AccuracyComparison] = field(default_factory=dict)
     subjects_p_holm: Mapping[str, float] = field(default_factory=dict)
     items: Mapping[str, Difference] = field(default_factory=dict)
 

@@ -21,7 +21,7 @@ from musicllm.evals.examinee import Examinee
 from musicllm.evals.kind import BENCHMARK_KINDS, subset_words
 from musicllm.evals.materials import Materials
 from musicllm.evals.partial import Partial
-from musicllm.evals.results import Metrics, Outcome, write_results, write_rows
+from musicllm.evals.results import BenchmarkResult, Metrics, write_results, write_rows
 from musicllm.facts import installed_versions
 from musicllm.job import Job, code_fingerprint
 from musicllm.launch import ranks
@@ -38,7 +38,7 @@ LONGEST_WAIT = timedelta(days=7)
 """How long a process waits for another that has more left to measure, say after an interruption;
 of one that died, the launcher ends the others."""
 
-Results = dict[tuple[str, str], Outcome]
+Results = dict[tuple[str, str], BenchmarkResult]
 """What was measured, by role and name of the benchmark."""
 
 

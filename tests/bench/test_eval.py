@@ -22,7 +22,7 @@ from musicllm.bench.eval.task import (
 )
 from musicllm.bench.random_weights import write_base
 from musicllm.errors import InputError
-from musicllm.evals.questions import Solved
+from musicllm.evals.questions import LabelledQuestion
 from tests.models import TINY
 
 SMALL = dataclasses.replace(TINY, vocab_size=257, max_position_embeddings=4096)
@@ -176,7 +176,7 @@ def test_the_real_bench_runs_on_a_random_model(tmp_path: Path) -> None:
 
 def test_the_longest_subject_does_not_stand_twice() -> None:
     question = questions.synthetic(1, seed=0).questions[0]
-    many: list[Solved] = [
+    many: list[LabelledQuestion] = [
         dataclasses.replace(question, subject=name) for name in "aaaaaaaaaaaabcde"
     ]
     assert len(set(questions.representative(many))) == 4

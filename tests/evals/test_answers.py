@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musicllm.evals.answers import extract
+from musicllm.evals.answer_extraction import extract
 
 KEYS = ("C major", "B-flat major", "D minor", "A minor")
 SEVENTHS = ("Major seventh", "Major seventh in third inversion", "Dominant seventh", "Tritone")

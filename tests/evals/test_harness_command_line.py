@@ -16,7 +16,6 @@ from lm_eval.tasks import TaskManager
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from musicllm.errors import InputError, NotAvailableError
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.categories import CATEGORIES, MMLU_SUBJECTS, category_of
 from musicllm.evals.harness import __main__ as entry
 from musicllm.evals.harness import command_line, named_model
@@ -24,8 +23,9 @@ from musicllm.evals.harness.command_line import PLUGIN, questions, written
 from musicllm.evals.harness.model import HarnessModel
 from musicllm.evals.harness.named_model import NamedModel
 from musicllm.evals.harness.tasks import make_tasks
+from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import Asked, read_solved
+from musicllm.evals.questions import QuestionSet, read_solved
 from musicllm.inference.scorer.scorer import Scorer
 from musicllm.model import base
 from musicllm.theory import test_questions as public_test_set
@@ -76,11 +76,13 @@ def test_the_command_line_asks_with_our_prompts(
     task.set_config("num_fewshot", num_fewshot)
     read = list(read_solved("musictheorybench", theory_file))
     of = {split: tuple(each for each in read if each.split == split) for split in ("dev", "test")}
-    how = AskSettings(
+    how = PromptSettings(
         name, WORDINGS[name], "likelihood", num_fewshot, None, 0, False, False, None, "stop", None
     )
 
-    (ours,) = make_tasks(Asked(of["test"], {"reasoning": of["dev"]}), how, len)["tasks"].values()
+    (ours,) = make_tasks(QuestionSet(of["test"], {"reasoning": of["dev"]}), how, len)[
+        "tasks"
+    ].values()
 
     assert len(prompts(task)) == 3
     assert prompts(task) == prompts(ours)

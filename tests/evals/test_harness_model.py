@@ -15,11 +15,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import HarnessModel
 from musicllm.evals.harness.running import ask
+from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import Asked, Solved
+from musicllm.evals.questions import LabelledQuestion, QuestionSet
 from musicllm.inference.scorer.planning import Item
 from musicllm.inference.scorer.scorer import Scorer
 
@@ -166,20 +166,20 @@ def test_a_larger_vocabulary_than_the_model_s_is_refused(
         HarnessModel(Scorer(LlamaForCausalLM(config)), tokenizer)
 
 
-def shown(num: int) -> Asked:
+def shown(num: int) -> QuestionSet:
     solved = [
-        Solved(
+        LabelledQuestion(
             Question("quiz", f"keys/{n}", f"How many sharps has key {n} of the list?{' Why?' * n}",
                      ("one", "two", "three", "four")),
             "ABCD"[n % 4], "keys", "test",
         )
         for n in range(num + 5)
     ]  # fmt: skip
-    return Asked(tuple(solved[5:]), {"keys": tuple(solved[:5])})
+    return QuestionSet(tuple(solved[5:]), {"keys": tuple(solved[:5])})
 
 
-def how(**given: Any) -> AskSettings:
-    start = AskSettings(
+def how(**given: Any) -> PromptSettings:
+    start = PromptSettings(
         "quiz", "opencompass", "perplexity", 5, None, 0, True, False, 500, "drop_last_shots", None
     )
     return dataclasses.replace(start, **given)

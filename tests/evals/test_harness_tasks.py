@@ -16,32 +16,34 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError, StageError
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.documents import dataset, make_sheets
 from musicllm.evals.harness.fitting import Fit, fit_shots
 from musicllm.evals.harness.running import ask
 from musicllm.evals.harness.tasks import make_tasks
+from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import LETTERS, Asked, Solved
+from musicllm.evals.questions import LETTERS, LabelledQuestion, QuestionSet
 
 OPTIONS = ("one", "two", "three", "four")
 
 
-def solved(subject: str, number: int, split: str = "test", abc: str | None = None) -> Solved:
+def solved(
+    subject: str, number: int, split: str = "test", abc: str | None = None
+) -> LabelledQuestion:
     question = Question("mmlu", f"{subject}/{split}/{number}", f"Stem {number}?", OPTIONS, abc)
-    return Solved(question, LETTERS[number % 4], subject, split)
+    return LabelledQuestion(question, LETTERS[number % 4], subject, split)
 
 
-def asked(subjects: Sequence[str] = ("astronomy", "virology"), num: int = 3) -> Asked:
-    return Asked(
+def asked(subjects: Sequence[str] = ("astronomy", "virology"), num: int = 3) -> QuestionSet:
+    return QuestionSet(
         tuple(solved(subject, number) for subject in subjects for number in range(num)),
         {subject: tuple(solved(subject, n, "dev") for n in range(5)) for subject in subjects},
         flags={"astronomy/test/1": ("blank option",)},
     )
 
 
-def settings(**given: Any) -> AskSettings:
-    return AskSettings(
+def settings(**given: Any) -> PromptSettings:
+    return PromptSettings(
         **{
             "benchmark": "mmlu",
             "prompt_format": "harness",
@@ -132,7 +134,7 @@ def test_the_harness_format_is_that_of_its_own_mmlu() -> None:
     folder = Path(lm_eval.__file__).parent / "tasks/mmlu/default"
     questions = asked(("high_school_us_history",))
 
-    def rows(part: Sequence[Solved]) -> Any:
+    def rows(part: Sequence[LabelledQuestion]) -> Any:
         from datasets import Dataset
 
         return Dataset.from_list(
@@ -300,7 +302,7 @@ def test_long_prompts_stop_where_the_settings_say_so() -> None:
     )
 
 
-def with_a_long_question(num_long: int = 1) -> Asked:
+def with_a_long_question(num_long: int = 1) -> QuestionSet:
     questions = asked(("astronomy", "virology"), 3)
     long = [
         dataclasses.replace(each, question=dataclasses.replace(each.question, stem="Why? " * 200))
@@ -377,7 +379,7 @@ def test_a_question_that_never_fits_is_named() -> None:
 
 def test_without_questions_there_is_nothing_to_ask() -> None:
     with pytest.raises(InputError, match="benchmark mmlu has no question to ask"):
-        ask(Fake(), Asked((), {}), settings())
+        ask(Fake(), QuestionSet((), {}), settings())
 
 
 def test_likelihoods_that_are_not_numbers_are_refused() -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from musicllm.data.settings import Question
 from musicllm.evals.categories import MMLU_SUBJECTS
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import Solved
+from musicllm.evals.questions import LabelledQuestion
 
 SCORE = "L:1/4\nM:4/4\nK:D\n [FGBd]4 |] %1"
 CHOOSE = (
@@ -24,9 +24,9 @@ CHOOSE = (
 
 def solved(
     stem: str = "Which?", answer: str = "B", subject: str = "virology", **more: Any
-) -> Solved:
+) -> LabelledQuestion:
     question = Question("b", "id", stem, ("w", " x", "y ", "z"), more.pop("abc", None))
-    return Solved(question, answer, subject, "test", **more)
+    return LabelledQuestion(question, answer, subject, "test", **more)
 
 
 def of_harness(name: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_the_harness_format_is_that_of_its_own_task() -> None:
     text = jinja2.Environment(keep_trailing_newline=True).from_string(task["doc_to_text"])
     asked, shown = solved("  What, \n now? \n"), [solved("One?", "A"), solved("Two? ", "D")]
 
-    def rendered(each: Solved) -> str:
+    def rendered(each: LabelledQuestion) -> str:
         return text.render(question=each.question.stem, choices=each.question.options)
 
     shots = [f"{rendered(each)} {each.answer}\n\n" for each in shown]

@@ -21,7 +21,7 @@ from musicllm.evals.categories import (
     category_of,
     harness_category_of,
 )
-from musicllm.evals.questions import Asked, Solved, draw, read_benchmark
+from musicllm.evals.questions import LabelledQuestion, QuestionSet, draw, read_benchmark
 
 SUBJECTS = ("anatomy", "virology")
 SCORE = "L:1/4\nM:4/4\nK:C\n[CEG]4 |]"
@@ -39,7 +39,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mmlu"
 
 
-def read(path: Path, num_fewshot: int = 2, subjects: tuple[str, ...] = (), **given: Any) -> Asked:
+def read(
+    path: Path, num_fewshot: int = 2, subjects: tuple[str, ...] = (), **given: Any
+) -> QuestionSet:
     split = given.pop("split", "test")
     return read_benchmark(
         "mmlu", str(path), path, split, subjects, num_fewshot=num_fewshot, **given
@@ -229,9 +231,9 @@ def test_other_benchmarks_have_no_published_number(tmp_path: Path) -> None:
     assert read(bench(tmp_path, theory(subject="intervals")), 0).num_published is None
 
 
-def questions(**numbers: int) -> list[Solved]:
+def questions(**numbers: int) -> list[LabelledQuestion]:
     return [
-        Solved(Question("b", f"{subject}/{i}", "?", tuple("abcd")), "A", subject, "test")
+        LabelledQuestion(Question("b", f"{subject}/{i}", "?", tuple("abcd")), "A", subject, "test")
         for subject, number in numbers.items()
         for i in range(number)
     ]

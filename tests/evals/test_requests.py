@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musicllm.data.instructions import TASKS, wordings
-from musicllm.evals.requests import Asked, Request, asked, asks_for_tune, find_tune
+from musicllm.evals.requests import Request, StatedTraits, asked, asks_for_tune, find_tune
 from musicllm.music.abc import parse_key
 
 TUNE = "X:1\nL:1/8\nM:6/8\nK:D\nABc def|"
@@ -21,7 +21,7 @@ def test_metre_and_key_in_words(language: str, key: str, abc_key: str) -> None:
     values = {"rhythm": "reel", "key": key, "metre": "6/8"}
     for wording in known.of("metadata_to_tune", "requests"):
         prompt = known.fill(wording, values)
-        assert asked(prompt) == Asked("6/8", parse_key(abc_key)), prompt
+        assert asked(prompt) == StatedTraits("6/8", parse_key(abc_key)), prompt
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -40,17 +40,17 @@ def test_wordings_state_what_their_header_or_tune_states(language: str, task: st
     }
     for wording in known.of(task, "requests"):
         prompt = known.fill(wording, values)
-        wanted = Asked(None, None)
+        wanted = StatedTraits(None, None)
         if wording.places & {"opening", "tune"}:
-            wanted = Asked("6/8", parse_key("D"))
+            wanted = StatedTraits("6/8", parse_key("D"))
         elif "header" in wording.places:
-            wanted = Asked("9/8", parse_key("Em"))
+            wanted = StatedTraits("9/8", parse_key("Em"))
         assert asked(prompt) == wanted, prompt
 
 
 def test_metre_and_key_as_fields() -> None:
-    assert asked(f"Go on:\n{TUNE}") == Asked("6/8", parse_key("D"))
-    assert asked("M:C\nL:1/4\nK:Bbm") == Asked("4/4", parse_key("Bbm"))
+    assert asked(f"Go on:\n{TUNE}") == StatedTraits("6/8", parse_key("D"))
+    assert asked("M:C\nL:1/4\nK:Bbm") == StatedTraits("4/4", parse_key("Bbm"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_metre_and_key_as_fields() -> None:
     ],
 )
 def test_nothing_stated(prompt: str) -> None:
-    assert asked(prompt) == Asked(None, None)
+    assert asked(prompt) == StatedTraits(None, None)
 
 
 def test_flats_and_sharps_in_words() -> None:
@@ -85,7 +85,7 @@ def test_flats_and_sharps_in_words() -> None:
     ],
 )
 def test_metre_and_key_in_chinese(prompt: str, metre: str, key: str) -> None:
-    assert asked(prompt) == Asked(metre, parse_key(key))
+    assert asked(prompt) == StatedTraits(metre, parse_key(key))
 
 
 def test_tune_is_found_up_to_the_blank_line() -> None:
@@ -96,9 +96,9 @@ def test_tune_is_found_up_to_the_blank_line() -> None:
 
 def test_what_a_request_wants_goes_before_what_its_prompt_states() -> None:
     prompt = "Eine Jig in D-Dur, bitte; oder A minor in 3/4?"
-    assert Request(prompt).stated == Asked("3/4", parse_key("Am"))
+    assert Request(prompt).stated == StatedTraits("3/4", parse_key("Am"))
     request = Request(prompt, wanted={"key": "D major", "metre": "6/8"})
-    assert request.stated == Asked("6/8", parse_key("D"))
+    assert request.stated == StatedTraits("6/8", parse_key("D"))
 
 
 def test_requests_for_tunes_are_told_from_questions_and_dialogues() -> None:

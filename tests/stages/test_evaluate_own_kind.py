@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,42 +18,12 @@ from musicllm.stages import plan
 from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus
 
-KIND = '''
-from statistics import fmean
-
-from musicllm.errors import Problem
-from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind
-
-
-class Phrases(BenchmarkKind):
-    """How probable a model finds phrases."""
-
-    name = "phrases"
-    headline = "nats"
-    keys = ("options",)
-    counted = "num_phrases"
-    items = items_in_plan = "phrases"
-    metrics_in_training = ("nats",)
-
-    def problems(self, spec):
-        if not spec.options.get("phrases"):
-            yield Problem(f"benchmark.{spec.name}.options", spec.options, "names no phrases")
-
-    def read(self, materials, spec):
-        return list(spec.options["phrases"])
-
-    def measure(self, examinee, spec):
-        from musicllm.evals.results import Outcome
-
-        phrases = self.material(examinee.materials, spec)
-        scores = examinee.document_scores(phrases, ends=False)
-        nats = [score.nll_nats for score in scores]
-        rows = [{"item_id": p, "nats": n} for p, n in zip(phrases, nats, strict=True)]
-        return Outcome({"nats": fmean(nats), "num_phrases": len(nats)}, predictions=rows)
-
-
-BENCHMARK_KINDS.register(Phrases())
-'''
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+KIND = next(
+    block
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    if "(BenchmarkKind)" in block
+)
 
 OPTION = """
 # @package benchmark.cadences

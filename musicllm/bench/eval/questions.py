@@ -16,7 +16,7 @@ from pydoc_data.topics import topics
 
 from musicllm.data.settings import Question
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import LETTERS, Asked, Solved, draw, read_benchmark
+from musicllm.evals.questions import LETTERS, LabelledQuestion, QuestionSet, draw, read_benchmark
 
 NUM_SUBJECTS = 4
 NUM_EXAMPLES = 5
@@ -35,7 +35,7 @@ SIGMA = 0.6
 """Standard deviation of the logarithm of a length, about that within a subject of MMLU."""
 
 
-def from_folder(folder: Path, num_questions: int, seed: int) -> Asked:
+def from_folder(folder: Path, num_questions: int, seed: int) -> QuestionSet:
     """Return questions of representative subjects of a folder, equally many of each.
 
     Raises:
@@ -44,12 +44,12 @@ def from_folder(folder: Path, num_questions: int, seed: int) -> Asked:
     benchmark = read_benchmark("mmlu", str(folder), folder, "test", (), num_fewshot=NUM_EXAMPLES)
     names = representative(benchmark.questions)
     selected = [solved for solved in benchmark.questions if solved.subject in names]
-    return Asked(
+    return QuestionSet(
         draw(selected, num_questions, seed), {name: benchmark.examples[name] for name in names}
     )
 
 
-def representative(questions: Sequence[Solved]) -> list[str]:
+def representative(questions: Sequence[LabelledQuestion]) -> list[str]:
     """Return the names of NUM_SUBJECTS representative subjects, or of all if there are fewer."""
     lengths: dict[str, list[int]] = {}
     for solved in questions:
@@ -66,12 +66,12 @@ def representative(questions: Sequence[Solved]) -> list[str]:
     return selected
 
 
-def synthetic(num_questions: int, seed: int) -> Asked:
+def synthetic(num_questions: int, seed: int) -> QuestionSet:
     """Return synthetic questions, equally many of each subject except for a remainder."""
     generator = random.Random(seed)
     words = " ".join(text for _, text in sorted(topics.items())).split()
-    questions: list[Solved] = []
-    examples: dict[str, tuple[Solved, ...]] = {}
+    questions: list[LabelledQuestion] = []
+    examples: dict[str, tuple[LabelledQuestion, ...]] = {}
     for number, subject in enumerate(LENGTHS):
         num_examples = NUM_EXAMPLES
         num_test = len(range(number, num_questions, NUM_SUBJECTS))
@@ -81,10 +81,10 @@ def synthetic(num_questions: int, seed: int) -> Asked:
         ]
         examples[subject] = tuple(whole[:num_examples])
         questions += whole[num_examples:]
-    return Asked(tuple(questions), examples)
+    return QuestionSet(tuple(questions), examples)
 
 
-def requests(questions: Asked, num_fewshot: int) -> Iterator[tuple[str, str]]:
+def requests(questions: QuestionSet, num_fewshot: int) -> Iterator[tuple[str, str]]:
     """Yield the requests of the harness's own task: every prompt with each of its options."""
     form = FORMATS["harness"]
     for solved in questions.questions:
@@ -94,13 +94,13 @@ def requests(questions: Asked, num_fewshot: int) -> Iterator[tuple[str, str]]:
 
 def _synthetic(
     words: Sequence[str], generator: random.Random, subject: str, split: str, place: int
-) -> Solved:
+) -> LabelledQuestion:
     of_stem, of_option = LENGTHS[subject]
     options = tuple(_excerpt(words, generator, of_option) for _ in LETTERS)
     question = Question(
         "made", f"{subject}/{split}/{place}", _excerpt(words, generator, of_stem), options
     )
-    return Solved(question, generator.choice(LETTERS), subject, split)
+    return LabelledQuestion(question, generator.choice(LETTERS), subject, split)
 
 
 def _excerpt(words: Sequence[str], generator: random.Random, median_chars: float) -> str:

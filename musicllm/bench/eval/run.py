@@ -18,7 +18,7 @@ from musicllm.bench.measuring import in_fresh_process, run_rounds
 from musicllm.bench.random_weights import write_base
 from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.errors import ConfigError, Problem
-from musicllm.evals.questions import LETTERS, Asked
+from musicllm.evals.questions import LETTERS, QuestionSet
 from musicllm.model import base, packaged
 from musicllm.model.spec import ModelSpec
 
@@ -90,14 +90,14 @@ def _refuse(settings: BenchSettings) -> None:
         raise ConfigError(problems)
 
 
-def _benchmark(settings: BenchSettings) -> Asked:
+def _benchmark(settings: BenchSettings) -> QuestionSet:
     folder = settings.evaluation.questions
     if folder is None:
         return synthetic(settings.num_documents, settings.seed)
     return from_folder(folder, settings.num_documents, settings.seed)
 
 
-def _stored(settings: BenchSettings, benchmark: Asked) -> ModelSpec:
+def _stored(settings: BenchSettings, benchmark: QuestionSet) -> ModelSpec:
     """Return a model that can be loaded; random weights are written first, with a tokenizer."""
     spec = settings.model
     if spec.location is not None:
@@ -112,7 +112,7 @@ def _stored(settings: BenchSettings, benchmark: Asked) -> ModelSpec:
     return dataclasses.replace(spec, location=str(folder))
 
 
-def _facts(benchmark: Asked, tasks: Mapping[int, EvalTask]) -> dict[str, Any]:
+def _facts(benchmark: QuestionSet, tasks: Mapping[int, EvalTask]) -> dict[str, Any]:
     """Return the number of questions by subject, and the lengths of prompts."""
     subjects = [solved.subject for solved in benchmark.questions]
     model = tasks[NUM_EXAMPLES].model

@@ -5,10 +5,10 @@ model, `compare` of two models that answered the same questions, `reliability` f
 nothing and reads no files.
 """
 
-from musicllm.evals.choices.accuracy import Row, metrics
+from musicllm.evals.choices.accuracy import PredictionRow, metrics
 from musicllm.evals.choices.calibration import Bin, reliability
 from musicllm.evals.choices.significance import (
-    Comparison,
+    AccuracyComparison,
     Difference,
     compare,
     compare_by_subject,
@@ -18,10 +18,10 @@ from musicllm.evals.choices.significance import (
 )
 
 __all__ = [
+    "AccuracyComparison",
     "Bin",
-    "Comparison",
     "Difference",
-    "Row",
+    "PredictionRow",
     "compare",
     "compare_by_subject",
     "holm",

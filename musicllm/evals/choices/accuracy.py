@@ -14,7 +14,7 @@ from typing import Any
 from musicllm.evals.choices import calibration
 from musicllm.evals.results import Metrics, bootstrap_shares, wilson, with_interval
 
-Row = Mapping[str, Any]
+PredictionRow = Mapping[str, Any]
 """One answered question, as it stands in `predictions.jsonl`."""
 
 CHANCE = 0.25
@@ -24,7 +24,7 @@ Tally = tuple[int, int]
 """Questions that were answered right, and all questions."""
 
 
-def metrics(rows: Sequence[Row], seed: int) -> Metrics:
+def metrics(rows: Sequence[PredictionRow], seed: int) -> Metrics:
     """Return what the answers to at least one question amount to.
 
     A question without an answer (no letter was found in what the model wrote) counts as wrong, and
@@ -55,7 +55,7 @@ def metrics(rows: Sequence[Row], seed: int) -> Metrics:
     }
 
 
-def tallies(rows: Iterable[Row], key: str) -> dict[str, Tally]:
+def tallies(rows: Iterable[PredictionRow], key: str) -> dict[str, Tally]:
     """Return right answers and questions by the value of a field, in the order of appearance.
 
     Args:
@@ -75,7 +75,7 @@ def named(part: str) -> str:
     return part.strip().lower().replace(" ", "_")
 
 
-def _means(rows: Sequence[Row], seed: int) -> Metrics:
+def _means(rows: Sequence[PredictionRow], seed: int) -> Metrics:
     found = _mean("accuracy", [_tally(rows, "correct")], seed)
     for key, name in (
         ("subject", "accuracy_macro_subject"),
@@ -92,18 +92,18 @@ def _mean(name: str, parts: Sequence[Tally], seed: int) -> Metrics:
     return with_interval(name, mean, bootstrap_shares(parts, seed))
 
 
-def _tally(rows: Sequence[Row], key: str) -> Tally:
+def _tally(rows: Sequence[PredictionRow], key: str) -> Tally:
     return sum(bool(row[key]) for row in rows), len(rows)
 
 
-def _parts(rows: Sequence[Row], key: str, name: str) -> Metrics:
+def _parts(rows: Sequence[PredictionRow], key: str, name: str) -> Metrics:
     found: Metrics = {}
     for part, (right, num) in tallies(rows, key).items():
         found |= with_interval(f"{name}_{named(part)}", right / num, wilson(right, num))
     return found
 
 
-def _by_letter(rows: Sequence[Row], seed: int) -> Metrics:
+def _by_letter(rows: Sequence[PredictionRow], seed: int) -> Metrics:
     """Compare the two ways to choose, where both are known."""
     if any(row["mean_nll"] is None or row["predicted_by_letter"] is None for row in rows):
         return {}
@@ -113,7 +113,7 @@ def _by_letter(rows: Sequence[Row], seed: int) -> Metrics:
     return found | {"agreement": same / len(rows)}
 
 
-def _baselines(rows: Sequence[Row]) -> Metrics:
+def _baselines(rows: Sequence[PredictionRow]) -> Metrics:
     """Return the accuracy of guessing, and of always giving the most frequent right letter."""
     letters = Counter(row["gold"] for row in rows)
     return {
@@ -122,7 +122,7 @@ def _baselines(rows: Sequence[Row]) -> Metrics:
     }
 
 
-def _counts(rows: Sequence[Row]) -> Metrics:
+def _counts(rows: Sequence[PredictionRow]) -> Metrics:
     flags = Counter(flag for row in rows for flag in row["flags"])
     return {
         "num_questions": len(rows),

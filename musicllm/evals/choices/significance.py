@@ -15,14 +15,14 @@ import numpy as np
 from musicllm.errors import InputError
 from musicllm.evals.results import NUM_RESAMPLES, resampled
 
-Row = Mapping[str, Any]
+PredictionRow = Mapping[str, Any]
 Name = TypeVar("Name")
-Pair = tuple[Row, Row]
+Pair = tuple[PredictionRow, PredictionRow]
 """The answers of the baseline and of the model to one question."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AccuracyComparison:
     """A model against a baseline on the questions that both answered.
 
     Attributes:
@@ -76,7 +76,9 @@ class Difference:
     p_value: float
 
 
-def compare(baseline: Sequence[Row], model: Sequence[Row], seed: int) -> Comparison | None:
+def compare(
+    baseline: Sequence[PredictionRow], model: Sequence[PredictionRow], seed: int
+) -> AccuracyComparison | None:
     """Compare the answers of two models to one benchmark; None when they share no question.
 
     Args:
@@ -92,8 +94,8 @@ def compare(baseline: Sequence[Row], model: Sequence[Row], seed: int) -> Compari
 
 
 def compare_by_subject(
-    baseline: Sequence[Row], model: Sequence[Row], seed: int
-) -> dict[str, Comparison]:
+    baseline: Sequence[PredictionRow], model: Sequence[PredictionRow], seed: int
+) -> dict[str, AccuracyComparison]:
     """Compare within every subject that both were asked about; for the errors see `compare`.
 
     Many tests find something by chance: correct the p values with `holm`.
@@ -162,7 +164,9 @@ def paired_difference(
     )
 
 
-def _paired(baseline: Sequence[Row], model: Sequence[Row]) -> tuple[list[Pair], int]:
+def _paired(
+    baseline: Sequence[PredictionRow], model: Sequence[PredictionRow]
+) -> tuple[list[Pair], int]:
     """Return the pairs in the baseline's order, and how many rows have no partner."""
     ours = _by_question(model)
     pairs = [(row, ours[name]) for name, row in _by_question(baseline).items() if name in ours]
@@ -176,7 +180,7 @@ def _paired(baseline: Sequence[Row], model: Sequence[Row]) -> tuple[list[Pair], 
     return pairs, len(baseline) + len(model) - 2 * len(pairs)
 
 
-def _by_question(rows: Sequence[Row]) -> dict[str, Row]:
+def _by_question(rows: Sequence[PredictionRow]) -> dict[str, PredictionRow]:
     found = {row["question_id"]: row for row in rows}
     if len(found) < len(rows):
         raise InputError(
@@ -186,7 +190,7 @@ def _by_question(rows: Sequence[Row]) -> dict[str, Row]:
     return found
 
 
-def _comparison(pairs: Sequence[Pair], num_unpaired: int, seed: int) -> Comparison:
+def _comparison(pairs: Sequence[Pair], num_unpaired: int, seed: int) -> AccuracyComparison:
     num = len(pairs)
     gained = sum(bool(other["correct"]) and not one["correct"] for one, other in pairs)
     lost = sum(bool(one["correct"]) and not other["correct"] for one, other in pairs)
@@ -195,7 +199,7 @@ def _comparison(pairs: Sequence[Pair], num_unpaired: int, seed: int) -> Comparis
     kinds = np.array([gained, lost, num - gained - lost]) / num
     drawn = np.random.default_rng(seed).multinomial(num, kinds, NUM_RESAMPLES)
     low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / num, [2.5, 97.5])
-    return Comparison(
+    return AccuracyComparison(
         num_questions=num,
         num_unpaired=num_unpaired,
         num_other_prompts=sum(one["prompt_hash"] != other["prompt_hash"] for one, other in pairs),

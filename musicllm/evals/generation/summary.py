@@ -10,7 +10,7 @@ from musicllm.evals.generation.distinctness import distinctness
 from musicllm.evals.generation.motif_forms import RECOGNISABLE
 from musicllm.evals.generation.rows import TuneRow, measure_tune
 from musicllm.evals.requests import Request
-from musicllm.evals.results import Metrics, Outcome, bootstrap, wilson, with_interval
+from musicllm.evals.results import BenchmarkResult, Metrics, bootstrap, wilson, with_interval
 from musicllm.music import abc
 
 BY_FAMILY = (
@@ -35,7 +35,7 @@ def measure(
     finished: Sequence[bool],
     index: CopyIndex,
     seed: int,
-) -> Outcome:
+) -> BenchmarkResult:
     """Measure the answers to requests, at least one.
 
     Args:
@@ -53,7 +53,7 @@ def measure(
         for request, completion, ended in zip(requests, completions, finished, strict=True)
     ]
     metrics = summarise(rows, seed) | {"num_training_characters": index.num_characters}
-    return Outcome(metrics, generations=[asdict(row) for row in rows])
+    return BenchmarkResult(metrics, generations=[asdict(row) for row in rows])
 
 
 def summarise(rows: Sequence[TuneRow], seed: int) -> Metrics:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from musicllm.errors import InputError
-from musicllm.evals.answers import extract
+from musicllm.evals.answer_extraction import extract
 from musicllm.evals.harness.documents import Document, dataset
 from musicllm.evals.prompts import FORMATS
-from musicllm.evals.questions import Solved, quiz, read_solved
+from musicllm.evals.questions import LabelledQuestion, quiz, read_solved
 from musicllm.theory import test_questions
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -60,7 +60,7 @@ def questions(
 
 
 @lru_cache(maxsize=4)
-def _read(benchmark: str, place: str) -> tuple[Solved, ...]:
+def _read(benchmark: str, place: str) -> tuple[LabelledQuestion, ...]:
     return tuple(read_solved(benchmark, Path(place).expanduser()))
 
 
@@ -70,7 +70,9 @@ def theory(wording: str, **_: object) -> dict[str, Any]:
     return _documents(wording, made, [])
 
 
-def _documents(wording: str, asked: Sequence[Solved], shown: Sequence[Solved]) -> dict[str, Any]:
+def _documents(
+    wording: str, asked: Sequence[LabelledQuestion], shown: Sequence[LabelledQuestion]
+) -> dict[str, Any]:
     test = dataset(FORMATS[wording], asked)
     return {"test": test, "dev": dataset(FORMATS[wording], shown) if shown else test.select([])}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from musicllm.evals.categories import category_of
 from musicllm.evals.prompts import FORMATS, PromptFormat
-from musicllm.evals.questions import LETTERS, Asked, Solved
+from musicllm.evals.questions import LETTERS, LabelledQuestion, QuestionSet
 
 Document = dict[str, Any]
 
@@ -36,12 +36,12 @@ class Sheet:
     category: str | None
     format: PromptFormat
     hint: str
-    questions: tuple[Solved, ...]
-    examples: tuple[Solved, ...]
+    questions: tuple[LabelledQuestion, ...]
+    examples: tuple[LabelledQuestion, ...]
 
 
 def make_sheets(
-    asked: Asked, benchmark: str, prompt_format: str, num_fewshot: int
+    asked: QuestionSet, benchmark: str, prompt_format: str, num_fewshot: int
 ) -> Iterator[Sheet]:
     """Yield a sheet per subject, in the order in which subjects are first asked about.
 
@@ -51,7 +51,7 @@ def make_sheets(
         prompt_format: a key of `prompts.FORMATS`.
         num_fewshot: examples to show, as far as there are so many.
     """
-    by_subject: dict[str, list[Solved]] = {}
+    by_subject: dict[str, list[LabelledQuestion]] = {}
     for solved in asked.questions:
         by_subject.setdefault(solved.subject, []).append(solved)
     form = FORMATS[prompt_format]
@@ -67,7 +67,7 @@ def task_name(benchmark: str, part: str) -> str:
     return f"{benchmark}_{part}".replace(" ", "_").lower()
 
 
-def document(form: PromptFormat, solved: Solved) -> Document:
+def document(form: PromptFormat, solved: LabelledQuestion) -> Document:
     """Return a question as the harness sees it.
 
     `text` and `target` are what an example shows, `gold` is the place of the right option.
@@ -85,7 +85,7 @@ def document(form: PromptFormat, solved: Solved) -> Document:
     }
 
 
-def dataset(form: PromptFormat, questions: Sequence[Solved]) -> Any:
+def dataset(form: PromptFormat, questions: Sequence[LabelledQuestion]) -> Any:
     """Return documents as a `datasets.Dataset`, which the harness expects."""
     from datasets import Dataset
 

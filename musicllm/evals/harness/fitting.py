@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from musicllm.errors import InputError
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.documents import Sheet
-from musicllm.evals.questions import LETTERS, Solved
+from musicllm.evals.prompt_settings import PromptSettings
+from musicllm.evals.questions import LETTERS, LabelledQuestion
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Texts -> tokens that each of them has for the model, with its marks."""
@@ -26,11 +26,13 @@ class Fit(NamedTuple):
         num_cut_tokens: that the prompt loses at its beginning.
     """
 
-    shots: tuple[Solved, ...]
+    shots: tuple[LabelledQuestion, ...]
     num_cut_tokens: int = 0
 
 
-def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) -> list[Fit | None]:
+def fit_shots(
+    sheet: Sheet, settings: PromptSettings, count_tokens: CountTokens
+) -> list[Fit | None]:
     """Return, per question, the examples that stand before it; None: it is not asked.
 
     Parts are counted once; a whole prompt only where their sum is too near the limit to tell.
@@ -67,13 +69,13 @@ def fit_shots(sheet: Sheet, settings: AskSettings, count_tokens: CountTokens) ->
     ]
 
 
-def _numbers(num_shots: int, settings: AskSettings) -> Sequence[int]:
+def _numbers(num_shots: int, settings: PromptSettings) -> Sequence[int]:
     """Return how many examples may be shown, the most first."""
     drops = settings.long_prompts in ("drop_first_shots", "drop_last_shots")
     return range(num_shots, -1, -1) if drops else [num_shots]
 
 
-def _shown(sheet: Sheet, number: int, settings: AskSettings) -> tuple[Solved, ...]:
+def _shown(sheet: Sheet, number: int, settings: PromptSettings) -> tuple[LabelledQuestion, ...]:
     if settings.long_prompts == "drop_first_shots":
         return sheet.examples[len(sheet.examples) - number :]
     return sheet.examples[:number]
@@ -81,11 +83,11 @@ def _shown(sheet: Sheet, number: int, settings: AskSettings) -> tuple[Solved, ..
 
 def _fit(
     sheet: Sheet,
-    solved: Solved,
-    choices: Sequence[tuple[Solved, ...]],
+    solved: LabelledQuestion,
+    choices: Sequence[tuple[LabelledQuestion, ...]],
     estimates: Sequence[int],
     *,
-    settings: AskSettings,
+    settings: PromptSettings,
     count_tokens: CountTokens,
 ) -> Fit | None:
     """Return the first choice of examples that leaves the prompt within the limit."""
@@ -106,7 +108,7 @@ def _fit(
     return None
 
 
-def _room(settings: AskSettings) -> int:
+def _room(settings: PromptSettings) -> int:
     """Return how many tokens a prompt may have, with its option where one is scored."""
     assert settings.max_length is not None, "without a limit everything fits"
     if settings.long_prompts == "truncate":
@@ -115,7 +117,7 @@ def _room(settings: AskSettings) -> int:
     return settings.max_length - (written or 0)
 
 
-def _with_option(text: str, settings: AskSettings, sheet: Sheet) -> list[str]:
+def _with_option(text: str, settings: PromptSettings, sheet: Sheet) -> list[str]:
     if settings.mode == "generation":
         return [text]
     return [text + sheet.format.option(letter) for letter in LETTERS]
@@ -123,16 +125,18 @@ def _with_option(text: str, settings: AskSettings, sheet: Sheet) -> list[str]:
 
 def _length(
     sheet: Sheet,
-    solved: Solved,
-    shown: Sequence[Solved],
-    settings: AskSettings,
+    solved: LabelledQuestion,
+    shown: Sequence[LabelledQuestion],
+    settings: PromptSettings,
     count_tokens: CountTokens,
 ) -> int:
     prompt = sheet.format.prompt(solved, shown)
     return max(count_tokens(_with_option(prompt, settings, sheet)))
 
 
-def _too_long(solved: Solved, num_shots: int, length: int, settings: AskSettings) -> InputError:
+def _too_long(
+    solved: LabelledQuestion, num_shots: int, length: int, settings: PromptSettings
+) -> InputError:
     key = f"benchmark.{settings.benchmark}"
     if settings.mode == "generation":
         counted = f"and needs {settings.max_new_tokens} more for the answer"

@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerBase
 from musicllm import console
 from musicllm.data.encoder import Encoder
 from musicllm.evals import choices
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.model import Generate, HarnessModel
 from musicllm.evals.harness.running import ask
-from musicllm.evals.questions import Asked
-from musicllm.evals.results import Outcome
+from musicllm.evals.prompt_settings import PromptSettings
+from musicllm.evals.questions import QuestionSet
+from musicllm.evals.results import BenchmarkResult
 from musicllm.inference.sampling import SamplingSettings
-from musicllm.inference.scorer.scorer import Kept, Scorer
+from musicllm.inference.scorer.scorer import Memoize, Scorer
 from musicllm.inference.writing import write_all
 
 WRITTEN_TOGETHER = 16
@@ -26,12 +26,12 @@ WRITTEN_TOGETHER = 16
 def measure_choices(
     scorer: Scorer,
     tokenizer: PreTrainedTokenizerBase,
-    asked: Asked,
-    settings: AskSettings,
+    asked: QuestionSet,
+    settings: PromptSettings,
     *,
     seed: int,
-    kept: Kept | None = None,
-) -> Outcome:
+    kept: Memoize | None = None,
+) -> BenchmarkResult:
     """Ask a model.
 
     Args:
@@ -64,11 +64,11 @@ def measure_choices(
         console.note(f"{settings.benchmark}: {num_skipped:,} of {len(asked.questions):,} questions "
                      "were not asked, since they are longer than there is room for")  # fmt: skip
     metrics = choices.metrics(rows, seed) | {"num_skipped": num_skipped}
-    return Outcome(metrics, predictions=rows, harness=harness)
+    return BenchmarkResult(metrics, predictions=rows, harness=harness)
 
 
 def _as_message(
-    tokenizer: PreTrainedTokenizerBase, settings: AskSettings
+    tokenizer: PreTrainedTokenizerBase, settings: PromptSettings
 ) -> Callable[[str], list[int]] | None:
     """Return what makes a user's message of a prompt; None where prompts stay plain text."""
     if not settings.as_chat:
@@ -84,7 +84,7 @@ def _writer(
     scorer: Scorer,
     tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int | None,
-    kept: Kept | None,
+    kept: Memoize | None,
 ) -> Generate | None:
     """Return what writes answers, always with the most likely token, as benchmarks are written."""
     if max_new_tokens is None:

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from musicllm.data.lexicon import Lexicon
 from musicllm.errors import InputError
 from musicllm.inference.scorer.planning import Item
-from musicllm.inference.scorer.scorer import Kept, Scorer
+from musicllm.inference.scorer.scorer import Memoize, Scorer
 
 Generate = Callable[[Sequence[list[int]], Sequence[Mapping[str, Any]]], list[str]]
 """From the tokens of prompts and the harness's settings of generation to what the model writes."""
@@ -52,7 +52,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         max_length: int | None = None,
         generate: Generate | None = None,
         as_message: Callable[[str], list[int]] | None = None,
-        kept: Kept | None = None,
+        kept: Memoize | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer

@@ -18,15 +18,17 @@ from lm_eval.evaluator import evaluate
 from lm_eval.utils import handle_non_serializable
 
 from musicllm import console
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.harness.fitting import CountTokens
 from musicllm.evals.harness.tasks import make_tasks
-from musicllm.evals.questions import Asked
+from musicllm.evals.prompt_settings import PromptSettings
+from musicllm.evals.questions import QuestionSet
 
-Row = dict[str, Any]
+PredictionRow = dict[str, Any]
 
 
-def ask(lm: LM, asked: Asked, settings: AskSettings) -> tuple[list[Row], dict[str, Any]]:
+def ask(
+    lm: LM, asked: QuestionSet, settings: PromptSettings
+) -> tuple[list[PredictionRow], dict[str, Any]]:
     """Ask every question and return what was answered.
 
     Args:
@@ -59,7 +61,7 @@ def ask(lm: LM, asked: Asked, settings: AskSettings) -> tuple[list[Row], dict[st
     return [rows[name] for name in names if name in rows], plain
 
 
-def _limit(lm: LM, settings: AskSettings) -> int | None:
+def _limit(lm: LM, settings: PromptSettings) -> int | None:
     known = [limit for limit in (settings.max_length, getattr(lm, "max_length", None)) if limit]
     return min(known, default=None)
 

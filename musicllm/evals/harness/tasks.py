@@ -17,20 +17,20 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.config.group import AggMetricConfig
 
 from musicllm.errors import InputError
-from musicllm.evals.ask import AskSettings
 from musicllm.evals.categories import CATEGORIES, harness_category_of
 from musicllm.evals.harness.documents import Sheet, dataset, make_sheets, task_name
 from musicllm.evals.harness.fitting import CountTokens, Fit, fit_shots
-from musicllm.evals.harness.reading import (
+from musicllm.evals.harness.predictions import (
     METRICS,
     MeanNll,
-    Reading,
+    Prediction,
     read_answer,
     read_likelihoods,
     row_of,
     scores,
 )
-from musicllm.evals.questions import LETTERS, Asked
+from musicllm.evals.prompt_settings import PromptSettings
+from musicllm.evals.questions import LETTERS, QuestionSet
 
 VERSION = 1.0
 """Of our tasks, as the harness records it; a change of prompts or scores raises it."""
@@ -49,7 +49,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(
         self,
         sheet: Sheet,
-        settings: AskSettings,
+        settings: PromptSettings,
         fits: Sequence[Fit],
         mean_nll: MeanNll | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
         place = self._place[doc["id"]]
         return scores(self._read(place, results), self.sheet.questions[place])
 
-    def _read(self, place: int, results: Sequence[Any]) -> Reading:
+    def _read(self, place: int, results: Sequence[Any]) -> Prediction:
         solved = self.sheet.questions[place]
         if self._mode == "generation":
             return read_answer(solved, results[0])
@@ -129,8 +129,8 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
 
 
 def make_tasks(
-    asked: Asked,
-    settings: AskSettings,
+    asked: QuestionSet,
+    settings: PromptSettings,
     count_tokens: CountTokens,
     mean_nll: MeanNll | None = None,
 ) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def make_tasks(
     }
 
 
-def _configuration(sheet: Sheet, settings: AskSettings) -> dict[str, Any]:
+def _configuration(sheet: Sheet, settings: PromptSettings) -> dict[str, Any]:
     form = sheet.format
     metadata = {"version": VERSION, "prompt_format": settings.prompt_format, "mode": settings.mode}
     common = {
@@ -204,7 +204,7 @@ def _configuration(sheet: Sheet, settings: AskSettings) -> dict[str, Any]:
     }
 
 
-def _groups(settings: AskSettings, tasks: Sequence[SubjectTask]) -> Iterator[Group]:
+def _groups(settings: PromptSettings, tasks: Sequence[SubjectTask]) -> Iterator[Group]:
     """Yield the group of all subjects, and in it those of the harness's categories."""
     name = settings.benchmark
     everything = _group(name, name, settings)
@@ -221,7 +221,7 @@ def _groups(settings: AskSettings, tasks: Sequence[SubjectTask]) -> Iterator[Gro
     yield everything
 
 
-def _group(name: str, alias: str, settings: AskSettings) -> Group:
+def _group(name: str, alias: str, settings: PromptSettings) -> Group:
     metrics = [
         AggMetricConfig(metric=metric, weight_by_size=True) for metric in METRICS[settings.mode]
     ]

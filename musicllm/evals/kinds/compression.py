@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from musicllm.evals.compression import Yardsticks
     from musicllm.evals.examinee import Examinee
     from musicllm.evals.materials import Materials
-    from musicllm.evals.results import Outcome
+    from musicllm.evals.results import BenchmarkResult
 
 
 class Compression(BenchmarkKind):
@@ -36,10 +36,10 @@ class Compression(BenchmarkKind):
         """Return the documents."""
         return materials.documents(spec)
 
-    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Score the documents, and compress them by everything else unless that is done."""
         from musicllm.evals import compression
-        from musicllm.evals.results import Outcome
+        from musicllm.evals.results import BenchmarkResult
 
         materials = examinee.materials
         texts = self.material(materials, spec)
@@ -49,7 +49,7 @@ class Compression(BenchmarkKind):
 
         yardsticks = materials.once(f"yardsticks of {spec.name}", make_yardsticks)
         scores = examinee.document_scores(texts, ends=spec.location is None)
-        return Outcome(compression.compare(scores, texts, yardsticks, materials.seed))
+        return BenchmarkResult(compression.compare(scores, texts, yardsticks, materials.seed))
 
 
 KIND = BENCHMARK_KINDS.register(Compression())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from musicllm.evals.examinee import Examinee
     from musicllm.evals.materials import Materials
     from musicllm.evals.requests import Request
-    from musicllm.evals.results import Outcome
+    from musicllm.evals.results import BenchmarkResult
 
 BATCH_SIZE = 32
 """Tunes that are sampled together."""
@@ -53,7 +53,7 @@ class Generation(BenchmarkKind):
         """
         return _of_tunes(materials, spec) if spec.subjects else _of_instructions(materials, spec)
 
-    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Let the model answer every request."""
         from musicllm.evals import generation
 
@@ -64,7 +64,7 @@ class Generation(BenchmarkKind):
         texts, finished = [one.text for one in answers], [one.finished for one in answers]
         return generation.measure(requests, texts, finished, materials.copy_index, materials.seed)
 
-    def measure_reference(self, materials: Materials, spec: BenchmarkConfig) -> Outcome:
+    def measure_reference(self, materials: Materials, spec: BenchmarkConfig) -> BenchmarkResult:
         """Measure the tunes of people from which the requests were made."""
         from musicllm.evals import generation
 

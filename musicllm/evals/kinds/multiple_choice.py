@@ -14,11 +14,11 @@ from musicllm.schema.keys import settings
 
 if TYPE_CHECKING:
     from musicllm.data.settings import Question
-    from musicllm.evals.ask import AskSettings
     from musicllm.evals.examinee import Examinee
     from musicllm.evals.materials import Materials
-    from musicllm.evals.questions import Asked
-    from musicllm.evals.results import Metrics, Outcome
+    from musicllm.evals.prompt_settings import PromptSettings
+    from musicllm.evals.questions import QuestionSet
+    from musicllm.evals.results import BenchmarkResult, Metrics
 
 PROMPT_KEYS = (
     "num_fewshot", "prompt_format", "mode", "add_bos", "as_chat", "max_length", "long_prompts",
@@ -92,25 +92,27 @@ class MultipleChoice(BenchmarkKind):
         folder = benchmark_folder(cache, "questions", spec.location, spec.revision)
         return load_questions(spec.name, spec.location, folder, spec.revision)
 
-    def read(self, materials: Materials, spec: BenchmarkConfig) -> tuple[Asked, AskSettings]:
+    def read(
+        self, materials: Materials, spec: BenchmarkConfig
+    ) -> tuple[QuestionSet, PromptSettings]:
         """Return the questions, and how they are put to a model.
 
         Raises:
             InputError: the questions cannot be read, or are too few.
             NotAvailableError: they are not here and cannot be downloaded.
         """
-        from musicllm.evals.ask import AskSettings
+        from musicllm.evals.prompt_settings import PromptSettings
         from musicllm.evals.questions import draw
 
         asked = self.read_questions(materials, spec)
         if materials.max_items is not None:
             drawn = draw(asked.questions, materials.max_items, materials.seed)
             asked = dataclasses.replace(asked, questions=drawn)
-        names = {field.name for field in dataclasses.fields(AskSettings)} - {"benchmark", "seed"}
+        names = {field.name for field in dataclasses.fields(PromptSettings)} - {"benchmark", "seed"}
         values: dict[str, Any] = {name: getattr(spec, name) for name in names}
-        return asked, AskSettings(benchmark=spec.name, seed=materials.seed, **values)
+        return asked, PromptSettings(benchmark=spec.name, seed=materials.seed, **values)
 
-    def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> Asked:
+    def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
         """Return as many questions as the benchmark wants, drawn evenly over its subjects."""
         from musicllm.evals.downloads import benchmark_folder
         from musicllm.evals.questions import draw, read_benchmark
@@ -129,11 +131,11 @@ class MultipleChoice(BenchmarkKind):
         drawn = draw(asked.questions, spec.num_questions, materials.seed)
         return dataclasses.replace(asked, questions=drawn)
 
-    def notes(self, material: tuple[Asked, AskSettings]) -> Sequence[str]:
+    def notes(self, material: tuple[QuestionSet, PromptSettings]) -> Sequence[str]:
         """Return what is missing of the questions, and what is wrong with single ones."""
         return material[0].notes
 
-    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Ask every question."""
         from musicllm.evals.harness.measuring import measure_choices
 

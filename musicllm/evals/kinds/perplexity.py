@@ -12,7 +12,7 @@ from musicllm.schema import BenchmarkConfig
 if TYPE_CHECKING:
     from musicllm.evals.examinee import Examinee
     from musicllm.evals.materials import Materials
-    from musicllm.evals.results import Outcome
+    from musicllm.evals.results import BenchmarkResult
 
 
 class Perplexity(BenchmarkKind):
@@ -48,16 +48,16 @@ class Perplexity(BenchmarkKind):
         """Return the documents."""
         return materials.documents(spec)
 
-    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> Outcome:
+    def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Score the documents."""
         from musicllm.evals import perplexity
-        from musicllm.evals.results import Outcome
+        from musicllm.evals.results import BenchmarkResult
 
         texts = self.material(examinee.materials, spec)
         # the end of a tune belongs to it; of other texts it says nothing
         scores = examinee.document_scores(texts, ends=spec.location is None)
         metrics = perplexity.measure(scores, examinee.materials.seed, texts)
-        return Outcome(metrics, predictions=perplexity.document_rows(scores, texts))
+        return BenchmarkResult(metrics, predictions=perplexity.document_rows(scores, texts))
 
     def compare(self, before: Rows, after: Rows, seed: int) -> dict[str, Any]:
         """Return what the model forgot of what the baseline knew."""

@@ -12,7 +12,7 @@ from musicllm.schema import BenchmarkConfig
 
 if TYPE_CHECKING:
     from musicllm.evals.materials import Materials
-    from musicllm.evals.questions import Asked
+    from musicllm.evals.questions import QuestionSet
 
 
 class Theory(MultipleChoice):
@@ -26,10 +26,10 @@ class Theory(MultipleChoice):
         """Yield settings of prompts that do not go together."""
         return self.problems_of_prompts(spec)
 
-    def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> Asked:
+    def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
         """Make the questions, and the examples before them."""
         from musicllm import theory
-        from musicllm.evals.questions import Asked, quiz
+        from musicllm.evals.questions import QuestionSet, quiz
 
         asked, shown = theory.make_quiz(
             spec.num_questions,
@@ -41,7 +41,7 @@ class Theory(MultipleChoice):
         )
         questions = tuple(quiz.solved(spec.name, question, "test") for question in asked)
         examples = tuple(quiz.solved(spec.name, question, "dev") for question in shown)
-        return Asked(
+        return QuestionSet(
             questions,
             {question.subject: examples for question in questions},
             num_published=len(theory.test_questions()),

@@ -5,9 +5,17 @@ asked and what is shown before it, `notes` says what is missing, `drawing` takes
 Nothing is asked or scored here.
 """
 
-from musicllm.evals.questions.benchmark import Asked, read_benchmark
+from musicllm.evals.questions.benchmark import QuestionSet, read_benchmark
 from musicllm.evals.questions.drawing import draw
-from musicllm.evals.questions.rows import Solved, load_questions, read_solved
+from musicllm.evals.questions.rows import LabelledQuestion, load_questions, read_solved
 from musicllm.theory import LETTERS
 
-__all__ = ["LETTERS", "Asked", "Solved", "draw", "load_questions", "read_benchmark", "read_solved"]
+__all__ = [
+    "LETTERS",
+    "LabelledQuestion",
+    "QuestionSet",
+    "draw",
+    "load_questions",
+    "read_benchmark",
+    "read_solved",
+]

@@ -15,14 +15,14 @@ from musicllm.errors import InputError
 from musicllm.evals.questions.files import locate
 from musicllm.evals.questions.flags import find_flags
 from musicllm.evals.questions.notes import make_notes, num_published
-from musicllm.evals.questions.rows import Entry, Solved, read_entries
+from musicllm.evals.questions.rows import Entry, LabelledQuestion, read_entries
 
 EXAMPLES = "dev"
 """The split that examples are taken from."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionSet:
     """The questions of a benchmark.
 
     Attributes:
@@ -33,8 +33,8 @@ class Asked:
         num_published: how many questions the split has as published, where that is known.
     """
 
-    questions: tuple[Solved, ...]
-    examples: Mapping[str, tuple[Solved, ...]]
+    questions: tuple[LabelledQuestion, ...]
+    examples: Mapping[str, tuple[LabelledQuestion, ...]]
     notes: tuple[str, ...] = ()
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     num_published: int | None = None
@@ -49,7 +49,7 @@ def read_benchmark(
     *,
     num_fewshot: int,
     revision: str | None = None,
-) -> Asked:
+) -> QuestionSet:
     """Read what is asked of a benchmark.
 
     In MMLU's schema, a subject is shown the first examples of its own; in MusicTheoryBench's, the
@@ -80,7 +80,7 @@ def read_benchmark(
     flags = find_flags(asked, examples, of_music=of_music)
     everything = [entry.solved for entry in entries if entry.solved.split == split]
     notes = make_notes(everything, asked, flags, of_music=of_music)
-    return Asked(asked, examples, notes, flags, num_published(everything, split))
+    return QuestionSet(asked, examples, notes, flags, num_published(everything, split))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _Wanted:
         return f"benchmark.{self.benchmark}.{key}={value}"
 
 
-def _asked(wanted: _Wanted, entries: Sequence[Entry]) -> tuple[Solved, ...]:
+def _asked(wanted: _Wanted, entries: Sequence[Entry]) -> tuple[LabelledQuestion, ...]:
     """Return the questions of the split and the subjects.
 
     Raises:
@@ -147,8 +147,8 @@ def _check_pairs(wanted: _Wanted, entries: Sequence[Entry], found: set[str]) -> 
 
 
 def _examples(
-    wanted: _Wanted, entries: Sequence[Entry], asked: Sequence[Solved]
-) -> dict[str, tuple[Solved, ...]]:
+    wanted: _Wanted, entries: Sequence[Entry], asked: Sequence[LabelledQuestion]
+) -> dict[str, tuple[LabelledQuestion, ...]]:
     """Return what is shown before the questions of each subject.
 
     Raises:
@@ -173,7 +173,7 @@ def _examples(
     return examples
 
 
-def _check_examples(wanted: _Wanted, examples: Mapping[str, Sequence[Solved]]) -> None:
+def _check_examples(wanted: _Wanted, examples: Mapping[str, Sequence[LabelledQuestion]]) -> None:
     few = {subject: len(shown) for subject, shown in examples.items()}
     few = {subject: number for subject, number in few.items() if number < wanted.num_fewshot}
     if few:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from musicllm.evals.questions.rows import Solved
+from musicllm.evals.questions.rows import LabelledQuestion
 
 
-def draw(questions: Sequence[Solved], num: int | None, seed: int) -> tuple[Solved, ...]:
+def draw(
+    questions: Sequence[LabelledQuestion], num: int | None, seed: int
+) -> tuple[LabelledQuestion, ...]:
     """Return some of the questions, in their order.
 
     Subjects give equally many, as far as they have them; who has more gives more. A larger draw

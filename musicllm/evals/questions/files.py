@@ -30,7 +30,7 @@ _LAST_CELL = re.compile(r"[A-Da-d0-3]")
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """One row of a file.
 
     Attributes:
@@ -95,7 +95,7 @@ def subject_of(file: PurePath) -> str:
     return _SPLIT.sub("", file.stem)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[FileRow]:
     """Yield the rows of a file or of all files of a folder, files in the order of their names.
 
     Where a folder has folders named after splits, or `all`, in it, only these are read; training
@@ -107,7 +107,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     for file in _files(path):
         try:
             for number, (where, fields) in enumerate(_READERS[file.suffix](file)):
-                yield Row(file, f"{file}{where}", number, fields)
+                yield FileRow(file, f"{file}{where}", number, fields)
         except (ValueError, OSError, csv.Error) as error:
             raise InputError(f"{file} cannot be read: {error}") from error
 

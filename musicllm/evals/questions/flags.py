@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from musicllm.evals.questions.rows import Solved
+from musicllm.evals.questions.rows import LabelledQuestion
 
 BLANK_OPTION = "blank option"
 EQUAL_OPTIONS = "equal options"
@@ -31,7 +31,10 @@ _ABC = re.compile(r"(?:^|\\n|\n|\")\s*[KLM]:\s*\S")
 
 
 def find_flags(
-    questions: Sequence[Solved], examples: Mapping[str, Sequence[Solved]], *, of_music: bool
+    questions: Sequence[LabelledQuestion],
+    examples: Mapping[str, Sequence[LabelledQuestion]],
+    *,
+    of_music: bool,
 ) -> dict[str, tuple[str, ...]]:
     """Return the flags by question id, of those questions that have any.
 
@@ -58,7 +61,7 @@ def find_flags(
     return flags
 
 
-def lacks_score(solved: Solved) -> bool:
+def lacks_score(solved: LabelledQuestion) -> bool:
     """Tell whether a question speaks of a score, and there is none in any part of it."""
     question = solved.question
     if question.abc or not _SPEAKS_OF_SCORE.search(question.stem):
@@ -66,11 +69,11 @@ def lacks_score(solved: Solved) -> bool:
     return not any(_ABC.search(text) for text in (question.stem, *question.options))
 
 
-def _has_equal_options(solved: Solved) -> bool:
+def _has_equal_options(solved: LabelledQuestion) -> bool:
     texts = [option.strip() for option in solved.question.options if option.strip()]
     return len(set(texts)) < len(texts)
 
 
-def _content(solved: Solved) -> tuple[object, ...]:
+def _content(solved: LabelledQuestion) -> tuple[object, ...]:
     question = solved.question
     return question.stem.strip(), question.options, question.abc

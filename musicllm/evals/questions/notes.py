@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from musicllm.evals.categories import MMLU_SUBJECTS
-from musicllm.evals.questions.rows import UNNAMED_SUBJECT, Solved
+from musicllm.evals.questions.rows import UNNAMED_SUBJECT, LabelledQuestion
 
 MMLU_SIZES = {"dev": 285, "validation": 1_531, "test": 14_042}
 """Questions of hendrycks/test (arXiv 2009.03300)."""
@@ -18,7 +18,7 @@ MUSIC_THEORY_BENCH_SIZES = {"dev": 5, "test": 367}
 _MUSIC_SUBJECTS = {"knowledge", "reasoning", UNNAMED_SUBJECT}
 
 
-def num_published(questions: Sequence[Solved], split: str) -> int | None:
+def num_published(questions: Sequence[LabelledQuestion], split: str) -> int | None:
     """Return how many questions the split has as published, of the benchmarks known here.
 
     Args:
@@ -32,8 +32,8 @@ def num_published(questions: Sequence[Solved], split: str) -> int | None:
 
 
 def make_notes(
-    found: Sequence[Solved],
-    asked: Sequence[Solved],
+    found: Sequence[LabelledQuestion],
+    asked: Sequence[LabelledQuestion],
     flags: Mapping[str, Sequence[str]],
     *,
     of_music: bool,

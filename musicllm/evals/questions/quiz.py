@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from musicllm import theory
 from musicllm.data.settings import Question
-from musicllm.evals.questions.rows import Solved
+from musicllm.evals.questions.rows import LabelledQuestion
 
 
-def solved(benchmark: str, each: theory.TheoryQuestion, split: str) -> Solved:
+def solved(benchmark: str, each: theory.TheoryQuestion, split: str) -> LabelledQuestion:
     """Return a question of the quiz in the form that all benchmarks have.
 
     Args:
@@ -16,4 +16,4 @@ def solved(benchmark: str, each: theory.TheoryQuestion, split: str) -> Solved:
         split: `test` for what is asked, `dev` for what is shown.
     """
     question = Question(benchmark, each.id, each.stem, each.options, each.abc_score or None)
-    return Solved(question, each.answer, each.subject, split, level=each.level)
+    return LabelledQuestion(question, each.answer, each.subject, split, level=each.level)

@@ -14,7 +14,7 @@ from typing import Any
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
-from musicllm.evals.questions.files import Row, locate, read_rows, split_of, subject_of
+from musicllm.evals.questions.files import FileRow, locate, read_rows, split_of, subject_of
 from musicllm.theory import LETTERS
 
 UNNAMED_SUBJECT = "music theory"
@@ -29,7 +29,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True)
-class Solved:
+class LabelledQuestion:
     """A question with what is known about it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Entry:
             and all subjects are shown the same examples, not each its own.
     """
 
-    solved: Solved
+    solved: LabelledQuestion
     place: str
     of_music: bool
 
@@ -86,7 +86,7 @@ def load_questions(
     ]
 
 
-def read_solved(benchmark: str, path: Path) -> Iterator[Solved]:
+def read_solved(benchmark: str, path: Path) -> Iterator[LabelledQuestion]:
     """Yield the questions of a file or folder with their answers.
 
     Args:
@@ -116,7 +116,7 @@ def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
         question = _question(row.place, fields)
         key = f"{subject}/{split}/{numbers[subject, split]}"
         numbers[subject, split] += 1
-        solved = Solved(
+        solved = LabelledQuestion(
             Question(benchmark, key, *question),
             _letter(row.place, fields["answer"]),
             subject,
@@ -126,7 +126,7 @@ def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
         yield Entry(solved, row.place, "stem" in fields)
 
 
-def _named(row: Row) -> Mapping[str, Any]:
+def _named(row: FileRow) -> Mapping[str, Any]:
     """Return the fields by name; those of a headerless row are question, options and answer."""
     if isinstance(row.fields, dict):
         return row.fields
@@ -137,14 +137,14 @@ def _named(row: Row) -> Mapping[str, Any]:
     return {"question": question, "choices": options, "answer": answer}
 
 
-def _subject(row: Row, fields: Mapping[str, Any]) -> str:
+def _subject(row: FileRow, fields: Mapping[str, Any]) -> str:
     named = str(fields.get("subject") or "").strip()
     return named or (
         UNNAMED_SUBJECT if "stem" in fields else subject_of(row.file) or UNNAMED_SUBJECT
     )
 
 
-def _split(row: Row, fields: Mapping[str, Any]) -> str:
+def _split(row: FileRow, fields: Mapping[str, Any]) -> str:
     """Return what the row says, or its file; what is for training is never taken for a test."""
     named = str(fields.get("split") or "").strip().lower()
     named = {"val": "validation"}.get(named, named)

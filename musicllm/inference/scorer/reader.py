@@ -30,7 +30,7 @@ TOLERANCE, HALF_TOLERANCE = 1e-3, 0.05
 
 PROBE_TOKENS = 12
 
-Asked = tuple[int, int, int]
+TokenQuery = tuple[int, int, int]
 """Row, position in it, and the token whose likelihood behind that position is wanted."""
 
 
@@ -81,7 +81,9 @@ class Reader:
             for module, mode in modes.items():
                 module.training = mode
 
-    def prefix(self, ids: Sequence[int], wanted: Sequence[Asked]) -> tuple[Cache, Tensor, Tensor]:
+    def prefix(
+        self, ids: Sequence[int], wanted: Sequence[TokenQuery]
+    ) -> tuple[Cache, Tensor, Tensor]:
         """Feed what many rows begin with.
 
         Args:
@@ -97,7 +99,10 @@ class Reader:
         return shared(cache), *found
 
     def read(
-        self, rows: Sequence[Sequence[int]], wanted: Sequence[Asked], cache: Cache | None = None
+        self,
+        rows: Sequence[Sequence[int]],
+        wanted: Sequence[TokenQuery],
+        cache: Cache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Feed rows behind a prefix, or behind nothing.
 
@@ -111,7 +116,7 @@ class Reader:
         return self._looked_up(logits, wanted)
 
     def _logits(
-        self, inputs: Tensor, cache: Cache | None, wanted: Sequence[Asked]
+        self, inputs: Tensor, cache: Cache | None, wanted: Sequence[TokenQuery]
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield float32 logits [<=S, V] of the positions in order, with where each piece begins."""
         places = torch.tensor(_places(wanted), device=self.device).reshape(-1, 2)
@@ -127,7 +132,7 @@ class Reader:
             yield begin, (self._head(chosen) if self._splits else chosen).float()
 
     def _looked_up(
-        self, pieces: Iterator[tuple[int, Tensor]], wanted: Sequence[Asked]
+        self, pieces: Iterator[tuple[int, Tensor]], wanted: Sequence[TokenQuery]
     ) -> tuple[Tensor, Tensor]:
         numbers = {place: number for number, place in enumerate(_places(wanted))}
         steps = [(numbers[row, position], token) for row, position, token in wanted]
@@ -166,7 +171,7 @@ class Reader:
             console.note("the model's prompts cannot share their beginnings; each is fed whole")
 
     def _agree(
-        self, rows: list[list[int]], asked: list[Asked], cache: Cache | None, expected: Tensor
+        self, rows: list[list[int]], asked: list[TokenQuery], cache: Cache | None, expected: Tensor
     ) -> bool:
         inputs = torch.tensor(rows, device=self.device)
         found = torch.cat([logits for _, logits in self._logits(inputs, cache, asked)])
@@ -188,6 +193,6 @@ def _refuse_other_than_numbers(logprobs: Tensor) -> None:
         )
 
 
-def _places(wanted: Sequence[Asked]) -> list[tuple[int, int]]:
+def _places(wanted: Sequence[TokenQuery]) -> list[tuple[int, int]]:
     """Return every row and position that is asked for, once, in the order of first use."""
     return list(dict.fromkeys((row, position) for row, position, _ in wanted))

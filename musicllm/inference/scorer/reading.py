@@ -14,7 +14,7 @@ from itertools import accumulate
 from transformers import Cache
 
 from musicllm.inference.scorer.planning import Host, Item, Portion
-from musicllm.inference.scorer.reader import Asked, Reader
+from musicllm.inference.scorer.reader import Reader, TokenQuery
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Prefix:
 
     def read(self, hosts: Sequence[Host]) -> dict[int, Scored]:
         """Feed inputs behind the prefix, as one batch, and return what their items have."""
-        wanted: list[Asked] = []
+        wanted: list[TokenQuery] = []
         paths: list[tuple[int, int]] = []
         for row, host in enumerate(hosts):
             paths.append(self._path(host))

@@ -23,7 +23,7 @@ from musicllm.inference.scorer.team import Alone, Team, dealt
 PREFIX_ROWS = 16
 """The rows of a batch, times their length with the prefix, are at most so often its tokens."""
 
-Kept = Callable[[str, Callable[[], Any]], Any]
+Memoize = Callable[[str, Callable[[], Any]], Any]
 """Returns the JSON value that was kept under a name, or measures and keeps it."""
 
 
@@ -42,7 +42,7 @@ class Scorer:
             self._room = Room(self.reader.device, self._feed)
 
     def score(
-        self, items: Sequence[Item], description: str = "scoring", kept: Kept | None = None
+        self, items: Sequence[Item], description: str = "scoring", kept: Memoize | None = None
     ) -> list[Scored]:
         """Score all items.
 
@@ -129,7 +129,7 @@ def _tokens_per_row(portion: Portion, length: int) -> int:
 
 
 def _kept(
-    portion: Portion, items: Sequence[Item], measure: _Portions, kept: Kept | None
+    portion: Portion, items: Sequence[Item], measure: _Portions, kept: Memoize | None
 ) -> dict[int, Scored]:
     """Return what a portion's items have, measured, or kept by an earlier run."""
     if kept is None:

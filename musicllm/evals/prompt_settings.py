@@ -11,7 +11,7 @@ LongPrompts = Literal["drop_last_shots", "drop_first_shots", "truncate", "skip",
 
 
 @dataclass(frozen=True)
-class AskSettings:
+class PromptSettings:
     """How questions are put to a model, and how its choice is read.
 
     Attributes:

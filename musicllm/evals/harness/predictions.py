@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicllm.errors import StageError
-from musicllm.evals.answers import extract
-from musicllm.evals.ask import Mode
-from musicllm.evals.questions import LETTERS, Solved
+from musicllm.evals.answer_extraction import extract
+from musicllm.evals.prompt_settings import Mode
+from musicllm.evals.questions import LETTERS, LabelledQuestion
 
 MeanNll = Callable[[str, str], float]
 """Context, continuation -> mean negative log-likelihood of both together, nats per token."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class Prediction:
     """A model's choice among the options of one question.
 
     Attributes:
@@ -35,14 +35,14 @@ class Reading:
     by_letter: str | None
 
 
-def read_answer(solved: Solved, text: str) -> Reading:
+def read_answer(solved: LabelledQuestion, text: str) -> Prediction:
     """Read the choice out of what a model wrote."""
-    return Reading(None, None, text, extract(text, solved.question.options), None)
+    return Prediction(None, None, text, extract(text, solved.question.options), None)
 
 
 def read_likelihoods(
-    solved: Solved, logliks: Sequence[float], mean_nll: Sequence[float] | None = None
-) -> Reading:
+    solved: LabelledQuestion, logliks: Sequence[float], mean_nll: Sequence[float] | None = None
+) -> Prediction:
     """Read the choice from likelihoods; of equal ones the first counts, as in the harness.
 
     Args:
@@ -57,10 +57,10 @@ def read_likelihoods(
     whole = None if mean_nll is None else _lettered(solved, mean_nll)
     most_probable = max(by_letter, key=by_letter.__getitem__)
     predicted = most_probable if whole is None else min(whole, key=whole.__getitem__)
-    return Reading(by_letter, whole, None, predicted, most_probable)
+    return Prediction(by_letter, whole, None, predicted, most_probable)
 
 
-def _lettered(solved: Solved, values: Sequence[float]) -> dict[str, float]:
+def _lettered(solved: LabelledQuestion, values: Sequence[float]) -> dict[str, float]:
     if any(map(math.isnan, values)):
         raise StageError(
             f"the model gives question {solved.question.id} likelihoods that are not numbers; "
@@ -69,7 +69,7 @@ def _lettered(solved: Solved, values: Sequence[float]) -> dict[str, float]:
     return {letter: float(value) for letter, value in zip(LETTERS, values, strict=True)}
 
 
-def scores(reading: Reading, solved: Solved) -> dict[str, float]:
+def scores(reading: Prediction, solved: LabelledQuestion) -> dict[str, float]:
     """Return the harness's metrics of one question."""
     correct = float(reading.predicted == solved.answer)
     if reading.answer is not None:
@@ -88,7 +88,11 @@ METRICS: Mapping[Mode, tuple[str, ...]] = {
 
 
 def row_of(
-    solved: Solved, reading: Reading, sample: Mapping[str, Any], shown: int, flags: Sequence[str]
+    solved: LabelledQuestion,
+    reading: Prediction,
+    sample: Mapping[str, Any],
+    shown: int,
+    flags: Sequence[str],
 ) -> dict[str, Any]:
     """Return a question's row of `predictions.jsonl`, but for task, category and dropped shots."""
     level = {} if solved.level is None else {"level": solved.level}
