@@ -94,8 +94,8 @@ def extract(text: str, options: Sequence[str] = ()) -> str | None:
         if whole in letters and whole not in set(LETTERS.lower()):
             return letters[whole]
     further = _FURTHER.search(text)
-    if further and (found := _stated(text[: further.start()]) or _first(text)):
-        return found
+    if further and (letter := _stated(text[: further.start()]) or _first(text)):
+        return letter
     return _stated(text) or _first(text) or _repeated(text, letters) or _mentioned(text)
 
 
@@ -107,9 +107,9 @@ def _plain(text: str) -> str:
 
 
 def _stated(text: str) -> str | None:
-    found = [match for pattern in _STATED for match in pattern.finditer(text)]
-    standing = [match for match in found if not _is_denied(match, "letter")]
-    last = max(standing, key=lambda match: match.start("letter"), default=None)
+    matches = [match for pattern in _STATED for match in pattern.finditer(text)]
+    affirmed = [match for match in matches if not _is_denied(match, "letter")]
+    last = max(affirmed, key=lambda match: match.start("letter"), default=None)
     return last["letter"].upper() if last else None
 
 
@@ -119,8 +119,10 @@ def _first(text: str) -> str | None:
 
 
 def _mentioned(text: str) -> str | None:
-    found = {m["letter"].upper() for m in _MENTIONED.finditer(text) if not _is_denied(m, "letter")}
-    return found.pop() if len(found) == 1 else None
+    letters = {
+        m["letter"].upper() for m in _MENTIONED.finditer(text) if not _is_denied(m, "letter")
+    }
+    return letters.pop() if len(letters) == 1 else None
 
 
 def _is_denied(match: re.Match[str], group: str | int) -> bool:
@@ -146,12 +148,12 @@ def _repeated(text: str, letters: Mapping[str, str]) -> str | None:
         return None
     longest_first = sorted(letters, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
-    found = [match for match in pattern.finditer(_words(text)) if not _is_denied(match, 0)]
-    said = [match for match in found if _SAID.search(_before(match, 0))]
-    written = [match for match in found if len(match[0]) >= _WRITTEN_OUT]
-    if len({match[0] for match in written}) == 1:
-        return letters[written[0][0]]
-    return letters[said[-1][0]] if said else None
+    matches = [match for match in pattern.finditer(_words(text)) if not _is_denied(match, 0)]
+    stated = [match for match in matches if _SAID.search(_before(match, 0))]
+    spelt_out = [match for match in matches if len(match[0]) >= _WRITTEN_OUT]
+    if len({match[0] for match in spelt_out}) == 1:
+        return letters[spelt_out[0][0]]
+    return letters[stated[-1][0]] if stated else None
 
 
 def _words(text: str) -> str:

@@ -16,7 +16,7 @@ from musicllm.inference.likelihood import DocumentScore, document_nll
 from musicllm.inference.sampling import Completion, SamplingSettings
 from musicllm.inference.scorer.scorer import Scorer
 from musicllm.inference.scorer.team import Team
-from musicllm.inference.writing import write_all
+from musicllm.inference.shared_sampling import sample_all
 
 
 class Examinee:
@@ -59,7 +59,7 @@ class Examinee:
         """What scores token sequences under it."""
         return Scorer(self._loaded[0], self._team)
 
-    def kept(self, name: str, measure: Callable[[], Any]) -> Any:
+    def memoize(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return the JSON value that an interrupted run measured, or measure and keep it."""
         if self._partial is None:
             return measure()
@@ -67,7 +67,7 @@ class Examinee:
 
     def document_scores(self, texts: Sequence[str], *, ends: bool) -> list[DocumentScore]:
         """Return the likelihood of each text; see `document_nll`."""
-        return document_nll(self.scorer, self.tokenizer, texts, ends=ends, kept=self.kept)
+        return document_nll(self.scorer, self.tokenizer, texts, ends=ends, memoize=self.memoize)
 
     def answer(
         self,
@@ -83,7 +83,7 @@ class Examinee:
             batch_size: answers that are sampled together.
         """
         encoder = Encoder(self.tokenizer)
-        return write_all(
+        return sample_all(
             self.scorer.reader.model,
             encoder,
             [encoder.prompt(messages) for messages in conversations],
@@ -91,5 +91,5 @@ class Examinee:
             seed=self.materials.seed,
             batch_size=batch_size,
             team=self.scorer.team,
-            kept=self.kept,
+            memoize=self.memoize,
         )

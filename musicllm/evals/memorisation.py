@@ -87,8 +87,8 @@ class MelodyIndex:
         last = np.searchsorted(values, own, side="right")
         if not (last > first).any():
             return 0.0, 0.0, -1
-        found = np.concatenate([holders[a:b] for a, b in zip(first, last, strict=True)])
-        shared = np.bincount(found, minlength=len(sizes))
+        matches = np.concatenate([holders[a:b] for a, b in zip(first, last, strict=True)])
+        shared = np.bincount(matches, minlength=len(sizes))
         smaller = np.minimum(sizes, len(own))
         similarity = np.where(smaller >= MIN_FIGURES, shared / np.maximum(smaller, 1), 0.0)
         best = int(np.lexsort((shared, similarity))[-1])
@@ -153,9 +153,9 @@ def figures(score: abc.Score) -> Figures:
 
 def _scores(text: str) -> Iterator[abc.Score]:
     """Yield the tunes in a text that can be read."""
-    for found in abc.find_tunes(text):
+    for place in abc.find_tunes(text):
         try:
-            yield abc.parse(text[found.start : found.stop])
+            yield abc.parse(text[place.start : place.stop])
         except abc.AbcError:
             continue
 

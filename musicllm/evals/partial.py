@@ -49,8 +49,8 @@ class Partial:
         """Keep a JSON value; processes may keep values of different names at the same time."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._earlier.discard(f"{name}.json")
-        kept = {"fingerprint": self._fingerprint, "value": value}
-        artifacts.write_json(self._folder / f"{name}.json", kept)
+        content = {"fingerprint": self._fingerprint, "value": value}
+        artifacts.write_json(self._folder / f"{name}.json", content)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return a kept measurement, or measure and keep it.

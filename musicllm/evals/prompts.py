@@ -52,8 +52,8 @@ class PromptFormat:
 
     def prompt(self, solved: LabelledQuestion, shots: Sequence[LabelledQuestion] = ()) -> str:
         """Return the whole prompt up to the cue; examples stand in the order they are given."""
-        shown = [self.shot(shot) + self.separator for shot in shots]
-        return "".join([self.hint(solved.subject), *shown, self.text(solved)])
+        examples = [self.shot(shot) + self.separator for shot in shots]
+        return "".join([self.hint(solved.subject), *examples, self.text(solved)])
 
     def option(self, letter: str) -> str:
         """Return what is scored behind a prompt."""
@@ -97,8 +97,8 @@ def _role_hint(_subject: str) -> str:
 
 
 def _thinking_hint(subject: str) -> str:
-    asked = _opencompass_hint(subject).rstrip()
-    return f'{asked} Think first, then end with "The answer is" and the letter of your choice.\n\n'
+    hint = _opencompass_hint(subject).rstrip()
+    return f'{hint} Think first, then end with "The answer is" and the letter of your choice.\n\n'
 
 
 def _stem(solved: LabelledQuestion) -> str:

@@ -54,29 +54,29 @@ class Request:
     Attributes:
         prompt: the user's message.
         family: kind of request, such as `chords`; empty when unknown.
-        wanted: what the answer must keep to, by the names of `data.instructions.conditions` (`key`,
-            `metre`, `rhythm`, `header`, `chords`, `motif`, `form`, `terms`, `opening`); a key and a
-            metre that only the prompt states count too.
+        conditions: what the answer must keep to, by the names of `data.instructions.conditions`
+            (`key`, `metre`, `rhythm`, `header`, `chords`, `motif`, `form`, `terms`, `opening`); a
+            key and a metre that only the prompt states count too.
         reference: the answer that a person's tune gives; empty without one.
     """
 
     prompt: str
     family: str = ""
-    wanted: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
 
     @property
     def stated(self) -> StatedTraits:
         """The metre and key that the answer must have."""
-        known = asked(self.prompt)
-        metre, key = self.wanted.get("metre"), self.wanted.get("key")
-        return StatedTraits(metre or known.metre, asked(key).key if key else known.key)
+        traits = stated_traits(self.prompt)
+        metre, key = self.conditions.get("metre"), self.conditions.get("key")
+        return StatedTraits(metre or traits.metre, stated_traits(key).key if key else traits.key)
 
 
 def find_tune(text: str) -> str:
     """Return the first tune in a text: from its `X:` to the next blank line; empty without one."""
-    found = _TUNE.search(text)
-    return _BLANK_LINE.split(abc.unfold(found.group()))[0] if found else ""
+    match = _TUNE.search(text)
+    return _BLANK_LINE.split(abc.unfold(match.group()))[0] if match else ""
 
 
 def asks_for_tune(record: Mapping[str, Any]) -> bool:
@@ -85,7 +85,7 @@ def asks_for_tune(record: Mapping[str, Any]) -> bool:
     return len(messages) == 2 and bool(find_tune(messages[1]["content"]))
 
 
-def asked(prompt: str) -> StatedTraits:
+def stated_traits(prompt: str) -> StatedTraits:
     """Return the metre and key that a prompt states, as ABC fields or in words (`D minor`, `6/8`).
 
     Words in English and in Chinese (`降B 大调`, `6/8 拍`) are understood. The first of each counts.
@@ -102,8 +102,8 @@ def _metre(text: str) -> str | None:
         return None
 
 
-def _key(found: re.Match[str]) -> abc.Key | None:
-    field, tonic, mode, accidental, chinese_tonic, chinese_mode = found.groups()
+def _key(match: re.Match[str]) -> abc.Key | None:
+    field, tonic, mode, accidental, chinese_tonic, chinese_mode = match.groups()
     if chinese_mode:
         sign = {"升": "#", "降": "b", "": ""}[accidental]
         tonic, mode = chinese_tonic + sign, _CHINESE_MODES[chinese_mode]

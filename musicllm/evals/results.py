@@ -102,7 +102,7 @@ def resampled(
     assert len(numerators) == len(denominators) > 0, "bootstrap needs items, one weight each"
     generator = np.random.default_rng(seed)
     draws = (generator.integers(0, len(numerators), len(numerators)) for _ in range(NUM_RESAMPLES))
-    sums = ((numerators[drawn].sum(), denominators[drawn].sum()) for drawn in draws)
+    sums = ((numerators[indices].sum(), denominators[indices].sum()) for indices in draws)
     return np.array([value / weight for value, weight in sums if weight > 0])
 
 
@@ -118,8 +118,8 @@ def bootstrap_shares(parts: Sequence[tuple[int, int]], seed: int) -> tuple[float
     """
     assert parts, "a mean of shares needs a share"
     right, num = np.asarray(parts, dtype=np.int64).T
-    drawn = np.random.default_rng(seed).binomial(num, right / num, (NUM_RESAMPLES, len(num)))
-    low, high = np.percentile((drawn / num).mean(axis=1), [2.5, 97.5])
+    resamples = np.random.default_rng(seed).binomial(num, right / num, (NUM_RESAMPLES, len(num)))
+    low, high = np.percentile((resamples / num).mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -143,7 +143,7 @@ def write_results(
             of the file, those of others stand under `other_models`. A task that two benchmarks ask
             is named `<benchmark>/<task>`. Numbers that JSON has not (NaN) become null.
     """
-    of_roles = {role: _merged(found) for role, found in (harness or {}).items()}
+    of_roles = {role: _merged(by_benchmark) for role, by_benchmark in (harness or {}).items()}
     artifacts.write_json(
         folder / "results.json",
         {
@@ -158,16 +158,16 @@ def write_results(
 
 def _merged(by_benchmark: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the harness's results of several benchmarks as those of one run."""
-    asked = [task for found in by_benchmark.values() for task in found["results"]]
+    tasks = [task for results in by_benchmark.values() for task in results["results"]]
     merged: dict[str, Any] = {key: {} for key in HARNESS_KEYS}
-    for benchmark, found in by_benchmark.items():
-        names = {task: f"{benchmark}/{task}" for task in asked if asked.count(task) > 1}
+    for benchmark, results in by_benchmark.items():
+        names = {task: f"{benchmark}/{task}" for task in tasks if tasks.count(task) > 1}
         for key in HARNESS_KEYS:
-            part = found.get(key, {})
+            part = results.get(key, {})
             merged[key] |= {names.get(task, task): _plain(value) for task, value in part.items()}
         merged["group_subtasks"] |= {
-            names.get(group, group): [names.get(task, task) for task in tasks]
-            for group, tasks in found.get("group_subtasks", {}).items()
+            names.get(group, group): [names.get(task, task) for task in subtasks]
+            for group, subtasks in results.get("group_subtasks", {}).items()
         }
     return merged
 

@@ -29,7 +29,7 @@ class SuffixIndex:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._text = BETWEEN.join(texts)
-        self._starts = np.cumsum([0, *(len(each) + 1 for each in texts)])
+        self._starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
         self._order = suffix_array(self._text)
 
     @property
@@ -37,19 +37,19 @@ class SuffixIndex:
         """Characters of all texts, with one between each two."""
         return len(self._text)
 
-    def longest_run(self, wanted: str) -> tuple[int, int]:
+    def longest_run(self, characters: str) -> tuple[int, int]:
         """Return the length of the longest run in common with one text, and the text's index.
 
         The index is -1 when no character is shared.
         """
-        wanted = wanted.replace(BETWEEN, "")
+        characters = characters.replace(BETWEEN, "")
         best, place = 0, -1
-        for start in range(len(wanted)):
-            if best >= len(wanted) - start:
+        for start in range(len(characters)):
+            if best >= len(characters) - start:
                 break
-            length, found = self._longest_at(wanted[start:])
+            length, found_at = self._longest_at(characters[start:])
             if length > best:
-                best, place = length, found
+                best, place = length, found_at
         return best, int(np.searchsorted(self._starts, place, side="right")) - 1 if best else -1
 
     def _longest_at(self, wanted: str) -> tuple[int, int]:
@@ -69,7 +69,7 @@ class SuffixIndex:
 def _num_equal(first: str, second: str) -> int:
     """Return how many characters both begin with."""
     pairs = zip(first, second, strict=False)
-    unequal = (place for place, (one, other) in enumerate(pairs) if one != other)
+    unequal = (place for place, (a, b) in enumerate(pairs) if a != b)
     return next(unequal, min(len(first), len(second)))
 
 

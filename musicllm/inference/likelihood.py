@@ -40,7 +40,7 @@ def document_nll(
     texts: Sequence[str],
     *,
     ends: bool,
-    kept: Memoize | None = None,
+    memoize: Memoize | None = None,
 ) -> list[DocumentScore]:
     """Return the likelihood of each text behind the mark of its beginning.
 
@@ -55,7 +55,7 @@ def document_nll(
         texts: in any order.
         ends: whether the mark of the end is scored, too: that of a tune belongs to it, that of a
             general text may be all that a training in chat changed.
-        kept: where finished portions are kept and looked for.
+        memoize: where finished portions are kept and looked for.
 
     Raises:
         InputError: the tokenizer has no mark for the end of a text.
@@ -66,9 +66,9 @@ def document_nll(
         (owner, item) for owner, ids in enumerate(documents) for item in _windows(ids, context)
     ]
     sums, counts = [0.0] * len(texts), [0] * len(texts)
-    found = scorer.score([item for _, item in windows], "scoring documents", kept)
-    for (owner, _), one in zip(windows, found, strict=True):
-        sums[owner] -= one.logprob
+    scored = scorer.score([item for _, item in windows], "scoring documents", memoize)
+    for (owner, _), score in zip(windows, scored, strict=True):
+        sums[owner] -= score.logprob
         counts[owner] += 1
     return [
         DocumentScore(nll, len(ids) - 1, len(text), num_windows)

@@ -93,12 +93,12 @@ def sample(
     """
     _check_room(prompts, model, settings)
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
-    chosen = _generation_config(encoder.end_ids, settings)
+    config = _generation_config(encoder.end_ids, settings)
     completions: dict[int, Completion] = {}
     with _only_ours(model) as writer, seeded(seed, model.device):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            new = _generate(writer, [prompts[index] for index in batch], chosen)
+            new = _generate(writer, [prompts[index] for index in batch], config)
             for index, ids in zip(batch, new, strict=True):
                 completions[index] = _completion(encoder, ids)
             if progress is not None:
@@ -124,19 +124,19 @@ def _only_ours(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
 
 
 def _generate(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], chosen: GenerationConfig
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], config: GenerationConfig
 ) -> list[list[int]]:
     """Return the new tokens of every prompt; shorter answers are padded with an end token."""
     longest = max(map(len, prompts))
     # A row is padded with its own first token: masked, and no news to the repetition penalty.
     rows = [[*[ids[0]] * (longest - len(ids)), *ids] for ids in prompts]
     mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
-    written: Tensor = model.generate(
+    sequences: Tensor = model.generate(
         input_ids=torch.tensor(rows, device=model.device),
         attention_mask=torch.tensor(mask, device=model.device),
-        generation_config=chosen,
+        generation_config=config,
     )
-    answers: list[list[int]] = written[:, longest:].tolist()
+    answers: list[list[int]] = sequences[:, longest:].tolist()
     return answers
 
 

@@ -41,8 +41,8 @@ def test_what_is_wanted_stands_in_the_prompt_and_holds_for_the_reference() -> No
         "first_bars": {"opening"},
     }
     for request in make_requests(TUNES, [], None, seed=3):
-        assert wanted[request.family] <= request.wanted.keys()
-        assert all(value in request.prompt for value in request.wanted.values())
+        assert wanted[request.family] <= request.conditions.keys()
+        assert all(value in request.prompt for value in request.conditions.values())
         kept = adherence(request, abc.parse(request.reference))
         assert {value for value in vars(kept).values() if isinstance(value, bool)} == {True}
 
@@ -102,7 +102,7 @@ def test_request_of_an_instruction_record() -> None:
         "conditions": {"motif": "CDEF"},
     }
     request = request_of(record)
-    assert (request.family, request.wanted) == ("motif", {"motif": "CDEF"})
+    assert (request.family, request.conditions) == ("motif", {"motif": "CDEF"})
     assert request.reference == TUNES[0]
     assert request_of({**record, "task": "harmonize"}).family == "harmonize"
     del record["task"], record["conditions"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from musicllm.data.instructions import TASKS, wordings
-from musicllm.evals.requests import Request, StatedTraits, asked, asks_for_tune, find_tune
+from musicllm.evals.requests import Request, StatedTraits, asks_for_tune, find_tune, stated_traits
 from musicllm.music.abc import parse_key
 
 TUNE = "X:1\nL:1/8\nM:6/8\nK:D\nABc def|"
@@ -21,7 +21,7 @@ def test_metre_and_key_in_words(language: str, key: str, abc_key: str) -> None:
     values = {"rhythm": "reel", "key": key, "metre": "6/8"}
     for wording in known.of("metadata_to_tune", "requests"):
         prompt = known.fill(wording, values)
-        assert asked(prompt) == StatedTraits("6/8", parse_key(abc_key)), prompt
+        assert stated_traits(prompt) == StatedTraits("6/8", parse_key(abc_key)), prompt
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -45,12 +45,12 @@ def test_wordings_state_what_their_header_or_tune_states(language: str, task: st
             wanted = StatedTraits("6/8", parse_key("D"))
         elif "header" in wording.places:
             wanted = StatedTraits("9/8", parse_key("Em"))
-        assert asked(prompt) == wanted, prompt
+        assert stated_traits(prompt) == wanted, prompt
 
 
 def test_metre_and_key_as_fields() -> None:
-    assert asked(f"Go on:\n{TUNE}") == StatedTraits("6/8", parse_key("D"))
-    assert asked("M:C\nL:1/4\nK:Bbm") == StatedTraits("4/4", parse_key("Bbm"))
+    assert stated_traits(f"Go on:\n{TUNE}") == StatedTraits("6/8", parse_key("D"))
+    assert stated_traits("M:C\nL:1/4\nK:Bbm") == StatedTraits("4/4", parse_key("Bbm"))
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_metre_and_key_as_fields() -> None:
     ],
 )
 def test_nothing_stated(prompt: str) -> None:
-    assert asked(prompt) == StatedTraits(None, None)
+    assert stated_traits(prompt) == StatedTraits(None, None)
 
 
 def test_flats_and_sharps_in_words() -> None:
-    assert asked("a waltz in B flat major").key == parse_key("Bb")
-    assert asked("a waltz in C♯ minor").key == parse_key("C#m")
-    assert asked("a waltz in Fb dorian").key is None
+    assert stated_traits("a waltz in B flat major").key == parse_key("Bb")
+    assert stated_traits("a waltz in C♯ minor").key == parse_key("C#m")
+    assert stated_traits("a waltz in Fb dorian").key is None
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_flats_and_sharps_in_words() -> None:
     ],
 )
 def test_metre_and_key_in_chinese(prompt: str, metre: str, key: str) -> None:
-    assert asked(prompt) == StatedTraits(metre, parse_key(key))
+    assert stated_traits(prompt) == StatedTraits(metre, parse_key(key))
 
 
 def test_tune_is_found_up_to_the_blank_line() -> None:
@@ -97,7 +97,7 @@ def test_tune_is_found_up_to_the_blank_line() -> None:
 def test_what_a_request_wants_goes_before_what_its_prompt_states() -> None:
     prompt = "Eine Jig in D-Dur, bitte; oder A minor in 3/4?"
     assert Request(prompt).stated == StatedTraits("3/4", parse_key("Am"))
-    request = Request(prompt, wanted={"key": "D major", "metre": "6/8"})
+    request = Request(prompt, conditions={"key": "D major", "metre": "6/8"})
     assert request.stated == StatedTraits("6/8", parse_key("D"))
 
 

@@ -139,18 +139,18 @@ def test_a_training_model_is_left_as_it_was() -> None:
 def test_finished_portions_are_not_measured_again() -> None:
     model, items, store = llama(), questions(), {}
 
-    def kept(name: str, measure: Callable[[], Any]) -> Any:
+    def memoize(name: str, measure: Callable[[], Any]) -> Any:
         if name not in store:
             store[name] = measure()
         return store[name]
 
-    first = Scorer(model).score(items, kept=kept)
+    first = Scorer(model).score(items, memoize=memoize)
     again = Scorer(model)
     again.reader.read = None  # type: ignore[assignment,method-assign]
-    assert again.score(items, kept=kept) == first
+    assert again.score(items, memoize=memoize) == first
     other = [Item((*item.ids[:-1], (item.ids[-1] + 1) % 50), item.start) for item in items]
     with pytest.raises(TypeError):
-        again.score(other, kept=kept)
+        again.score(other, memoize=memoize)
 
 
 class Together:
@@ -286,7 +286,7 @@ def test_what_is_no_number_is_an_error_before_it_is_kept(when: str) -> None:
         model.model.layers[1].mlp.up_proj.weight.fill_(float("nan"))
     with pytest.raises(StageError, match=r"not numbers; its weights .*precision=bf16"):
         (ours or Scorer(model)).score(
-            [Item((1, 2, 3), 1)], kept=lambda _, measure: kept.append(measure())
+            [Item((1, 2, 3), 1)], memoize=lambda _, measure: kept.append(measure())
         )
     assert not kept
 

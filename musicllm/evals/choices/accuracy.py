@@ -62,12 +62,12 @@ def tallies(rows: Iterable[PredictionRow], key: str) -> dict[str, Tally]:
         rows: of any benchmark.
         key: `subject`, `category` or `level`; rows that have none are left out.
     """
-    found: dict[str, Tally] = {}
+    counts: dict[str, Tally] = {}
     for row in rows:
         if (value := row.get(key)) is not None:
-            right, num = found.get(value, (0, 0))
-            found[value] = right + bool(row["correct"]), num + 1
-    return found
+            right, num = counts.get(value, (0, 0))
+            counts[value] = right + bool(row["correct"]), num + 1
+    return counts
 
 
 def named(part: str) -> str:
@@ -76,15 +76,15 @@ def named(part: str) -> str:
 
 
 def _means(rows: Sequence[PredictionRow], seed: int) -> Metrics:
-    found = _mean("accuracy", [_tally(rows, "correct")], seed)
+    means = _mean("accuracy", [_tally(rows, "correct")], seed)
     for key, name in (
         ("subject", "accuracy_macro_subject"),
         ("category", "accuracy_macro_category"),
     ):
         parts = tallies(rows, key).values()
         if sum(num for _, num in parts) == len(rows):  # a mean that leaves questions out misleads
-            found |= _mean(name, list(parts), seed)
-    return found
+            means |= _mean(name, list(parts), seed)
+    return means
 
 
 def _mean(name: str, parts: Sequence[Tally], seed: int) -> Metrics:
@@ -97,10 +97,10 @@ def _tally(rows: Sequence[PredictionRow], key: str) -> Tally:
 
 
 def _parts(rows: Sequence[PredictionRow], key: str, name: str) -> Metrics:
-    found: Metrics = {}
+    metrics_of_parts: Metrics = {}
     for part, (right, num) in tallies(rows, key).items():
-        found |= with_interval(f"{name}_{named(part)}", right / num, wilson(right, num))
-    return found
+        metrics_of_parts |= with_interval(f"{name}_{named(part)}", right / num, wilson(right, num))
+    return metrics_of_parts
 
 
 def _by_letter(rows: Sequence[PredictionRow], seed: int) -> Metrics:
@@ -109,8 +109,8 @@ def _by_letter(rows: Sequence[PredictionRow], seed: int) -> Metrics:
         return {}
     right = sum(row["predicted_by_letter"] == row["gold"] for row in rows)
     same = sum(row["predicted_by_letter"] == row["predicted"] for row in rows)
-    found = _mean("accuracy_by_letter", [(right, len(rows))], seed)
-    return found | {"agreement": same / len(rows)}
+    accuracy = _mean("accuracy_by_letter", [(right, len(rows))], seed)
+    return accuracy | {"agreement": same / len(rows)}
 
 
 def _baselines(rows: Sequence[PredictionRow]) -> Metrics:

@@ -68,16 +68,16 @@ def metrics(rows: Sequence[Mapping[str, Any]]) -> Metrics:
     summed over the letters: 0 is certain and right, 2 certain and wrong, 0.75 an even guess
     among four.
     """
-    known = [row for row in rows if row["logliks"] is not None]
-    if not known:
+    scored = [row for row in rows if row["logliks"] is not None]
+    if not scored:
         return {}
-    bins = reliability(known)
-    gaps = sum(abs(one.confidence - one.accuracy) * one.num_questions for one in bins)
-    sure = sum(one.confidence * one.num_questions for one in bins)
+    bins = reliability(scored)
+    gaps = sum(abs(bin_.confidence - bin_.accuracy) * bin_.num_questions for bin_ in bins)
+    sure = sum(bin_.confidence * bin_.num_questions for bin_ in bins)
     return {
-        "expected_calibration_error": gaps / len(known),
-        "brier_score": fmean(_brier(row) for row in known),
-        "mean_confidence": sure / len(known),
+        "expected_calibration_error": gaps / len(scored),
+        "brier_score": fmean(_brier(row) for row in scored),
+        "mean_confidence": sure / len(scored),
     }
 
 

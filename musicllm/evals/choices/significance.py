@@ -181,28 +181,28 @@ def _paired(
 
 
 def _by_question(rows: Sequence[PredictionRow]) -> dict[str, PredictionRow]:
-    found = {row["question_id"]: row for row in rows}
-    if len(found) < len(rows):
+    by_question = {row["question_id"]: row for row in rows}
+    if len(by_question) < len(rows):
         raise InputError(
-            f"{len(rows) - len(found)} of {len(rows)} answers stand under the question_id of "
+            f"{len(rows) - len(by_question)} of {len(rows)} answers stand under the question_id of "
             "another; an evaluation answers each question once"
         )
-    return found
+    return by_question
 
 
 def _comparison(pairs: Sequence[Pair], num_unpaired: int, seed: int) -> AccuracyComparison:
     num = len(pairs)
-    gained = sum(bool(other["correct"]) and not one["correct"] for one, other in pairs)
-    lost = sum(bool(one["correct"]) and not other["correct"] for one, other in pairs)
-    right = sum(bool(one["correct"]) for one, _ in pairs)
+    gained = sum(bool(other["correct"]) and not row["correct"] for row, other in pairs)
+    lost = sum(bool(row["correct"]) and not other["correct"] for row, other in pairs)
+    right = sum(bool(row["correct"]) for row, _ in pairs)
     # Drawing questions with replacement draws the numbers of these three kinds of pairs.
     kinds = np.array([gained, lost, num - gained - lost]) / num
-    drawn = np.random.default_rng(seed).multinomial(num, kinds, NUM_RESAMPLES)
-    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / num, [2.5, 97.5])
+    resamples = np.random.default_rng(seed).multinomial(num, kinds, NUM_RESAMPLES)
+    low, high = np.percentile((resamples[:, 0] - resamples[:, 1]) / num, [2.5, 97.5])
     return AccuracyComparison(
         num_questions=num,
         num_unpaired=num_unpaired,
-        num_other_prompts=sum(one["prompt_hash"] != other["prompt_hash"] for one, other in pairs),
+        num_other_prompts=sum(row["prompt_hash"] != other["prompt_hash"] for row, other in pairs),
         baseline=right / num,
         model=(right + gained - lost) / num,
         difference=(gained - lost) / num,

@@ -110,13 +110,13 @@ def _formats(scores: Sequence[DocumentScore], texts: Sequence[str], marks: Yards
         names = ("abc_bytes", "midi_bytes", "wav_bytes", "seconds", "tokens")
         ratios = ("ratio_midi", "ratio_midi_xz", "ratio_wav", "midi_per_abc", "wav_per_abc")
         return dict.fromkeys([*(f"{name}_per_tune" for name in names), *ratios]) | counts
-    own = [scores[one.index] for one in marks.rendered]
+    own = [scores[tune.index] for tune in marks.rendered]
     model = model_bits(own) / 8
     sizes = {
-        "abc_bytes": sum(len(texts[one.index].encode()) for one in marks.rendered),
-        "midi_bytes": sum(len(one.midi) for one in marks.rendered),
-        "wav_bytes": sum(wav_bytes(one.duration_s) for one in marks.rendered),
-        "seconds": sum(one.duration_s for one in marks.rendered),
+        "abc_bytes": sum(len(texts[tune.index].encode()) for tune in marks.rendered),
+        "midi_bytes": sum(len(tune.midi) for tune in marks.rendered),
+        "wav_bytes": sum(wav_bytes(tune.duration_s) for tune in marks.rendered),
+        "seconds": sum(tune.duration_s for tune in marks.rendered),
         "tokens": sum(score.num_tokens for score in own),
     }
     return {

@@ -14,9 +14,9 @@ def num_notes(text: str) -> int | None:
 
     Takes about 0.2 ms per tune.
     """
-    found = find_tunes(text)
+    places = find_tunes(text)
     try:
-        scores = [parse(text[one.start : one.stop]) for one in found]
+        scores = [parse(text[place.start : place.stop]) for place in places]
     except AbcError:
         return None
     return sum(map(_notes_of, scores)) or None

@@ -58,19 +58,19 @@ def render(texts: Sequence[str], seed: int) -> tuple[list[Rendered], int]:
         The rendered ones, and how many drawn ones could not be rendered.
     """
     tunes = [(index, tune) for index, text in enumerate(texts) if (tune := _only_tune(text))]
-    drawn = random.Random(seed).sample(tunes, min(NUM_RENDERED, len(tunes)))
-    made = []
-    with console.progress("writing MIDI", len(drawn), "tune") as advance:
-        for index, tune in sorted(drawn):
+    sample = random.Random(seed).sample(tunes, min(NUM_RENDERED, len(tunes)))
+    rendered = []
+    with console.progress("writing MIDI", len(sample), "tune") as advance:
+        for index, tune in sorted(sample):
             try:
                 midi = abc_to_midi(tune)
-                made.append(Rendered(index, midi.data, midi.duration_s))
+                rendered.append(Rendered(index, midi.data, midi.duration_s))
             except RenderError as error:
                 console.note(f"document {index} is left out of the comparison with MIDI: {error}")
             advance()
-    return made, len(drawn) - len(made)
+    return rendered, len(sample) - len(rendered)
 
 
 def _only_tune(text: str) -> str | None:
-    found = find_tunes(text)
-    return unfold(text[found[0].start : found[0].stop]) if len(found) == 1 else None
+    places = find_tunes(text)
+    return unfold(text[places[0].start : places[0].stop]) if len(places) == 1 else None

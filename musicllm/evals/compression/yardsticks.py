@@ -63,6 +63,6 @@ def make_yardsticks(texts: Sequence[str], training: Sequence[str], seed: int) ->
         sizes_noted=sizes_noted,
         rendered=rendered,
         num_not_rendered=num_not_rendered,
-        midi_xz_bytes=xz_bytes(b"".join(one.midi for one in rendered)),
+        midi_xz_bytes=xz_bytes(b"".join(tune.midi for tune in rendered)),
         num_training_characters=sum(map(len, training)),
     )

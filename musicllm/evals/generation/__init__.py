@@ -8,7 +8,7 @@ Nothing here generates or asks a model. The same measurements on held-out tunes,
 person wrote, say what a figure is worth.
 """
 
-from musicllm.evals.generation.making import FAMILIES, make_requests, request_of
+from musicllm.evals.generation.request_making import FAMILIES, make_requests, request_of
 from musicllm.evals.generation.rows import TuneRow, measure_tune
 from musicllm.evals.generation.summary import measure, summarise
 from musicllm.evals.requests import Request

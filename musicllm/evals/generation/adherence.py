@@ -76,23 +76,23 @@ def adherence(request: Request, score: abc.Score | None) -> Adherence:
         request: what was asked.
         score: the answer; None when it is no tune.
     """
-    wanted, stated = request.wanted, request.stated
-    chord = _chords(wanted["chords"], score) if "chords" in wanted else None
-    kept_form = _form(request, score)
-    opening = _first_bars(wanted["opening"], score) if "opening" in wanted else None
-    times, found = _motif(request, score) if "motif" in wanted else (None, None)
+    conditions, stated = request.conditions, request.stated
+    chord = _chords(conditions["chords"], score) if "chords" in conditions else None
+    form_share = _form(request, score)
+    opening = _first_bars(conditions["opening"], score) if "opening" in conditions else None
+    times, form_of_motif = _motif(request, score) if "motif" in conditions else (None, None)
     return Adherence(
         metre_as_asked=_agrees(stated.metre, score and score.metre_text),
         key_as_asked=_agrees(stated.key, score and score.key),
         key_fit_as_asked=None if stated.key is None else _fit(score, stated.key),
-        rhythm_as_asked=_rhythm(wanted.get("rhythm"), score),
+        rhythm_as_asked=_rhythm(conditions.get("rhythm"), score),
         chords_as_asked=_whole(chord),
         chord_adherence=chord,
         motif_as_asked=None if times is None else times > 0,
         motif_times=times,
-        motif_form=found,
-        form_as_asked=_whole(kept_form),
-        form_adherence=kept_form,
+        motif_form=form_of_motif,
+        form_as_asked=_whole(form_share),
+        form_adherence=form_share,
         first_bars_as_asked=_whole(opening),
         first_bars_kept=opening,
     )
@@ -104,18 +104,18 @@ def edit_similarity(first: Sequence[Hashable], second: Sequence[Hashable]) -> fl
     Quadratic in the lengths.
     """
     row = list(range(len(second) + 1))
-    for i, one in enumerate(first, start=1):
+    for i, item in enumerate(first, start=1):
         before, row[0] = row[0], i
         for j, other in enumerate(second, start=1):
-            changed = before + (one != other)
+            changed = before + (item != other)
             before = row[j]
             row[j] = min(row[j] + 1, row[j - 1] + 1, changed)
     longer = max(len(first), len(second))
     return 1 - row[-1] / longer if longer else 1.0
 
 
-def _agrees(wanted: object | None, found: object | None) -> bool | None:
-    return None if wanted is None else wanted == found
+def _agrees(requested: object | None, actual: object | None) -> bool | None:
+    return None if requested is None else requested == actual
 
 
 def _whole(share: float | None) -> bool | None:
@@ -130,16 +130,16 @@ def _fit(score: abc.Score | None, key: abc.Key) -> float:
     return key_fit(replace(score, bars=bars))
 
 
-def _rhythm(wanted: str | None, score: abc.Score | None) -> bool | None:
+def _rhythm(requested: str | None, score: abc.Score | None) -> bool | None:
     """`tune` is what requests say where the tune names no type; every tune is one."""
-    if wanted is None or wanted == "tune":
+    if requested is None or requested == "tune":
         return None
-    return score is not None and score.header.get("R", "").strip().lower() == wanted.lower()
+    return score is not None and score.header.get("R", "").strip().lower() == requested.lower()
 
 
-def _chords(wanted: str, score: abc.Score | None) -> float:
-    found = quoted_symbols(score.source) if score else ()
-    return edit_similarity([*map(_meaning, wanted.split())], [*map(_meaning, found)])
+def _chords(requested: str, score: abc.Score | None) -> float:
+    symbols = quoted_symbols(score.source) if score else ()
+    return edit_similarity([*map(_meaning, requested.split())], [*map(_meaning, symbols)])
 
 
 def _meaning(symbol: str) -> Hashable:
@@ -153,12 +153,12 @@ def _meaning(symbol: str) -> Hashable:
 def _motif(request: Request, score: abc.Score | None) -> tuple[int, str]:
     if score is None:
         return 0, NOT_FOUND
-    motif, header = request.wanted["motif"], request.wanted.get("header", "")
+    motif, header = request.conditions["motif"], request.conditions.get("header", "")
     return count_motif(score, motif), motif_form(score, motif, header) or NOT_FOUND
 
 
 def _form(request: Request, score: abc.Score | None) -> float | None:
-    letters, named = request.wanted.get("form"), request.wanted.get("terms")
+    letters, named = request.conditions.get("form"), request.conditions.get("terms")
     if letters is None and named is None:
         return None
     if score is None:
@@ -171,9 +171,9 @@ def _form(request: Request, score: abc.Score | None) -> float | None:
 
 def _first_bars(opening: str, score: abc.Score | None) -> float | None:
     """Return the share of bars kept; None when the bars given cannot be read."""
-    given = read_bars(opening)
-    if not given or score is None:
-        return 0.0 if given else None
-    numbers = sounds((*given, *score.voice()))
-    pairs = zip(numbers[: len(given)], numbers[len(given) :], strict=False)
-    return sum(one == other for one, other in pairs) / len(given)
+    bars = read_bars(opening)
+    if not bars or score is None:
+        return 0.0 if bars else None
+    numbers = sounds((*bars, *score.voice()))
+    pairs = zip(numbers[: len(bars)], numbers[len(bars) :], strict=False)
+    return sum(bar == other for bar, other in pairs) / len(bars)

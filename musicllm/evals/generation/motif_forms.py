@@ -41,19 +41,19 @@ def motif_form(score: abc.Score, motif: str, header: str = "") -> str | None:
     Returns:
         A key of `FORMS`, or None, also when the motif cannot be read.
     """
-    wanted = read_bars(f"{header or header_of(score)}\n{motif} |")
-    if not wanted:
+    motif_bars = read_bars(f"{header or header_of(score)}\n{motif} |")
+    if not motif_bars:
         return None
-    motif_notes, whole = melody(wanted), melody(score.voice())
+    motif_notes, whole = melody(motif_bars), melody(score.voice())
     size = len(motif_notes)
     windows = [whole[i : i + size] for i in range(len(whole) - size + 1)]
     forms = list(FORMS) if size >= MIN_VARIED_NOTES else ["exact"]
-    found = (
+    matches = (
         form
         for form in forms
         if any(FORMS[form](motif_notes, window, score.key) for window in windows)
     )
-    return next(found, None)
+    return next(matches, None)
 
 
 def read_bars(text: str) -> tuple[abc.Bar, ...]:

@@ -93,7 +93,7 @@ def measure_tune(
     return TuneRow(
         family=asked_for.family,
         prompt=asked_for.prompt,
-        wanted=asked_for.wanted,
+        wanted=asked_for.conditions,
         completion=completion,
         abc=tune,
         parses=score is not None,

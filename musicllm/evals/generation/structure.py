@@ -61,14 +61,14 @@ def structure(score: abc.Score) -> Structure:
 
 def _phrase_repetition(bars: Sequence[abc.Bar], numbers: Sequence[int]) -> float:
     times = {place: part.times for part in sections(bars, marks=False) for place in part.bars}
-    known: list[list[int]] = []
+    seen: list[list[int]] = []
     heard = 0
     for places in _phrases(bars, times):
         content = [numbers[place] for place in places]
         heard += times[places[0]]
-        if not any(alike(content, other) for other in known):
-            known.append(content)
-    return 1 - len(known) / heard if heard else 0.0
+        if not any(alike(content, other) for other in seen):
+            seen.append(content)
+    return 1 - len(seen) / heard if heard else 0.0
 
 
 def _phrases(bars: Sequence[abc.Bar], full: dict[int, int]) -> list[list[int]]:
@@ -101,11 +101,11 @@ Sounds = frozenset[tuple[Fraction, tuple[int, ...], Fraction]]
 
 def _onsets(bar: abc.Bar) -> Sounds:
     onset = Fraction(0)
-    found = []
+    onsets = []
     for note in bar.notes:
-        found.append((onset, note.pitches, note.duration))
+        onsets.append((onset, note.pitches, note.duration))
         onset += note.duration
-    return frozenset(found)
+    return frozenset(onsets)
 
 
 def _common(first: Sounds, second: Sounds) -> float:

@@ -73,11 +73,13 @@ def summarise(rows: Sequence[TuneRow], seed: int) -> Metrics:
     metrics |= distinctness([abc.parse(row.abc) for row in rows if row.parses])
     families = dict.fromkeys(row.family for row in rows if row.family)
     for family in families if len(families) > 1 else ():
-        found = _of_tunes([row for row in rows if row.family == family], seed)
+        of_family = _of_tunes([row for row in rows if row.family == family], seed)
         for name in BY_FAMILY:
             bounds = (f"{name}{end}" for end in ("", "_low", "_high"))
             metrics |= {
-                f"{family}/{key}": found[key] for key in bounds if found.get(key) is not None
+                f"{family}/{key}": of_family[key]
+                for key in bounds
+                if of_family.get(key) is not None
             }
     return metrics
 
@@ -93,10 +95,10 @@ def _of_tunes(rows: Sequence[TuneRow], seed: int) -> Metrics:
         **_mean("bars_fitting_strict", [row.share_fitting for row in rows], seed),
         **_mean("key_fit", [row.key_fit for row in valid], seed),
     }
-    for name, values in {**_asked(rows), **_built(valid), **_copied(rows)}.items():
-        known = [value for value in values if value is not None]
-        is_share = all(isinstance(value, bool) for value in known)
-        metrics |= _share(name, [*map(bool, known)]) if is_share else _mean(name, known, seed)
+    for name, values in {**_adherence_values(rows), **_built(valid), **_copied(rows)}.items():
+        defined = [value for value in values if value is not None]
+        is_share = all(isinstance(value, bool) for value in defined)
+        metrics |= _share(name, [*map(bool, defined)]) if is_share else _mean(name, defined, seed)
     return {
         name: value for name, value in metrics.items() if value is not None or name in ALWAYS
     } | {
@@ -111,24 +113,24 @@ Values = Mapping[str, Sequence[float | None]]
 """Per tune, by metric; truth values become shares, numbers means, and None is left out."""
 
 
-def _asked(rows: Sequence[TuneRow]) -> Values:
-    kept = [row.adherence for row in rows]
-    forms = [each.motif_form for each in kept]
+def _adherence_values(rows: Sequence[TuneRow]) -> Values:
+    adherences = [row.adherence for row in rows]
+    forms = [adherence.motif_form for adherence in adherences]
     return {
-        "metre_as_asked": [each.metre_as_asked for each in kept],
-        "key_as_asked": [each.key_as_asked for each in kept],
-        "key_fit_as_asked": [each.key_fit_as_asked for each in kept],
-        "rhythm_as_asked": [each.rhythm_as_asked for each in kept],
-        "chords_as_asked": [each.chords_as_asked for each in kept],
-        "chord_adherence": [each.chord_adherence for each in kept],
+        "metre_as_asked": [adherence.metre_as_asked for adherence in adherences],
+        "key_as_asked": [adherence.key_as_asked for adherence in adherences],
+        "key_fit_as_asked": [adherence.key_fit_as_asked for adherence in adherences],
+        "rhythm_as_asked": [adherence.rhythm_as_asked for adherence in adherences],
+        "chords_as_asked": [adherence.chords_as_asked for adherence in adherences],
+        "chord_adherence": [adherence.chord_adherence for adherence in adherences],
         "chord_fit": [row.chord_fit for row in rows],
-        "motif_as_asked": [each.motif_as_asked for each in kept],
+        "motif_as_asked": [adherence.motif_as_asked for adherence in adherences],
         "motif_recognisable": [None if form is None else form in RECOGNISABLE for form in forms],
-        "motif_times": [each.motif_times for each in kept],
-        "form_as_asked": [each.form_as_asked for each in kept],
-        "form_adherence": [each.form_adherence for each in kept],
-        "first_bars_as_asked": [each.first_bars_as_asked for each in kept],
-        "first_bars_kept": [each.first_bars_kept for each in kept],
+        "motif_times": [adherence.motif_times for adherence in adherences],
+        "form_as_asked": [adherence.form_as_asked for adherence in adherences],
+        "form_adherence": [adherence.form_adherence for adherence in adherences],
+        "first_bars_as_asked": [adherence.first_bars_as_asked for adherence in adherences],
+        "first_bars_kept": [adherence.first_bars_kept for adherence in adherences],
         "finished": [row.finished for row in rows],
     }
 
@@ -168,8 +170,8 @@ def _share(name: str, outcomes: Sequence[bool]) -> Metrics:
 
 
 def _mean(name: str, values: Sequence[float | None], seed: int) -> Metrics:
-    known = [float(value) for value in values if value is not None]
-    return _ratio(name, known, [1] * len(known), seed)
+    defined = [float(value) for value in values if value is not None]
+    return _ratio(name, defined, [1] * len(defined), seed)
 
 
 def _ratio(name: str, values: Sequence[float], weights: Sequence[float], seed: int) -> Metrics:

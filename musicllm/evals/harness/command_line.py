@@ -28,7 +28,7 @@ def questions(
     wording: str,
     subject: str | None = None,
     location: str | None = None,
-    **given: object,
+    **metadata: object,
 ) -> dict[str, Any]:
     """Return the documents of a benchmark, as the harness's `custom_dataset`.
 
@@ -37,7 +37,7 @@ def questions(
         wording: a key of `prompts.FORMATS`.
         subject: only this one.
         location: file or folder of the questions, from `--metadata`.
-        given: the rest of `--metadata`; under the benchmark's name, a location of its own.
+        metadata: the rest of `--metadata`; under the benchmark's name, a location of its own.
 
     Returns:
         `test` and `dev` (what may be shown before), of which `dev` may be empty.
@@ -45,18 +45,23 @@ def questions(
     Raises:
         InputError: the location is missing or holds none of these questions.
     """
-    place = given.get(benchmark, location)
+    place = metadata.get(benchmark, location)
     if not isinstance(place, str) or not Path(place).expanduser().exists():
         raise InputError(
             f"--metadata {benchmark}={place} is no path here; give the file or folder of its "
             f"questions: --metadata {benchmark}=<path>, or location=<path>"
         )
-    read = [each for each in _read(benchmark, place) if subject in (None, each.subject)]
-    asked, shown = ([each for each in read if each.split == split] for split in ("test", "dev"))
-    if not asked:
+    all_questions = [
+        question for question in _read(benchmark, place) if subject in (None, question.subject)
+    ]
+    test, dev = (
+        [question for question in all_questions if question.split == split]
+        for split in ("test", "dev")
+    )
+    if not test:
         about = f" about {subject}" if subject else ""
         raise InputError(f"{place} holds no test questions{about} for {benchmark}")
-    return _documents(wording, asked, shown)
+    return _documents(wording, test, dev)
 
 
 @lru_cache(maxsize=4)
@@ -66,15 +71,20 @@ def _read(benchmark: str, place: str) -> tuple[LabelledQuestion, ...]:
 
 def theory(wording: str, **_: object) -> dict[str, Any]:
     """Return the documents of our own music theory, which are made here; see `questions`."""
-    made = [quiz.solved("theory", each, "test") for each in test_questions()]
-    return _documents(wording, made, [])
+    labelled = [quiz.solved("theory", question, "test") for question in test_questions()]
+    return _documents(wording, labelled, [])
 
 
 def _documents(
-    wording: str, asked: Sequence[LabelledQuestion], shown: Sequence[LabelledQuestion]
+    wording: str,
+    test_labelled: Sequence[LabelledQuestion],
+    dev_labelled: Sequence[LabelledQuestion],
 ) -> dict[str, Any]:
-    test = dataset(FORMATS[wording], asked)
-    return {"test": test, "dev": dataset(FORMATS[wording], shown) if shown else test.select([])}
+    test = dataset(FORMATS[wording], test_labelled)
+    return {
+        "test": test,
+        "dev": dataset(FORMATS[wording], dev_labelled) if dev_labelled else test.select([]),
+    }
 
 
 def written(doc: Document, results: Sequence[str]) -> dict[str, float]:

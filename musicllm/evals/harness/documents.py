@@ -41,22 +41,22 @@ class Sheet:
 
 
 def make_sheets(
-    asked: QuestionSet, benchmark: str, prompt_format: str, num_fewshot: int
+    question_set: QuestionSet, benchmark: str, prompt_format: str, num_fewshot: int
 ) -> Iterator[Sheet]:
     """Yield a sheet per subject, in the order in which subjects are first asked about.
 
     Args:
-        asked: questions and examples.
+        question_set: questions and examples.
         benchmark: its name.
         prompt_format: a key of `prompts.FORMATS`.
         num_fewshot: examples to show, as far as there are so many.
     """
     by_subject: dict[str, list[LabelledQuestion]] = {}
-    for solved in asked.questions:
-        by_subject.setdefault(solved.subject, []).append(solved)
+    for question in question_set.questions:
+        by_subject.setdefault(question.subject, []).append(question)
     form = FORMATS[prompt_format]
     for subject, questions in by_subject.items():
-        examples = tuple(asked.examples[subject][:num_fewshot]) if num_fewshot else ()
+        examples = tuple(question_set.examples[subject][:num_fewshot]) if num_fewshot else ()
         name = task_name(benchmark, subject)
         hint = form.hint(subject)
         yield Sheet(name, subject, category_of(subject), form, hint, tuple(questions), examples)

@@ -55,13 +55,13 @@ def fit_shots(
     hint, *counts = count_tokens([sheet.hint, *shots, *texts])
     choices = [_shown(sheet, number, settings) for number in _numbers(num_shots, settings)]
     of_shot = dict(zip(map(id, sheet.examples), counts[:num_shots], strict=True))
-    before = [hint + sum(of_shot[id(shot)] for shot in shown) for shown in choices]
+    before = [hint + sum(of_shot[id(shot)] for shot in examples) for examples in choices]
     return [
         _fit(
             sheet,
             solved,
             choices,
-            [each + text for each in before],
+            [length + text for length in before],
             settings=settings,
             count_tokens=count_tokens,
         )
@@ -92,19 +92,19 @@ def _fit(
 ) -> Fit | None:
     """Return the first choice of examples that leaves the prompt within the limit."""
     room = _room(settings)
-    for shown, estimate in zip(choices, estimates, strict=True):
+    for examples, estimate in zip(choices, estimates, strict=True):
         length = estimate
-        if abs(length - room) <= SLACK * (len(shown) + 2):
-            length = _length(sheet, solved, shown, settings, count_tokens)
+        if abs(length - room) <= SLACK * (len(examples) + 2):
+            length = _length(sheet, solved, examples, settings, count_tokens)
         if length <= room:
-            return Fit(shown)
-    shown = choices[-1]
+            return Fit(examples)
+    examples = choices[-1]
     if settings.long_prompts == "truncate":
-        length = _length(sheet, solved, shown, settings, count_tokens)
-        return Fit(shown, max(0, length - room))
+        length = _length(sheet, solved, examples, settings, count_tokens)
+        return Fit(examples, max(0, length - room))
     if settings.long_prompts == "stop":
-        length = _length(sheet, solved, shown, settings, count_tokens)
-        raise _too_long(solved, len(shown), length, settings)
+        length = _length(sheet, solved, examples, settings, count_tokens)
+        raise _too_long(solved, len(examples), length, settings)
     return None
 
 
@@ -113,8 +113,8 @@ def _room(settings: PromptSettings) -> int:
     assert settings.max_length is not None, "without a limit everything fits"
     if settings.long_prompts == "truncate":
         return settings.max_length + 1  # the harness does not count the last token: it is not fed
-    written = settings.max_new_tokens if settings.mode == "generation" else 0
-    return settings.max_length - (written or 0)
+    answer_tokens = settings.max_new_tokens if settings.mode == "generation" else 0
+    return settings.max_length - (answer_tokens or 0)
 
 
 def _with_option(text: str, settings: PromptSettings, sheet: Sheet) -> list[str]:
@@ -126,11 +126,11 @@ def _with_option(text: str, settings: PromptSettings, sheet: Sheet) -> list[str]
 def _length(
     sheet: Sheet,
     solved: LabelledQuestion,
-    shown: Sequence[LabelledQuestion],
+    examples: Sequence[LabelledQuestion],
     settings: PromptSettings,
     count_tokens: CountTokens,
 ) -> int:
-    prompt = sheet.format.prompt(solved, shown)
+    prompt = sheet.format.prompt(solved, examples)
     return max(count_tokens(_with_option(prompt, settings, sheet)))
 
 

@@ -17,7 +17,7 @@ from musicllm.evals.questions import QuestionSet
 from musicllm.evals.results import BenchmarkResult
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.inference.scorer.scorer import Memoize, Scorer
-from musicllm.inference.writing import write_all
+from musicllm.inference.shared_sampling import sample_all
 
 WRITTEN_TOGETHER = 16
 """Answers that are written at a time."""
@@ -26,21 +26,21 @@ WRITTEN_TOGETHER = 16
 def measure_choices(
     scorer: Scorer,
     tokenizer: PreTrainedTokenizerBase,
-    asked: QuestionSet,
+    question_set: QuestionSet,
     settings: PromptSettings,
     *,
     seed: int,
-    kept: Memoize | None = None,
+    memoize: Memoize | None = None,
 ) -> BenchmarkResult:
     """Ask a model.
 
     Args:
         scorer: of the model, which is neither moved nor cast.
         tokenizer: its tokenizer.
-        asked: the questions, all of which are asked.
+        question_set: the questions, all of which are asked.
         settings: how.
         seed: of the resampling for intervals.
-        kept: where finished parts are kept and looked for.
+        memoize: where finished parts are kept and looked for.
 
     Raises:
         InputError: a question does not fit into the model, or the tokenizer is not the model's.
@@ -54,14 +54,15 @@ def measure_choices(
         add_bos=settings.add_bos,
         whole_prompts=settings.mode == "perplexity",
         max_length=settings.max_length,
-        generate=_writer(scorer, tokenizer, settings.max_new_tokens, kept),
+        generate=_writer(scorer, tokenizer, settings.max_new_tokens, memoize),
         as_message=_as_message(tokenizer, settings),
-        kept=kept,
+        memoize=memoize,
     )
-    rows, harness = ask(lm, asked, settings)
-    num_skipped = len(asked.questions) - len(rows)
+    rows, harness = ask(lm, question_set, settings)
+    num_questions = len(question_set.questions)
+    num_skipped = num_questions - len(rows)
     if num_skipped:
-        console.note(f"{settings.benchmark}: {num_skipped:,} of {len(asked.questions):,} questions "
+        console.note(f"{settings.benchmark}: {num_skipped:,} of {num_questions:,} questions "
                      "were not asked, since they are longer than there is room for")  # fmt: skip
     metrics = choices.metrics(rows, seed) | {"num_skipped": num_skipped}
     return BenchmarkResult(metrics, predictions=rows, harness=harness)
@@ -84,7 +85,7 @@ def _writer(
     scorer: Scorer,
     tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int | None,
-    kept: Memoize | None,
+    memoize: Memoize | None,
 ) -> Generate | None:
     """Return what writes answers, always with the most likely token, as benchmarks are written."""
     if max_new_tokens is None:
@@ -92,10 +93,10 @@ def _writer(
     likely = SamplingSettings(0, 0, 1, 1, max_new_tokens)
 
     def write(prompts: Sequence[list[int]], _: Sequence[Mapping[str, Any]]) -> list[str]:
-        written = write_all(
+        completions = sample_all(
             scorer.reader.model, Encoder(tokenizer), prompts, likely,
-            seed=0, batch_size=WRITTEN_TOGETHER, team=scorer.team, kept=kept,
+            seed=0, batch_size=WRITTEN_TOGETHER, team=scorer.team, memoize=memoize,
         )  # fmt: skip
-        return [completion.text for completion in written]
+        return [completion.text for completion in completions]
 
     return write

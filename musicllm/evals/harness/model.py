@@ -52,7 +52,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         max_length: int | None = None,
         generate: Generate | None = None,
         as_message: Callable[[str], list[int]] | None = None,
-        kept: Memoize | None = None,
+        memoize: Memoize | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
@@ -68,7 +68,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         self.max_length = min(limits, default=None)
         self._generate = generate
         self._as_message = as_message
-        self._kept = kept
+        self._memoize = memoize
         self._means: dict[tuple[str, str], float] = {}
 
     @property
@@ -117,8 +117,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
     ) -> list[tuple[float, bool]]:
         """Return the log-likelihood of options, and whether each is what the model would write."""
         del disable_tqdm
-        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
-        return found
+        answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        return answers
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **unused: object
@@ -127,15 +127,17 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         items = [_item(context, option, self.max_length) for _, context, option in requests]
         wholes = list({item.ids[: item.start] for item in items if item.start > 1})
         prompts = [Item(ids, 1) for ids in wholes] if self._whole_prompts else []
-        scored = self._scorer.score([*items, *prompts], "scoring options", self._kept)
+        scored = self._scorer.score([*items, *prompts], "scoring options", self._memoize)
         of_items, of_prompts = scored[: len(items)], scored[len(items) :]
-        before = {prompt.ids: one.logprob for prompt, one in zip(prompts, of_prompts, strict=True)}
-        for (pair, _, _), item, one in zip(requests, items, of_items, strict=True):
-            self.cache_hook.add_partial("loglikelihood", pair, (one.logprob, one.is_greedy))
+        before = {
+            prompt.ids: score.logprob for prompt, score in zip(prompts, of_prompts, strict=True)
+        }
+        for (pair, _, _), item, score in zip(requests, items, of_items, strict=True):
+            self.cache_hook.add_partial("loglikelihood", pair, (score.logprob, score.is_greedy))
             if self._whole_prompts:
-                total = one.logprob + before.get(item.ids[: item.start], 0.0)
+                total = score.logprob + before.get(item.ids[: item.start], 0.0)
                 self._means[pair] = -total / len(item.ids)
-        return [(one.logprob, one.is_greedy) for one in of_items]
+        return [(score.logprob, score.is_greedy) for score in of_items]
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -155,9 +157,9 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
                 windows.append(Item((*context, *own), len(context)))
                 owners.append(number)
         totals = [0.0] * len(requests)
-        found = self._scorer.score(windows, "scoring texts", self._kept)
-        for owner, one in zip(owners, found, strict=True):
-            totals[owner] += one.logprob
+        scores = self._scorer.score(windows, "scoring texts", self._memoize)
+        for owner, score in zip(owners, scores, strict=True):
+            totals[owner] += score.logprob
         for request, total in zip(requests, totals, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
         return totals

@@ -91,7 +91,7 @@ def row_of(
     solved: LabelledQuestion,
     reading: Prediction,
     sample: Mapping[str, Any],
-    shown: int,
+    num_shots: int,
     flags: Sequence[str],
 ) -> dict[str, Any]:
     """Return a question's row of `predictions.jsonl`, but for task, category and dropped shots."""
@@ -102,7 +102,7 @@ def row_of(
         "question_id": solved.question.id,
         "doc_id": sample["doc_id"],
         "prompt_hash": sample["prompt_hash"],
-        "num_shots": shown,
+        "num_shots": num_shots,
         "logliks": reading.logliks,
         "mean_nll": reading.mean_nll,
         "predicted": reading.predicted,

@@ -27,13 +27,13 @@ PredictionRow = dict[str, Any]
 
 
 def ask(
-    lm: LM, asked: QuestionSet, settings: PromptSettings
+    lm: LM, question_set: QuestionSet, settings: PromptSettings
 ) -> tuple[list[PredictionRow], dict[str, Any]]:
     """Ask every question and return what was answered.
 
     Args:
         lm: a model of the harness that encodes text; ours, in perplexity mode.
-        asked: questions, examples and flags.
+        question_set: questions, examples and flags.
         settings: how to ask; the model's context limits `max_length`, too.
 
     Returns:
@@ -47,23 +47,23 @@ def ask(
     settings = dataclasses.replace(settings, max_length=_limit(lm, settings))
     mean_nll = lm.mean_nll if settings.mode == "perplexity" else None
     with _speaking_through_us():
-        tasks = make_tasks(asked, settings, _counter(lm), mean_nll)
+        tasks = make_tasks(question_set, settings, _counter(lm), mean_nll)
         results = evaluate(lm, tasks, log_samples=True)
     assert results is not None, "the harness sees one process only; the model knows of the others"
     samples = results.pop("samples")
     rows = {
-        sample["doc"]["id"]: task.row(sample, asked.flags.get(sample["doc"]["id"], ()))
+        sample["doc"]["id"]: task.row(sample, question_set.flags.get(sample["doc"]["id"], ()))
         for name, task in tasks["tasks"].items()
         for sample in samples[name]
     }
     plain = json.loads(json.dumps(results, default=handle_non_serializable))
-    names = [solved.question.id for solved in asked.questions]
+    names = [solved.question.id for solved in question_set.questions]
     return [rows[name] for name in names if name in rows], plain
 
 
 def _limit(lm: LM, settings: PromptSettings) -> int | None:
-    known = [limit for limit in (settings.max_length, getattr(lm, "max_length", None)) if limit]
-    return min(known, default=None)
+    limits = [limit for limit in (settings.max_length, getattr(lm, "max_length", None)) if limit]
+    return min(limits, default=None)
 
 
 def _counter(lm: LM) -> CountTokens:

@@ -80,15 +80,15 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
         **_: object,
     ) -> None:
         """Make the requests of all questions, as the harness does but without its bar."""
-        chosen = self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)
+        docs = self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)
         self._instances = []
-        for number, doc in chosen:
-            made = self.construct_requests(
+        for number, doc in docs:
+            instances = self.construct_requests(
                 doc=doc,
                 ctx=self.prompt_at(self._place[doc["id"]]),
                 metadata=(self.config.task, number, self.config.repeats),
             )
-            self._instances += made if isinstance(made, list) else [made]
+            self._instances += instances if isinstance(instances, list) else [instances]
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
         """Return the metrics of one question; see `reading.scores`."""
@@ -102,7 +102,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
         prompt = self.prompt_at(place)
         whole = None
         if self._mean_nll is not None:
-            whole = [self._mean_nll(prompt, self.sheet.format.option(each)) for each in LETTERS]
+            whole = [self._mean_nll(prompt, self.sheet.format.option(letter)) for letter in LETTERS]
         return read_likelihoods(solved, [loglik for loglik, _ in results], whole)
 
     def aggregation(self) -> dict[str, Any]:
@@ -117,19 +117,19 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
         """Return the row of `predictions.jsonl` for one of the harness's samples."""
         place = self._place[sample["doc"]["id"]]
         fit = self._fits[place]
-        shown = len(fit.shots)
+        num_shots = len(fit.shots)
         reading = self._read(place, sample["filtered_resps"])
         return {
             "task": self.task_name,
             "category": self.sheet.category,
-            "num_dropped_shots": len(self.sheet.examples) - shown,
+            "num_dropped_shots": len(self.sheet.examples) - num_shots,
             "num_cut_tokens": fit.num_cut_tokens,
-            **row_of(self.sheet.questions[place], reading, sample, shown, flags),
+            **row_of(self.sheet.questions[place], reading, sample, num_shots, flags),
         }
 
 
 def make_tasks(
-    asked: QuestionSet,
+    question_set: QuestionSet,
     settings: PromptSettings,
     count_tokens: CountTokens,
     mean_nll: MeanNll | None = None,
@@ -137,7 +137,7 @@ def make_tasks(
     """Return the tasks of a benchmark as `lm_eval.evaluator.evaluate` takes them.
 
     Args:
-        asked: questions, and the examples to show.
+        question_set: questions, and the examples to show.
         settings: how to ask.
         count_tokens: of texts, as the model would be fed with them.
         mean_nll: of whole prompts, for perplexity mode.
@@ -149,9 +149,11 @@ def make_tasks(
     Raises:
         InputError: there is nothing to ask, or a prompt is too long; names the question.
     """
-    if not asked.questions:
+    if not question_set.questions:
         raise InputError(f"benchmark {settings.benchmark} has no question to ask")
-    sheets = make_sheets(asked, settings.benchmark, settings.prompt_format, settings.num_fewshot)
+    sheets = make_sheets(
+        question_set, settings.benchmark, settings.prompt_format, settings.num_fewshot
+    )
     tasks = []
     for sheet in sheets:
         fits = fit_shots(sheet, settings, count_tokens)

@@ -60,8 +60,9 @@ class Generation(BenchmarkKind):
         materials = examinee.materials
         requests = self.material(materials, spec)
         messages = [[{"role": "user", "content": request.prompt}] for request in requests]
-        answers = examinee.answer(messages, materials.sampling, BATCH_SIZE)
-        texts, finished = [one.text for one in answers], [one.finished for one in answers]
+        completions = examinee.answer(messages, materials.sampling, BATCH_SIZE)
+        texts = [completion.text for completion in completions]
+        finished = [completion.finished for completion in completions]
         return generation.measure(requests, texts, finished, materials.copy_index, materials.seed)
 
     def measure_reference(self, materials: Materials, spec: BenchmarkConfig) -> BenchmarkResult:

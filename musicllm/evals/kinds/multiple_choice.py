@@ -104,13 +104,13 @@ class MultipleChoice(BenchmarkKind):
         from musicllm.evals.prompt_settings import PromptSettings
         from musicllm.evals.questions import draw
 
-        asked = self.read_questions(materials, spec)
+        question_set = self.read_questions(materials, spec)
         if materials.max_items is not None:
-            drawn = draw(asked.questions, materials.max_items, materials.seed)
-            asked = dataclasses.replace(asked, questions=drawn)
+            drawn = draw(question_set.questions, materials.max_items, materials.seed)
+            question_set = dataclasses.replace(question_set, questions=drawn)
         names = {field.name for field in dataclasses.fields(PromptSettings)} - {"benchmark", "seed"}
         values: dict[str, Any] = {name: getattr(spec, name) for name in names}
-        return asked, PromptSettings(benchmark=spec.name, seed=materials.seed, **values)
+        return question_set, PromptSettings(benchmark=spec.name, seed=materials.seed, **values)
 
     def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
         """Return as many questions as the benchmark wants, drawn evenly over its subjects."""
@@ -119,7 +119,7 @@ class MultipleChoice(BenchmarkKind):
 
         assert spec.location is not None, "checks refuse questions from nowhere"
         assert spec.split is not None, "checks refuse questions of no split"
-        asked = read_benchmark(
+        question_set = read_benchmark(
             spec.name,
             spec.location,
             benchmark_folder(materials.cache, "questions", spec.location, spec.revision),
@@ -128,8 +128,8 @@ class MultipleChoice(BenchmarkKind):
             num_fewshot=spec.num_fewshot,
             revision=spec.revision,
         )
-        drawn = draw(asked.questions, spec.num_questions, materials.seed)
-        return dataclasses.replace(asked, questions=drawn)
+        drawn = draw(question_set.questions, spec.num_questions, materials.seed)
+        return dataclasses.replace(question_set, questions=drawn)
 
     def notes(self, material: tuple[QuestionSet, PromptSettings]) -> Sequence[str]:
         """Return what is missing of the questions, and what is wrong with single ones."""
@@ -139,31 +139,36 @@ class MultipleChoice(BenchmarkKind):
         """Ask every question."""
         from musicllm.evals.harness.measuring import measure_choices
 
-        asked, settings = self.material(examinee.materials, spec)
+        question_set, settings = self.material(examinee.materials, spec)
         return measure_choices(
             examinee.scorer,
             examinee.tokenizer,
-            asked,
+            question_set,
             settings,
             seed=examinee.materials.seed,
-            kept=examinee.kept,
+            memoize=examinee.memoize,
         )
 
     def completeness(
         self, materials: Materials, spec: BenchmarkConfig, metrics: Metrics
     ) -> dict[str, Any]:
         """Return how many of the published questions were asked, with notes and flags."""
-        asked, _ = self.material(materials, spec)
+        question_set, _ = self.material(materials, spec)
         num_skipped = int(metrics.get("num_skipped") or 0)
-        num_asked, num_available = len(asked.questions) - num_skipped, asked.num_published
+        num_asked = len(question_set.questions) - num_skipped
+        num_available = question_set.num_published
         is_part = spec.num_questions is not None or spec.subjects or spec.levels or num_skipped
-        flags = [flag for row in asked.questions for flag in asked.flags.get(row.question.id, ())]
+        flags = [
+            flag
+            for labelled in question_set.questions
+            for flag in question_set.flags.get(labelled.question.id, ())
+        ]
         return {
             "complete": num_asked == num_available if num_available else not is_part,
             "num_questions": num_asked,
             "num_available": num_available,
             "num_skipped": num_skipped,
-            "notes": list(asked.notes),
+            "notes": list(question_set.notes),
             "flags": {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
         }
 

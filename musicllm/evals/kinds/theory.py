@@ -31,7 +31,7 @@ class Theory(MultipleChoice):
         from musicllm import theory
         from musicllm.evals.questions import QuestionSet, quiz
 
-        asked, shown = theory.make_quiz(
+        test_questions, examples = theory.make_quiz(
             spec.num_questions,
             materials.seed,
             spec.num_fewshot,
@@ -39,11 +39,11 @@ class Theory(MultipleChoice):
             families=spec.subjects,
             levels=spec.levels,
         )
-        questions = tuple(quiz.solved(spec.name, question, "test") for question in asked)
-        examples = tuple(quiz.solved(spec.name, question, "dev") for question in shown)
+        questions = tuple(quiz.solved(spec.name, question, "test") for question in test_questions)
+        labelled_examples = tuple(quiz.solved(spec.name, question, "dev") for question in examples)
         return QuestionSet(
             questions,
-            {question.subject: examples for question in questions},
+            {question.subject: labelled_examples for question in questions},
             num_published=len(theory.test_questions()),
         )
 

@@ -72,19 +72,19 @@ def read_benchmark(
         NotAvailableError: the files are not here and cannot be downloaded.
     """
     path = locate(name, location, folder, revision)
-    wanted = _Wanted(name, path, split, frozenset(subjects), num_fewshot)
+    subset = _Subset(name, path, split, frozenset(subjects), num_fewshot)
     entries = list(read_entries(name, path))
-    asked = _asked(wanted, entries)
-    examples = _examples(wanted, entries, asked)
+    questions = _selected(subset, entries)
+    examples = _examples(subset, entries, questions)
     of_music = any(entry.of_music for entry in entries)
-    flags = find_flags(asked, examples, of_music=of_music)
+    flags = find_flags(questions, examples, of_music=of_music)
     everything = [entry.solved for entry in entries if entry.solved.split == split]
-    notes = make_notes(everything, asked, flags, of_music=of_music)
-    return QuestionSet(asked, examples, notes, flags, num_published(everything, split))
+    notes = make_notes(everything, questions, flags, of_music=of_music)
+    return QuestionSet(questions, examples, notes, flags, num_published(everything, split))
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Subset:
     benchmark: str
     path: Path
     split: str
@@ -98,37 +98,37 @@ class _Wanted:
         return f"benchmark.{self.benchmark}.{key}={value}"
 
 
-def _asked(wanted: _Wanted, entries: Sequence[Entry]) -> tuple[LabelledQuestion, ...]:
+def _selected(subset: _Subset, entries: Sequence[Entry]) -> tuple[LabelledQuestion, ...]:
     """Return the questions of the split and the subjects.
 
     Raises:
         InputError: there are none, or a subject has none.
     """
     here = Counter(entry.solved.split for entry in entries)
-    found = tuple(entry.solved for entry in entries if entry.solved.split == wanted.split)
-    if not found:
+    of_split = tuple(entry.solved for entry in entries if entry.solved.split == subset.split)
+    if not of_split:
         counts = ", ".join(f"{split} ({number:,})" for split, number in here.items()) or "nothing"
         raise InputError(
-            f"{wanted.setting('split', wanted.split)}, but {wanted.path} has {counts}; place "
+            f"{subset.setting('split', subset.split)}, but {subset.path} has {counts}; place "
             f"its files there, or write another split"
         )
-    _check_subjects(wanted, {solved.subject for solved in found})
-    _check_pairs(wanted, entries, {solved.subject for solved in found})
-    return tuple(solved for solved in found if wanted.has(solved.subject))
+    _check_subjects(subset, {solved.subject for solved in of_split})
+    _check_pairs(subset, entries, {solved.subject for solved in of_split})
+    return tuple(solved for solved in of_split if subset.has(solved.subject))
 
 
-def _check_subjects(wanted: _Wanted, found: set[str]) -> None:
-    if not (unknown := sorted(wanted.subjects - found)):
+def _check_subjects(subset: _Subset, subjects: set[str]) -> None:
+    if not (unknown := sorted(subset.subjects - subjects)):
         return
-    close = get_close_matches(unknown[0], found, 1, 0.5)
+    close = get_close_matches(unknown[0], subjects, 1, 0.5)
     meant = f" (did you mean {close[0]}?)" if close else ""
     raise InputError(
-        f"{wanted.setting('subjects', unknown)}{meant}: {wanted.path} has no {wanted.split} "
-        f"questions of these; it has {', '.join(sorted(found))}"
+        f"{subset.setting('subjects', unknown)}{meant}: {subset.path} has no {subset.split} "
+        f"questions of these; it has {', '.join(sorted(subjects))}"
     )
 
 
-def _check_pairs(wanted: _Wanted, entries: Sequence[Entry], found: set[str]) -> None:
+def _check_pairs(subset: _Subset, entries: Sequence[Entry], subjects: set[str]) -> None:
     """Refuse a folder with the examples of a subject whose questions are missing."""
     lone = sorted(
         {
@@ -136,50 +136,52 @@ def _check_pairs(wanted: _Wanted, entries: Sequence[Entry], found: set[str]) -> 
             for entry in entries
             if entry.solved.split == EXAMPLES and not entry.of_music
         }
-        - found
+        - subjects
     )
-    if lone and not wanted.subjects:
+    if lone and not subset.subjects:
         raise InputError(
-            f"{wanted.path} has {EXAMPLES} examples, but no {wanted.split} questions, of "
+            f"{subset.path} has {EXAMPLES} examples, but no {subset.split} questions, of "
             f"{', '.join(lone)}; place the missing files there, or write the subjects that are to "
-            f"be asked into benchmark.{wanted.benchmark}.subjects"
+            f"be asked into benchmark.{subset.benchmark}.subjects"
         )
 
 
 def _examples(
-    wanted: _Wanted, entries: Sequence[Entry], asked: Sequence[LabelledQuestion]
+    subset: _Subset, entries: Sequence[Entry], questions: Sequence[LabelledQuestion]
 ) -> dict[str, tuple[LabelledQuestion, ...]]:
     """Return what is shown before the questions of each subject.
 
     Raises:
         InputError: there is too little of it, or it is what is asked.
     """
-    subjects = list(dict.fromkeys(solved.subject for solved in asked))
-    if wanted.num_fewshot == 0:
+    subjects = list(dict.fromkeys(solved.subject for solved in questions))
+    if subset.num_fewshot == 0:
         return dict.fromkeys(subjects, ())
-    if wanted.split == EXAMPLES:
+    if subset.split == EXAMPLES:
         raise InputError(
-            f"{wanted.setting('split', EXAMPLES)} would show every question with its answer: with "
-            f"{wanted.setting('num_fewshot', wanted.num_fewshot)}, write test or validation"
+            f"{subset.setting('split', EXAMPLES)} would show every question with its answer: with "
+            f"{subset.setting('num_fewshot', subset.num_fewshot)}, write test or validation"
         )
-    shown = [entry for entry in entries if entry.solved.split == EXAMPLES]
+    dev_entries = [entry for entry in entries if entry.solved.split == EXAMPLES]
     examples = {
         subject: tuple(
-            entry.solved for entry in shown if entry.of_music or entry.solved.subject == subject
-        )[: wanted.num_fewshot]
+            entry.solved
+            for entry in dev_entries
+            if entry.of_music or entry.solved.subject == subject
+        )[: subset.num_fewshot]
         for subject in subjects
     }
-    _check_examples(wanted, examples)
+    _check_examples(subset, examples)
     return examples
 
 
-def _check_examples(wanted: _Wanted, examples: Mapping[str, Sequence[LabelledQuestion]]) -> None:
-    few = {subject: len(shown) for subject, shown in examples.items()}
-    few = {subject: number for subject, number in few.items() if number < wanted.num_fewshot}
+def _check_examples(subset: _Subset, examples: Mapping[str, Sequence[LabelledQuestion]]) -> None:
+    few = {subject: len(solved) for subject, solved in examples.items()}
+    few = {subject: number for subject, number in few.items() if number < subset.num_fewshot}
     if few:
         counts = ", ".join(f"{subject} ({number})" for subject, number in few.items())
         raise InputError(
-            f"{wanted.setting('num_fewshot', wanted.num_fewshot)}, but the {EXAMPLES} files in "
-            f"{wanted.path} have fewer examples of {counts}; place them there, or write "
+            f"{subset.setting('num_fewshot', subset.num_fewshot)}, but the {EXAMPLES} files in "
+            f"{subset.path} have fewer examples of {counts}; place them there, or write "
             f"num_fewshot={min(few.values())}"
         )

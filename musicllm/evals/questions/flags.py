@@ -43,21 +43,25 @@ def find_flags(
         examples: what is shown before the questions of a subject.
         of_music: whether excerpts and passages that they speak of are scores.
     """
-    shown = {subject: {_content(example) for example in examples[subject]} for subject in examples}
+    example_contents = {
+        subject: {_content(example) for example in examples[subject]} for subject in examples
+    }
     seen: set[object] = set()
     flags: dict[str, tuple[str, ...]] = {}
     for solved in questions:
         content = _content(solved)
-        found = {
+        holds_by_flag = {
             BLANK_OPTION: not all(option.strip() for option in solved.question.options),
             EQUAL_OPTIONS: _has_equal_options(solved),
             NO_SCORE: of_music and lacks_score(solved),
             DUPLICATE: content in seen,
-            SHOWN: content in shown.get(solved.subject, ()),
+            SHOWN: content in example_contents.get(solved.subject, ()),
         }
         seen.add(content)
-        if any(found.values()):
-            flags[solved.question.id] = tuple(flag for flag, holds in found.items() if holds)
+        if any(holds_by_flag.values()):
+            flags[solved.question.id] = tuple(
+                flag for flag, holds in holds_by_flag.items() if holds
+            )
     return flags
 
 

@@ -32,8 +32,8 @@ def num_published(questions: Sequence[LabelledQuestion], split: str) -> int | No
 
 
 def make_notes(
-    found: Sequence[LabelledQuestion],
-    asked: Sequence[LabelledQuestion],
+    of_split: Sequence[LabelledQuestion],
+    questions: Sequence[LabelledQuestion],
     flags: Mapping[str, Sequence[str]],
     *,
     of_music: bool,
@@ -41,26 +41,26 @@ def make_notes(
     """Return what is missing and what is odd, one sentence each.
 
     Args:
-        found: all questions of the split that is asked.
-        asked: those of the subjects that are asked.
+        of_split: all questions of the split that is asked.
+        questions: those of the subjects that are asked.
         flags: of the questions asked.
         of_music: whether questions may have scores.
     """
-    subjects = {solved.subject for solved in found}
-    wanted = {solved.subject for solved in asked}
-    published = num_published(found, asked[0].split)
+    subjects = {solved.subject for solved in of_split}
+    asked_subjects = {solved.subject for solved in questions}
+    published = num_published(of_split, questions[0].split)
     notes = []
     if subjects & set(MMLU_SUBJECTS):
         notes += _of_mmlu(subjects)
-    if published not in (None, len(found)):
-        notes.append(f"{len(found):,} questions are here, {published:,} are published.")
-    if wanted != subjects:
-        notes.append(f"{len(wanted)} of {len(subjects)} subjects are asked.")
+    if published not in (None, len(of_split)):
+        notes.append(f"{len(of_split):,} questions are here, {published:,} are published.")
+    if asked_subjects != subjects:
+        notes.append(f"{len(asked_subjects)} of {len(subjects)} subjects are asked.")
     if of_music:
-        number = sum(solved.question.abc is None for solved in asked)
-        notes.append(f"{number:,} of {len(asked):,} questions asked have no score.")
+        number = sum(solved.question.abc is None for solved in questions)
+        notes.append(f"{number:,} of {len(questions):,} questions asked have no score.")
     for flag, number in Counter(chain.from_iterable(flags.values())).items():
-        notes.append(f"{number:,} of {len(asked):,} questions asked are flagged: {flag}.")
+        notes.append(f"{number:,} of {len(questions):,} questions asked are flagged: {flag}.")
     return tuple(notes)
 
 

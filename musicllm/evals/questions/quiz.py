@@ -7,13 +7,19 @@ from musicllm.data.settings import Question
 from musicllm.evals.questions.rows import LabelledQuestion
 
 
-def solved(benchmark: str, each: theory.TheoryQuestion, split: str) -> LabelledQuestion:
+def solved(benchmark: str, question: theory.TheoryQuestion, split: str) -> LabelledQuestion:
     """Return a question of the quiz in the form that all benchmarks have.
 
     Args:
         benchmark: its name.
-        each: the question.
+        question: as the quiz makes it.
         split: `test` for what is asked, `dev` for what is shown.
     """
-    question = Question(benchmark, each.id, each.stem, each.options, each.abc_score or None)
-    return LabelledQuestion(question, each.answer, each.subject, split, level=each.level)
+    score = question.abc_score or None
+    return LabelledQuestion(
+        Question(benchmark, question.id, question.stem, question.options, score),
+        question.answer,
+        question.subject,
+        split,
+        level=question.level,
+    )

@@ -156,8 +156,8 @@ def _question(place: str, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ..
     stem = fields.get("stem", fields.get("question"))
     options = _options(fields)
     if not isinstance(stem, str) or len(options) != len(LETTERS) or "answer" not in fields:
-        found = ", ".join(map(str, fields))
-        raise InputError(f"{place} has the fields {found}; expected are {_FORMS}")
+        names = ", ".join(map(str, fields))
+        raise InputError(f"{place} has the fields {names}; expected are {_FORMS}")
     if not stem.strip():
         raise InputError(
             f"{place} asks nothing: its {'stem' if 'stem' in fields else 'question'} is blank"
@@ -171,12 +171,12 @@ def _question(place: str, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ..
 def _options(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     if isinstance(options := fields.get("options"), dict):
         named = {letter: options[letter] for letter in LETTERS if letter in options}
-        found = tuple(named.values()) if len(named) == len(options) else ()
+        texts = tuple(named.values()) if len(named) == len(options) else ()
     elif isinstance(choices := fields.get("choices"), list):
-        found = tuple(choices)
+        texts = tuple(choices)
     else:
-        found = tuple(fields[name] for i in range(len(LETTERS)) if (name := f"choice{i}") in fields)
-    return tuple("" if option is None else option for option in found)
+        texts = tuple(fields[name] for i in range(len(LETTERS)) if (name := f"choice{i}") in fields)
+    return tuple("" if option is None else option for option in texts)
 
 
 def _letter(place: str, answer: object) -> str:

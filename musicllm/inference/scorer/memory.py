@@ -63,9 +63,9 @@ def too_large(reason: str) -> StageError:
     Args:
         reason: what torch said.
     """
-    said = "".join(reason.strip().splitlines()[:1])[:120]
+    message = "".join(reason.strip().splitlines()[:1])[:120]
     return StageError(
-        f"memory does not suffice for one prompt ({said}); use shorter ones (of questions: "
+        f"memory does not suffice for one prompt ({message}); use shorter ones (of questions: "
         f"benchmark.<name>.max_length), hardware.precision=bf16, or a larger device"
     )
 

@@ -111,7 +111,7 @@ def _groups(hosts: list[Host], shortest: dict[Host, int]) -> list[tuple[int, lis
     """Divide sorted inputs into groups, each with the number of tokens that it shares."""
     _, groups = _best(hosts, shortest, 0)
     alone = [host for shared, group in groups if not shared for host in group]
-    return [each for each in groups if each[0]] + ([(0, alone)] if alone else [])
+    return [group for group in groups if group[0]] + ([(0, alone)] if alone else [])
 
 
 def _best(

@@ -26,13 +26,13 @@ def fast_products(model: nn.Module) -> Iterator[None]:
     Nothing in the block may need gradients.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    chosen = [layer for layer in layers if _is_plain(layer)] if _is_faster() else []
-    for layer in chosen:
+    plain_layers = [layer for layer in layers if _is_plain(layer)] if _is_faster() else []
+    for layer in plain_layers:
         layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for layer in chosen:
+        for layer in plain_layers:
             del layer.forward
 
 
@@ -58,7 +58,7 @@ def _is_plain(layer: nn.Linear) -> bool:
 def _forward(layer: nn.Linear, inputs: Tensor) -> Tensor:
     if inputs.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return functional.linear(inputs, layer.weight, layer.bias)
-    made: Tensor = torch.ops.mkldnn._linear_pointwise(
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(
         inputs, layer.weight, layer.bias, "none", [], ""
     )
-    return made
+    return product

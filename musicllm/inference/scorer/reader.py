@@ -82,26 +82,26 @@ class Reader:
                 module.training = mode
 
     def prefix(
-        self, ids: Sequence[int], wanted: Sequence[TokenQuery]
+        self, ids: Sequence[int], queries: Sequence[TokenQuery]
     ) -> tuple[Cache, Tensor, Tensor]:
         """Feed what many rows begin with.
 
         Args:
             ids: the common tokens.
-            wanted: in row 0.
+            queries: in row 0.
 
         Returns:
             The cache for the rows; log-likelihoods in nats and whether each was the model's first
             choice, float32 and bool [len(wanted)] on the CPU.
         """
         cache = growing()
-        found = self.read([ids], wanted, cache)
-        return shared(cache), *found
+        scores = self.read([ids], queries, cache)
+        return shared(cache), *scores
 
     def read(
         self,
         rows: Sequence[Sequence[int]],
-        wanted: Sequence[TokenQuery],
+        queries: Sequence[TokenQuery],
         cache: Cache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Feed rows behind a prefix, or behind nothing.
@@ -112,14 +112,14 @@ class Reader:
         longest = max(map(len, rows))
         padded = [[*row, *[0] * (longest - len(row))] for row in rows]
         inputs = torch.tensor(padded, device=self.device)
-        logits = self._logits(inputs, cache, wanted)
-        return self._looked_up(logits, wanted)
+        logits = self._logits(inputs, cache, queries)
+        return self._looked_up(logits, queries)
 
     def _logits(
-        self, inputs: Tensor, cache: Cache | None, wanted: Sequence[TokenQuery]
+        self, inputs: Tensor, cache: Cache | None, queries: Sequence[TokenQuery]
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield float32 logits [<=S, V] of the positions in order, with where each piece begins."""
-        places = torch.tensor(_places(wanted), device=self.device).reshape(-1, 2)
+        places = torch.tensor(_places(queries), device=self.device).reshape(-1, 2)
         keywords = {"past_key_values": cache, "use_cache": cache is not None}
         if self._splits:
             states = self._decoder(input_ids=inputs, **keywords).last_hidden_state
@@ -128,23 +128,23 @@ class Reader:
         step = max(1, MAX_LOGITS // self.vocab_size)
         for begin in range(0, len(places), step):
             rows, positions = places[begin : begin + step].unbind(1)
-            chosen = states[rows, positions]
-            yield begin, (self._head(chosen) if self._splits else chosen).float()
+            hidden = states[rows, positions]
+            yield begin, (self._head(hidden) if self._splits else hidden).float()
 
     def _looked_up(
-        self, pieces: Iterator[tuple[int, Tensor]], wanted: Sequence[TokenQuery]
+        self, pieces: Iterator[tuple[int, Tensor]], queries: Sequence[TokenQuery]
     ) -> tuple[Tensor, Tensor]:
-        numbers = {place: number for number, place in enumerate(_places(wanted))}
-        steps = [(numbers[row, position], token) for row, position, token in wanted]
+        numbers = {place: number for number, place in enumerate(_places(queries))}
+        steps = [(numbers[row, position], token) for row, position, token in queries]
         places, tokens = torch.tensor(steps).reshape(-1, 2).unbind(1)
         logprobs, is_first = torch.empty(len(steps)), torch.empty(len(steps), dtype=torch.bool)
         for begin, logits in pieces:
             here = ((places >= begin) & (places < begin + len(logits))).nonzero()[:, 0]
             at = (places[here] - begin).to(logits.device)
-            chosen = tokens[here].to(logits.device)
-            found = logits[at, chosen] - logits.logsumexp(-1)[at]
-            logprobs[here] = found.cpu()
-            is_first[here] = (logits.argmax(-1)[at] == chosen).cpu()
+            token_ids = tokens[here].to(logits.device)
+            values = logits[at, token_ids] - logits.logsumexp(-1)[at]
+            logprobs[here] = values.cpu()
+            is_first[here] = (logits.argmax(-1)[at] == token_ids).cpu()
         _refuse_other_than_numbers(logprobs)
         return logprobs, is_first
 
@@ -157,30 +157,34 @@ class Reader:
         del whole
         _refuse_other_than_numbers(expected.logsumexp(-1))
         half = PROBE_TOKENS // 2
-        asked = [(0, position, 0) for position in range(half)]
+        queries = [(0, position, 0) for position in range(half)]
         self._splits = self._splits and self._agree([ids], [(0, p, 0) for p in range(len(ids))],
                                                     None, expected)  # fmt: skip
         if not self._splits:
             console.note("the model's logits are more than its head's; all of them are made")
         try:
-            cache, _, _ = self.prefix(ids[:half], asked)
-            self.shares = self._agree([ids[half:]] * 2, asked, cache, expected[half:])
+            cache, _, _ = self.prefix(ids[:half], queries)
+            self.shares = self._agree([ids[half:]] * 2, queries, cache, expected[half:])
         except (TypeError, ValueError, AttributeError, NotImplementedError):
             self.shares = False
         if not self.shares:
             console.note("the model's prompts cannot share their beginnings; each is fed whole")
 
     def _agree(
-        self, rows: list[list[int]], asked: list[TokenQuery], cache: Cache | None, expected: Tensor
+        self,
+        rows: list[list[int]],
+        queries: list[TokenQuery],
+        cache: Cache | None,
+        expected: Tensor,
     ) -> bool:
         inputs = torch.tensor(rows, device=self.device)
-        found = torch.cat([logits for _, logits in self._logits(inputs, cache, asked)])
+        logits = torch.cat([piece for _, piece in self._logits(inputs, cache, queries)])
         scale = float(expected.abs().max())
         autocast = torch.is_autocast_enabled(self.device.type)
         exact = self._base.dtype == torch.float32 and not autocast
         rounding = TOLERANCE if exact else HALF_TOLERANCE
-        return found.shape == expected.shape and bool(
-            (found - expected).abs().max() <= rounding * max(scale, 1.0)
+        return logits.shape == expected.shape and bool(
+            (logits - expected).abs().max() <= rounding * max(scale, 1.0)
         )
 
 
@@ -193,6 +197,6 @@ def _refuse_other_than_numbers(logprobs: Tensor) -> None:
         )
 
 
-def _places(wanted: Sequence[TokenQuery]) -> list[tuple[int, int]]:
+def _places(queries: Sequence[TokenQuery]) -> list[tuple[int, int]]:
     """Return every row and position that is asked for, once, in the order of first use."""
-    return list(dict.fromkeys((row, position) for row, position, _ in wanted))
+    return list(dict.fromkeys((row, position) for row, position, _ in queries))

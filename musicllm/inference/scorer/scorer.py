@@ -16,8 +16,8 @@ from torch import nn
 from musicllm import artifacts, console
 from musicllm.inference.scorer.memory import Room, is_out_of_memory, too_large
 from musicllm.inference.scorer.planning import Item, Portion, plan
+from musicllm.inference.scorer.portions import Prefix, Scored, key_of
 from musicllm.inference.scorer.reader import Reader
-from musicllm.inference.scorer.reading import Prefix, Scored, key_of
 from musicllm.inference.scorer.team import Alone, Team, dealt
 
 PREFIX_ROWS = 16
@@ -42,7 +42,7 @@ class Scorer:
             self._room = Room(self.reader.device, self._feed)
 
     def score(
-        self, items: Sequence[Item], description: str = "scoring", kept: Memoize | None = None
+        self, items: Sequence[Item], description: str = "scoring", memoize: Memoize | None = None
     ) -> list[Scored]:
         """Score all items.
 
@@ -52,7 +52,7 @@ class Scorer:
         Args:
             items: in any order.
             description: of the progress bar.
-            kept: where finished portions are kept and looked for; None keeps nothing.
+            memoize: where finished portions are kept and looked for; None keeps nothing.
 
         Returns:
             One result per item, in their order, in every process of the team.
@@ -62,14 +62,14 @@ class Scorer:
         """
         portions = plan(items, share=self.reader.shares)
         mine = dealt(portions, self.team.size)[self.team.rank]
-        found: dict[int, Scored] = {}
+        scored: dict[int, Scored] = {}
         total = sum(len(portion.hosts) for portion in mine)
         with self.reader.reading(), console.progress(description, total, "prompt") as advance:
             measure = _Portions(self.reader, self._room, items, advance)
             for portion in mine:
-                found |= _kept(portion, items, measure, kept)
-        everything = dict(ChainMap(*self.team.gather(found)))
-        return [everything[number] for number in range(len(items))]
+                scored |= _memoized(portion, items, measure, memoize)
+        merged = dict(ChainMap(*self.team.gather(scored)))
+        return [merged[number] for number in range(len(items))]
 
     def _feed(self, num_tokens: int) -> None:
         length = min(num_tokens, self.reader.context or num_tokens)
@@ -92,14 +92,14 @@ class _Portions:
     def of(self, portion: Portion) -> dict[int, Scored]:
         """Return what the items of a portion have, by number."""
         prefix = self._prefix_of(portion)
-        found: dict[int, Scored] = {}
+        scored: dict[int, Scored] = {}
         waiting = portion.hosts
         while waiting:
             per_row = _tokens_per_row(portion, len(waiting[0].inputs))
             batch = waiting[: max(1, self._room.max_tokens // per_row)]
             failure = None
             try:
-                found |= prefix.read(batch)
+                scored |= prefix.read(batch)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -109,7 +109,7 @@ class _Portions:
                 continue
             waiting = waiting[len(batch) :]
             self._advance(len(batch))
-        return found
+        return scored
 
     def _prefix_of(self, portion: Portion) -> Prefix:
         if self._prefix is None or self._prefix.key != key_of(portion, self._items):
@@ -128,18 +128,18 @@ def _tokens_per_row(portion: Portion, length: int) -> int:
     return max(length - portion.shared, -(-length // PREFIX_ROWS))
 
 
-def _kept(
-    portion: Portion, items: Sequence[Item], measure: _Portions, kept: Memoize | None
+def _memoized(
+    portion: Portion, items: Sequence[Item], measure: _Portions, memoize: Memoize | None
 ) -> dict[int, Scored]:
     """Return what a portion's items have, measured, or kept by an earlier run."""
-    if kept is None:
+    if memoize is None:
         return measure.of(portion)
     members = [member for host in portion.hosts for member in host.members]
 
     def values() -> list[list[Any]]:
-        found = measure.of(portion)
-        return [[found[member].logprob, found[member].is_greedy] for member in members]
+        scored = measure.of(portion)
+        return [[scored[member].logprob, scored[member].is_greedy] for member in members]
 
     name = artifacts.fingerprint([[items[member].start, items[member].ids] for member in members])
-    found = kept(f"portion-{name}", values)
-    return {member: Scored(*value) for member, value in zip(members, found, strict=True)}
+    scored = memoize(f"portion-{name}", values)
+    return {member: Scored(*value) for member, value in zip(members, scored, strict=True)}

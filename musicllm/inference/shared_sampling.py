@@ -23,7 +23,7 @@ from musicllm.inference.scorer.scorer import Memoize
 from musicllm.inference.scorer.team import Team
 
 
-def write_all(
+def sample_all(
     model: nn.Module,
     encoder: Encoder,
     prompts: Sequence[Sequence[int]],
@@ -32,7 +32,7 @@ def write_all(
     seed: int,
     batch_size: int,
     team: Team,
-    kept: Memoize | None = None,
+    memoize: Memoize | None = None,
 ) -> list[Completion]:
     """Continue every prompt; for errors see `inference.sampling.sample`.
 
@@ -44,23 +44,25 @@ def write_all(
         seed: of the first batch; the others count on.
         batch_size: prompts that are continued together.
         team: the processes that share the batches; each gets all completions.
-        kept: where finished batches are kept and looked for.
+        memoize: where finished batches are kept and looked for.
     """
     order = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     mine = range(team.rank, len(batches), team.size)
-    keeping = kept or (lambda _, write: write())
-    found: dict[int, Completion] = {}
-    with console.progress("writing", sum(len(batches[each]) for each in mine), "text") as advance:
+    remember = memoize or (lambda _, write: write())
+    completions: dict[int, Completion] = {}
+    with console.progress(
+        "writing", sum(len(batches[number]) for number in mine), "text"
+    ) as advance:
         for number in mine:
             part = [list(prompts[place]) for place in batches[number]]
             write = partial(_written, model, encoder, part, settings, seed + number)
             name = artifacts.fingerprint([part, dataclasses.asdict(settings), seed + number])
-            made = [Completion(*values) for values in keeping(f"written-{name}", write)]
-            found |= dict(zip(batches[number], made, strict=True))
+            batch = [Completion(*values) for values in remember(f"written-{name}", write)]
+            completions |= dict(zip(batches[number], batch, strict=True))
             advance(len(part))
-    everything = dict(ChainMap(*team.gather(found)))
-    return [everything[place] for place in range(len(prompts))]
+    merged = dict(ChainMap(*team.gather(completions)))
+    return [merged[place] for place in range(len(prompts))]
 
 
 def _written(
@@ -73,8 +75,8 @@ def _written(
     """Return the values of completions of one batch, made in halves where memory is too small."""
     failure = None
     try:
-        made = sample(model, encoder, prompts, settings, seed=seed, batch_size=len(prompts))
-        return [dataclasses.astuple(one) for one in made]
+        completions = sample(model, encoder, prompts, settings, seed=seed, batch_size=len(prompts))
+        return [dataclasses.astuple(completion) for completion in completions]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

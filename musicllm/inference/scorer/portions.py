@@ -42,7 +42,7 @@ class Line:
     def __init__(self, begin: int, logprobs: Sequence[float], is_first: Sequence[bool]) -> None:
         self._begin = begin
         self._sums = [0.0, *accumulate(logprobs)]
-        self._misses = [0, *accumulate(not each for each in is_first)]
+        self._misses = [0, *accumulate(not is_hit for is_hit in is_first)]
 
     def over(self, begin: int, end: int) -> tuple[float, int]:
         """Return the sum, and how many were not the first choice, of what lies in [begin, end)."""
@@ -70,31 +70,31 @@ class Prefix:
         self._cache: Cache | None = None
         self._line = Line(0, [], [])
         if self._size:
-            wanted = [(0, place, ids[place + 1]) for place in range(begin, self._size)]
-            self._cache, logprobs, is_first = reader.prefix(ids[: self._size], wanted)
+            queries = [(0, place, ids[place + 1]) for place in range(begin, self._size)]
+            self._cache, logprobs, is_first = reader.prefix(ids[: self._size], queries)
             self._line = Line(begin, logprobs.tolist(), is_first.tolist())
 
     def read(self, hosts: Sequence[Host]) -> dict[int, Scored]:
         """Feed inputs behind the prefix, as one batch, and return what their items have."""
-        wanted: list[TokenQuery] = []
+        queries: list[TokenQuery] = []
         paths: list[tuple[int, int]] = []
         for row, host in enumerate(hosts):
             paths.append(self._path(host))
-            wanted += [(row, p - self._size, host.inputs[p + 1]) for p in range(*paths[-1])]
-            wanted += [(row, *self._last(member)) for member in host.members]
+            queries += [(row, p - self._size, host.inputs[p + 1]) for p in range(*paths[-1])]
+            queries += [(row, *self._last(member)) for member in host.members]
         rows = [host.inputs[self._size :] for host in hosts]
         logprobs, is_first = (
-            values.tolist() for values in self._reader.read(rows, wanted, self._cache)
+            values.tolist() for values in self._reader.read(rows, queries, self._cache)
         )
-        found: dict[int, Scored] = {}
+        scored: dict[int, Scored] = {}
         done = 0
         for host, (begin, end) in zip(hosts, paths, strict=True):
             own = slice(done, done + max(end - begin, 0))
             line = Line(begin, logprobs[own], is_first[own])
             for place, member in enumerate(host.members, own.stop):
-                found[member] = self._sum(member, line, logprobs[place], is_first[place])
+                scored[member] = self._sum(member, line, logprobs[place], is_first[place])
             done = own.stop + len(host.members)
-        return found
+        return scored
 
     def _path(self, host: Host) -> tuple[int, int]:
         """Return the positions behind the prefix whose next token is scored and is the input's."""

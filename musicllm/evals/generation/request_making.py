@@ -54,25 +54,29 @@ def make_requests(
         InputError: a family is unknown, no text is a tune, or no tune offers what a family asks
             for.
     """
-    known = wordings(language)
-    chosen = list(dict.fromkeys(families or FAMILIES))
-    unknown = [family for family in chosen if family not in FAMILIES]
+    phrasings = wordings(language)
+    selected = list(dict.fromkeys(families or FAMILIES))
+    unknown = [family for family in selected if family not in FAMILIES]
     if unknown:
         rule = f"there are {', '.join(FAMILIES)}"
         raise InputError(f"{', '.join(unknown)}: no such family of requests for tunes; {rule}")
     draw = random.Random(seed)
-    waiting = {family: draw.sample(range(len(tunes)), len(tunes)) for family in chosen}
-    made: dict[str, list[Request]] = {family: [] for family in chosen}
+    waiting = {family: draw.sample(range(len(tunes)), len(tunes)) for family in selected}
+    requests: dict[str, list[Request]] = {family: [] for family in selected}
     used: set[int] = set()
-    wanted = len(tunes) if num is None else num
-    while any(waiting.values()) and sum(map(len, made.values())) < wanted:
-        family = min((one for one in chosen if waiting[one]), key=lambda one: len(made[one]))
+    limit = len(tunes) if num is None else num
+    while any(waiting.values()) and sum(map(len, requests.values())) < limit:
+        family = min(
+            (name for name in selected if waiting[name]), key=lambda name: len(requests[name])
+        )
         number = _take(waiting[family], used)
-        if request := _request(family, tunes[number], known, f"{seed}:{family}:{number}"):
-            made[family].append(request)
+        if request := _request(family, tunes[number], phrasings, f"{seed}:{family}:{number}"):
+            requests[family].append(request)
             used.add(number)
-    _refuse_barren([one for one in chosen if not (made[one] or waiting[one])], chosen, len(tunes))
-    return [request for family in chosen for request in made[family]]
+    _refuse_barren(
+        [name for name in selected if not (requests[name] or waiting[name])], selected, len(tunes)
+    )
+    return [request for family in selected for request in requests[family]]
 
 
 def request_of(record: Mapping[str, Any]) -> Request:
@@ -83,8 +87,8 @@ def request_of(record: Mapping[str, Any]) -> Request:
     """
     question, answer = record["messages"][-2:]
     task = record.get("task", "")
-    wanted = record.get("conditions") or {}
-    return Request(question["content"], _NAMES.get(task, task), wanted, answer["content"])
+    conditions = record.get("conditions") or {}
+    return Request(question["content"], _NAMES.get(task, task), conditions, answer["content"])
 
 
 def _take(waiting: list[int], used: Collection[int]) -> int:
@@ -93,9 +97,9 @@ def _take(waiting: list[int], used: Collection[int]) -> int:
     return waiting.pop(next(fresh, 0))
 
 
-def _request(family: str, text: str, known: Wordings, seed: str) -> Request | None:
+def _request(family: str, text: str, phrasings: Wordings, seed: str) -> Request | None:
     try:
-        turn = ask(FAMILIES[family], Subject(text.strip()), known, random.Random(seed))
+        turn = ask(FAMILIES[family], Subject(text.strip()), phrasings, random.Random(seed))
     except InputError:
         return None
     return Request(turn.request, family, turn.conditions, turn.answer) if turn else None
