@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ class MicroBatch(TypedDict):
     int64 [1, N], not shifted, -100 where not supervised; `cu_seq_lens` int32 [D + 1], where
     documents begin and the last one ends; `document_sources` int64 [D], which source each comes
     from; `num_supervised_in_step`, the denominator of the loss: supervised tokens of the whole
-    optimizer step, over all ranks and micro-batches.
+    optimizer step, over all ranks and micro-batches. `features`, by name, are tensors beside the
+    tokens, such as those of an audio encoder; rows of text have none.
     """
 
     input_ids: Tensor
@@ -42,6 +43,7 @@ class MicroBatch(TypedDict):
     cu_seq_lens: Tensor
     document_sources: Tensor
     num_supervised_in_step: int
+    features: NotRequired[dict[str, Tensor]]
 
 
 @lru_cache(maxsize=2)

@@ -21,6 +21,7 @@ from musicllm.launch import ranks
 from musicllm.stages.planning import run_plan
 from musicllm.stages.settings import machine_of, step_choices
 from musicllm.train import group, strategies
+from musicllm.train.objectives.sft import SFT
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Length, Plan
 from musicllm.train.rehearsal import NUM_MICRO_BATCHES, Rehearsal, Steps, rehearse
@@ -92,6 +93,7 @@ def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehea
                 settings=config.optimizer,
                 has_bf16=machine.has_bf16,
             ),
+            objective=SFT,
             micro_batches=[batches[n] for n in range(min(len(batches), NUM_MICRO_BATCHES))],
             accumulation=steps.accumulation,
             gradient_clip=config.training.gradient_clip,

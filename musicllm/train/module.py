@@ -21,9 +21,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
 from musicllm.model.adapters import causal_model
-from musicllm.model.attention import packed
 from musicllm.train import validation
-from musicllm.train.loss import sum_nll
+from musicllm.train.forward import hidden_states
+from musicllm.train.objectives import Objective
+from musicllm.train.objectives.sft import SFT
 from musicllm.train.readings import Reading, Readings
 from musicllm.train.schedule import Schedule
 from musicllm.train.zero import ZeroStrategy
@@ -40,6 +41,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         readings: what was measured in the last finished steps.
         grad_norm: L2 norm of the last step's gradient, before clipping.
         source_names: by the numbers in `document_sources`; () when sources are not told apart.
+        objective: what is minimised; the validation loss is that of supervised tokens.
         validation_loss: mean over the supervised tokens of the last validation, in nats.
         validation_losses: the same of every source that has some, by its name.
     """
@@ -76,6 +78,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         self.accumulation = accumulation
         self.start_step = start_step
         self.source_names = source_names
+        self.objective: Objective = SFT
         self.readings = Readings()
         self.grad_norm: Tensor | float = 0.0
         self.validation_loss = float("nan")
@@ -121,7 +124,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         """
         self._seed_dropout(batch_idx)
         with self.mixed():
-            nll = nll_of(self.model, batch) / max(1, batch["num_supervised_in_step"])
+            nll = self.objective.loss(self.model, batch) / max(1, batch["num_supervised_in_step"])
         tokens = batch["input_ids"].numel()
         self._step_totals = self._step_totals + _pair(nll.detach(), tokens)
         num_shares = self.accumulation * int(self.trainer.world_size)
@@ -200,30 +203,6 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         step, micro_batch = divmod(batch_idx, self.accumulation)
         place = [self._seed, int(self._steps[step]), micro_batch, self.trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-
-
-def nll_of(model: nn.Module, batch: MicroBatch) -> Tensor:
-    """Return the sum of the negative log-likelihoods of a micro-batch, in nats."""
-    causal = causal_model(model)
-    return sum_nll(
-        hidden_states(model, batch),
-        causal.get_output_embeddings(),
-        batch["labels"],
-        batch["position_ids"],
-        vocab_size=causal.config.vocab_size,
-    )
-
-
-def hidden_states(model: nn.Module, batch: MicroBatch) -> Tensor:
-    """Return what goes into the head, [1, N, D]; documents do not see each other."""
-    output = causal_model(model).get_decoder()(
-        input_ids=batch["input_ids"],
-        position_ids=batch["position_ids"],
-        use_cache=False,
-        **packed(batch["cu_seq_lens"]),
-    )
-    hidden: Tensor = output.last_hidden_state
-    return hidden
 
 
 def check_head(model: nn.Module) -> None:

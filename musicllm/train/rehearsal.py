@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from musicllm.data.batches import MicroBatch
-from musicllm.train.module import nll_of
+from musicllm.train.objectives import Objective
 
 NUM_MICRO_BATCHES = 4
 """How many a rehearsal takes: one to compare bits and to warm up, the others for the time."""
@@ -68,6 +68,7 @@ class Steps:
     Attributes:
         model: as it is trained; it is left as it was.
         make_optimizer: from the model to its optimizer.
+        objective: what is minimised.
         micro_batches: `NUM_MICRO_BATCHES` of the run, or fewer if it has no more.
         accumulation: micro-batches of an optimizer step.
         gradient_clip: L2 norm; 0 is off.
@@ -76,6 +77,7 @@ class Steps:
 
     model: nn.Module
     make_optimizer: Callable[[nn.Module], Optimizer]
+    objective: Objective
     micro_batches: Sequence[MicroBatch]
     accumulation: int
     gradient_clip: float
@@ -144,7 +146,8 @@ def _step(steps: Steps, micro_batch: MicroBatch, optimizer: Optimizer, num_threa
     torch.manual_seed(0)  # of dropout
     began = time.perf_counter()
     with torch.autocast("cpu", steps.autocast, enabled=steps.autocast is not None):
-        nll = nll_of(steps.model, micro_batch) / max(1, micro_batch["num_supervised_in_step"])
+        loss = steps.objective.loss(steps.model, micro_batch)
+        nll = loss / max(1, micro_batch["num_supervised_in_step"])
     nll.backward()  # type: ignore[no-untyped-call]
     computed = time.perf_counter()
     nn.utils.clip_grad_norm_(steps.weights, steps.gradient_clip or float("inf"))

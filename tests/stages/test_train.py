@@ -17,7 +17,7 @@ from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
 from musicllm.stages import rehearsing, train
 from musicllm.stages.settings import model_spec
-from musicllm.train import metrics, module
+from musicllm.train import loss, metrics
 from musicllm.train.loss import sum_nll
 from musicllm.train.rehearsal import Rehearsal
 from tests.helpers import make_corpus
@@ -252,7 +252,7 @@ def test_a_bad_step_is_rolled_back_and_left_out(
         loss = sum_nll(*arguments, **options)
         return loss * float("nan") if next(losses) == 3 else loss
 
-    monkeypatch.setattr(module, "sum_nll", fourth_is_nan)
+    monkeypatch.setattr(loss, "sum_nll", fourth_is_nan)
     words = ["training.max_steps=6", "training.checkpoint_every_steps=2", "name=rolled"]
     job, summary = pretrained(tmp_path, corpus, "callbacks.on_bad_loss=roll_back", *words)
     assert summary["steps"] == "6, of which 2 were done before"

@@ -19,7 +19,7 @@ from musicllm.data.rows import RowStore
 from musicllm.errors import StageError
 from musicllm.launch import ranks
 from musicllm.model.adapters import causal_model, trained
-from musicllm.train import metrics, module
+from musicllm.train import loss, metrics
 from musicllm.train.between_steps import undisturbed
 from musicllm.train.compiling import compile_layers
 from musicllm.train.evaluation import SECONDS, Evaluation, measured
@@ -149,7 +149,7 @@ def test_a_broken_model_is_not_asked(make_run: MakeRun, monkeypatch: pytest.Monk
     def nan(*arguments: Any, **options: Any) -> torch.Tensor:
         return sum_nll(*arguments, **options) * math.nan
 
-    monkeypatch.setattr(module, "sum_nll", nan)
+    monkeypatch.setattr(loss, "sum_nll", nan)
     run, quiz = with_quiz(make_run(), every=1)
     with pytest.raises(StageError, match="the loss of step 1 is nan"):
         run.fit()

@@ -12,6 +12,7 @@ from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.model.spec import AdapterSpec
 from musicllm.train import rehearsal
+from musicllm.train.objectives.sft import SFT
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.rehearsal import Rehearsal, Steps, rehearse
 from tests.train.conftest import MUON
@@ -23,6 +24,7 @@ def steps(make_model: Callable[..., nn.Module], store: RowStore) -> Steps:
     return Steps(
         model=make_model(),
         make_optimizer=partial(OPTIMIZERS["muon"].build, settings=MUON, has_bf16=False),
+        objective=SFT,
         micro_batches=[batches[n] for n in range(4)],
         accumulation=2,
         gradient_clip=1.0,
@@ -53,7 +55,7 @@ def test_a_step_counts_all_of_its_micro_batches(
     # two threads need 3 s for a micro-batch and 1 s for the update, one thread 2 s and 1 s
     clock = 0.0
     seconds = {1: 2.0, 2: 3.0}
-    compute = rehearsal.nll_of
+    compute = SFT.loss
 
     def slow_nll(*arguments: object) -> torch.Tensor:
         nonlocal clock
@@ -65,7 +67,7 @@ def test_a_step_counts_all_of_its_micro_batches(
         clock += 1.0
         return torch.zeros(())
 
-    monkeypatch.setattr(rehearsal, "nll_of", slow_nll)
+    monkeypatch.setattr(SFT, "loss", slow_nll)
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", slow_clip)
     monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: clock)
     measured = rehearse(steps, (1, 2))
@@ -77,13 +79,13 @@ def test_a_step_counts_all_of_its_micro_batches(
 def test_threads_that_round_differently_are_left_out(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = rehearsal.nll_of
+    compute = SFT.loss
 
     def rounding(*arguments: object) -> torch.Tensor:
         loss = compute(*arguments)  # type: ignore[arg-type]
         return loss * 1.001 if torch.get_num_threads() == 1 else loss
 
-    monkeypatch.setattr(rehearsal, "nll_of", rounding)
+    monkeypatch.setattr(SFT, "loss", rounding)
     measured = rehearse(steps, (1, 2))
     assert measured.other_bits == (1,)
     assert measured.num_threads == 2

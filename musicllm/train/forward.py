@@ -1,0 +1,33 @@
+"""A micro-batch through the decoder, up to the hidden states that objectives start from.
+
+Axes: N tokens of the micro-batch, D width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from musicllm.data.batches import MicroBatch
+from musicllm.model.adapters import causal_model
+from musicllm.model.attention import packed
+
+
+def embed(batch: MicroBatch) -> dict[str, Tensor]:
+    """Return what goes into the decoder: token ids, of which it looks up the embeddings.
+
+    A model that listens returns `inputs_embeds` here, made of tokens and `features`.
+    """
+    assert "features" not in batch, "no model takes features beside tokens yet"
+    return {"input_ids": batch["input_ids"]}
+
+
+def hidden_states(model: nn.Module, batch: MicroBatch) -> Tensor:
+    """Return what goes into the head, [1, N, D]; documents do not see each other."""
+    output = causal_model(model).get_decoder()(
+        **embed(batch),
+        position_ids=batch["position_ids"],
+        use_cache=False,
+        **packed(batch["cu_seq_lens"]),
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden

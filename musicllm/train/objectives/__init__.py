@@ -1,0 +1,43 @@
+"""What training minimises, one module for each objective.
+
+There is one so far, the next-token loss of supervised tokens (`sft`), and no key that chooses; an
+objective over preference pairs or rewards is registered here, together with its settings.
+Importing an objective imports no torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from musicllm.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from musicllm.data.batches import MicroBatch
+
+
+class Objective(ABC):
+    """A loss of micro-batches.
+
+    Attributes:
+        name: by which it is registered.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: MicroBatch) -> Tensor:
+        """Return the sum over a micro-batch; `module` divides by the number of the whole step.
+
+        Args:
+            model: a transformers or PEFT model, under autocast where the run has it.
+            batch: on the device of the model; its `num_supervised_in_step` is the divisor.
+
+        Returns:
+            float32 scalar with a gradient.
+        """
+
+
+OBJECTIVES: Registry[Objective] = Registry("objective", __name__)
