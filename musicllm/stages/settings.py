@@ -78,13 +78,13 @@ def training_plan(
             the configured sources.
         num_steps: the choice from `training.step_choices`; None takes the largest there is.
     """
-    data, training, hardware = config.data, config.training, config.hardware
+    training, hardware = config.training, config.hardware
     num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
     return make_plan(
         rows_per_step=training.rows_per_step,
         max_rows_per_device=hardware.max_rows_per_device,
         num_devices=hardware.num_nodes * hardware.devices_per_node,
-        max_length=data.max_length if corpus is None else corpus["max_length"],
+        max_length=config.data.max_length if corpus is None else corpus["max_length"],
         num_rows=num_rows,
         num_rows_estimated=corpus is None and num_rows is not None,
         num_epochs=training.num_epochs,
