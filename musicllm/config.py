@@ -60,8 +60,8 @@ def groups(extra: Sequence[Path] = ()) -> list[str]:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ` did you mean X?` for the most similar name, or an empty string."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else ""
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"did you mean {matches[0]}?" if matches else ""
 
 
 def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, str]:
@@ -87,8 +87,8 @@ def load(overrides: Sequence[str], extra: Sequence[Path] = ()) -> tuple[Config, 
         load_extensions(config.extensions)
         return config, recipe
     except ConfigError as error:
-        given = _given(overrides)
-        raise ConfigError([_as_text(problem, given) for problem in error.problems]) from None
+        words = _values_by_key(overrides)
+        raise ConfigError([_as_text(problem, words) for problem in error.problems]) from None
 
 
 def defaults(extra: Sequence[Path] = ()) -> tuple[dict[str, Any], dict[str, str]]:
@@ -180,14 +180,14 @@ def _misread(word: str) -> Problem:
     return Problem(key, value, rule, f"write {quoting.typed(key, text)}")
 
 
-def _given(overrides: Iterable[str]) -> dict[str, str]:
+def _values_by_key(overrides: Iterable[str]) -> dict[str, str]:
     """Return the words of a command as keys and what was written as their values."""
     return dict(word.lstrip("+~").split("=", 1) for word in overrides if "=" in word)
 
 
-def _as_text(problem: Problem, given: Mapping[str, str]) -> Problem:
+def _as_text(problem: Problem, words: Mapping[str, str]) -> Problem:
     """Add what to type where a text was meant and Hydra read a number or a truth value."""
-    text = given.get(problem.key)
+    text = words.get(problem.key)
     if text is None or not problem.rule.startswith("must be str"):
         return problem
     fix = f"write {quoting.typed(problem.key, text)}"
@@ -197,22 +197,22 @@ def _as_text(problem: Problem, given: Mapping[str, str]) -> Problem:
 def _explain(error: Exception, overrides: Sequence[str], extra: Sequence[Path]) -> Problem:
     """Turn a message of Hydra's into a key, a value, a rule and a fix."""
     text = str(error)
-    words = _given(overrides)
+    words = _values_by_key(overrides)
     # the first for one option, the second for one in a list of them
-    if found := re.search(r"Could not (?:find|load) '([\w/]+?)/([^']+)'", text):
-        group, option = found.groups()
-        known = options(group, extra)
-        rule = f"is not an option; there are {', '.join(known)}"
-        return Problem(group, option, rule, nearest(option, known))
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found[1]
+    if match := re.search(r"Could not (?:find|load) '([\w/]+?)/([^']+)'", text):
+        group, option = match.groups()
+        names = options(group, extra)
+        rule = f"is not an option; there are {', '.join(names)}"
+        return Problem(group, option, rule, nearest(option, names))
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match[1]
         if key in BUILDING_BLOCKS:
             rule = "is no group to choose from: the options of data and benchmark name their own"
             return Problem(key, words.get(key), rule, "choose with data=... or benchmark=[...]")
-        known = [*([] if "." in key else groups(extra)), *keys(key)]
-        return Problem(key, words.get(key), "is not a setting", nearest(key, known))
-    if found := re.search(r"Key '([^']+)' is not in struct", text):
-        key = next((word for word in words if word.split(".")[-1] == found[1]), found[1])
+        names = [*([] if "." in key else groups(extra)), *keys(key)]
+        return Problem(key, words.get(key), "is not a setting", nearest(key, names))
+    if match := re.search(r"Key '([^']+)' is not in struct", text):
+        key = next((word for word in words if word.split(".")[-1] == match[1]), match[1])
         return Problem(key, words.get(key), "is not a setting", nearest(key, keys(key)))
     return Problem("command", " ".join(overrides), " ".join(text.split()))
 

@@ -1,4 +1,4 @@
-"""Rules on a corpus: its sources, what is made of them, and its rows."""
+"""Rules on a corpus: its sources, instructions, mix and rows."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ __all__ = [
 class Config:
     """A composed configuration."""
 
-    task: str = key("what the recipe is for: a stage")
-    stage: str = key("what to do now: the task, or plan")
+    task: str = key("stage that the recipe is for", kinds="musicllm.runs.stages:STAGES")
+    stage: str = key("what to run now: the task, or plan")
     description: str = key("one line, shown in the list of recipes")
     source: str = key("paper or code that the settings come from")
     name: str | None = key("name of the run folder", null="the fingerprint")

@@ -55,7 +55,7 @@ class LauncherConfig:
         "memory of one machine", 1, 100_000, "GB", null="default of the cluster"
     )
     signal_delay_s: int | None = key(
-        "time before the limit at which a training is told to save",
+        "time before the limit at which training receives the signal to save",
         1,
         3600,
         "seconds",

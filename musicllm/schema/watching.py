@@ -61,7 +61,7 @@ class CallbacksConfig:
         null="none",
     )
     num_eval_questions: int = key(
-        "questions of each benchmark then, spread evenly over its subjects; the first texts", 1
+        "questions per benchmark and evaluation, spread over its subjects; of texts, the first", 1
     )
     extra: dict[str, dict[str, Any]] = key(
         "further callbacks by name: Lightning's by _target_, or your own by kind (extensions)"
