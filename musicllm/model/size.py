@@ -68,7 +68,8 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and name.split(".")[-1] in adapter.target_modules
     ]
-    matrices = sum(_lora(module, adapter) for module in targets)
+    assert adapter.r is not None, "LoRA without a rank passed the checks"
+    matrices = adapter.r * sum(layer.in_features + layer.out_features for layer in targets)
     lora = matrices + sum(module.out_features for module in targets if adapter.use_dora)
     copies = sum(
         parameter.numel()
@@ -76,11 +77,6 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
         for parameter in module.parameters()
     )
     return Size(whole, lora + copies, whole, matrices, {**parts, "adapter": lora})
-
-
-def _lora(layer: nn.Linear, adapter: AdapterSpec) -> int:
-    assert adapter.r is not None, "LoRA without a rank passed the checks"
-    return adapter.r * (layer.in_features + layer.out_features)
 
 
 def _parts(model: PreTrainedModel) -> dict[str, int]:

@@ -7,7 +7,6 @@ is measured.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
@@ -36,12 +35,14 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
     trained = [run for run in runs if run.artifact.provenance["config"]["task"] == "train"]
     corpora = [run for run in runs if run.artifact.kind == "corpus"]
     scores = [score for run in _of_kind(runs, "tunes") for score in read_scores(run.artifact.path)]
-    results = [_results(run) for run in _of_kind(runs, "evaluation")]
-    read = ReportInputs(runs, corpora, trained, [result["models"] for result in results], scores)
+    results = [
+        read_json(run.artifact.path / "results.json") for run in _of_kind(runs, "evaluation")
+    ]
+    content = ReportInputs(runs, corpora, trained, [result["models"] for result in results], scores)
     return Report(
         title=title,
-        summary=sentence(read),
-        tiles=tiles(read),
+        summary=sentence(content),
+        tiles=tiles(content),
         scores=scores,
         scores_note=_scores_note(scores),
         evaluation=[
@@ -61,10 +62,6 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
 
 def _of_kind(runs: Sequence[FinishedRun], kind: str) -> list[FinishedRun]:
     return [run for run in runs if run.artifact.kind == kind]
-
-
-def _results(run: FinishedRun) -> Mapping[str, Any]:
-    return read_json(run.artifact.path / "results.json")
 
 
 def _scores_note(scores: Sequence[ScoreCard]) -> str:

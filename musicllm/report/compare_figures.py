@@ -81,16 +81,16 @@ def by_model(
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.grid(axis="y", linewidth=0.8)
-    drawn = _measured(points)
+    measured = _measured(points)
     ink = matplotlib.rcParams["text.color"]
     axes.plot(
-        [point.place for point in drawn],
-        [point.value for point in drawn],
+        [point.place for point in measured],
+        [point.value for point in measured],
         color=ink,
         linewidth=1,
         alpha=0.6,
     )
-    for point in drawn:
+    for point in measured:
         colour, marker = _look(point.place)
         axes.plot([point.place], [point.value], marker=marker, color=colour, linestyle="none")
         if point.bounds:
@@ -120,18 +120,18 @@ def by_part(
     axes.grid(axis="x", linewidth=0.8)
     for place, label in enumerate(labels):
         offset = 0.6 * place / (len(labels) - 1) - 0.3 if len(labels) > 1 else 0.0
-        drawn = _measured([points[place] for points in parts.values()])
+        measured = _measured([points[place] for points in parts.values()])
         colour, marker = _look(place)
         axes.plot(
-            [point.value for point in drawn],
-            [point.place + offset for point in drawn],
+            [point.value for point in measured],
+            [point.place + offset for point in measured],
             linestyle="none",
             markersize=5,
             label=label,
             marker=marker,
             color=colour,
         )
-        spans = [(point.place + offset, *point.bounds) for point in drawn if point.bounds]
+        spans = [(point.place + offset, *point.bounds) for point in measured if point.bounds]
         if spans:
             axes.hlines(*zip(*spans, strict=True), color=colour, linewidth=1)
     if chance is not None:

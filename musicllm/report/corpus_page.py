@@ -105,16 +105,12 @@ def corpus_page(facts: Facts, title: str, commands: Sequence[NextCommand] = ()) 
     )  # fmt: skip
 
 
-def _num_dropped(facts: Facts) -> int:
-    return sum(together(facts["dropped"]).values())
-
-
 def _summary(facts: Facts) -> str:
-    num_sources = len(facts["sources"])
+    num_sources, num_dropped = len(facts["sources"]), sum(together(facts["dropped"]).values())
     sources = "one source" if num_sources == 1 else f"{num_sources} sources"
     text = (
         f"{as_text(sum(facts['read'].values()))} records read from {sources}, "
-        f"{as_text(_num_dropped(facts))} left out, {as_text(num_documents(facts))} documents kept."
+        f"{as_text(num_dropped)} left out, {as_text(num_documents(facts))} documents kept."
     )
     related = facts.get("related_pairs", {})
     if not any(related.values()):

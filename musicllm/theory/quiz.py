@@ -88,9 +88,9 @@ def make_quiz(
     examples = (
         _sample("dev", names, level_names, count=num_examples, seed=seed) if num_examples else []
     )
-    shown = {(e.stem, e.abc_score) for e in examples} if known_split == "dev" else set()
+    example_keys = {(e.stem, e.abc_score) for e in examples} if known_split == "dev" else set()
     questions = _sample(
-        known_split, names, level_names, count=num_questions, seed=seed, excluded=shown
+        known_split, names, level_names, count=num_questions, seed=seed, excluded=example_keys
     )
     return questions, examples
 

@@ -86,9 +86,8 @@ def padded(task: TrainTask) -> Measurement:
             stopwatch.part("forward")
             loss.backward()
             stopwatch.part("backward")
-            stopwatch.count_tokens(
-                int(batch["attention_mask"].sum()), _num_supervised(batch["labels"])
-            )
+            num_supervised = int((batch["labels"][:, 1:] != IGNORED).sum())
+            stopwatch.count_tokens(int(batch["attention_mask"].sum()), num_supervised)
         _update(model, optimizer, training.gradient_clip)
         stopwatch.part("optimizer")
         stopwatch.end_step()
@@ -123,10 +122,6 @@ def _padded_batches(task: TrainTask, num_rows: int) -> Iterator[Padded]:
         lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         yield {"input_ids": ids, "labels": labels, "attention_mask": mask}
-
-
-def _num_supervised(labels: Tensor) -> int:
-    return int((labels[:, 1:] != IGNORED).sum())
 
 
 def _update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:

@@ -195,8 +195,8 @@ def _refuse_tokens_without_embedding(
         )
 
 
-def _refuse_unvisited(adapted: Adapted, written: set[str]) -> None:
-    unvisited = adapted.plain.state_dict().keys() - adapted.tied.keys() - written
+def _refuse_unvisited(adapted: Adapted, stored: set[str]) -> None:
+    unvisited = adapted.plain.state_dict().keys() - adapted.tied.keys() - stored
     if unvisited:
         raise StageError(
             f"{type(adapted.plain).__name__} made no use of {', '.join(sorted(unvisited)[:5])}, so "

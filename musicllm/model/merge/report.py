@@ -118,10 +118,5 @@ def refuse_changes(report: MergeReport, origin: str) -> None:
             f"in {report.dtype} the merged model loses part of what {origin} learned: rounding "
             f"changes logits by up to {report.max_abs_difference:.3g}, the adapter changed them by "
             f"{report.max_abs_effect:.3g}, and {report.tolerance:.3g} are allowed; "
-            f"write merge.dtype=float32{_narrower(report.dtype)}"
+            f"write merge.dtype=float32{', or float16' if report.dtype == 'bfloat16' else ''}"
         )
-
-
-def _narrower(dtype: str) -> str:
-    """Return an alternative dtype: float16 has three bits more than bfloat16."""
-    return ", or float16" if dtype == "bfloat16" else ""

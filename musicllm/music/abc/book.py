@@ -69,18 +69,14 @@ def _read(file: TextIO, name: str, limits: Limits) -> Iterator[Tune | Rejection]
         if tune is not None:
             tune.add(line, is_whole, number, limits)
         elif not is_whole:
-            yield _long_line(name, number, line, limits)
+            reason = f"a line of more than {limits.max_line_chars:,} characters outside a tune"
+            yield Rejection(name, "", number, reason, _excerpt(line))
             is_silent = False
     if tune is not None:
         yield tune.finish(name, preamble.head)
     if is_silent:
         reason = "no tune: no line starts with X: or K:" if number else "the file is empty"
         yield Rejection(name, "", min(number, 1), reason, _excerpt(first))
-
-
-def _long_line(name: str, number: int, line: str, limits: Limits) -> Rejection:
-    reason = f"a line of more than {limits.max_line_chars:,} characters outside a tune"
-    return Rejection(name, "", number, reason, _excerpt(line))
 
 
 def _lines(file: TextIO, max_chars: int) -> Iterator[tuple[int, str, bool]]:

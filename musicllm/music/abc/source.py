@@ -106,7 +106,9 @@ def read_source(text: str, limits: Limits) -> Source:
         raise AbcError(f"the tune is longer than {limits.max_tune_chars:,} characters")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _with_plain_endings(unfold(comment_out(text)))
+    text = unfold(comment_out(text))
+    if '["' in text:
+        text = _TEXT_ENDING.sub(_plain_ending, text)
     if not text:
         raise AbcError("the text is empty")
     lines = iter(enumerate(text.split("\n"), start=1))
@@ -118,12 +120,8 @@ def read_source(text: str, limits: Limits) -> Source:
     return Source(text, header, tuple(voices), tuple(body))
 
 
-def _with_plain_endings(text: str) -> str:
-    """Write an ending with a text instead of a number (`["1st time"`) as `[1 "^1st time"`."""
-    return _TEXT_ENDING.sub(_plain_ending, text) if '["' in text else text
-
-
 def _plain_ending(match: re.Match[str]) -> str:
+    """Write an ending with a text instead of a number (`["1st time"`) as `[1 "^1st time"`."""
     number = re.search(r"[1-9]", match[2])
     return f'{match[1]}{f"[{number[0]} " if number else ""}"^{match[2]}"'
 

@@ -210,14 +210,11 @@ class CanonicalWriter:
             self.fields[self.voice] += self.staves.markers(self.voice)
         if self.blank and not self.glue and not attach:
             self._put(" ")
-        self._put_fields()
-        self._put(text)
-        self.blank, self.glue, self.in_bar = False, glue, True
-
-    def _put_fields(self) -> None:
         if fields := self.fields[self.voice]:
             self._put("".join(fields))
             fields.clear()
+        self._put(text)
+        self.blank, self.glue, self.in_bar = False, glue, True
 
     def _flush(self) -> None:
         """Write the bar line before the next word."""

@@ -58,7 +58,7 @@ def _clef(bars: Sequence[Bar]) -> str:
 def for_verovio(abc: str) -> str:
     """Return a tune of one voice with a final bar line, and endings as text above the staff."""
     lines = [
-        line if _FIELD.match(line) else _for_verovio(line)
+        line if _FIELD.match(line) else _ENDING.sub(_ending, line.replace("::", ":|:"))
         for line in _TEMPO.sub("", abc).splitlines()
     ]
     music = [i for i, line in enumerate(lines) if not _FIELD.match(line)]
@@ -66,10 +66,6 @@ def for_verovio(abc: str) -> str:
         last = lines[music[-1]].rstrip(":\\ ")
         lines[music[-1]] = last if _CLOSED.search(last) else f"{last}|"
     return "\n".join(lines) + "\n"
-
-
-def _for_verovio(music: str) -> str:
-    return _ENDING.sub(_ending, music.replace("::", ":|:"))
 
 
 def _ending(match: re.Match[str]) -> str:

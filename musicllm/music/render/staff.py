@@ -63,7 +63,7 @@ def staff(score: Score, num_bars: int, width: int = WIDTH) -> list[str]:
     if not places:
         return []
     return [
-        f"{_label(place, score.key):>4} {''.join(_cells(columns, place))}"
+        f"{_name(place, score.key.signature[place % 7]):>4} {''.join(_cells(columns, place))}"
         for place in range(max(places), min(places) - 1, -1)
     ]
 
@@ -79,14 +79,11 @@ def spell(pitch: int, key: Key) -> tuple[int, int]:
         if rest == 0:
             return 7 * octave + letter, alter
     tonic = key.tonic or "C"
-    from_tonic = (7 * pitch - 7 * _pitch_class(tonic) + 4) % 12 - 4
+    pitch_class = NATURALS[LETTERS.index(tonic[0])] + ALTERATIONS[tonic[1:]]
+    from_tonic = (7 * pitch - 7 * pitch_class + 4) % 12 - 4
     alter, step = divmod(sharps_of(tonic, "major") + from_tonic + 1, 7)
     letter = LETTERS.index("FCGDAEB"[step])
     return 7 * ((pitch - 60 - NATURALS[letter] - alter) // 12) + letter, alter
-
-
-def _pitch_class(tonic: str) -> int:
-    return NATURALS[LETTERS.index(tonic[0])] + ALTERATIONS[tonic[1:]]
 
 
 def _bars(score: Score) -> str:
@@ -107,10 +104,6 @@ def _range(score: Score) -> list[str]:
 def _name(place: int, alteration: int) -> str:
     octave, letter = divmod(place, 7)
     return f"{LETTERS[letter]}{_SIGNS[alteration]}{octave + 4}"
-
-
-def _label(place: int, key: Key) -> str:
-    return _name(place, key.signature[place % 7])
 
 
 def _columns(bars: Sequence[Bar], width: int) -> list[Column]:

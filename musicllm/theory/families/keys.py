@@ -95,7 +95,8 @@ def modes() -> Iterator[Draft]:
         if not (-5 <= key.tonic <= 7):
             continue
         hard = level(abs(key.sharps) > 1, abs(key.sharps) > 3)
-        steps = sorted(range(key.sharps - 1, key.sharps + 6), key=lambda n: _above(n, key.tonic))
+        notes = range(key.sharps - 1, key.sharps + 6)
+        steps = sorted(notes, key=lambda n: 4 * (n - key.tonic) % 7)  # letters above the tonic
         same_tonic = [KeyName(key.tonic - MODES[mode][0], mode).name for mode in MODES]
         same_notes = [KeyName(key.sharps, mode).name for mode in MODES]
         wrong = others([*same_tonic, *same_notes], key.name)
@@ -134,7 +135,8 @@ def scale_degrees() -> Iterator[Draft]:
                     yield Draft(stem, "", right, wrong, hard)
                 stem = f"Which degree of the {scale_name} is the first note of this score?"
                 tune = score(f"{right[0]}4", key=key.abc)
-                yield Draft(stem, tune, ORDINALS[degree], _other_degrees(degree), hard)
+                wrong = others(ORDINALS[:7], ORDINALS[degree])
+                yield Draft(stem, tune, ORDINALS[degree], wrong, hard)
 
 
 def _melody(draw: random.Random, key: KeyName) -> str:
@@ -159,17 +161,8 @@ def _near_keys(key: KeyName, right: KeyName) -> tuple[str, ...]:
     return others(differs, key.name)
 
 
-def _above(note: int, tonic: int) -> int:
-    """Return the number of letters from a note up to another."""
-    return 4 * (note - tonic) % 7
-
-
 def _near_degrees(notes: list[int], degree: int) -> tuple[str, ...]:
     """Return the other notes of a scale, and the right letter with other accidentals."""
     altered = [notes[degree] + 7, notes[degree] - 7]
     near = [note for note in altered if spelling.is_simple(note)]
     return tuple(spelling.name(note) for note in [*near, *notes] if note != notes[degree])
-
-
-def _other_degrees(degree: int) -> tuple[str, ...]:
-    return tuple(word for word in ORDINALS[:7] if word != ORDINALS[degree])
