@@ -42,6 +42,7 @@ class Registry(Mapping[str, K], Generic[K]):
     def __init__(self, what: str, package: str) -> None:
         self.what = what
         self._package = package
+        self._is_discovered = False
         self._kinds: dict[str, K] = {}
 
     def register(self, kind: K) -> K:
@@ -73,9 +74,12 @@ class Registry(Mapping[str, K], Generic[K]):
         return len(self._kinds)
 
     def _discover(self) -> None:
+        if self._is_discovered:
+            return
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
             importlib.import_module(module.name)
+        self._is_discovered = True
 
 
 _importing: list[Path] = []

@@ -30,7 +30,7 @@ TEMPLATE = (
 
 def source_spec(name: str, reader: Any, location: str | None, **changes: Any) -> SourceSpec:
     """Return a source that is read whole, with changes."""
-    values = {"format": "auto", "max_records": None, "local_folder": None, "revision": None,
+    values = {"format": "auto", "max_records": None, "cache": None, "revision": None,
               "kinds": (), "named_splits": True}  # fmt: skip
     return SourceSpec(name, reader, location, **(values | changes))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicllm.checks.tasks import needs
+from musicllm.data.sources.readers import READERS
 from musicllm.errors import Problem
 from musicllm.schema import Config
 
@@ -17,11 +18,14 @@ def sources(config: Config) -> Iterator[Problem]:
         return
     for name, source in config.data.sources.items():
         key = f"data.sources.{name}"
-        if source.reader in ("files", "hub") and source.location is None:
+        reader = READERS.get(source.reader)  # `values` reports one that does not exist
+        if reader is None or source.location is not None:
+            continue
+        if reader.needs_location:
             fix = f"write {key}.location=<file, folder or zip>"
             yield Problem(f"{key}.location", "null", "names nothing to read", fix)
-        if source.reader == "corpus" and source.location is None and "corpus" not in config.inputs:
-            yield needs("corpus", f"{key} reads the records of a prepared corpus")
+        elif (role := reader.input_role) and role not in config.inputs:
+            yield needs(role, f"{key} reads the records of a prepared corpus")
 
 
 def rows(config: Config) -> Iterator[Problem]:

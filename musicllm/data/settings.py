@@ -16,25 +16,23 @@ class SourceSpec:
 
     Attributes:
         name: of the source, in records, ledgers and mixes.
-        reader: `files` (a file, folder or zip, each file by its suffix), `books` (the free tune
-            books of music21), `hub` (a data set's files) or `corpus` (a prepared corpus, whose
-            splits stay as they are).
+        reader: key of `sources.readers.READERS`.
         location: path, or hub id when reader=hub; None for `books`.
         format: `auto`, or one of `sources.formats.FORMATS`.
         max_records: only the first records of the source; None reads all.
-        local_folder: where a hub data set's files lie when they were downloaded or placed by hand.
+        cache: folder below which the files of a hub data set lie or will lie.
         revision: of a hub data set.
-        kinds: of files that are read, values of `files.suffixes.KINDS`; empty reads all.
+        kinds: of files that are read, keys of `files.kinds.KINDS`; empty reads all.
         named_splits: whether files and folders that are called by a split are that split; else
             all records are pooled.
     """
 
     name: str
-    reader: Literal["files", "books", "hub", "corpus"]
+    reader: str
     location: str | None
     format: str
     max_records: int | None
-    local_folder: Path | None
+    cache: Path | None
     revision: str | None
     kinds: tuple[str, ...]
     named_splits: bool

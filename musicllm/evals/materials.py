@@ -11,7 +11,6 @@ from musicllm import console
 from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError, ConfigError, InputError, Problem
 from musicllm.evals.copies import CopyIndex
-from musicllm.evals.downloads import benchmark_folder
 from musicllm.evals.texts import read_texts
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.schema import BenchmarkConfig
@@ -91,11 +90,10 @@ class Materials:
         limits = [limit for limit in (spec.num_questions, self.max_items) if limit is not None]
         limit = min(limits, default=None)
         if spec.location is not None:
-            folder = benchmark_folder(self.cache, "texts", spec.location, spec.revision)
             return read_texts(
                 spec.name,
                 spec.location,
-                folder,
+                self.cache,
                 spec.split,
                 num_texts=limit,
                 revision=spec.revision,

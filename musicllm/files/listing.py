@@ -1,6 +1,6 @@
 """Which files a location holds: a folder, a file or a zip.
 
-Whatever is not read is counted, with the reason: a kind that is not understood or not wanted, what
+What is not read is counted, with the reason: a kind that is not supported or not selected, what
 libraries and people write about a data set (a licence, a readme), hidden files.
 """
 
@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 
 from musicllm import contents
 from musicllm.errors import InputError
-from musicllm.files.opening import naming
+from musicllm.files.kinds import kind_of, readable_suffixes
+from musicllm.files.opening import naming_damage
 from musicllm.files.pieces import Piece
-from musicllm.files.suffixes import UNDERSTOOD, kind_of
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
+"""Picks among the names of files."""
 
 _COMPRESSED_TO_PLAIN = 4
 """How much larger text gets when it is unpacked, roughly; only the sizes of parts depend on it."""
@@ -30,20 +31,20 @@ _ABOUT_TEXTS = (
 )  # fmt: skip
 """How names of texts begin, up to a dot, that are about data and not data."""
 
-_ABOUT_JSON = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")
+ABOUT_JSON = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")
 """What `datasets` writes beside data."""
 
-_OURS = (".cache", ".download")
+_HUB_CACHE = ".cache"
 """What a download leaves beside the files of a data set; see `hub`."""
 
 
 @dataclass
 class Listing:
-    """The files of a location that are understood.
+    """The files of a location that can be read.
 
     Attributes:
         root: folder that names are relative to.
-        kinds: of files that are wanted, values of `suffixes.KINDS`; empty for all.
+        kinds: of files to read, keys of `KINDS`; empty for all.
         pieces: whole files and zip members, by name.
         about: likewise, those that by their names are not data.
         ignored: how many files were left out, by suffix or reason.
@@ -58,16 +59,17 @@ class Listing:
     def add(self, name: str, num_bytes: int, member: str = "") -> None:
         """Take a file or a member of a zip, or count it as ignored."""
         path = PurePosixPath(member or name)
-        kind = kind_of(str(path))
-        if kind is None or (self.kinds and kind[0] not in self.kinds):
-            unwanted = f" (not {', '.join(self.kinds)})" if kind else ""
-            self.ignored[f"{path.suffix or 'without suffix'}{unwanted}"] += 1
+        match = kind_of(str(path))
+        if match is None or (self.kinds and match[0].name not in self.kinds):
+            reason = f" (not {', '.join(self.kinds)})" if match else ""
+            self.ignored[f"{path.suffix or 'without suffix'}{reason}"] += 1
             return
-        size = num_bytes * _COMPRESSED_TO_PLAIN if kind[1] else num_bytes
+        kind, compression = match[0].name, match[1]
+        size = num_bytes * _COMPRESSED_TO_PLAIN if compression else num_bytes
         stem = path.name.lower().partition(".")[0]
-        is_about = path.name in _ABOUT_JSON or (kind[0] == "txt" and stem in _ABOUT_TEXTS)
-        chosen = self.about if is_about else self.pieces
-        chosen.append(Piece(name, *kind, member, num_bytes=size))
+        is_about = path.name in ABOUT_JSON or (kind == "txt" and stem in _ABOUT_TEXTS)
+        pieces = self.about if is_about else self.pieces
+        pieces.append(Piece(name, kind, compression, member, num_bytes=size))
 
     def settle(self) -> None:
         """Leave out what is not data, unless there is nothing else."""
@@ -86,19 +88,19 @@ def list_files(
         location: where to look.
         key: the setting that names it, for messages.
         choose: picks among the names of the files in a folder.
-        kinds: of files that are wanted, values of `suffixes.KINDS`; empty for all.
+        kinds: of files to read, keys of `KINDS`; empty for all.
 
     Raises:
-        InputError: there is nothing, or nothing that is understood, or a zip is not safe.
+        InputError: there is nothing, or nothing that can be read, or a zip is not safe.
     """
     if not location.exists():
         raise InputError(f"{key}={location} is not there; give a file or a folder")
     listing = Listing(location if location.is_dir() else location.parent, kinds)
     names = sorted(_visible(location, listing.ignored)) if location.is_dir() else [location.name]
-    chosen, left_over = set(choose(names)), set(_left_over(listing.root, names))
+    chosen, strays = set(choose(names)), set(_strays(listing.root, names))
     for name in names:
         path = listing.root / name
-        if name in left_over:
+        if name in strays:
             listing.ignored[f"{path.suffix} (of no saved data set)"] += 1
         elif name not in chosen:
             listing.ignored[path.suffix or "without suffix"] += 1
@@ -109,10 +111,10 @@ def list_files(
             listing.add(name, path.stat().st_size)
     listing.settle()
     if not listing.pieces:
-        found = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5))
+        ignored = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5))
         raise InputError(
-            f"{key}={location} holds no file that can be read (found: {found or 'nothing'}); "
-            f"understood are {UNDERSTOOD}"
+            f"{key}={location} holds no file that can be read (found: {ignored or 'nothing'}); "
+            f"supported are {readable_suffixes()}"
         )
     return listing
 
@@ -121,7 +123,7 @@ def _visible(folder: Path, ignored: Counter[str]) -> Iterator[str]:
     """Yield the names of files; count hidden ones, broken links and folders linked to again."""
 
     def count(name: str, reason: str) -> None:
-        ignored[reason] += name not in _OURS
+        ignored[reason] += name != _HUB_CACHE
 
     for name, _ in contents.visible(folder, count):
         if any(map(_is_hidden, PurePosixPath(name).parts)):
@@ -134,7 +136,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
 
 
-def _left_over(root: Path, names: Sequence[str]) -> Iterator[str]:
+def _strays(root: Path, names: Sequence[str]) -> Iterator[str]:
     """Yield Arrow files that do not belong to the data set that `datasets` saved beside them.
 
     `Dataset.save_to_disk` lists its files in `state.json`; caches of later work lie there, too.
@@ -155,9 +157,9 @@ def _left_over(root: Path, names: Sequence[str]) -> Iterator[str]:
 
 
 def _members(path: Path) -> list[zipfile.ZipInfo]:
-    with naming(path), zipfile.ZipFile(path) as file:
+    with naming_damage(path), zipfile.ZipFile(path) as file:
         members = sorted(file.infolist(), key=lambda member: member.filename)
-    wanted = []
+    visible = []
     for member in members:
         parts = PurePosixPath(member.filename).parts
         if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
@@ -165,5 +167,5 @@ def _members(path: Path) -> list[zipfile.ZipInfo]:
         if member.flag_bits & 1:
             raise InputError(f"{path} is encrypted ({member.filename}); unpack it yourself first")
         if not member.is_dir() and not any(map(_is_hidden, parts)):
-            wanted.append(member)
-    return wanted
+            visible.append(member)
+    return visible

@@ -25,6 +25,12 @@ Entry = tuple[int, Any]
 """Number of a line or row in its file, from 1, and the object there or a `Misfit`."""
 
 
+def not_utf8(line: int, error: UnicodeDecodeError) -> Misfit:
+    """Return the misfit of bytes that cannot be decoded, which begin at `line` of their file."""
+    column = error.start - error.object.rfind(b"\n", 0, error.start)
+    return Misfit("is not UTF-8", f"line {line}, byte {column}: {error.reason}")
+
+
 def field_names(fields: Iterable[object]) -> str:
     """Return the names of an object's fields for a message, the first twelve of more."""
     names = [str(name) for name in islice(fields, 13)]

@@ -11,30 +11,35 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
-import ijson
-import pyarrow as pa
-
 from musicllm.errors import InputError
+from musicllm.files.kinds.json import is_json_lines
 from musicllm.files.pieces import Piece
 
-_DAMAGE = (
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    NotImplementedError,  # zipfile: a compression method that it does not know
-    pa.ArrowException,
-    ijson.JSONError,
-    UnicodeDecodeError,
-)
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what libraries raise for a file that cannot be read."""
+    import ijson
+    import pyarrow as pa
+
+    return (
+        OSError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        NotImplementedError,  # zipfile: a compression method that it does not know
+        pa.ArrowException,
+        ijson.JSONError,
+        UnicodeDecodeError,
+    )
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming_damage(path: Path) -> Iterator[None]:
     """Say which file is meant when it turns out to be damaged.
 
     Raises:
@@ -43,16 +48,16 @@ def naming(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except _DAMAGE as error:
+    except _damage() as error:
         raise InputError(
             f"{path} cannot be read to its end: {cause_of(error)}; replace the file or take it out"
         ) from error
 
 
 def cause_of(error: Exception) -> str:
-    """Return the first line of what a library says, or the kind of error."""
-    said = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    """Return the first line of a library's message, or the class of the error."""
+    message = error.args[0] if error.args else ""
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(error)
     return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
@@ -70,6 +75,13 @@ class Opener:
             if piece.start == 0 and file.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
                 file.read(len(BOM_UTF8))
             yield file
+
+    def with_actual_kind(self, piece: Piece) -> Piece:
+        """Return the piece of a file called `.json` as JSON Lines where it holds these."""
+        if piece.kind != "json":
+            return piece
+        with self.open(piece) as file:
+            return replace(piece, kind="jsonl") if is_json_lines(file) else piece
 
     def __enter__(self) -> Opener:
         return self
@@ -104,6 +116,8 @@ def _decompressed(file: IO[bytes], compression: str) -> io.BufferedReader:
         case "xz":
             return cast("io.BufferedReader", lzma.open(file))
         case "zst":
+            import pyarrow as pa
+
             stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
             return io.BufferedReader(stream, 1 << 18)
         case _:

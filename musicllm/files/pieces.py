@@ -19,7 +19,7 @@ class Piece:
 
     Attributes:
         name: path relative to the part's root, with `/`.
-        kind: how it is read, a value of `suffixes.KINDS`.
+        kind: how it is read, a key of `KINDS`.
         compression: `gz`, `bz2`, `xz`, `zst`, or empty.
         member: name inside the zip `name`; empty for plain files.
         start: first byte (lines) or first row group (parquet).

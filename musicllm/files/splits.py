@@ -10,40 +10,46 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from musicllm.files.kinds import COMPRESSIONS, KINDS, kind_of
 from musicllm.files.pieces import Piece
-from musicllm.files.suffixes import COMPRESSIONS, KINDS, OWN_FORMAT, kind_of
 
-_WORDS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-_SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
+SPLIT_OF_WORD = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
 _SEPARATORS = re.compile(r"[-_. ]+")
 _SHARDS = "of"
-_SUFFIXES = {suffix.lstrip(".") for suffix in (*KINDS, *COMPRESSIONS, ".zip")}
 
 
 def split_of(piece: Piece) -> str | None:
     """Return the split that a piece's names say, the innermost first; None when none does."""
-    if piece.list_name:
-        return split_of_list(piece.list_name) or split_of_name(piece.place)
-    return split_of_name(piece.place)
+    word = piece.list_name.lower()
+    return SPLIT_OF_WORD.get(word) or split_of_name(piece.place)
 
 
-def split_of_name(name: str) -> str | None:
-    """Return the split that a path says, relative to the location of its source."""
+def split_of_name(name: str, *, has_titles: bool = True) -> str | None:
+    """Return the split that a path says, relative to the location of its data set.
+
+    Args:
+        name: the path, with `/`.
+        has_titles: whether tune books and texts are called by titles, in which a word of a split
+            means nothing.
+    """
+    word = split_word(name, has_titles=has_titles)
+    return None if word is None else SPLIT_OF_WORD[word]
+
+
+def split_word(name: str, *, has_titles: bool = True) -> str | None:
+    """Return the word for a split, as it stands there, such as `dev` (see `split_of_name`)."""
     kind = kind_of(name)
-    is_title = kind is not None and kind[0] in OWN_FORMAT
+    is_title = has_titles and kind is not None and kind[0].record_format is not None
+    suffixes = {suffix for kind in KINDS.values() for suffix in kind.suffixes}
+    ignored = {suffix.lstrip(".") for suffix in (*suffixes, *COMPRESSIONS, ".zip")} | {_SHARDS, ""}
     for component in reversed(PurePosixPath(name).parts):
         words = [word.rstrip("0123456789") for word in _SEPARATORS.split(component.lower())]
-        words = [word for word in words if word and word != _SHARDS and word not in _SUFFIXES]
-        splits = [_SPLIT_OF[word] for word in words if word in _SPLIT_OF]
-        if splits and (not is_title or len(splits) == len(words)):
-            return splits[-1]
+        words = [word for word in words if word not in ignored]
+        split_words = [word for word in words if word in SPLIT_OF_WORD]
+        if split_words and (not is_title or len(split_words) == len(words)):
+            return split_words[-1]
     return None
-
-
-def split_of_list(name: str) -> str | None:
-    """Return the split that a list in a JSON object is, by its name there."""
-    return _SPLIT_OF.get(name.lower())

@@ -12,6 +12,8 @@ from typing import Any
 
 from musicllm import contents, facts
 from musicllm.contents import Contents
+from musicllm.data.sources.readers import READERS
+from musicllm.files.kinds import is_data
 from musicllm.schema import Config
 
 Key = tuple[str, ...]
@@ -78,25 +80,15 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     """Yield every setting that may name a place, its value, and which files count there."""
     data = config.data
     for name, source in data.sources.items():
-        counts = _of_records if source.reader == "corpus" else _of_data
+        counts = READERS[source.reader].counts
         yield ("data", "sources", name, "location"), source.location, counts
     yield ("data", "instructions", "phrasings"), data.instructions.phrasings, _of_phrasings
     yield ("model", "location"), config.model.location, of_model
     for name, benchmark in config.benchmark.items():
-        yield ("benchmark", name, "location"), benchmark.location, _of_data
-    yield ("bench", "questions"), config.bench.questions, _of_data
+        yield ("benchmark", name, "location"), benchmark.location, is_data
+    yield ("bench", "questions"), config.bench.questions, is_data
     for number, place in enumerate(config.extensions):
         yield ("extensions", str(number)), place, _of_extensions
-
-
-def _of_data(name: str) -> bool:
-    from musicllm.files.suffixes import kind_of
-
-    return kind_of(name) is not None or name.lower().endswith(".zip")
-
-
-def _of_records(name: str) -> bool:
-    return name.startswith("records/") and name.endswith(".jsonl")
 
 
 def _of_extensions(name: str) -> bool:

@@ -6,21 +6,21 @@ from typing import Literal
 
 from musicllm.schema.keys import NAME, group, key
 
-Reader = Literal["files", "books", "hub", "corpus"]
-Suffix = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt", "abc"]
-
 
 @group
 class SourceConfig:
     """Where records come from."""
 
-    reader: Reader = key(
-        "files, books (the free ones of music21), hub, or corpus (that of inputs.corpus)"
+    reader: str = key(
+        "files, books (the free ones of music21), hub, or corpus (that of inputs.corpus)",
+        kinds="musicllm.data.sources.readers:READERS",
     )
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
     revision: str | None = key("revision of a hub data set", null="newest")
     format: str = key("format of the records; auto: detected from the first one")
-    kinds: list[Suffix] = key("file types to read ([]: all)")
+    kinds: list[str] = key(
+        "file types to read, such as abc or parquet ([]: all)", kinds="musicllm.files.kinds:KINDS"
+    )
     named_splits: bool = key(
         "files named after a split belong to that split; false: all files are pooled"
     )

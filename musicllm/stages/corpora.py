@@ -20,6 +20,7 @@ from musicllm.data.settings import (
     RowSettings,
     SourceSpec,
 )
+from musicllm.data.sources.readers import READERS
 from musicllm.data.templates import without_bos
 from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
@@ -84,8 +85,9 @@ def rows(config: Config) -> RowSettings:
 
 def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) -> SourceSpec:
     location = source.location
-    if source.reader == "corpus" and location is None:
-        location = str(job.input("corpus").path)
+    role = READERS[source.reader].input_role
+    if role is not None and location is None:
+        location = str(job.input(role).path)
     limits = [limit for limit in (source.max_records, max_records) if limit is not None]
     return SourceSpec(
         name=name,
@@ -93,17 +95,11 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
         location=location,
         format=source.format,
         max_records=min(limits, default=None),
-        local_folder=downloads(job.config, location) if source.reader == "hub" else None,
+        cache=Path(job.config.paths.cache),
         revision=source.revision,
         kinds=tuple(source.kinds),
         named_splits=source.named_splits,
     )
-
-
-def downloads(config: Config, location: str | None) -> Path:
-    """Return the folder where the files of a source lie that is a data set of the hub."""
-    assert location is not None, "checks refuse a hub source without a location"
-    return Path(config.paths.cache) / "datasets" / location
 
 
 def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:

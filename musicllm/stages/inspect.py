@@ -22,6 +22,7 @@ from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
 from musicllm.data.pipeline.columns import DROPS
 from musicllm.data.rows import RowStore
+from musicllm.data.sources.readers import READERS
 from musicllm.errors import InputError, StageError
 from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
@@ -55,7 +56,8 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def _reads_corpus(job: Job) -> bool:
-    return any(source.reader == "corpus" for source in job.config.data.sources.values())
+    readers = {source.reader for source in job.config.data.sources.values()}
+    return any(READERS[reader].input_role == "corpus" for reader in readers)
 
 
 def _sample(job: Job, folder: Path) -> Corpus:

@@ -84,11 +84,11 @@ CASES = [
      "data.sources.files.location=null names nothing to read; write "
      "data.sources.files.location=<file, folder or zip>"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.reader=hubb"],
-     "data.sources.musicpile_sft.reader=hubb must be one of files, books, hub, corpus; did you "
+     "data.sources.musicpile_sft.reader=hubb must be one of books, corpus, files, hub; did you "
      "mean hub?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.kinds=[jsonl,abcd]"],
-     "data.sources.musicpile_sft.kinds=abcd must be one of jsonl, json, csv, tsv, parquet, arrow, "
-     "txt, abc; did you mean abc?"),
+     "data.sources.musicpile_sft.kinds=abcd must be one of abc, arrow, csv, json, jsonl, parquet, "
+     "tsv, txt; did you mean abc?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.max_records=0"],
      "data.sources.musicpile_sft.max_records=0 must be at least 1"),
     (["recipe=prepare_sft", "data=tune_instructions"],

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from musicllm.errors import InputError, NotAvailableError
-from musicllm.evals.questions import load_questions, read_solved
-from musicllm.evals.questions.files import _chosen
+from musicllm.errors import InputError
+from musicllm.evals.questions import read_solved
 
 HEADER = "question,choice0,choice1,choice2,choice3,answer\n"
 THEORY: dict[str, Any] = {
@@ -120,18 +118,6 @@ def test_the_hubs_mmlu_has_a_list_of_choices(tmp_path: Path) -> None:
     assert (solved.subject, solved.split) == ("virology", "test")
 
 
-def test_the_hubs_training_files_and_single_subjects_are_not_fetched() -> None:
-    names = [
-        "README.md",
-        "all/auxiliary_train-0.parquet",
-        "all/test-0.parquet",
-        "virology/t.parquet",
-    ]
-
-    assert _chosen(names) == ["all/test-0.parquet"]
-    assert _chosen(["test.jsonl", "train.jsonl"]) == ["test.jsonl"]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -142,9 +128,9 @@ def test_the_hubs_training_files_and_single_subjects_are_not_fetched() -> None:
         ("question,A,B,C,D,answer\nQ?,a,b,c,d,0\n", ":2 has the fields question, a, b, c, d, answ"),
         (" ,a,b,c,d,A\n", ":1 asks nothing: its question is blank"),
         ("Q?,a,b,c,d,\n", ":1 has the answer ''; expected is A to D, or 0 to 3"),
-        (HEADER + "Q?,a,b,c,d,0,e\n", ":2 has 7 columns, but the header has 6: question, choice"),
+        (HEADER + "Q?,a,b,c,d,0,e\n", ":2 has 7 columns, but the header has 6 (question, choice"),
         (HEADER + "Q?,a,b,c,d,5\n", ":2 has the answer '5'; expected is A to D, or 0 to 3"),
-        (HEADER + "Q?,a,b,c,d,0\nQ?,a,b\n", ":3 has 3 columns, but the header has 6: question"),
+        (HEADER + "Q?,a,b,c,d,0\nQ?,a,b\n", ":3 has 3 columns, but the header has 6 (question"),
         ("Q?,a,b,c,A\n", ":1 has 5 columns without names; expected are stem, options"),
     ],
 )
@@ -165,7 +151,7 @@ def test_a_bad_row_of_a_csv_is_named(tmp_path: Path, text: str, message: str) ->
             "has the fields stem, options, answer, subj",
         ),
         (json.dumps(THEORY | {"answer": "E"}), ":1 has the answer 'E'; expected is A to D"),
-        ('{"stem": 1', "cannot be read: Expecting ',' delimiter"),
+        ('{"stem": 1', ":1 is not valid JSON (line 1, column 11: unexpected end of data)"),
         ("[1]", "has 1 columns without names; expected are"),
         ("3", "has no fields without names; expected are"),
         (
@@ -191,64 +177,19 @@ def test_a_bad_row_of_json_lines_is_named(tmp_path: Path, text: str, message: st
 def test_json_that_is_no_list_is_named(tmp_path: Path) -> None:
     (tmp_path / "test.json").write_text("{}")
 
-    with pytest.raises(InputError, match=r"test\.json is no list of questions but a dict"):
+    with pytest.raises(InputError, match=r"test\.json is no list of questions$"):
         list(read_solved("mtb", tmp_path))
 
 
 def test_an_open_quote_does_not_swallow_the_rest(tmp_path: Path) -> None:
     file = mmlu(tmp_path, "test", 'Q?,a,b,c,d,A\n"Q?,a,b,c,d,A\nQ?,a,b,c,d,A\n')
 
-    with pytest.raises(InputError, match=r"virology_test\.csv cannot be read: unexpected end"):
+    with pytest.raises(
+        InputError, match=r"virology_test\.csv:2 is not valid CSV \(lines 2 to 3: unexpected end"
+    ):
         list(read_solved("mmlu", file))
 
 
 def test_a_folder_without_questions_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no questions; expected files \.csv, \.json"):
         list(read_solved("mtb", tmp_path))
-
-
-def test_a_folder_that_is_there_stands_for_the_hub(tmp_path: Path) -> None:
-    mmlu(tmp_path / "cais--mmlu", "test", HEADER + "Q?,a,b,c,d,0\n")
-
-    (question,) = load_questions("mmlu", "cais/mmlu", tmp_path / "cais--mmlu")
-
-    assert (question.benchmark, question.id) == ("mmlu", "virology/test/0")
-
-
-def test_without_network_the_error_says_what_to_place_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub as hub
-
-    def refuse(self: object, name: str, revision: str | None, timeout: float) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(hub.HfApi, "dataset_info", refuse)
-    folder = tmp_path / "mmlu"
-
-    with pytest.raises(NotAvailableError) as error:
-        load_questions("mmlu", "cais/mmlu", folder)
-
-    assert "the data set cais/mmlu could not be downloaded: no route to host" in str(error.value)
-    assert "benchmark.mmlu.location=cais/mmlu is no path on this machine" in str(error.value)
-    assert "place its question files (.csv, .json" in str(error.value)
-    assert f"in {folder}, or set benchmark.mmlu.location=<folder>" in str(error.value)
-
-
-def test_a_data_set_without_questions_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub as hub
-
-    def hold_a_picture(self: object, name: str, revision: str | None, timeout: float) -> Any:
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename="logo.png")])
-
-    monkeypatch.setattr(hub.HfApi, "dataset_info", hold_a_picture)
-
-    with pytest.raises(InputError) as error:
-        load_questions("mmlu", "me/pictures", tmp_path / "mmlu")
-
-    said = (
-        "the data set me/pictures has no file of the kinds that are read; benchmark.mmlu.location"
-    )
-    assert str(error.value).startswith(said)

@@ -3,19 +3,17 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from musicllm.errors import InputError, NotAvailableError
+from musicllm.errors import InputError
 from musicllm.evals.texts import read_texts
+from musicllm.files.hub import cache_folder
+from tests.files.hubs import FakeHub
 
 WIKITEXT = [
     "", " = Robert = \n", "", " He acted . \n", " = = Career = = \n", "", " More . \n",
@@ -133,67 +131,25 @@ def test_nothing_that_can_be_read(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@dataclass
-class FakeHub:
-    """A hub that holds these files; with `is_broken` the connection breaks behind the first."""
-
-    names: Sequence[str]
-    is_broken: bool = False
-    asked: tuple[tuple[str, str | None], ...] = ()
-
-    def dataset_info(self, repo_id: str, *, revision: str | None, timeout: float) -> Any:
-        self.asked += ((repo_id, revision),)
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in self.names])
-
-    def snapshot_download(
-        self, repo_id: str, *, repo_type: str, revision: str, local_dir: Path, allow_patterns: Any
-    ) -> None:
-        assert repo_type == "dataset"
-        for name in self.names:
-            if any(fnmatch(name, pattern) for pattern in allow_patterns):
-                lines(local_dir / name, {"text": name})
-                if self.is_broken:
-                    raise OSError("connection lost\nmore")
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    fake = FakeHub([
-        "README.md", "raw/train-0.jsonl", "raw/test-0.jsonl", "raw/test-1.jsonl",
-        "cut/test-0.jsonl",
-    ])  # fmt: skip
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
-    return fake
+    names = "raw/train-0.jsonl", "raw/test-0.jsonl", "raw/test-1.jsonl", "cut/test-0.jsonl"
+    files = {name: json.dumps({"text": name}) for name in names}
+    return FakeHub({"README.md": "", **files}).install(monkeypatch)
 
 
-def test_a_folder_of_a_data_set_is_downloaded_once(tmp_path: Path, hub: FakeHub) -> None:
-    folder = tmp_path / "owner" / "name" / "raw"
+def test_each_split_of_a_data_set_is_downloaded_once(tmp_path: Path, hub: FakeHub) -> None:
     for _ in range(2):
-        assert read("owner/name/raw", folder) == ["raw/test-0.jsonl", "raw/test-1.jsonl"]
-    assert read("owner/name/raw", folder, split="train") == ["raw/train-0.jsonl"]
-    assert read("owner/name/raw", folder) == ["raw/test-0.jsonl", "raw/test-1.jsonl"]
-    assert read("owner/name/raw", folder, revision="refs/pr/1", num_texts=1) == ["raw/test-0.jsonl"]
-    assert hub.asked == (*[("owner/name", None)] * 2, ("owner/name", "refs/pr/1"))
+        assert read("owner/name/raw", tmp_path) == ["raw/test-0.jsonl", "raw/test-1.jsonl"]
+    assert read("owner/name/raw", tmp_path, split="train") == ["raw/train-0.jsonl"]
+    assert read("owner/name/raw", tmp_path) == ["raw/test-0.jsonl", "raw/test-1.jsonl"]
+    assert hub.requests == [("owner/name", None)] * 2
 
 
-def test_an_interrupted_download_is_not_taken_for_whole(tmp_path: Path, hub: FakeHub) -> None:
-    hub.is_broken = True
-    with pytest.raises(
-        NotAvailableError,
-        match=r"the data set owner/name could not be downloaded: connection lost; "
-        r"benchmark\.language\.location=owner/name/raw is no path on this machine either; place "
-        r"its files of texts \(.*\) in .*/here, or set benchmark\.language\.location=<file or fold",
-    ):
-        read("owner/name/raw", tmp_path / "here")
-    hub.is_broken = False
-    assert len(read("owner/name/raw", tmp_path / "here")) == 2
-
-
-def test_what_the_user_placed_is_taken(tmp_path: Path, hub: FakeHub) -> None:
-    lines(tmp_path / "wiki.jsonl", {"text": "own"})
+def test_files_that_the_user_placed_are_read(tmp_path: Path, hub: FakeHub) -> None:
+    lines(cache_folder(tmp_path, "owner/name/raw", None, "texts.test") / "a.jsonl", {"text": "own"})
     assert read("owner/name/raw", tmp_path) == ["own"]
-    assert hub.asked == ()
+    assert hub.requests == []
 
 
 def test_a_data_set_with_several_folders_asks_for_one(tmp_path: Path, hub: FakeHub) -> None:
@@ -205,13 +161,3 @@ def test_a_data_set_with_several_folders_asks_for_one(tmp_path: Path, hub: FakeH
         read("owner/name", tmp_path)
     with pytest.raises(InputError, match=r"owner/name/none: the data set has no file of texts the"):
         read("owner/name/none", tmp_path)
-
-
-def test_a_revision_of_a_path_is_refused(tmp_path: Path) -> None:
-    path = lines(tmp_path / "a.jsonl", {"text": "a"})
-    with pytest.raises(
-        InputError,
-        match=r"^benchmark\.language\.revision=main is of a hub data set, but "
-        r"benchmark\.language\.location=.*a\.jsonl is a path; use null$",
-    ):
-        read(path, revision="main")

@@ -1,4 +1,4 @@
-"""Which format the files of a source are in, told from the first object in them."""
+"""The format of the records in the files of a source, detected from the first object in them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources.formats import FORMATS, detect
 from musicllm.errors import InputError
+from musicllm.files.kinds import KINDS
+from musicllm.files.kinds.json import list_names
 from musicllm.files.listing import Listing
 from musicllm.files.misfit import Misfit, field_names
-from musicllm.files.opening import Opener, naming
+from musicllm.files.opening import Opener, naming_damage
 from musicllm.files.pieces import Piece
-from musicllm.files.readers import entries, is_json_lines, list_names
-from musicllm.files.splits import split_of_list
-from musicllm.files.suffixes import OWN_FORMAT
+from musicllm.files.splits import SPLIT_OF_WORD
 
 _ENTRIES_TRIED = 100
 """In each file, so that a bad first line does not hide the format."""
@@ -40,29 +40,28 @@ def with_formats(spec: SourceSpec, listing: Listing) -> list[tuple[str, Piece]]:
         pieces = [
             actual for piece in listing.pieces for actual in _actual(opener, listing.root, piece)
         ]
-        rows = [piece for piece in pieces if piece.kind not in OWN_FORMAT]
+        rows = [piece for piece in pieces if KINDS[piece.kind].record_format is None]
         shared = _format_of_rows(spec, opener, listing.root, rows) if rows else ""
-    chosen = []
+    formatted = []
     for piece in pieces:
-        own = OWN_FORMAT.get(piece.kind, shared)
-        if piece.kind in OWN_FORMAT and spec.format not in ("auto", own):
+        own = KINDS[piece.kind].record_format
+        if own is not None and spec.format not in ("auto", own):
             listing.ignored[f".{piece.kind} (not format {spec.format})"] += 1
         else:
-            chosen.append((own, piece))
-    if not chosen:
+            formatted.append((own or shared, piece))
+    if not formatted:
         raise InputError(f"{key} fits no file of {listing.root}; it holds .abc or .txt alone")
-    return chosen
+    return formatted
 
 
 def _actual(opener: Opener, root: Path, piece: Piece) -> list[Piece]:
-    if piece.kind != "json":
-        return [piece]
-    with naming(root / piece.place), opener.open(piece) as file:
-        if is_json_lines(file):
-            return [replace(piece, kind="jsonl")]
-    with naming(root / piece.place), opener.open(piece) as file:
-        names = list_names(file)
-    if not any(map(split_of_list, names)):
+    with naming_damage(root / piece.place):
+        piece = opener.with_actual_kind(piece)
+        if piece.kind != "json":
+            return [piece]
+        with opener.open(piece) as file:
+            names = list_names(file)
+    if not any(name.lower() in SPLIT_OF_WORD for name in names):
         return [piece]
     return [replace(piece, list_name=name) for name in names]
 
@@ -70,8 +69,9 @@ def _actual(opener: Opener, root: Path, piece: Piece) -> list[Piece]:
 def _format_of_rows(spec: SourceSpec, opener: Opener, root: Path, rows: Iterable[Piece]) -> str:
     fault = "it is empty, or an object without a list"
     for piece in rows:
-        with naming(root / piece.place), opener.open(piece) as file:
-            for _, entry in islice(entries(file, piece), _ENTRIES_TRIED):
+        with naming_damage(root / piece.place), opener.open(piece) as file:
+            entries = KINDS[piece.kind].read(file, piece, None)
+            for _, entry in islice(entries, _ENTRIES_TRIED):
                 if isinstance(entry, dict):
                     return _checked(spec, entry, root / piece.place)
                 fault = _fault(entry)
@@ -83,19 +83,19 @@ def _format_of_rows(spec: SourceSpec, opener: Opener, root: Path, rows: Iterable
 
 def _checked(spec: SourceSpec, first: dict[str, Any], place: Path) -> str:
     if spec.format == "auto":
-        known = detect(first)
-        expected = "".join(f"\n  {each.name}: {each.expects}" for each in FORMATS.values())
+        match = detect(first)
+        expected = "".join(f"\n  {name}: {fmt.expects}" for name, fmt in FORMATS.items())
     else:
-        known = FORMATS[spec.format] if FORMATS[spec.format].fits(first) else None
+        match = FORMATS[spec.format] if FORMATS[spec.format].fits(first) else None
         expected = f" {FORMATS[spec.format].expects} (format={spec.format})"
-    if known is None:
+    if match is None:
         raise InputError(
             f"data.sources.{spec.name}: {place} is of no format that is expected; "
             f"fields found: {field_names(first)}; fields expected:{expected}\nIf it is no data, "
             "take it out, or choose the kinds of files that are, such as "
             f"data.sources.{spec.name}.kinds=[abc]"
         )
-    return known.name
+    return match.name
 
 
 def _fault(entry: object) -> str:

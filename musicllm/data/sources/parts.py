@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from musicllm.files.pieces import PIECE_BYTES, Piece
+from musicllm.files import pieces
+from musicllm.files.pieces import Piece
 
 PART_PIECES = 2048
 """Files in a part at most, so that parts of very small files stay small when pickled."""
@@ -45,24 +46,24 @@ class Part:
         return sum(piece.num_bytes for piece in self.pieces)
 
 
-def group(pieces: Iterable[tuple[str, Piece]]) -> Iterator[tuple[str, tuple[Piece, ...]]]:
+def group(files: Iterable[tuple[str, Piece]]) -> Iterator[tuple[str, tuple[Piece, ...]]]:
     """Put neighbours of one format together until they reach the size of a part.
 
     Args:
-        pieces: format and piece, in order.
+        files: format and piece, in order.
 
     Yields:
         The format and the pieces of a part.
     """
     gathered: list[Piece] = []
-    size, current = 0, ""
-    for name, piece in pieces:
-        is_full = size + piece.num_bytes > PIECE_BYTES or len(gathered) == PART_PIECES
-        if gathered and (is_full or name != current):
-            yield current, tuple(gathered)
+    size, gathered_format = 0, ""
+    for record_format, piece in files:
+        is_full = size + piece.num_bytes > pieces.PIECE_BYTES or len(gathered) == PART_PIECES
+        if gathered and (is_full or record_format != gathered_format):
+            yield gathered_format, tuple(gathered)
             gathered, size = [], 0
-        current = name
+        gathered_format = record_format
         gathered.append(piece)
         size += piece.num_bytes
     if gathered:
-        yield current, tuple(gathered)
+        yield gathered_format, tuple(gathered)

@@ -9,9 +9,9 @@ from typing import Any
 from musicllm.data.records import Drop, Record
 from musicllm.data.sources.formats import FORMATS, Format
 from musicllm.data.sources.parts import Part
+from musicllm.files.kinds import KINDS
 from musicllm.files.misfit import Misfit, field_names
-from musicllm.files.opening import Opener, naming
-from musicllm.files.readers import entries
+from musicllm.files.opening import Opener, naming_damage
 
 
 def read_part(part: Part) -> Iterator[Record | Drop]:
@@ -34,8 +34,8 @@ def _read(part: Part) -> Iterator[Record | Drop]:
     with Opener(part.root) as opener:
         for piece in part.pieces:
             prefix = f"{part.source}/{piece.place}:"
-            with naming(part.root / piece.place), opener.open(piece) as file:
-                for number, raw in entries(file, piece, fields):
+            with naming_damage(part.root / piece.place), opener.open(piece) as file:
+                for number, raw in KINDS[piece.kind].read(file, piece, fields):
                     place = f"{prefix}{number}"
                     try:
                         yield _record(part, known, place, raw)

@@ -84,13 +84,11 @@ class MultipleChoice(BenchmarkKind):
 
         The quiz of music theory has none in files: the one made for training never asks them.
         """
-        from musicllm.evals.downloads import benchmark_folder
         from musicllm.evals.questions import load_questions
 
         if spec.location is None:
             return ()
-        folder = benchmark_folder(cache, "questions", spec.location, spec.revision)
-        return load_questions(spec.name, spec.location, folder, spec.revision)
+        return load_questions(spec.name, spec.location, cache, spec.revision)
 
     def read(
         self, materials: Materials, spec: BenchmarkConfig
@@ -114,7 +112,6 @@ class MultipleChoice(BenchmarkKind):
 
     def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
         """Return as many questions as the benchmark wants, drawn evenly over its subjects."""
-        from musicllm.evals.downloads import benchmark_folder
         from musicllm.evals.questions import draw, read_benchmark
 
         assert spec.location is not None, "checks refuse questions from nowhere"
@@ -122,7 +119,7 @@ class MultipleChoice(BenchmarkKind):
         question_set = read_benchmark(
             spec.name,
             spec.location,
-            benchmark_folder(materials.cache, "questions", spec.location, spec.revision),
+            materials.cache,
             spec.split,
             spec.subjects,
             num_fewshot=spec.num_fewshot,

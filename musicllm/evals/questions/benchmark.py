@@ -43,7 +43,7 @@ class QuestionSet:
 def read_benchmark(
     name: str,
     location: str,
-    folder: Path,
+    cache: Path,
     split: str,
     subjects: Sequence[str],
     *,
@@ -58,7 +58,7 @@ def read_benchmark(
     Args:
         name: of the benchmark, for messages.
         location: file, folder or hub id.
-        folder: where the files of a hub id lie or will lie.
+        cache: folder below which the files of a hub id lie or will lie.
         split: what is asked; examples are those of `dev`.
         subjects: which ones; empty: all.
         num_fewshot: examples that every subject must have.
@@ -71,7 +71,7 @@ def read_benchmark(
         InputError: a file, a subject or an example is missing, or a row cannot be understood.
         NotAvailableError: the files are not here and cannot be downloaded.
     """
-    path = locate(name, location, folder, revision)
+    path = locate(name, location, cache, revision)
     subset = _Subset(name, path, split, frozenset(subjects), num_fewshot)
     entries = list(read_entries(name, path))
     questions = _selected(subset, entries)

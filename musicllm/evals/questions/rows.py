@@ -14,7 +14,8 @@ from typing import Any
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
-from musicllm.evals.questions.files import FileRow, locate, read_rows, split_of, subject_of
+from musicllm.evals.questions.files import FileRow, locate, read_rows, subject_of
+from musicllm.files.selections import question_split
 from musicllm.theory import LETTERS
 
 UNNAMED_SUBJECT = "music theory"
@@ -67,14 +68,14 @@ class Entry:
 
 
 def load_questions(
-    name: str, location: str, folder: Path, revision: str | None = None
+    name: str, location: str, cache: Path, revision: str | None = None
 ) -> list[Question]:
     """Return the questions of a benchmark of every split, examples included.
 
     Args:
         name: of the benchmark.
         location: file, folder or hub id.
-        folder: where the files of a hub id lie or will lie.
+        cache: folder below which the files of a hub id lie or will lie.
         revision: of a hub data set.
 
     Raises:
@@ -82,7 +83,7 @@ def load_questions(
         NotAvailableError: the files are not here and cannot be downloaded.
     """
     return [
-        solved.question for solved in read_solved(name, locate(name, location, folder, revision))
+        solved.question for solved in read_solved(name, locate(name, location, cache, revision))
     ]
 
 
@@ -148,7 +149,7 @@ def _split(row: FileRow, fields: Mapping[str, Any]) -> str:
     """Return what the row says, or its file; what is for training is never taken for a test."""
     named = str(fields.get("split") or "").strip().lower()
     named = {"val": "validation"}.get(named, named)
-    return named if named in _SPLITS else split_of(row.file) or "test"
+    return named if named in _SPLITS else question_split(row.file) or "test"
 
 
 def _question(place: str, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:

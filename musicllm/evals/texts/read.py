@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 from musicllm import console
 from musicllm.errors import InputError
-from musicllm.evals.texts.places import locate, of_split
+from musicllm.files import hub, selections
+from musicllm.files.kinds import KINDS
 from musicllm.files.listing import Listing, list_files
 from musicllm.files.misfit import Misfit, field_names
-from musicllm.files.opening import Opener, naming
-from musicllm.files.pieces import Piece
-from musicllm.files.readers import entries, is_json_lines
+from musicllm.files.opening import Opener, naming_damage
 
 COLUMNS = ("text", "content", "document", "page")
 """The first of these that a row has is its text."""
@@ -34,7 +32,7 @@ _ROWS_TRIED = 100
 def read_texts(
     benchmark: str,
     location: str,
-    folder: Path,
+    cache: Path,
     split: str | None,
     *,
     num_texts: int | None,
@@ -47,7 +45,7 @@ def read_texts(
         location: a file, which is taken whatever its name; a folder; or a data set of the hub,
             `owner/name`, with a folder of it behind where it holds several:
             `Salesforce/wikitext/wikitext-2-raw-v1`.
-        folder: where the hub's files lie or will lie; what the user placed there is taken.
+        cache: folder below which the hub's files lie or will lie.
         split: where files are named after splits, only those of this one; None: all.
         num_texts: only the first ones; None: all.
         revision: of the data set of the hub.
@@ -57,12 +55,12 @@ def read_texts(
             revision of what is a path.
         NotAvailableError: it is neither here nor to be had; says which files to place where.
     """
-    key = f"benchmark.{benchmark}.location"
-    path = locate(benchmark, location, folder, split, revision)
-    choose = list if path.is_file() else partial(of_split, f"{key}={path}", split)
+    key = f"benchmark.{benchmark}"
+    path = hub.locate(key, location, revision, cache, selections.texts(key, location, split))
+    choose = list if path.is_file() else partial(selections.choose_texts, key, path, split)
     texts: list[str] = []
     num_blank = 0
-    for text in _documents(list_files(path, key, choose)):
+    for text in _documents(list_files(path, f"{key}.location", choose)):
         if len(texts) == num_texts:
             break
         if text.strip():
@@ -70,7 +68,7 @@ def read_texts(
         else:
             num_blank += 1
     if not texts:
-        raise InputError(f"{key}={path} holds no text: {num_blank:,} rows, all blank")
+        raise InputError(f"{key}.location={path} holds no text: {num_blank:,} rows, all blank")
     if num_blank:
         console.note(f"{benchmark}: {num_blank:,} blank texts are left out")
     if num_texts is not None and len(texts) < num_texts:
@@ -82,22 +80,11 @@ def _documents(listing: Listing) -> Iterator[str]:
     with Opener(listing.root) as opener:
         for piece in listing.pieces:
             place = listing.root / piece.place
-            with naming(place):
-                actual = _with_actual_kind(opener, piece)
+            with naming_damage(place):
+                actual = opener.with_actual_kind(piece)
                 with opener.open(actual) as file:
-                    rows = (
-                        _text(f"{place}:{number}", row)
-                        for number, row in entries(file, actual, COLUMNS)
-                    )
-                    yield from _articles(rows)
-
-
-def _with_actual_kind(opener: Opener, piece: Piece) -> Piece:
-    """Tell JSON Lines in a file called `.json`."""
-    if piece.kind != "json":
-        return piece
-    with opener.open(piece) as file:
-        return replace(piece, kind="jsonl") if is_json_lines(file) else piece
+                    entries = KINDS[actual.kind].read(file, actual, COLUMNS)
+                    yield from _articles(_text(f"{place}:{number}", row) for number, row in entries)
 
 
 def _text(place: str, row: object) -> str:

@@ -16,11 +16,10 @@ import pytest
 from musicllm import artifacts
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import SourceSpec
-from musicllm.data.sources import FREE_BOOKS, Part, find, find_parts, parts, read_part
+from musicllm.data.sources import FREE_BOOKS, Part, find_parts, parts, read_part
+from musicllm.data.sources.readers import books
 from musicllm.errors import ArtifactError, InputError, NotAvailableError
-from musicllm.files.suffixes import KINDS
-from musicllm.schema import SourceConfig
-from musicllm.schema.keys import settings
+from musicllm.files import pieces
 from tests.data.sources.samples import write_jsonl
 from tests.helpers import source_spec
 
@@ -63,7 +62,7 @@ def test_small_files_share_a_part_and_parts_stay_small(
     whole = find_parts(spec(tmp_path))
     monkeypatch.setattr(parts, "PART_PIECES", 30)
     few = find_parts(spec(tmp_path))
-    monkeypatch.setattr(parts, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1000)
     small = find_parts(spec(tmp_path))
 
     assert [len(part.pieces) for part in whole] == [100]
@@ -280,7 +279,7 @@ def test_the_free_books_keep_their_names_and_ids() -> None:
 
 
 def test_without_music21_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "find_spec", lambda _: None)
+    monkeypatch.setattr(books, "find_spec", lambda _: None)
 
     with pytest.raises(NotAvailableError, match="not installed; pip install music21, or choose"):
         find_parts(source_spec("books", "books", None))
@@ -314,10 +313,6 @@ def test_a_corpus_without_records_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is not an artifact"):
         find_parts(spec(tmp_path, reader="corpus"))
-
-
-def test_the_kinds_that_are_checked_are_those_that_are_read() -> None:
-    assert set(settings(SourceConfig)["kinds"].choices) == set(KINDS.values())
 
 
 def test_links_are_followed_once_and_broken_ones_are_told(

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pytest
 
 from musicllm.data.records import Drop, Record
-from musicllm.data.sources import find_parts, parts, read_part
+from musicllm.data.sources import find_parts, read_part
 from musicllm.errors import InputError
-from musicllm.files import lines, readers
+from musicllm.files import pieces
+from musicllm.files.kinds import text
 from tests.data.sources.samples import write_jsonl, write_parquet, zstd
 from tests.helpers import source_spec
 
@@ -78,8 +79,7 @@ def test_cutting_changes_neither_records_nor_ids(
     whole = read(tmp_path)
 
     for size in (100, 1000, 5000):
-        for module in (parts, lines, readers):
-            monkeypatch.setattr(module, "PIECE_BYTES", size)
+        monkeypatch.setattr(pieces, "PIECE_BYTES", size)
         assert len(find_parts(source_spec("s", "files", str(tmp_path)))) > 10
         assert read(tmp_path) == whole
 
@@ -143,7 +143,7 @@ def test_csv_with_quoted_line_breaks(tmp_path: Path) -> None:
 def test_a_text_is_one_document_and_a_long_one_several(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "TEXT_BYTES", 10)
+    monkeypatch.setattr(text, "TEXT_BYTES", 10)
     long = "12345678901\n\nabc\n123456\n\n1234567890\n1234567890\nend\n"
     write(tmp_path / "long.txt", long)
     write(tmp_path / "none.txt", "\n")
