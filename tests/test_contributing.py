@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,17 +13,16 @@ from musicllm import config
 from musicllm.checks import check
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.music.render import RENDERERS
-from musicllm.registry import load_extensions
+from musicllm.registry import Registry, load_extensions
 from musicllm.train.callbacks import CALLBACKS
 from musicllm.train.loggers import LOGGERS
 from musicllm.train.optimizers import OPTIMIZERS
+from tests.examples import CONTRIBUTING, EXAMPLES
 
-PAGE = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n# my_kinds/(\w+\.py)\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(
-    r"^python -m musicllm (.*extensions=.*)$", PAGE.replace("\\\n", " "), re.MULTILINE
+    r"^python -m musicllm (.*extensions=.*)$", CONTRIBUTING.replace("\\\n", " "), re.MULTILINE
 )
-KINDS = {
+KINDS: dict[str, Registry[Any]] = {
     "phrases": BENCHMARK_KINDS,
     "descent": OPTIMIZERS,
     "sheet": LOGGERS,
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(registry, "_kinds", {**registry})
     own = tmp_path / "my_kinds"
     own.mkdir()
-    for name, text in EXAMPLES:
+    for name, text in EXAMPLES.items():
         (own / name).write_text(text, encoding="utf-8")
     return own
 

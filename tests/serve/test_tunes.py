@@ -16,6 +16,7 @@ from musicllm.report.runs import read_lines
 from musicllm.report.scores import read_scores
 from musicllm.serve import tunes
 from musicllm.serve.tunes import WrittenTune, draw_requests, save_tunes, write_tunes
+from tests.examples import EXAMPLES
 
 # Four bars of 6/8 after the first, which is one eighth too long.
 JIG = "X:1\nR:jig\nM:6/8\nL:1/8\nK:G\nGAB dBGA | GAB d3 | edB dBA | G3 G3 |]"
@@ -150,27 +151,11 @@ def test_score_midi_and_sound_are_made(tmp_path: Path) -> None:
     assert not any(name.startswith("002") for name in made)
 
 
-EXTENSION = """
-from musicllm.music.abc import parse
-from musicllm.music.render import RENDERERS, Output, Renderer, Rendering
-from musicllm.music.render.staff import staff
-
-
-def write(rendering: Rendering) -> None:
-    lines = staff(parse(rendering.abc), num_bars=8)
-    rendering.write(".txt", "\\n".join(lines).encode())
-
-
-TEXT = Output(".txt", "text/plain;charset=utf-8", "download", "Text")
-RENDERERS.register(Renderer("staff", (TEXT,), write))
-"""
-
-
 def test_a_renderer_from_outside_the_package_is_run_and_linked_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RENDERERS, "_kinds", {**RENDERERS})
-    (tmp_path / "staves.py").write_text(EXTENSION)
+    (tmp_path / "staves.py").write_text(EXAMPLES["staves.py"])
     load_extensions([str(tmp_path / "staves.py")])
     folder = tmp_path / "tunes"
     folder.mkdir()

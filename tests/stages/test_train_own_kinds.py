@@ -1,4 +1,4 @@
-"""An optimizer, a logger and a callback from a folder of the user's own, outside the package."""
+"""The optimizer, logger and callback of CONTRIBUTING.md, from a folder outside the package."""
 
 from __future__ import annotations
 
@@ -17,68 +17,9 @@ from musicllm.train import metrics
 from musicllm.train.callbacks import CALLBACKS, ORDER
 from musicllm.train.loggers import LOGGERS
 from musicllm.train.optimizers import OPTIMIZERS
+from tests.examples import EXAMPLES
 from tests.helpers import make_corpus
 from tests.stages.test_train import SMALL
-
-OWN_OPTIMIZER = """
-from musicllm.errors import Problem
-from musicllm.train.optimizers import OPTIMIZERS, OptimizerKind
-
-class Descent(OptimizerKind):
-    name = "descent"
-
-    def build(self, model, settings, *, has_bf16):
-        from torch.optim import SGD
-        trained = [weight for weight in model.parameters() if weight.requires_grad]
-        return SGD(trained, lr=settings.lr, momentum=settings.options["momentum"])
-
-    def state_bytes(self, num_trainable, num_hidden):
-        return 4 * num_trainable
-
-    def problems(self, settings):
-        if "momentum" not in settings.options:
-            yield Problem("optimizer.options.momentum", "null", "must be set")
-
-OPTIMIZERS.register(Descent())
-"""
-OWN_LOGGER = """
-from lightning.pytorch.loggers import CSVLogger
-from musicllm.train.loggers import LOGGERS, LoggerKind
-
-class Sheet(LoggerKind):
-    name = "sheet"
-
-    def build(self, settings, run):
-        return CSVLogger(run.folder, name=settings.options["folder"], version="")
-
-    def problems(self, key, settings):
-        return iter(())
-
-LOGGERS.register(Sheet())
-"""
-OWN_CALLBACK = """
-from musicllm.errors import Problem
-from musicllm.train.callbacks import CALLBACKS, CallbackKind, Observer
-
-class Count(Observer):
-    def __init__(self, name):
-        self.name = name
-
-    def after_step(self, context, step, *, is_last):
-        context.report(step, {self.name: float(is_last)})
-
-class CountKind(CallbackKind):
-    name = "count"
-
-    def build(self, context, options):
-        return Count(options["metric"])
-
-    def problems_of_options(self, key, options):
-        if "metric" not in options:
-            yield Problem(f"{key}.metric", "null", "must be set")
-
-CALLBACKS.register(CountKind())
-"""
 
 
 @pytest.fixture
@@ -86,8 +27,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder of the user's own; its kinds go when the test is over."""
     own = tmp_path / "own"
     own.mkdir()
-    for name, text in (("a", OWN_OPTIMIZER), ("b", OWN_LOGGER), ("c", OWN_CALLBACK)):
-        (own / f"{name}.py").write_text(text)
+    for name in ("descent.py", "sheet.py", "count.py"):
+        (own / name).write_text(EXAMPLES[name])
     kinds = [(registry, dict(registry)) for registry in (OPTIMIZERS, LOGGERS, CALLBACKS)]
     yield own
     for registry, before in kinds:
