@@ -84,10 +84,10 @@ def _refuse_lone_sweep(command: Command) -> None:
         ConfigError: with every such word.
     """
     words = (word.partition("=") for word in command.overrides)
-    given = [(key, value) for key, _, value in words if key.split(".")[0] == "sweep"]
-    if given:
+    problems = [(key, value) for key, _, value in words if key.split(".")[0] == "sweep"]
+    if problems:
         rule = "has no effect on a single run"
-        raise ConfigError([Problem(key, value, rule, "add -m") for key, value in given])
+        raise ConfigError([Problem(key, value, rule, "add -m") for key, value in problems])
 
 
 def dispatch(config: Config, recipe: str, command: Command) -> int:
@@ -138,7 +138,7 @@ def _swept(command: Command) -> tuple[str, ...]:
     """Return the recipes of a sweep, in whatever way of Hydra's they are listed."""
     from musicllm.sweep import space
 
-    given = [word for word in command.overrides if word.startswith("recipe=")][-1:]
-    axes = space.parse(given).axes
+    choices = [word for word in command.overrides if word.startswith("recipe=")][-1:]
+    axes = space.parse(choices).axes
     listed = axes[0].values if axes and isinstance(axes[0].values, tuple) else ()
     return tuple(map(unquoted, listed)) or (command.value("recipe") or "",)

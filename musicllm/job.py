@@ -68,11 +68,11 @@ class Job:
         if not self.kind:
             return None
         try:
-            found = artifacts.read(self.artifact_path, self.kind)
+            artifact = artifacts.read(self.artifact_path, self.kind)
         except ArtifactError:
             return None
-        known = self.identity(found.facts.get("chosen", {}))
-        return found if found.fingerprint == known else None
+        identity = self.identity(artifact.facts.get("chosen", {}))
+        return artifact if artifact.fingerprint == identity else None
 
     def identity(self, chosen: Mapping[str, object]) -> str:
         """Return the fingerprint of what comes out.

@@ -56,16 +56,16 @@ def start(
 def why(logs: Path, code: int) -> str:
     """Return why a process failed, from its exit code and what it printed to standard error."""
     file = logs / ERRORS
-    said = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    errors = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
     if code in (REQUEUE_EXIT_CODE, 130):
         return f"it was stopped (exit code {code}); the same command continues"
     if code < 0:
         advice = ", which is often the system's answer to too little memory" if code == -9 else ""
         return f"it was killed by signal {-code}{advice}"
-    if not said:
+    if not errors:
         return f"it ended with exit code {code} and without a word; its output is in {logs}"
-    lines = said.splitlines()
-    if TRACEBACK in said:
+    lines = errors.splitlines()
+    if TRACEBACK in errors:
         return f"{lines[-1]} (the traceback is in {file})"
     return "\n".join(lines[-SHOWN_LINES:])
 

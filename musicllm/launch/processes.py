@@ -198,9 +198,9 @@ def _reason(failed: _Rank, started: Sequence[_Rank]) -> BaseException:
     code = failed.process.exitcode
     for rank in started if code == 1 else ():
         with suppress(EOFError, OSError):
-            said = rank.result.recv() if rank.result.poll() else None
-            if isinstance(said, MusicLLMError):
-                return said
+            error = rank.result.recv() if rank.result.poll() else None
+            if isinstance(error, MusicLLMError):
+                return error
     if code is not None and code > 1:
         return SystemExit(code)
     if code is not None and -code in PASSED_ON:  # before training listens

@@ -119,9 +119,9 @@ def _make(job: Job) -> Outcome:
         names.fail(job.folder, error)
         raise
     seconds = time.monotonic() - started
-    made = job.existing()
-    assert made is not None, f"the stage {job.config.task} ended without its artifact"
-    metrics = made.facts.get("metrics", {})
+    artifact = job.existing()
+    assert artifact is not None, f"the stage {job.config.task} ended without its artifact"
+    metrics = artifact.facts.get("metrics", {})
     _sum_up(job, rows, seconds)
     return Outcome(job.recipe, job.folder, False, seconds, metrics)
 
@@ -135,11 +135,11 @@ def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
     }
     artifacts.write_json(job.folder / "summary.json", summary)
     artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
-    made = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
+    lines = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
     following = next_command(job.kind, job.folder, job.config.hardware.name)
     if following is not None:
-        made.append(("use it", following))
-    console.table("", ("", ""), [*rows, *made])
+        lines.append(("use it", following))
+    console.table("", ("", ""), [*rows, *lines])
 
 
 @contextmanager

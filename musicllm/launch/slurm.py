@@ -123,9 +123,9 @@ def _submitted(
     """Return the job of a command: the one in the queue, or a new one."""
     marker = logs / "slurm" / "job_id"
     if marker.is_file() and config.launcher.cluster == "slurm":
-        known = _submitit().SlurmJob(folder=marker.parent, job_id=marker.read_text().strip())
-        if known.state in ACTIVE:
-            return known
+        job = _submitit().SlurmJob(folder=marker.parent, job_id=marker.read_text().strip())
+        if job.state in ACTIVE:
+            return job
     for name in (local.OUTPUT, local.ERRORS):  # a job that is queued again adds to them
         (logs / name).unlink(missing_ok=True)
     own = [*words, "launcher=local", *(f"--config-dir={folder}" for folder in folders)]

@@ -47,8 +47,8 @@ def memory_of(job: Job) -> dict[str, Any]:
     """
     model = job.config.model
     if "model" in job.inputs:
-        given = job.input("model")
-        place, weights = Place(str(given.path)), _weights(given.files)
+        base = job.input("model")
+        place, weights = Place(str(base.path)), _weights(base.files)
     else:
         place = configured(model.location or "", model.revision, job.config)
         local = job.local.get(("model", "location"))
@@ -141,26 +141,26 @@ def _weights(digests: Mapping[str, str]) -> str | None:
 
 def _given(adapter: Artifact, job: Job) -> Place:
     """Return `inputs.model`, if it is the adapter's base or may be another one."""
-    given, memory = job.input("model"), _memory(adapter)
-    ours, theirs = memory.get("weights"), _weights(given.files)
-    if given.kind != "model":
+    base, memory = job.input("model"), _memory(adapter)
+    ours, theirs = memory.get("weights"), _weights(base.files)
+    if base.kind != "model":
         raise ArtifactError(
-            f"inputs.model={given.path} is of kind {given.kind}, and the base of the adapter "
+            f"inputs.model={base.path} is of kind {base.kind}, and the base of the adapter "
             f"{adapter.path} is needed here: a model"
         )
     if ours is None:
-        _say_unknown(adapter, given.path)
+        _say_unknown(adapter, base.path)
     elif ours != theirs:
-        said = (
-            f"inputs.model={given.path} has the weights {theirs}, but the adapter {adapter.path} "
+        text = (
+            f"inputs.model={base.path} has the weights {theirs}, but the adapter {adapter.path} "
             f"was trained on {memory['location']} with the weights {ours}"
         )
         if not job.config.allow_other_base:
             raise ArtifactError(
-                f"{said}; name its own base, or write allow_other_base=true to put it on another"
+                f"{text}; name its own base, or write allow_other_base=true to put it on another"
             )
-        console.note(f"{said}; allow_other_base=true puts it there")
-    return Place(str(given.path))
+        console.note(f"{text}; allow_other_base=true puts it there")
+    return Place(str(base.path))
 
 
 def _say_unknown(adapter: Artifact, base: object) -> None:
@@ -175,16 +175,16 @@ def _memory(adapter: Artifact) -> dict[str, Any]:
     if "base" in adapter.facts:
         return dict(adapter.facts["base"])
     model = adapter.provenance.get("config", {}).get("model", {})
-    given = adapter.provenance.get("inputs", {}).get("model", {})
-    location = given.get("path") or model.get("location")
-    is_folder = bool(given) or (location is not None and any(_above(adapter, location)))
+    recorded = adapter.provenance.get("inputs", {}).get("model", {})
+    location = recorded.get("path") or model.get("location")
+    is_folder = bool(recorded) or (location is not None and any(_above(adapter, location)))
     return {
         "location": location,
         "revision": model.get("revision"),
         "absolute": location if is_folder else None,
         "relative": None,
         "weights": None,
-        "fingerprint": given.get("fingerprint"),
+        "fingerprint": recorded.get("fingerprint"),
     }
 
 

@@ -68,19 +68,19 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     kinds = KINDS.get(role, (artifact.kind,))
     if role == "model" and task in WHOLE:
         kinds = ("model",)
-    given = f"inputs.{role}={artifact.path}"
+    named = f"inputs.{role}={artifact.path}"
     merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", artifact.path))
     if kinds == ("model",) and artifact.kind == "adapter":
         raise ArtifactError(
-            f"{given} is an adapter, and a whole model is needed here; merge it into its base "
+            f"{named} is an adapter, and a whole model is needed here; merge it into its base "
             f"first: {merge} and then write inputs.model=<the folder of that run>"
         )
     if task == "report" and "recipe" not in artifact.provenance:
-        raise ArtifactError(f"{given} is no run, and a report tells of runs; name one, or leave it")
+        raise ArtifactError(f"{named} is no run, and a report tells of runs; name one, or leave it")
     if artifact.kind in kinds:
         return
     needed = " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
-    text = f"{given} is of kind {artifact.kind}, and {needed} is needed here"
+    text = f"{named} is of kind {artifact.kind}, and {needed} is needed here"
     if artifact.kind == "checkpoint":
         text += "; run the command that wrote this checkpoint to its end, and name its run folder"
     elif role == "adapter" and artifact.kind == "model":

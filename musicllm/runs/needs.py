@@ -50,23 +50,23 @@ def _ray(config: Config) -> str | None:
 
 def _nf4(config: Config) -> str | None:
     loads = config.task in ("train", "evaluate", "generate")
-    asked = loads and config.adapter.quantization == "nf4"
-    return "adapter.quantization=nf4" if asked else None
+    needed = loads and config.adapter.quantization == "nf4"
+    return "adapter.quantization=nf4" if needed else None
 
 
 def _dequantize(config: Config) -> str | None:
-    asked = config.task == "merge" and config.merge.quantized_base == "dequantize"
-    return "merge.quantized_base=dequantize" if asked else None
+    needed = config.task == "merge" and config.merge.quantized_base == "dequantize"
+    return "merge.quantized_base=dequantize" if needed else None
 
 
 def _tensorboard(config: Config) -> str | None:
-    kinds = {one.kind for one in config.logger.values()}
+    kinds = {logger.kind for logger in config.logger.values()}
     return "logger=tensorboard" if config.task == "train" and "tensorboard" in kinds else None
 
 
 def _wandb(config: Config) -> str | None:
     logs = config.task in ("train", "evaluate")
-    kinds = {one.kind for one in config.logger.values()}
+    kinds = {logger.kind for logger in config.logger.values()}
     return "logger=wandb" if logs and "wandb" in kinds else None
 
 

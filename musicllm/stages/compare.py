@@ -34,7 +34,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     contestants = read_models(list(job.inputs.values()))
     against = against_first(contestants, job.config.seed)
     pictures = draw(contestants)
-    title = ", ".join(one.label for one in contestants)
+    title = ", ".join(model.label for model in contestants)
     page = assemble_comparison(title, contestants, against, pictures, _commands(contestants))
     html = render_comparison(page)
     with job.writing() as (folder, facts):
@@ -66,7 +66,7 @@ def _log(job: Job, contestants: Sequence[ComparedModel], page: ComparePage) -> N
         tables = {"overview": page.overview, "significance": page.significance}
         result_log.log(
             job,
-            [one.metrics for one in contestants],
+            [model.metrics for model in contestants],
             {name: table for name, table in tables.items() if table},
             sorted((job.artifact_path / PICTURES).iterdir()),
             job.folder / "report.html",
@@ -90,18 +90,19 @@ def _table(table: Table) -> None:
 def _commands(contestants: Sequence[ComparedModel]) -> list[NextCommand]:
     """Return the commands that ask the rest of what was not asked completely."""
     commands = []
-    for one in contestants:
-        made = one.artifact.provenance
-        parts = [name for name in one.metrics if one.subset(name)]
-        missing = [word for name in parts for word in _all_of(name, made["config"]["benchmark"])]
+    for model in contestants:
+        provenance = model.artifact.provenance
+        parts = [name for name in model.metrics if model.subset(name)]
+        benchmarks = provenance["config"]["benchmark"]
+        missing = [word for name in parts for word in _all_of(name, benchmarks)]
         if missing:
-            recipe = quoting.argument("recipe", made["recipe"])
-            given = [
-                quoting.argument(f"inputs.{role}", artifacts.locate_input(one.artifact, place))
-                for role, place in made["inputs"].items()
+            recipe = quoting.argument("recipe", provenance["recipe"])
+            inputs = [
+                quoting.argument(f"inputs.{role}", artifacts.locate_input(model.artifact, place))
+                for role, place in provenance["inputs"].items()
             ]
-            purpose = f"Ask all questions of {', '.join(map(words, parts))} for {one.label}"
-            commands.append(NextCommand(purpose, quoting.command(recipe, *missing, *given)))
+            purpose = f"Ask all questions of {', '.join(map(words, parts))} for {model.label}"
+            commands.append(NextCommand(purpose, quoting.command(recipe, *missing, *inputs)))
     return commands
 
 

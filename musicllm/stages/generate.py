@@ -41,16 +41,16 @@ def run(job: Job) -> list[tuple[str, object]]:
 def _prompts(job: Job) -> list[str]:
     """Return one user message per tune: the configured ones in turn, or drawn ones."""
     generation = job.config.generation
-    given = generation.prompts
-    if not given:
+    prompts = generation.prompts
+    if not prompts:
         corpus = Corpus.open(job.input("instructions").path)
         records = [record for record in corpus.records("test") if asks_for_tune(record)]
         return draw_requests(records, generation.num_tunes, job.config.seed)
-    if generation.num_tunes < len(given):
-        rule = f"is less than the {len(given)} generation.prompts, so some would go unanswered"
-        fix = f"write {len(given)}"
+    if generation.num_tunes < len(prompts):
+        rule = f"is less than the {len(prompts)} generation.prompts, so some would go unanswered"
+        fix = f"write {len(prompts)}"
         raise ConfigError([Problem("generation.num_tunes", generation.num_tunes, rule, fix)])
-    return list(islice(cycle(given), generation.num_tunes))
+    return list(islice(cycle(prompts), generation.num_tunes))
 
 
 def _asking(job: Job) -> Generate:

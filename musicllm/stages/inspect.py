@@ -43,11 +43,11 @@ def run(job: Job) -> list[tuple[str, object]]:
         InputError: the split that is to be shown has no rows.
     """
     if "corpus" in job.inputs and not _reads_corpus(job):
-        given = job.config.inputs["corpus"]
-        use = quoting.typed("inputs.corpus", given)
+        name = job.config.inputs["corpus"]
+        use = quoting.typed("inputs.corpus", name)
         line = f"python -m musicllm recipe=<a recipe that trains> {use}"
         corpus = Corpus.open(job.input("corpus").path)
-        return _look(job, corpus, given, NextCommand("Train on it", line))
+        return _look(job, corpus, name, NextCommand("Train on it", line))
     name = job.config.data.name
     line = f"python -m musicllm recipe=<a recipe that prepares> {quoting.typed('data', name)}"
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
@@ -63,16 +63,16 @@ def _reads_corpus(job: Job) -> bool:
 def _sample(job: Job, folder: Path) -> Corpus:
     """Prepare the first records of every source; a look never stops because of faults."""
     config = job.config
-    wanted = corpora.preparation(job, questions(config), config.inspect.num_records)
-    wanted = replace(wanted, max_reject_fraction=1.0)
-    made, work = folder / "corpus", folder / "work"
-    made.mkdir()
+    sample = corpora.preparation(job, questions(config), config.inspect.num_records)
+    sample = replace(sample, max_reject_fraction=1.0)
+    corpus, work = folder / "corpus", folder / "work"
+    corpus.mkdir()
     try:
-        facts = prepare(wanted, corpora.tokenizer(job), make_engine("local"), work, made)
+        facts = prepare(sample, corpora.tokenizer(job), make_engine("local"), work, corpus)
     except StageError:  # nothing is left: the more a person wants to know why
         _show_drops(sorted(work.rglob(DROPS)), config.inspect.num_drops)
         raise
-    return Corpus(made, facts | named(config))
+    return Corpus(corpus, facts | named(config))
 
 
 def _look(job: Job, corpus: Corpus, title: str, command: NextCommand) -> list[tuple[str, object]]:
@@ -104,8 +104,8 @@ def _rows(job: Job, corpus: Corpus, store: RowStore) -> Iterator[str]:
     settings, facts = job.config.inspect, corpus.facts
     tokenizer = load_tokenizer(corpus.tokenizer_path)
     in_colour = console.out.is_terminal
-    said = "are green" if in_colour else "stand between [[ and ]]"
-    console.say(f"\nSupervised tokens {said}.")
+    where = "are green" if in_colour else "stand between [[ and ]]"
+    console.say(f"\nSupervised tokens {where}.")
     count = min(settings.num_samples, len(store))
     for index in sorted(random.Random(job.config.seed).sample(range(len(store)), count)):
         row = store.row(index)

@@ -73,13 +73,14 @@ def _was_quantized(job: Job, adapter: Artifact) -> bool:
     Raises:
         ConfigError: 4 bits are asked for, but the adapter has never seen them.
     """
-    asked = job.config.merge.quantized_base
+    quantized_base = job.config.merge.quantized_base
     trained = adapter.provenance.get("config", {}).get("adapter", {})
     quantized: bool = trained.get("quantization") == "nf4"
-    if trained and not quantized and asked == "dequantize":
+    if trained and not quantized and quantized_base == "dequantize":
         rule = f"does not fit {adapter.path}, which was trained over a base in full precision"
-        raise ConfigError([Problem("merge.quantized_base", asked, rule, "write full_precision")])
-    if quantized and asked == "full_precision":
+        fix = "write full_precision"
+        raise ConfigError([Problem("merge.quantized_base", quantized_base, rule, fix)])
+    if quantized and quantized_base == "full_precision":
         console.note(
             "the adapter was trained over a base in 4 bits and goes into one in full precision, "
             "so what comes out is not exactly what was trained; merge.quantized_base=dequantize "

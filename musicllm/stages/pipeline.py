@@ -88,24 +88,25 @@ def refuse_unused(steps: Sequence[str], command: Command) -> None:
         raise ConfigError([Problem(key, value, rule) for key, value in pairs])
 
 
-def step_words(step: str, command: Command, made: Mapping[str, Path]) -> list[str]:
+def step_words(step: str, command: Command, folders: Mapping[str, Path]) -> list[str]:
     """Return the command line of one step.
 
     Args:
         step: its recipe.
         command: the pipeline's command, whose other words are passed on.
-        made: run folders of the steps before, by recipe; inputs are bound to them.
+        folders: run folders of the steps before, by recipe; inputs are bound to them.
     """
     words = [quoting.argument("recipe", step), *fitting(step, command)]
     config = _composed(tuple(words), command.folders)
     bound = {
-        role: made[name]
+        role: folders[name]
         for role, name in config.inputs.items()
-        if name in made and command.value(f"inputs.{role}") is None
+        if name in folders and command.value(f"inputs.{role}") is None
     }
     words += [quoting.argument(f"inputs.{role}", folder) for role, folder in bound.items()]
-    if any(name in made for name in config.runs) and command.value("runs") is None:
-        words.append(quoting.list_argument("runs", (made.get(name, name) for name in config.runs)))
+    if any(name in folders for name in config.runs) and command.value("runs") is None:
+        runs = (folders.get(name, name) for name in config.runs)
+        words.append(quoting.list_argument("runs", runs))
     return [*words, *(f"--config-dir={folder}" for folder in command.folders)]
 
 
@@ -124,19 +125,19 @@ def run(job: Job) -> list[tuple[str, object]]:
     refuse_unused(steps, command)
     left = [_checked(step, command) for step in steps]
     started = time.monotonic()
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     rows = []
     for number, step in enumerate(steps, 1):
         console.say()
         console.heading(f"[{number}/{len(steps)}] {step}")
-        folder, seconds = _step(step_words(step, command, made), command, left)
+        folder, seconds = _step(step_words(step, command, folders), command, left)
         del left[0]
-        made[step] = folder
+        folders[step] = folder
         rows.append((step, "up to date" if seconds is None else f"{seconds:.1f} s", folder))
     console.say()
     total = f"{time.monotonic() - started:.1f} s"
     console.table(f"{job.recipe}: {total}", ("step", "time", "where"), rows)
-    for page in sorted(made[steps[-1]].glob("*.html")):
+    for page in sorted(folders[steps[-1]].glob("*.html")):
         console.say(f"open {page}")
     return []
 
@@ -168,8 +169,8 @@ def _wait(command: list[str]) -> int:
     """Run a process to its end and return its exit code; it may save before it obeys a signal."""
     with subprocess.Popen(command) as process:
         previous = {
-            asked: signal.signal(asked, lambda number, _: process.send_signal(number))
-            for asked in (signal.SIGTERM, signal.SIGUSR1)
+            signum: signal.signal(signum, lambda number, _: process.send_signal(number))
+            for signum in (signal.SIGTERM, signal.SIGUSR1)
         }
         try:
             return process.wait()

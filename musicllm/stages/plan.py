@@ -146,7 +146,7 @@ def _plan(config: Config) -> RunPlan:
 def _training(config: Config, plan: RunPlan) -> Rows:
     steps, size, hardware = plan.steps, plan.size, config.hardware
     kind = "estimated from the corpus's published size" if steps.num_rows_estimated else "prepared"
-    known = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
+    num_rows = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
     return [
         ("model", f"{config.model.name}, {size.num_parameters:,} parameters"),
         ("adapter", f"{config.adapter.name}"),
@@ -154,7 +154,7 @@ def _training(config: Config, plan: RunPlan) -> Rows:
         ("frozen parameters", f"{size.num_frozen:,}"),
         ("hardware", f"{hardware.name}: {hardware.num_nodes} x {hardware.devices_per_node} "
                      f"{hardware.device}, {hardware.precision}, strategy {config.strategy.name}"),
-        ("rows of the corpus", known),
+        ("rows of the corpus", num_rows),
         ("global batch", f"{steps.rows_per_step} rows = {steps.num_devices} devices x "
                          f"{steps.rows_per_device} rows x {steps.accumulation} accumulated"),
         ("tokens per step", f"at most {steps.tokens_per_step:,}"),

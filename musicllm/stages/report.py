@@ -27,8 +27,8 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def _missing(inputs: Mapping[str, Artifact]) -> list[tuple[str, object]]:
-    found = {artifact.kind for artifact in inputs.values()}
-    lacking = [kind for kind in ("corpus", "evaluation", "tunes") if kind not in found]
+    kinds = {artifact.kind for artifact in inputs.values()}
+    lacking = [kind for kind in ("corpus", "evaluation", "tunes") if kind not in kinds]
     return [("said to be missing", ", ".join(lacking))] if lacking else []
 
 
@@ -37,10 +37,11 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[NextCommand]:
     commands = []
     for artifact in inputs.values():
         if artifact.kind == "tunes":
-            made = artifact.provenance
-            seed = made["config"]["seed"] + 1
+            provenance = artifact.provenance
+            seed = provenance["config"]["seed"] + 1
             words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(artifact)]
-            commands.append(NextCommand("Write twelve more tunes", _line(made["recipe"], words)))
+            line = _line(provenance["recipe"], words)
+            commands.append(NextCommand("Write twelve more tunes", line))
         if artifact.provenance["config"]["task"] == "train":
             commands.append(_longer(artifact))
     models = [artifact for artifact in inputs.values() if artifact.kind == "model"]
@@ -57,20 +58,20 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[NextCommand]:
 
 def _longer(artifact: Artifact) -> NextCommand:
     """Return the command that trains twice as long, with the limits that the run had."""
-    made = artifact.provenance
-    limits = {name: made["config"]["training"][name] for name in ("num_epochs", "max_steps")}
+    provenance = artifact.provenance
+    limits = {name: provenance["config"]["training"][name] for name in ("num_epochs", "max_steps")}
     if "chosen" in artifact.facts:  # by the speed of the machine
         limits["max_steps"] = artifact.facts["chosen"]["num_steps"]
     doubled = [f"training.{name}={2 * limit}" for name, limit in limits.items() if limit]
-    line = _line(made["recipe"], [*doubled, *_inputs(artifact)])
-    return NextCommand(f"Train {made['recipe']} twice as long", line)
+    line = _line(provenance["recipe"], [*doubled, *_inputs(artifact)])
+    return NextCommand(f"Train {provenance['recipe']} twice as long", line)
 
 
 def _inputs(artifact: Artifact) -> list[str]:
-    given = artifact.provenance["inputs"]
+    inputs = artifact.provenance["inputs"]
     return [
         quoting.argument(f"inputs.{role}", artifacts.locate_input(artifact, place))
-        for role, place in given.items()
+        for role, place in inputs.items()
     ]
 
 

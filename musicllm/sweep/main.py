@@ -64,64 +64,64 @@ def main(command: Command) -> int:
         NotAvailableError: an extra is not installed.
         SystemExit: a signal stopped the sweep.
     """
-    found = space.parse(command.overrides)
-    config = _common(found, command.folders)
+    swept = space.parse(command.overrides)
+    config = _common(swept, command.folders)
     own = [word for word in command.overrides if word.split("=")[0].split(".")[0] not in OWN]
     identity = artifacts.fingerprint(sorted(own))
     folder = Path(config.paths.runs) / "sweeps" / (config.name or identity)
     folder.mkdir(parents=True, exist_ok=True)
     results = Sweep(
-        _of_one_length(found.without("name"), config), config, command.folders, folder, identity
+        _of_one_length(swept.without("name"), config), config, command.folders, folder, identity
     ).run()
     return comparison.show(results, config.sweep, folder)
 
 
-def _common(found: Space, folders: Sequence[Path]) -> Config:
+def _common(swept: Space, folders: Sequence[Path]) -> Config:
     """Return the configuration of the first job, for what all jobs share.
 
     Raises:
         ConfigError: it does not compose, or breaks a rule that does not concern this job alone.
     """
-    config, _ = configuration.load(found.words(found.corner()), folders)
+    config, _ = configuration.load(swept.words(swept.corner()), folders)
     try:
         check(config)
     except ConfigError as error:
-        shared = [one for one in error.problems if one.key.split(".")[0] in space.COMMON]
+        shared = [p for p in error.problems if p.key.split(".")[0] in space.COMMON]
         if shared or config.sweep.name == "optuna":
             raise ConfigError(shared or error.problems) from None
     return config
 
 
-def _of_one_length(found: Space, config: Config) -> Space:
+def _of_one_length(swept: Space, config: Config) -> Space:
     """Fix the number of steps where each job would choose it by its speed: jobs are compared."""
     training = config.training
     if config.task != "train" or training.max_steps is not None or not training.step_choices:
-        return found
+        return swept
     most = max(training.step_choices)
     console.note(f"every job takes {most:,} steps, the most of training.step_choices")
-    return replace(found, fixed=(*found.fixed, f"training.max_steps={most}"))
+    return replace(swept, fixed=(*swept.fixed, f"training.max_steps={most}"))
 
 
 class Sweep:
     """The jobs of one sweep, those that ran and those at work."""
 
     def __init__(
-        self, found: Space, config: Config, folders: Sequence[Path], folder: Path, identity: str
+        self, swept: Space, config: Config, folders: Sequence[Path], folder: Path, identity: str
     ) -> None:
         """Choose the search and the launcher that the configuration names.
 
         Args:
-            found: what is swept.
+            swept: what is swept.
             config: of any of its jobs.
             folders: of the user, laid out as conf/.
             folder: of the sweep.
             identity: fingerprint of its words; a search learns from jobs of the same words alone.
         """
-        self._space = found
+        self._space = swept
         self._folders = folders
         self._folder = folder
         self._metric = config.sweep.metric
-        self._search = _search(config, found, folder, identity)
+        self._search = _search(config, swept, folder, identity)
         self._launcher = _launcher(config, folders)
         self._num_parallel = config.launcher.num_parallel or self._search.num_jobs
         self._running: dict[int, tuple[Trial, Job, Run]] = {}
@@ -155,28 +155,29 @@ class Sweep:
 
     def _begin(self, draw: Draw) -> None:
         """Start a job, unless it is up to date or cannot be composed."""
-        one = trial.make(draw.number, draw.values, self._space.job_words(draw.values), self._folder)
+        words = self._space.job_words(draw.values)
+        new = trial.make(draw.number, draw.values, words, self._folder)
         console.say()
         place = len(self._results) + len(self._running) + 1
-        console.heading(f"[{place}/{self._search.num_jobs}] {one.title}")
+        console.heading(f"[{place}/{self._search.num_jobs}] {new.title}")
         try:
-            config, recipe = trial.load(one, self._folders)
+            config, recipe = trial.load(new, self._folders)
             job = bind(config, recipe)
         except MusicLLMError as error:
-            self._end(trial.refused(one, str(error)))
+            self._end(trial.refused(new, str(error)))
             return
         if is_up_to_date(job):
-            self._end(trial.result(one, job, code=None))
+            self._end(trial.result(new, job, code=None))
         else:
-            run = self._launcher.start(one.words, one.logs, config, recipe)
-            self._running[one.number] = one, job, run
+            run = self._launcher.start(new.words, new.logs, config, recipe)
+            self._running[new.number] = new, job, run
 
     def _look(self) -> None:
-        for number, (one, job, run) in list(self._running.items()):
+        for number, (ended, job, run) in list(self._running.items()):
             code = run.poll()
             if code is not None:
                 del self._running[number]
-                self._end(trial.result(one, job, code=code))
+                self._end(trial.result(ended, job, code=code))
 
     def _end(self, result: Result) -> None:
         self._results.append(result)
@@ -202,14 +203,14 @@ class Sweep:
         raise SystemExit(interruption.exit_code)
 
 
-def _search(config: Config, found: Space, folder: Path, identity: str) -> Search:
+def _search(config: Config, swept: Space, folder: Path, identity: str) -> Search:
     if config.sweep.name == "grid":
-        return Grid(found)
+        return Grid(swept)
     from musicllm.sweep.optuna_search import OptunaSearch
 
     assert config.sweep.num_trials is not None, "checks.launch asks for it"
     return OptunaSearch(
-        found,
+        swept,
         folder / "optuna.db",
         num_trials=config.sweep.num_trials,
         study=f"{config.sweep.direction} {config.sweep.metric} {identity}",

@@ -44,21 +44,21 @@ class OptunaSearch:
         # a sampler that continues must not draw again what it drew first
         self._study.sampler = optuna.samplers.TPESampler(seed=seed + len(trials))
         self._space = {axis.key: _distribution(optuna, axis.values) for axis in space.axes}
-        self._complete = [one for one in trials if one.state.name == "COMPLETE"]
-        self._known = {one.number for one in self._complete}
+        self._complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+        self._known = {trial.number for trial in self._complete}
         self._num_left = max(0, num_trials - len(self._complete))
         self.num_jobs = len(self._complete) + self._num_left
         self._try_again(trials)
 
     def _try_again(self, trials: list[Any]) -> None:
         """Queue the values of trials that failed, and of those that a dead process left behind."""
-        settled = [one.params for one in trials if one.state.name in ("COMPLETE", "WAITING")]
-        for one in trials:
-            if one.state.name == "RUNNING":
-                self.tell(one.number, None)
-            if one.state.name in ("RUNNING", "FAIL") and one.params not in settled:
-                self._study.enqueue_trial(one.params)
-                settled.append(one.params)
+        settled = [trial.params for trial in trials if trial.state.name in ("COMPLETE", "WAITING")]
+        for trial in trials:
+            if trial.state.name == "RUNNING":
+                self.tell(trial.number, None)
+            if trial.state.name in ("RUNNING", "FAIL") and trial.params not in settled:
+                self._study.enqueue_trial(trial.params)
+                settled.append(trial.params)
 
     def ask(self) -> Draw | None:
         """Return what is known already, then new values."""

@@ -91,7 +91,7 @@ def parse(words: Sequence[str]) -> Space:
     except HydraException as error:
         raise ConfigError(configuration.unreadable(words, in_sweep=True)) from error
     swept = [override for override in overrides if override.is_sweep_override()]
-    fixed = [word for word, one in zip(words, overrides, strict=True) if one not in swept]
+    fixed = [word for word, override in zip(words, overrides, strict=True) if override not in swept]
     axes = [_axis(override) for override in swept]
     _refuse_common(axes)
     return Space(tuple(fixed), tuple(axes))

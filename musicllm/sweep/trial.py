@@ -102,12 +102,12 @@ def result(trial: Trial, job: Job, *, code: int | None) -> Result:
     if not job.kind:
         error = local.why(trial.logs, code) if code else ""
         return Result(trial, FAILED if error else state, error=error)
-    folder, made = job.folder, job.existing()
-    if code or made is None:
+    folder, artifact = job.folder, job.existing()
+    if code or artifact is None:
         return Result(trial, FAILED, folder, error=local.why(trial.logs, code or 0))
-    use = runner.next_command(made.kind, folder, job.config.hardware.name)
+    use = runner.next_command(artifact.kind, folder, job.config.hardware.name)
     use = use or quoting.typed("inputs.<role>", folder)
-    return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, made.facts))
+    return Result(trial, state, folder, use, _seconds(folder), _metrics(folder, artifact.facts))
 
 
 def refused(trial: Trial, reason: str) -> Result:
@@ -129,10 +129,10 @@ def _metrics(folder: Path, facts: Mapping[str, object]) -> dict[str, float]:
         logged |= {name: value for name, value in line.items() if name != "step"}
     recorded = facts.get("metrics", {})
     assert isinstance(recorded, Mapping), "artifacts record metrics by name"
-    found = logged or dict(recorded)
+    numbers = logged or dict(recorded)
     return {
         name: value
-        for name, value in found.items()
+        for name, value in numbers.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }
 

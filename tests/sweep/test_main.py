@@ -52,7 +52,7 @@ def test_jobs_are_compared_failures_reported_and_the_same_command_continues(
     assert [job["state"] for job in jobs] == ["done", "done", "failed"]
     assert jobs[0]["metrics"] == pytest.approx({"train/loss": 1.0225, "val/loss": 1.0225})
     summary = json.loads((Path(jobs[0]["folder"]) / "summary.json").read_text())
-    assert jobs[0]["seconds"] == summary["seconds"] > 0
+    assert jobs[0]["seconds"] == summary["seconds"]
     assert f"use it: inputs.corpus={jobs[0]['folder']} in a recipe that trains" in text
     assert "Traceback (most recent call last)" in (Path(jobs[2]["logs"]) / "errors.log").read_text()
 
