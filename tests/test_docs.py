@@ -12,6 +12,7 @@ from musicllm import cli, config
 from musicllm.checks import check
 from musicllm.command import parse
 from musicllm.sweep import space
+from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -106,3 +107,10 @@ def test_pages_that_code_and_configuration_name_exist() -> None:
     for path in (*files, *PAGES):
         for name in re.findall(r"docs/([A-Z_]+\.md)", path.read_text(encoding="utf-8")):
             assert (ROOT / "docs" / name).exists(), f"{path} names docs/{name}"
+
+
+def test_the_import_order_is_that_of_the_architecture_test() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = page[page.index("Imports run one way") : page.index("`tests/test_architecture.py`")]
+    lines = re.findall(r"^\d+\. (.*)$", section, re.MULTILINE)
+    assert [tuple(re.findall(r"`([\w.]+)`", line)) for line in lines] == list(FLOORS)
