@@ -81,6 +81,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "here"
 
 
+CASES = [
+    pytest.param("run", "merge"),
+    pytest.param("run", "generate"),
+    pytest.param("run", "quickstart/evaluate"),
+    pytest.param("folder", "merge"),
+    pytest.param("folder", "generate", marks=pytest.mark.slow),
+    pytest.param("folder", "quickstart/evaluate", marks=pytest.mark.slow),
+]
+"""Kinds of bases, and recipes that look for them."""
+
+for_all = pytest.mark.parametrize(("made", "recipe"), CASES, indirect=["made"])
+
+
 @pytest.fixture(params=["run", "folder"])
 def made(request: pytest.FixtureRequest, root: Path) -> Made:
     """An adapter on a run of ours or on a plain folder, both named by relative paths."""
@@ -99,7 +112,7 @@ def remake(made: Made) -> None:
         write_model(made["base"], b"two")
 
 
-@pytest.mark.parametrize("recipe", COMMANDS)
+@for_all
 def test_the_base_is_found_from_elsewhere_and_after_everything_was_moved(
     recipe: str, made: Made, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +123,7 @@ def test_the_base_is_found_from_elsewhere_and_after_everything_was_moved(
     assert base_in(there, recipe, there / made["adapter"]).samefile(there / made["base"])
 
 
-@pytest.mark.parametrize("recipe", COMMANDS)
+@for_all
 def test_a_base_that_was_made_again_is_refused(recipe: str, made: Made, root: Path) -> None:
     remake(made)
     with pytest.raises(ArtifactError) as caught:
@@ -123,7 +136,7 @@ def test_a_base_that_was_made_again_is_refused(recipe: str, made: Made, root: Pa
     assert f"inputs.adapter={made['adapter']}/artifact inputs.model=<folder of the base>" in said
 
 
-@pytest.mark.parametrize("recipe", COMMANDS)
+@for_all
 def test_a_base_that_was_moved_alone_is_missed_and_can_be_named(
     recipe: str, made: Made, root: Path
 ) -> None:
@@ -149,7 +162,7 @@ def named(root: Path, recipe: str, made: Made, base: Path, *words: str) -> Path:
     return Path(place.path)
 
 
-@pytest.mark.parametrize("recipe", COMMANDS)
+@for_all
 def test_another_base_goes_under_an_adapter_only_with_a_word(
     recipe: str, made: Made, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,13 +113,7 @@ def test_every_benchmark_of_every_role(run: Run, capsys: pytest.CaptureFixture[s
     assert not (artifact.path.parent / "partial").exists()
 
 
-def test_same_seed_gives_the_same_results(run: Run) -> None:
-    first, second = run(), run(runs="again")
-    for name in ("results.json", "predictions.jsonl", "generations.jsonl"):
-        assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
-
-
-def test_interrupted_evaluation_continues(
+def test_interrupted_evaluation_continues_and_the_same_seed_gives_the_same_results(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fed: list[int] = []
@@ -133,7 +127,7 @@ def test_interrupted_evaluation_continues(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Reader, "read", counted)
-    run(runs="whole")
+    first = run(runs="whole")
     whole = sum(fed)
     fed.clear()
     with monkeypatch.context() as patch:
@@ -141,9 +135,11 @@ def test_interrupted_evaluation_continues(
         with pytest.raises(KeyboardInterrupt):
             run()
     done = sum(fed)
-    run()
+    second = run()
     assert 0 < done < whole
     assert sum(fed) == whole + 1  # a model that is read again is tried out with one row
+    for name in ("results.json", "predictions.jsonl", "generations.jsonl"):
+        assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
     assert "of its parts were kept from the interrupted run" in capsys.readouterr().err
 
 
