@@ -99,6 +99,6 @@ def test_of_copies_the_held_out_one_stays_however_full_the_other_is() -> None:
     exact, fulls = np.zeros(3, np.uint64), np.array([9, 5, 7], np.uint64)
     held = np.array([0, 1, 1], np.int8)
 
-    decision = decide(Signatures(exact, fulls, held=held), duplicates_config())
+    decision = decide(Signatures(exact, fulls, held_out=held), duplicates_config())
 
     assert decision.duplicate_of.tolist() == [2, 2, -1]

@@ -1,8 +1,8 @@
-"""Finds records that occur twice: letter by letter, nearly so, or as versions of one melody.
+"""Deduplication of records: exact duplicates, near duplicates, and versions of one melody.
 
-`outline` says what has to be alike, `signatures`, `titles` and `fullness` what one record shows of
-itself, in any process. `near` and `melodic` find pairs that are similar, and `decide` says which
-records stay; these see all records, as numbers only.
+`outline` splits a record into what must match, `signatures`, `titles` and `fullness` compute
+features of one record, in any process. `near` and `melodic` find similar pairs, and `decide`
+selects the records to keep; these see all records, but only their features.
 """
 
 from musicllm.data.duplicates.decide import REASONS, Decision, Signatures, decide

@@ -1,10 +1,10 @@
-"""Which records stay: the one place that sees all of them, as columns of numbers.
+"""Selects the records to keep, from the features of all of them.
 
-Records are taken in an order, held-out ones first, then the fuller and cleaner ones, and each is
-compared with those that stay before it, so the best of several that are the same is kept. Tunes
-that are merely related stay, in one group, so that no split can hold a test tune whose cousin was
-trained on; a common title is evidence that tunes are related. Texts that are merely similar form no
-group: requests made from one wording would chain a whole corpus together.
+Records are processed in order, held-out ones first, then the fuller and cleaner ones, and each is
+compared with those kept before it, so the best of several duplicates is kept. Tunes
+that are merely related are all kept, in one group, so that no test tune is related to a tune
+trained on; equal titles are evidence that tunes are related. Texts that are merely similar form no
+group: requests with the same wording would connect a whole corpus.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from musicllm.data.duplicates.titles import titled_pairs
 from musicllm.schema import DuplicatesConfig
 
 REASONS = ("stays", "is a duplicate", "is a near-duplicate", "is a version of another tune")
-"""What became of a record, as the sentence "the record ..." continues; by `Decision.reason`."""
+"""Outcome of a record, as in "the record ..."; indexed by `Decision.reason`."""
 STAYS, EXACT, NEAR, MELODIC = range(len(REASONS))
 
 TITLED_SIMILARITY = 0.0
-"""Tunes of one title that have more in common than this share a group."""
+"""Tunes with equal titles and a melodic similarity above this share a group."""
 
 _PAIRS_PER_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
 class Signatures:
-    """What all records show of themselves, in one order; see `signatures`.
+    """The features of all records, in one order; see `signatures`.
 
     Attributes:
         exact: `exact_hash` of each record, [records].
-        fullness: of each record, the greater the better, [records]; see `fullness`.
-        texts: None when near duplicates are not asked for.
-        melodies: None when not asked for.
-        titles: `title_hash` of each record, [records]; None when melodies are not asked for.
-        held: how strictly a record's source holds it out, [records]; of copies in two splits the
-            one with the greater number stays, be it less full. None where no source does.
+        fullness: of each record, the higher the better, [records]; see `fullness`.
+        texts: None without near deduplication.
+        melodies: None without melodic deduplication and groups.
+        titles: `title_hash` of each record, [records]; None without melodies.
+        held_out: priority of the split that its source puts a record in, [records]; of copies in
+            two splits the one with the higher value is kept, even if less full. None if no source
+            does.
     """
 
     exact: npt.NDArray[np.uint64]
@@ -49,20 +50,20 @@ class Signatures:
     texts: Texts | None = None
     melodies: Melodies | None = None
     titles: npt.NDArray[np.uint64] | None = None
-    held: npt.NDArray[np.int8] | None = None
+    held_out: npt.NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of each record; all arrays are [records].
+    """The outcome for each record; all arrays are [records].
 
     Attributes:
-        duplicate_of: place of the record that stays instead; -1 for one that stays.
-        reason: place in `REASONS`.
-        similarity: to `duplicate_of`; 0 for one that stays.
-        group: place of the first record of the group. A duplicate is in that of `duplicate_of`.
-        num_related: pairs of records that stay and share a group as their melodies are related.
-        num_titled: further pairs, which share a group by title and a little of their melody.
+        duplicate_of: index of the record kept instead; -1 for a record that is kept.
+        reason: index into `REASONS`.
+        similarity: to `duplicate_of`; 0 for a record that is kept.
+        group: index of the first record of the group. A duplicate is in that of `duplicate_of`.
+        num_related: pairs of kept records that share a group because of their melodies.
+        num_titled: further pairs, which share a group because of title and some of their melody.
     """
 
     duplicate_of: npt.NDArray[np.int64]
@@ -74,15 +75,15 @@ class Decision:
 
 
 def decide(signatures: Signatures, policy: DuplicatesConfig) -> Decision:
-    """Decide which records stay, and which of these belong together.
+    """Decide which records to keep, and group related ones.
 
     Cost for n records: sorting 8-byte columns, 84 n bytes, and what `near_pairs` and
-    `melodic_pairs` say, one after the other; a step of Python for each pair that is the same.
+    `melodic_pairs` need, one after the other; a Python iteration per duplicate pair.
 
     Args:
-        signatures: of all records. With melodies, related tunes form groups even where
+        signatures: of all records. With melodies, related tunes form groups even if
             `policy.melodic_similarity` is None.
-        policy: what counts as the same.
+        policy: thresholds of similarity.
     """
     num_records = len(signatures.exact)
     decision = Decision(
@@ -91,8 +92,10 @@ def decide(signatures: Signatures, policy: DuplicatesConfig) -> Decision:
         similarity=np.zeros(num_records, np.float32),
         group=np.arange(num_records),
     )
-    held = np.zeros(num_records, np.int8) if signatures.held is None else signatures.held
-    order = np.lexsort((~signatures.fullness, -held))
+    held_out = (
+        np.zeros(num_records, np.int8) if signatures.held_out is None else signatures.held_out
+    )
+    order = np.lexsort((~signatures.fullness, -held_out))
     best = np.arange(num_records)
     if policy.exact:
         best = _best_of_equals(signatures.exact, order)
@@ -112,18 +115,20 @@ def decide(signatures: Signatures, policy: DuplicatesConfig) -> Decision:
 
 
 def _titled(signatures: Signatures, stays: npt.NDArray[np.bool_], related: Pairs) -> Pairs:
-    """Return the pairs of one title that are not related by their melodies alone."""
+    """Return pairs with equal titles that are not related by their melodies alone."""
     if signatures.melodies is None or signatures.titles is None:
         return joined([])
     pairs = titled_pairs(signatures.titles, signatures.melodies, stays, TITLED_SIMILARITY)
-    known = np.isin(keys_of(pairs.earlier, pairs.later), keys_of(related.earlier, related.later))
-    return pairs.only(~known)
+    is_related = np.isin(
+        keys_of(pairs.earlier, pairs.later), keys_of(related.earlier, related.later)
+    )
+    return pairs.only(~is_related)
 
 
 def _best_of_equals(
     values: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Return the place of the best record with each one's value: [records]."""
+    """Return for each record the index of the best record with equal value: [records]."""
     order = order[np.argsort(values[order], kind="stable")]
     borders = runs(values[order])
     best = np.empty(len(values), np.int64)
@@ -137,7 +142,7 @@ def _pairs(
     unique: npt.NDArray[np.bool_],
     order: npt.NDArray[np.int64],
 ) -> tuple[Pairs, Pairs]:
-    """Return the pairs that are nearly the same, and those whose melodies are related."""
+    """Return near duplicates, and pairs with related melodies."""
     near, melodic = joined([]), joined([])
     if signatures.texts is not None and policy.near_similarity is not None:
         near = near_pairs(signatures.texts, order[unique[order]], policy.near_similarity)
@@ -149,7 +154,7 @@ def _pairs(
 
 
 def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatesConfig) -> Pairs:
-    """Return the pairs of which one is superfluous: similar enough, and the same words around."""
+    """Return pairs of versions: similar melodies, and equal text around them."""
     if melodies is None or policy.melodic_similarity is None:
         return joined([])
     same = melodies.around[melodic.earlier] == melodies.around[melodic.later]
@@ -157,7 +162,7 @@ def _versions(melodic: Pairs, melodies: Melodies | None, policy: DuplicatesConfi
 
 
 def _in_order(pairs: Pairs, rank: npt.NDArray[np.int64]) -> Pairs:
-    """Return pairs whose earlier record is the one with the smaller rank."""
+    """Return pairs with the record of smaller rank first."""
     swapped = rank[pairs.earlier] > rank[pairs.later]
     earlier = np.where(swapped, pairs.later, pairs.earlier)
     return Pairs(earlier, np.where(swapped, pairs.earlier, pairs.later), pairs.similarity)
@@ -166,7 +171,7 @@ def _in_order(pairs: Pairs, rank: npt.NDArray[np.int64]) -> Pairs:
 def _drop_later(
     decision: Decision, near: Pairs, melodic: Pairs, rank: npt.NDArray[np.int64]
 ) -> None:
-    """Drop the later one of each pair whose earlier one stays, in the order of the later ones."""
+    """Drop the later record of each pair whose earlier one is kept, in order of the later ones."""
     pairs = joined([near, melodic])
     reasons = np.repeat(np.array([NEAR, MELODIC], np.int8), [len(near), len(melodic)])
     order = np.lexsort((rank[pairs.earlier], reasons, rank[pairs.later]))
@@ -175,37 +180,37 @@ def _drop_later(
     for start in range(0, len(order), _PAIRS_PER_BLOCK):
         block = order[start : start + _PAIRS_PER_BLOCK]
         earlier, later = pairs.earlier[block].tolist(), pairs.later[block].tolist()
-        for number, (one, other) in enumerate(zip(earlier, later, strict=True), start):
-            if not dropped[one] and not dropped[other]:
-                dropped[other] = 1
+        for number, (first, second) in enumerate(zip(earlier, later, strict=True), start):
+            if not dropped[first] and not dropped[second]:
+                dropped[second] = 1
                 decisive.append(number)
-    chosen = order[np.array(decisive, np.int64)]
-    decision.duplicate_of[pairs.later[chosen]] = pairs.earlier[chosen]
-    decision.reason[pairs.later[chosen]] = reasons[chosen]
-    decision.similarity[pairs.later[chosen]] = pairs.similarity[chosen]
+    selected = order[np.array(decisive, np.int64)]
+    decision.duplicate_of[pairs.later[selected]] = pairs.earlier[selected]
+    decision.reason[pairs.later[selected]] = reasons[selected]
+    decision.similarity[pairs.later[selected]] = pairs.similarity[selected]
 
 
 def _drop_copies(
     decision: Decision, best: npt.NDArray[np.int64], unique: npt.NDArray[np.bool_]
 ) -> None:
-    """Drop what equals a better record, which itself may be a duplicate of one that stays."""
+    """Drop exact duplicates of better records, which may be duplicates of kept ones themselves."""
     originals = best[~unique]
-    stead = decision.duplicate_of[originals]
-    decision.duplicate_of[~unique] = np.where(stead < 0, originals, stead)
+    kept_instead = decision.duplicate_of[originals]
+    decision.duplicate_of[~unique] = np.where(kept_instead < 0, originals, kept_instead)
     decision.reason[~unique] = EXACT
     decision.similarity[~unique] = 1
 
 
 def _join(group: npt.NDArray[np.int64], pairs: Pairs) -> None:
-    """Give all records that pairs connect the first of them as their group.
+    """Set the group of connected records to the first of them.
 
-    Every record takes the least group of its neighbours, and then that group's own, until nothing
-    changes (connected components by label propagation with pointer jumping).
+    Every record takes the smallest group of its neighbours, and then the group of that, until
+    nothing changes (connected components by label propagation with pointer jumping).
     """
     while True:
-        one, other = group[pairs.earlier], group[pairs.later]
-        if np.array_equal(one, other):
+        first, second = group[pairs.earlier], group[pairs.later]
+        if np.array_equal(first, second):
             return
-        np.minimum.at(group, np.maximum(one, other), np.minimum(one, other))
+        np.minimum.at(group, np.maximum(first, second), np.minimum(first, second))
         while not np.array_equal(above := group[group], group):
             group[:] = above

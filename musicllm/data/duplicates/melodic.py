@@ -1,7 +1,7 @@
-"""Tunes that share melody: pairs of fingerprints of which the smaller one is mostly in the other.
+"""Finds pairs of tunes with similar melodies, by containment of their fingerprints.
 
-An inverted index by sorting: the hashes of all tunes are sorted, and tunes that stand beside each
-other at one hash are counted as pairs.
+An inverted index by sorting: the hashes of all tunes are sorted, and tunes with
+equal hashes are counted as pairs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from musicllm.data.duplicates.pairs import Keys, Pairs, joined, keys_of, places_of, runs, stretches
+from musicllm.data.duplicates.pairs import (
+    Keys,
+    Pairs,
+    expand_ranges,
+    joined,
+    keys_of,
+    places_of,
+    runs,
+)
 from musicllm.data.ngrams import mix
 
 MAX_TUNES_PER_HASH = 200
-"""A figure that more tunes have is common property and makes no pair."""
+"""Hashes of more tunes are too common to make pairs."""
 
 _COUNTED_PER_BLOCK = 1_048_576
 _PAIRS_PER_BLOCK = 16_384
@@ -31,9 +39,9 @@ class Melodies:
     """The melodic hashes of all records.
 
     Attributes:
-        values: file of raw uint64, record after record, those of a record all different.
-        offsets: where each record's begin, and the end of the last one's: [records + 1].
-        around: `Outline.around`; records are versions of each other only where it is equal,
+        values: file of raw uint64, record after record, without duplicates within a record.
+        offsets: start of each record, and end of the last: [records + 1].
+        around: `Outline.around`; records are versions of each other only if it is equal,
             [records].
     """
 
@@ -42,33 +50,33 @@ class Melodies:
     around: npt.NDArray[np.uint64]
 
 
-def melodic_pairs(melodies: Melodies, chosen: npt.NDArray[np.bool_], more_than: float) -> Pairs:
-    """Return the pairs of records whose fingerprints contain each other.
+def melodic_pairs(melodies: Melodies, mask: npt.NDArray[np.bool_], more_than: float) -> Pairs:
+    """Return pairs of records with similar fingerprints.
 
-    Similarity is the number of shared hashes over that of the smaller fingerprint. A pair comes up
-    when it shares enough of the hashes that at most `MAX_TUNES_PER_HASH` records have. Costs: 40
-    bytes for each hash, and sorting them; at most half of `MAX_TUNES_PER_HASH` pairs for each
+    Similarity is the number of shared hashes over that of the smaller fingerprint. A pair is found
+    if it shares enough of the hashes that at most `MAX_TUNES_PER_HASH` records have. Cost: 40
+    bytes per hash, and sorting them; at most half of `MAX_TUNES_PER_HASH` pairs per
     hash of each record are counted, a million at a time.
 
     Args:
         melodies: of all records.
-        chosen: which records to compare, [records].
-        more_than: the least similarity, exclusive.
+        mask: which records to compare, [records].
+        more_than: minimum similarity, exclusive.
     """
     values = np.fromfile(melodies.values, np.uint64)
     sizes = np.diff(melodies.offsets)
     assert len(values) == melodies.offsets[-1], f"{melodies.values} is not what offsets say"
-    asked = np.repeat(chosen, sizes)
+    hash_mask = np.repeat(mask, sizes)
     return joined(
         [
             _measured(keys[num_shared > more_than * _smaller(keys, sizes)], values, melodies)
-            for keys, num_shared in _counted(*_holders(values, asked, melodies.offsets))
+            for keys, num_shared in _counted(*_holders(values, hash_mask, melodies.offsets))
         ]
     )
 
 
 def similarity_of(keys: Keys, melodies: Melodies) -> Pairs:
-    """Return pairs with their similarity, that of `melodic_pairs`; 0 without a melody."""
+    """Return pairs with their similarity as in `melodic_pairs`; 0 without a melody."""
     return _measured(keys, np.fromfile(melodies.values, np.uint64), melodies)
 
 
@@ -84,20 +92,20 @@ def _measured(keys: Keys, values: npt.NDArray[np.uint64], melodies: Melodies) ->
 
 
 def _holders(
-    values: npt.NDArray[np.uint64], asked: npt.NDArray[np.bool_], offsets: Places
+    values: npt.NDArray[np.uint64], hash_mask: npt.NDArray[np.bool_], offsets: Places
 ) -> tuple[npt.NDArray[np.uint32], Places, Places]:
-    """Return the records hash by hash, and two places in them for each hash of each record.
+    """Return the records by hash, and two indices into them for each hash of each record.
 
-    These are that of the record itself, and that of the first one with this hash; they come in the
-    order of records. Hashes that one record or too many have are left out.
+    These are of the record itself, and of the first record with this hash, in the
+    order of records. Hashes of one record or of too many are left out.
     """
     order = np.argsort(values, kind="stable")
-    order = order[asked[order]]
-    held = np.diff(runs(values[order]))
-    telling = (held > 1) & (held <= MAX_TUNES_PER_HASH)
-    order, held = order[np.repeat(telling, held)], held[telling]
+    order = order[hash_mask[order]]
+    num_holders = np.diff(runs(values[order]))
+    is_distinctive = (num_holders > 1) & (num_holders <= MAX_TUNES_PER_HASH)
+    order, num_holders = order[np.repeat(is_distinctive, num_holders)], num_holders[is_distinctive]
     holders = (np.searchsorted(offsets, order, side="right") - 1).astype(np.uint32)
-    firsts = np.repeat(np.cumsum(held) - held, held)
+    firsts = np.repeat(np.cumsum(num_holders) - num_holders, num_holders)
     places = np.argsort(holders, kind="stable")
     return holders, places, firsts[places]
 
@@ -105,7 +113,7 @@ def _holders(
 def _counted(
     holders: npt.NDArray[np.uint32], places: Places, firsts: Places
 ) -> Iterator[tuple[Keys, npt.NDArray[np.int64]]]:
-    """Yield pairs and how many hashes they share; all pairs of a later record at once."""
+    """Yield pairs and their number of shared hashes; all pairs of a later record at once."""
     totals = np.cumsum(places - firsts)
     ends_record = np.flatnonzero(np.diff(holders[places].astype(np.int64), append=-1))
     start = 0
@@ -115,7 +123,7 @@ def _counted(
         beyond = ends_record[np.searchsorted(ends_record, start)]
         stop = 1 + max(int(beyond), int(fitting[-1]) if len(fitting) else 0)
         own, first = places[start:stop], firsts[start:stop]
-        which, others = stretches(first, own - first)
+        which, others = expand_ranges(first, own - first)
         keys = keys_of(holders[others], holders[own[which]])
         yield np.unique(keys, return_counts=True)
         start = stop
@@ -127,10 +135,10 @@ def _smaller(keys: Keys, sizes: Places) -> Places:
 
 
 def _shared(keys: Keys, values: npt.NDArray[np.uint64], offsets: Places) -> Places:
-    """Count all hashes that pairs share, also the common ones, by sorting both sides together."""
+    """Count all shared hashes of pairs, also common ones, by sorting both sides together."""
     sides = []
     for places in places_of(keys):
-        pair, at = stretches(offsets[places], offsets[places + 1] - offsets[places])
+        pair, at = expand_ranges(offsets[places], offsets[places + 1] - offsets[places])
         sides.append((pair.astype(np.uint64) << _HASH_BITS) | (mix(values[at]) >> _PAIR_BITS))
     both = np.sort(np.concatenate(sides))
     twice = both[1:][both[1:] == both[:-1]]

@@ -1,11 +1,11 @@
-"""Records that are nearly the same: pairs of MinHash signatures that agree in enough columns.
+"""Finds near duplicates: pairs of MinHash signatures that agree in enough columns.
 
-The columns of a signature are those of the record's parts in turn, and every part has to agree;
-records are compared within their frame alone (see `outline`).
+The columns of a signature belong to the parts of the record in turn, and every part must agree;
+only records with equal frames are compared (see `outline`).
 
 Locality-sensitive hashing (Indyk and Motwani, 1998; in bands as in Leskovec, Rajaraman and
 Ullman, Mining of Massive Datasets, 3.4): only records that agree in all columns of a band are
-compared. The signatures stay in their file; a few bands at a time are in memory.
+compared. Signatures stay in their file; a few bands at a time are in memory.
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from musicllm.data.duplicates.pairs import Keys, Pairs, joined, keys_of, places_of, runs, stretches
+from musicllm.data.duplicates.pairs import (
+    Keys,
+    Pairs,
+    expand_ranges,
+    joined,
+    keys_of,
+    places_of,
+    runs,
+)
 from musicllm.data.duplicates.signatures import NUM_HASHES
 
-FOUND = 0.999
-"""Probability that a pair at the wanted similarity shares a band."""
+DETECTION_PROBABILITY = 0.999
+"""Probability that a pair at the similarity threshold shares a band."""
 
 COMPARED_PER_BAND = 8
-"""A record is compared with so many others, the first, of those that share a band with it."""
+"""A record is compared with at most this many records per band, the first ones."""
 
 _BANDS_PER_PASS = 4
 _ROWS_PER_READ = 8_192
@@ -36,12 +44,12 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Texts:
-    """What all records show of their texts, in one order.
+    """Features of the texts of all records, in one order.
 
     Attributes:
         signatures: file of `signature_rows`, raw uint32 [records, NUM_HASHES].
         frames: `Outline.frame`, [records].
-        num_parts: how many parts take turns in the columns, [records].
+        num_parts: number of parts that share the columns, [records].
     """
 
     signatures: Path
@@ -49,43 +57,44 @@ class Texts:
     num_parts: npt.NDArray[np.int8]
 
 
-def near_pairs(texts: Texts, chosen: npt.NDArray[np.int64], at_least: float) -> Pairs:
-    """Return the pairs of records whose frames are equal and whose signatures agree.
+def near_pairs(texts: Texts, records: npt.NDArray[np.int64], at_least: float) -> Pairs:
+    """Return pairs of records with equal frames and similar signatures.
 
-    Costs, for n records: reading the file once for every four bands, a sort of 8 n bytes for every
-    band (25 bands at 0.8); memory 80 n bytes and 24 bytes for every pair that is compared.
+    Cost for n records: reading the file once per four bands, a sort of 8 n bytes per
+    band (25 bands at 0.8); memory 80 n bytes and 24 bytes per compared pair.
 
     Args:
         texts: of all records.
-        chosen: places of the records to compare, in the order they are taken in.
-        at_least: share of equal columns, of each part, above 0.
+        records: indices of the records to compare, in order.
+        at_least: minimum share of equal columns of each part, above 0.
     """
     num_columns = columns_per_band(at_least)
     bands = range(NUM_HASHES // num_columns)
     candidates = np.zeros(0, np.uint64)
     for first in range(0, len(bands), _BANDS_PER_PASS):
-        some = bands[first : first + _BANDS_PER_PASS]
-        hashed = _band_hashes(texts, some, num_columns)
-        found = [candidates, *(_sharing(band[chosen], chosen) for band in hashed)]
-        candidates = np.sort(np.concatenate(found))
+        pass_bands = bands[first : first + _BANDS_PER_PASS]
+        hashed = _band_hashes(texts, pass_bands, num_columns)
+        batches = [candidates, *(_sharing(band[records], records) for band in hashed)]
+        candidates = np.sort(np.concatenate(batches))
         candidates = candidates[runs(candidates)[:-1]]
     return joined(list(_verified(texts, candidates, at_least)))
 
 
 def columns_per_band(at_least: float) -> int:
-    """Return the widest band with which a pair at the limit is found with probability `FOUND`."""
+    """Return the widest band with which a pair at the limit is found at `DETECTION_PROBABILITY`."""
     return max(
         (
             num_columns
             for num_columns in range(1, NUM_HASHES + 1)
-            if 1 - (1 - at_least**num_columns) ** (NUM_HASHES // num_columns) >= FOUND
+            if 1 - (1 - at_least**num_columns) ** (NUM_HASHES // num_columns)
+            >= DETECTION_PROBABILITY
         ),
         default=1,
     )
 
 
 def _band_hashes(texts: Texts, bands: range, num_columns: int) -> npt.NDArray[np.uint64]:
-    """Return one hash for each band and record, in which its frame is: [bands, records]."""
+    """Return a hash per band and record, which includes its frame: [bands, records]."""
     num_records = len(texts.frames)
     hashes = np.tile(texts.frames, (len(bands), 1))
     with texts.signatures.open("rb") as file:
@@ -99,20 +108,20 @@ def _band_hashes(texts: Texts, bands: range, num_columns: int) -> npt.NDArray[np
     return hashes
 
 
-def _sharing(hashes: npt.NDArray[np.uint64], chosen: npt.NDArray[np.int64]) -> Keys:
-    """Pair each record with the first of those that have its hash."""
+def _sharing(hashes: npt.NDArray[np.uint64], records: npt.NDArray[np.int64]) -> Keys:
+    """Pair each record with the first records of equal hash."""
     order = np.argsort(hashes, kind="stable")
     borders = runs(hashes[order])
     sizes = np.diff(borders)
     repeated = sizes > 1
-    run, later = stretches(borders[:-1][repeated], sizes[repeated])
+    run, later = expand_ranges(borders[:-1][repeated], sizes[repeated])
     firsts = borders[:-1][repeated][run]
-    which, earlier = stretches(firsts, np.minimum(later - firsts, COMPARED_PER_BAND))
-    return keys_of(chosen[order[earlier]], chosen[order[later[which]]])
+    which, earlier = expand_ranges(firsts, np.minimum(later - firsts, COMPARED_PER_BAND))
+    return keys_of(records[order[earlier]], records[order[later[which]]])
 
 
 def _verified(texts: Texts, candidates: Keys, at_least: float) -> Iterator[Pairs]:
-    """Yield the pairs that agree in enough columns, reading only their signatures."""
+    """Yield pairs that agree in enough columns, reading only their signatures."""
     with texts.signatures.open("rb") as file:
         for start in range(0, len(candidates), _PAIRS_PER_BLOCK):
             earlier, later = places_of(candidates[start : start + _PAIRS_PER_BLOCK])
@@ -130,11 +139,11 @@ def _verified(texts: Texts, candidates: Keys, at_least: float) -> Iterator[Pairs
 def _least_similar(
     equal: npt.NDArray[np.bool_], num_parts: npt.NDArray[np.int8]
 ) -> npt.NDArray[np.float32]:
-    """Return the share of equal columns of the part that has the smallest: [pairs]."""
-    least = np.ones(len(equal), np.float32)
+    """Return the minimum over parts of the share of equal columns: [pairs]."""
+    minimum = np.ones(len(equal), np.float32)
     for number in np.unique(num_parts).tolist():
-        some = num_parts == number
+        mask = num_parts == number
         for part in range(number):
-            share = equal[some, part::number].mean(axis=1, dtype=np.float32)
-            least[some] = np.minimum(least[some], share)
-    return least
+            share = equal[mask, part::number].mean(axis=1, dtype=np.float32)
+            minimum[mask] = np.minimum(minimum[mask], share)
+    return minimum

@@ -1,16 +1,16 @@
-"""What two records must have alike, part by part, to be copies of each other.
+"""Splits records into the parts that duplicates must share.
 
-A conversation is a copy of another when its questions and its answers are. Many conversations are
-about one tune or one passage, so a long text that both hold tells nothing: what differs is a short
-question and a short answer. A conversation is therefore taken apart:
+A conversation is a duplicate of another if its questions and its answers are. Many conversations
+are about one tune or one passage, so a long shared text is no evidence: what differs is a short
+question and a short answer. A conversation is therefore split:
 
-- Its frame has to be equal: the order of the turns, the system prompt, every answer of fewer than
-  `SHORT_WORDS` words, and of a question all that is neither a long tune nor the inside of a long
-  passage. White space does not count, nor do stops at the end of a piece.
-- Its long parts, one for each turn that has any, are compared by MinHash, each with its own.
+- Its frame must be equal: the order of the turns, the system prompt, every answer of fewer than
+  `SHORT_WORDS` words, and of questions all that is neither a long tune nor the inside of a long
+  passage. White space is ignored, as is final punctuation of a segment.
+- Its long parts, at most one per turn, are compared by MinHash, each with its counterpart.
 
-With runs of five words, a word changed amid fewer than 24 words leaves less than half of the runs,
-so what is short has to be equal whatever similarity is asked for. A plain text is one long part,
+With 5-grams of words, one changed word among fewer than 24 words leaves less than half of the
+n-grams, so short texts must be equal at any similarity threshold. A plain text is one long part,
 unless turns are written into it.
 """
 
@@ -27,7 +27,7 @@ from musicllm.data.sources.conversations import turns_in
 from musicllm.music.abc.finder import find_tunes
 
 SHORT_WORDS = 24
-"""A piece of fewer words is compared as it is."""
+"""Segments with fewer words must be equal."""
 
 EDGE_CHARS = 80
 """Of both ends of a long piece of a question, where the question stands that a passage belongs to;
@@ -43,11 +43,11 @@ _LONG, _TUNE = "\x00long", "\x00tune"
 
 
 class Outline(NamedTuple):
-    """A record as it is compared.
+    """The parts of a record for comparison.
 
     Attributes:
         frame: hash of what must be equal; 0 for a plain text.
-        parts: what must be similar, at most `MAX_PARTS` texts; records with equal frames have
+        parts: texts that must be similar, at most `MAX_PARTS`; records with equal frames have
             equally many.
         around: hash of what stands around the record's tunes, by which versions of a tune are told
             from two texts about it; 0 for a tune with fewer than `SHORT_WORDS` words around it.
@@ -59,15 +59,15 @@ class Outline(NamedTuple):
 
 
 def outline(record: Record) -> Outline:
-    """Take a record apart. Linear in its text; costs about as much as its signature."""
+    """Split a record. Linear in its text; costs about as much as its signature."""
     turns = _turns(record)
     if not turns:
         return Outline(0, (record["text"],), _around_text(list(_cut(record["text"]))))
     frame, parts, around = [], [], []
     for role, content in turns:
-        pieces = list(_cut(content))
-        around += [role, *(_TUNE if is_tune else text for is_tune, text in pieces)]
-        short, long = _question(pieces) if role == "user" else _other(role, content)
+        segments = list(_cut(content))
+        around += [role, *(_TUNE if is_tune else text for is_tune, text in segments)]
+        short, long = _question(segments) if role == "user" else _other(role, content)
         frame += [role, *short]
         if long:
             parts.append("\n".join(long))
@@ -92,17 +92,17 @@ def _cut(text: str) -> Iterator[tuple[bool, str]]:
     yield False, text[done:]
 
 
-def _around_text(pieces: Sequence[tuple[bool, str]]) -> int:
-    outside = [text for is_tune, text in pieces if not is_tune]
-    if len(outside) == len(pieces) or _is_short("\n".join(outside)):
+def _around_text(segments: Sequence[tuple[bool, str]]) -> int:
+    outside = [text for is_tune, text in segments if not is_tune]
+    if len(outside) == len(segments) or _is_short("\n".join(outside)):
         return 0
     return exact_hash(outside)
 
 
-def _question(pieces: Sequence[tuple[bool, str]]) -> tuple[list[str], list[str]]:
-    """Return what of a question must be equal, and what may be merely similar."""
+def _question(segments: Sequence[tuple[bool, str]]) -> tuple[list[str], list[str]]:
+    """Return the texts of a question that must be equal, and those that must be similar."""
     short, long = [], []
-    for is_tune, text in pieces:
+    for is_tune, text in segments:
         if _is_short(text):
             short.append(_plain(text))
         elif is_tune:
@@ -117,14 +117,14 @@ def _question(pieces: Sequence[tuple[bool, str]]) -> tuple[list[str], list[str]]
 
 
 def _other(role: str, content: str) -> tuple[list[str], list[str]]:
-    """Return the same of an answer or a system prompt, which is not taken apart."""
+    """Return the same for an answer or a system prompt, which is not split."""
     if role == "system" or _is_short(content):
         return [_plain(content)], []
     return [_LONG], [content]
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a text: its lines where these are long, else what stands together."""
+    """Yield the paragraphs of a text, split into lines if these are long."""
     for paragraph in _PARAGRAPHS.split(text):
         lines = paragraph.splitlines()
         if len(lines) > 1 and not all(map(_is_short, lines)):
@@ -134,7 +134,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _is_short(text: str) -> bool:
-    """Say whether a text has fewer than `SHORT_WORDS` words, without looking at the rest of it."""
+    """Return whether a text has fewer than `SHORT_WORDS` words, without looking at the rest of it."""
     if len(text) < SHORT_WORDS:
         return True
     num_words = len(text.split(None, SHORT_WORDS))

@@ -1,6 +1,6 @@
-"""Pairs of records, and what both ways of finding them share.
+"""Pairs of records.
 
-A pair is held in 8 bytes, so the number of records is limited to 2**32.
+A pair is encoded in 8 bytes, so the number of records is limited to 2**32.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ _LATER = np.uint64(32)
 _EARLIER = np.uint64(0xFFFFFFFF)
 
 Keys = npt.NDArray[np.uint64]
-"""Pairs as numbers whose order is that of the later record, then of the earlier one."""
+"""Pairs as integers, ordered by the later record, then by the earlier one."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Records that are similar, each pair once.
+    """Pairs of similar records without duplicates.
 
     Attributes:
-        earlier: place of the record that comes first in the order they are taken in, [pairs].
-        later: place of the other one, [pairs].
+        earlier: index of the record that comes first in the order of processing, [pairs].
+        later: index of the other record, [pairs].
         similarity: of the two, 0 to 1, [pairs].
     """
 
@@ -35,23 +35,23 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.later)
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Pairs:
-        """Return some of the pairs."""
-        return Pairs(self.earlier[chosen], self.later[chosen], self.similarity[chosen])
+    def only(self, mask: npt.NDArray[np.bool_]) -> Pairs:
+        """Return the pairs of a mask."""
+        return Pairs(self.earlier[mask], self.later[mask], self.similarity[mask])
 
 
 def keys_of(earlier: npt.NDArray[np.integer[Any]], later: npt.NDArray[np.integer[Any]]) -> Keys:
-    """Return pairs as numbers."""
+    """Encode pairs as integers."""
     return (later.astype(np.uint64) << _LATER) | earlier.astype(np.uint64)
 
 
 def places_of(keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the earlier and the later record of each pair."""
+    """Decode pairs to the earlier and the later record of each."""
     return (keys & _EARLIER).astype(np.int64), (keys >> _LATER).astype(np.int64)
 
 
 def joined(parts: list[Pairs]) -> Pairs:
-    """Return all pairs of some lists in one."""
+    """Concatenate pairs."""
     nothing = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     parts = [nothing, *parts]
     return Pairs(
@@ -62,15 +62,15 @@ def joined(parts: list[Pairs]) -> Pairs:
 
 
 def runs(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Return where each run of equal values begins in a sorted array, and its end: [runs + 1]."""
+    """Return the start of each run of equal values in a sorted array, and its end: [runs + 1]."""
     borders = np.flatnonzero(values[1:] != values[:-1]) + 1
     return np.concatenate(([0], borders, [len(values)])) if len(values) else np.zeros(1, np.int64)
 
 
-def stretches(
+def expand_ranges(
     starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which stretch each item is of, and its place, rising by one from the start."""
+    """Expand ranges: return for each item the index of its range, and its position."""
     which = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     return which, starts[which] + within

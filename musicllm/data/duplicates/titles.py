@@ -1,6 +1,7 @@
-"""Tunes of one title: evidence that they are related, however little of the melody is the same.
+"""Finds tunes with equal titles, which are related even if their melodies are less similar.
 
-Books write one title in many ways: `Athole House, The`, `The Athole House (2nd setting)`.
+Titles are normalised, since books spell them in many ways: `Athole House, The`,
+`The Athole House (2nd setting)`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.duplicates.melodic import Melodies, similarity_of
-from musicllm.data.duplicates.pairs import Pairs, joined, keys_of, runs, stretches
+from musicllm.data.duplicates.pairs import Pairs, expand_ranges, joined, keys_of, runs
 
 MAX_TUNES_PER_TITLE = 20
-"""A title that more tunes have (`Jig`, `Untitled`) says nothing."""
+"""Titles of more tunes (`Jig`, `Untitled`) are too common to make pairs."""
 
 _ARTICLES = frozenset({"the", "a", "an"})
 _ASIDE = re.compile(r"[(\[][^)\]]*[)\]]|['\u2019`\u00b4]")
@@ -24,7 +25,7 @@ _WORD = re.compile(r"\w+")
 
 
 def normalized(title: str) -> str:
-    """Return a title without case, accents, signs, asides in brackets and the article."""
+    """Return a title without case, accents, punctuation, text in brackets and article."""
     decomposed = unicodedata.normalize("NFKD", title.casefold())
     plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
     words = _WORD.findall(_ASIDE.sub("", plain))
@@ -36,7 +37,7 @@ def normalized(title: str) -> str:
 
 
 def title_hash(title: str) -> int:
-    """Return a 64-bit hash of a title as it is compared; 0 for none."""
+    """Return a 64-bit hash of a normalised title; 0 for none."""
     words = normalized(title)
     if not words:
         return 0
@@ -46,26 +47,26 @@ def title_hash(title: str) -> int:
 def titled_pairs(
     titles: npt.NDArray[np.uint64],
     melodies: Melodies,
-    chosen: npt.NDArray[np.bool_],
+    mask: npt.NDArray[np.bool_],
     more_than: float,
 ) -> Pairs:
-    """Return the pairs of tunes of one title whose melodies are at least this similar.
+    """Return pairs of tunes with equal titles and similar melodies.
 
-    Cost: a sort of the titles, and 10 pairs for each tune at most.
+    Cost: sorting the titles, and at most 10 pairs per tune.
 
     Args:
         titles: `title_hash` of each record, [records].
         melodies: of all records.
-        chosen: which records to compare, [records].
-        more_than: the least similarity, exclusive; see `melodic_pairs`.
+        mask: which records to compare, [records].
+        more_than: minimum similarity, exclusive; see `melodic_pairs`.
     """
-    places = np.flatnonzero(chosen & (titles != 0))
+    places = np.flatnonzero(mask & (titles != 0))
     order = places[np.argsort(titles[places], kind="stable")]
     borders = runs(titles[order])
     sizes = np.diff(borders)
-    telling = (sizes > 1) & (sizes <= MAX_TUNES_PER_TITLE)
-    run, later = stretches(borders[:-1][telling], sizes[telling])
-    firsts = borders[:-1][telling][run]
-    which, earlier = stretches(firsts, later - firsts)
+    is_distinctive = (sizes > 1) & (sizes <= MAX_TUNES_PER_TITLE)
+    run, later = expand_ranges(borders[:-1][is_distinctive], sizes[is_distinctive])
+    firsts = borders[:-1][is_distinctive][run]
+    which, earlier = expand_ranges(firsts, later - firsts)
     pairs = similarity_of(np.sort(keys_of(order[earlier], order[later[which]])), melodies)
     return joined([pairs.only(pairs.similarity > more_than)])

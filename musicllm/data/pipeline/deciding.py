@@ -134,7 +134,7 @@ def _signatures(reading: Reading, folder: Path) -> Signatures:
         texts=texts,
         melodies=melodies,
         titles=None if melodies is None else reading.column("title"),
-        held=np.maximum(reading.column("split"), SPLITS.index("train")),
+        held_out=np.maximum(reading.column("split"), SPLITS.index("train")),
     )
 
 
