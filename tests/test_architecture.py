@@ -38,9 +38,7 @@ FLOORS = (
 )  # fmt: skip
 """Rooms and files, from the ground up; the longest name that begins a module's name counts."""
 
-HELPERS = {
-    "corpora", "planning", "rehearsing", "result_log", "samples", "settings", "starting",
-}  # fmt: skip
+HELPERS = {"corpora", "result_log"}
 """Files of stages/ that are no verbs."""
 
 BLIND = (

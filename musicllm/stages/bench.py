@@ -21,8 +21,8 @@ from musicllm.bench.train.task import TrainingSettings
 from musicllm.data.engines import make_engine
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
+from musicllm.runs.settings import adapter_spec, machine_of, model_spec
 from musicllm.schema import Config
-from musicllm.stages.settings import adapter_spec, machine_of, model_spec
 
 
 def run(job: Job) -> list[tuple[str, object]]:

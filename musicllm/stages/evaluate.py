@@ -27,8 +27,8 @@ from musicllm.job import Job, code_fingerprint
 from musicllm.launch import ranks
 from musicllm.report.tables import Table, as_text, evaluation_tables, words
 from musicllm.runs.models import load_model, place_of
+from musicllm.runs.settings import sampling_settings
 from musicllm.schema import BenchmarkConfig
-from musicllm.stages.settings import sampling_settings
 from musicllm.train import group
 
 MOST_ROWS = 30

@@ -15,8 +15,8 @@ from musicllm.evals.requests import asks_for_tune, find_tune
 from musicllm.inference.sampling import Completion, sample
 from musicllm.job import Job
 from musicllm.runs.models import load_model
+from musicllm.runs.settings import sampling_settings
 from musicllm.serve.tunes import Generate, WrittenTune, draw_requests, save_tunes, write_tunes
-from musicllm.stages.settings import sampling_settings
 
 
 def run(job: Job) -> list[tuple[str, object]]:

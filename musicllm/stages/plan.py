@@ -16,10 +16,10 @@ from musicllm.errors import ArtifactError
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
 from musicllm.runs.inputs import find_input
+from musicllm.runs.settings import total
 from musicllm.runs.stages import STAGES
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages.pipeline import fitting, refuse_unused
-from musicllm.stages.settings import total
 from musicllm.train.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ DETAILS = {"prepare": _preparation, "evaluate": _evaluation, "compare": _compari
 
 
 def _plan(config: Config) -> RunPlan:
-    from musicllm.stages.planning import run_plan
+    from musicllm.runs.planning import run_plan
 
     corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
     return run_plan(config, corpus.facts if corpus else None)

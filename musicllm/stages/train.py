@@ -22,18 +22,18 @@ from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
 from musicllm.evals.in_training import measures_in_training
 from musicllm.evals.materials import Materials
+from musicllm.evals.samples_in_training import sample_writer
 from musicllm.job import Job, public
 from musicllm.launch import ranks
 from musicllm.model import adapters
 from musicllm.model.base import load_tokenizer
+from musicllm.runs import decisions
 from musicllm.runs.bases import memory_of
 from musicllm.runs.models import remember_ends
+from musicllm.runs.planning import run_plan
+from musicllm.runs.settings import machine_of, sampling_settings
+from musicllm.runs.starting_model import starting_model
 from musicllm.schema import Config
-from musicllm.stages import rehearsing
-from musicllm.stages.planning import run_plan
-from musicllm.stages.samples import sample_writer
-from musicllm.stages.settings import machine_of, sampling_settings
-from musicllm.stages.starting import starting_model
 from musicllm.train import checkpoints, group, loggers
 from musicllm.train.callbacks.incidents import RollBack
 from musicllm.train.evaluation import Evaluation
@@ -42,6 +42,7 @@ from musicllm.train.loggers import LoggedRun
 from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
+from musicllm.train.tunes import SampleWriter
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -92,7 +93,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         folder=job.folder,
         identity=job.identity(chosen),
         earlier=job.earlier,
-        write_samples=sample_writer(config, corpus) if callbacks.samples_every_steps else None,
+        write_samples=_sampling(config, corpus),
         evaluation=_evaluation(config, corpus),
         callbacks=tuple(
             instantiate(entry) for entry in callbacks.extra.values() if "_target_" in entry
@@ -116,11 +117,24 @@ def _train(job: Job) -> list[tuple[str, object]]:
 
 def _decided(job: Job, corpus: Corpus, model: nn.Module, expected: RunPlan) -> RunPlan:
     """Return the plan with what this machine decides; it is shown and saved."""
-    plan = rehearsing.decided(job, corpus, model, expected)
+    plan = decisions.decided(job, corpus, model, expected)
     if ranks.is_main():
         console.table("", ("", ""), plan.short_rows())
         artifacts.write_json(job.folder / "plan.json", plan.as_dict())
     return plan
+
+
+def _sampling(config: Config, corpus: Corpus) -> SampleWriter | None:
+    """Return what lets the model write tunes during training, or None when that is off."""
+    if config.callbacks.samples_every_steps is None:
+        return None
+    return sample_writer(
+        config.callbacks,
+        sampling_settings(config),
+        corpus,
+        seed=config.seed,
+        batch_size=config.hardware.max_rows_per_device,
+    )
 
 
 def _evaluation(config: Config, corpus: Corpus) -> Evaluation | None:

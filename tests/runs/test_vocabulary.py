@@ -18,9 +18,10 @@ from musicllm.job import Job
 from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.model.merge import merge
-from musicllm.stages import corpora, starting, train
-from musicllm.stages.planning import run_plan
-from musicllm.stages.settings import model_spec
+from musicllm.runs import starting_model
+from musicllm.runs.planning import run_plan
+from musicllm.runs.settings import model_spec
+from musicllm.stages import corpora, train
 from tests.helpers import make_corpus
 from tests.models import letter_tokenizer
 
@@ -190,6 +191,6 @@ def test_blanks_of_a_reference_corpus_make_no_other_tokenizer() -> None:
         tokenizer = letter_tokenizer()
         blanks = pre_tokenizers.Metaspace("\u2581", prepend_scheme=scheme, split=False)  # type: ignore[arg-type]
         tokenizer.backend_tokenizer.pre_tokenizer = blanks
-        return starting._identity(tokenizer)
+        return starting_model._identity(tokenizer)
 
-    assert identity("always") == identity("first") != starting._identity(letter_tokenizer())
+    assert identity("always") == identity("first") != starting_model._identity(letter_tokenizer())

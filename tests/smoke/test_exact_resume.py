@@ -26,7 +26,7 @@ import pytest
 
 from musicllm import artifacts, config
 from musicllm.model import base
-from musicllm.stages.settings import model_spec
+from musicllm.runs.settings import model_spec
 from musicllm.train import metrics
 from musicllm.train.interruption import REQUEUE_EXIT_CODE
 from tests.helpers import make_corpus

@@ -22,7 +22,7 @@ from musicllm.inference.scorer.reader import Reader
 from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.report.runs import read_lines
-from musicllm.stages.settings import model_spec
+from musicllm.runs.settings import model_spec
 from tests.helpers import make_corpus
 from tests.models import LORA, trained_tensors
 

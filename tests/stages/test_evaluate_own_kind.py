@@ -14,8 +14,8 @@ from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.report.runs import read_lines
+from musicllm.runs.settings import model_spec
 from musicllm.stages import plan
-from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"

@@ -14,7 +14,7 @@ import pytest
 from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.model import base
-from musicllm.stages.settings import model_spec
+from musicllm.runs.settings import model_spec
 from tests.helpers import make_corpus
 from tests.waiting import PATIENCE_S, wait_for
 

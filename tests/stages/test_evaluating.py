@@ -13,9 +13,9 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import InputError, NotAvailableError
 from musicllm.job import Job
 from musicllm.model import base
+from musicllm.runs.settings import model_spec
 from musicllm.schema import Config
 from musicllm.stages import train, watching
-from musicllm.stages.settings import model_spec
 from musicllm.train import metrics
 from tests.helpers import make_corpus, make_tune
 from tests.stages.test_train import SMALL, job_of

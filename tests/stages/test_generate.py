@@ -17,8 +17,8 @@ from musicllm.inference.sampling import Completion, SamplingSettings
 from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.report.runs import read_lines
+from musicllm.runs.settings import model_spec
 from musicllm.stages import generate
-from musicllm.stages.settings import model_spec
 from tests.helpers import make_corpus, make_tune
 
 SMALL = (

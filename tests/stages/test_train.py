@@ -15,8 +15,9 @@ from musicllm.job import Job
 from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.model.adapters import quiet_peft
-from musicllm.stages import rehearsing, train
-from musicllm.stages.settings import model_spec
+from musicllm.runs import decisions
+from musicllm.runs.settings import model_spec
+from musicllm.stages import train
 from musicllm.train import loss, metrics
 from musicllm.train.loss import sum_nll
 from musicllm.train.rehearsal import Rehearsal
@@ -270,7 +271,7 @@ def test_the_speed_decides_the_length_once(
     tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step_s = {1: 100.0}
-    monkeypatch.setattr(rehearsing, "rehearse", lambda *_: Rehearsal(dict(step_s)))
+    monkeypatch.setattr(decisions, "rehearse", lambda *_: Rehearsal(dict(step_s)))
     words = [*CHOICES, "training.checkpoint_every_steps=1", "training.time_budget_min=5"]
     job, summary = pretrained(tmp_path, corpus, *words)
     assert summary["steps"] == "2"

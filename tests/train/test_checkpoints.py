@@ -23,7 +23,7 @@ from musicllm.errors import ArtifactError
 from musicllm.model import adapters, base
 from musicllm.model.adapters import attach, quiet_peft
 from musicllm.model.size import count
-from musicllm.stages.settings import adapter_spec, model_spec
+from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.train import checkpoints
 from musicllm.train.checkpoints import Writer, tree, writing
 from musicllm.train.optimizers import OPTIMIZERS

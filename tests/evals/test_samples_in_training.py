@@ -11,16 +11,30 @@ from typing import Any
 import pytest
 
 from musicllm import config as configuration
+from musicllm.data.corpus import Corpus
 from musicllm.errors import InputError
+from musicllm.evals import samples_in_training
 from musicllm.inference.sampling import Completion
 from musicllm.model import base
+from musicllm.runs.settings import sampling_settings
 from musicllm.schema import Config
-from musicllm.stages import samples, train
+from musicllm.stages import train
 from musicllm.train import metrics
+from musicllm.train.tunes import SampleWriter
 from tests.helpers import make_corpus, make_tune
 from tests.stages.test_train import job_of
 
 WRITING = ("callbacks.samples_every_steps=2", "callbacks.num_samples=2")
+
+
+def writer(config: Config, corpus: Corpus) -> SampleWriter:
+    return samples_in_training.sample_writer(
+        config.callbacks,
+        sampling_settings(config),
+        corpus,
+        seed=config.seed,
+        batch_size=config.hardware.max_rows_per_device,
+    )
 
 
 def config_of(*words: str) -> Config:
@@ -37,7 +51,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> list[dic
         seen.append({"prompts": asked, "settings": settings, **rest})
         return [Completion(text, 9, finished=True) for text in texts]
 
-    monkeypatch.setattr(samples, "sample", sample)
+    monkeypatch.setattr(samples_in_training, "sample", sample)
     return seen
 
 
@@ -59,7 +73,7 @@ def test_tunes_that_parse_are_drawn_and_played(
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     seen = answering(monkeypatch, [make_tune(1).removeprefix("X:1\n"), "no tune at all"])
-    write = samples.sample_writer(config_of(), corpus)
+    write = writer(config_of(), corpus)
     folder = tmp_path / "step"
     folder.mkdir()
     report = write(None, 2, folder)  # type: ignore[arg-type]
@@ -85,12 +99,12 @@ def test_a_corpus_of_conversations_is_asked_in_its_own_words(
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus", content="messages")
     seen = answering(monkeypatch, [make_tune(1), make_tune(2)])
-    report = samples.sample_writer(config_of(), corpus)(None, 2, None)  # type: ignore[arg-type]
+    report = writer(config_of(), corpus)(None, 2, None)  # type: ignore[arg-type]
     assert (report.metrics, report.tunes) == ({}, []), "not rank 0"
     assert len(seen[0]["prompts"]) == 2
     assert all("Write a reel in D." in prompt for prompt in seen[0]["prompts"])
     given = config_of("callbacks.sample_prompts=[Write a jig.]")
-    samples.sample_writer(given, corpus)(None, 2, None)  # type: ignore[arg-type]
+    writer(given, corpus)(None, 2, None)  # type: ignore[arg-type]
     assert all("Write a jig." in prompt for prompt in seen[1]["prompts"])
 
 
@@ -100,11 +114,11 @@ def test_prompts_without_room_or_without_requests_are_refused(
     corpus = make_corpus(tmp_path / "corpus")
     long = dataclasses.replace(config_of().callbacks, sample_prompts=["X:1\n" * 200])
     with pytest.raises(InputError, match=r"^callbacks.sample_prompts: 'X:1.* has \d+ tokens, and"):
-        samples.sample_writer(dataclasses.replace(config_of(), callbacks=long), corpus)
+        writer(dataclasses.replace(config_of(), callbacks=long), corpus)
     talk = make_corpus(tmp_path / "talk", content="messages")
-    monkeypatch.setattr(samples, "asks_for_tune", lambda _: False)
+    monkeypatch.setattr(samples_in_training, "asks_for_tune", lambda _: False)
     with pytest.raises(InputError) as error:
-        samples.sample_writer(config_of(), talk)
+        writer(config_of(), talk)
     assert str(error.value) == (
         f"nobody asks for a tune in the validation split of {talk.path}; write "
         f"callbacks.sample_prompts, or callbacks.samples_every_steps=null for no samples"

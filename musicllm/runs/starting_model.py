@@ -18,10 +18,10 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.model import adapters, attention, base, packaged
+from musicllm.runs.planning import compute_dtype
+from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows
 from musicllm.schema import Config
-from musicllm.stages.planning import compute_dtype
-from musicllm.stages.settings import adapter_spec, model_spec
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.compiling import compile_layers
 

@@ -18,8 +18,8 @@ from musicllm.data.batches import StepBatches
 from musicllm.data.corpus import Corpus
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.stages.planning import run_plan
-from musicllm.stages.settings import machine_of, step_choices
+from musicllm.runs.planning import run_plan
+from musicllm.runs.settings import machine_of, step_choices
 from musicllm.train import group, strategies
 from musicllm.train.objectives.sft import SFT
 from musicllm.train.optimizers import OPTIMIZERS

@@ -1,7 +1,7 @@
-"""Tunes that a model writes while it is trained: asked for, measured, drawn and played.
+"""Tunes that a model writes while it is trained: prompts, sampling, measurements and renderings.
 
-This ties the rooms together that `train` may not know: what `callbacks.samples` calls is made here.
-Prompts are what the corpus is made of: beginnings of texts, or user messages.
+The sampling callback (`train.callbacks.samples`) calls the function that is made here. Prompts are
+what the corpus is made of: beginnings of texts, or user messages.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from musicllm.evals.requests import asks_for_tune
 from musicllm.inference.sampling import Completion, SamplingSettings, sample
 from musicllm.model import base
 from musicllm.music.render import render_tune
-from musicllm.schema import Config
+from musicllm.schema import CallbacksConfig
 from musicllm.serve.tunes import draw_requests
-from musicllm.stages.settings import sampling_settings
 from musicllm.train.tunes import SampleReport, SampleTune, SampleWriter
 
 BEGINNING = "X:1\n"
@@ -53,17 +52,31 @@ class Prompt(NamedTuple):
     is_beginning: bool
 
 
-def sample_writer(config: Config, corpus: Corpus) -> SampleWriter:
+def sample_writer(
+    callbacks: CallbacksConfig,
+    sampling: SamplingSettings,
+    corpus: Corpus,
+    *,
+    seed: int,
+    batch_size: int,
+) -> SampleWriter:
     """Return the function that lets a model write.
 
     The same prompts and the same seed every time, so that what changes is the model.
+
+    Args:
+        callbacks: with `num_samples` and `sample_prompts`.
+        sampling: how tokens are chosen.
+        corpus: that the model is trained on.
+        seed: of sampling, and of the prompts that are taken from the corpus.
+        batch_size: prompts at a time.
 
     Raises:
         InputError: no prompts, or prompts without room for an answer.
     """
     encoder = Encoder(base.load_tokenizer(corpus.tokenizer_path))
-    prompts = _prompts(config, corpus, encoder)
-    settings = _settings(config, prompts, corpus.facts["max_length"])
+    prompts = _prompts(callbacks, corpus, encoder, seed)
+    settings = _fitting(sampling, prompts, corpus.facts["max_length"])
 
     def write(model: nn.Module, _step: int, folder: Path | None) -> SampleReport:
         answers = sample(
@@ -71,26 +84,28 @@ def sample_writer(config: Config, corpus: Corpus) -> SampleWriter:
             encoder,
             [prompt.ids for prompt in prompts],
             settings,
-            seed=config.seed,
-            batch_size=config.hardware.max_rows_per_device,
+            seed=seed,
+            batch_size=batch_size,
         )
         if folder is None:
             return SampleReport({}, [])
-        return _report(prompts, answers, folder, config.seed)
+        return _report(prompts, answers, folder, seed)
 
     return write
 
 
-def _prompts(config: Config, corpus: Corpus, encoder: Encoder) -> list[Prompt]:
-    given, count = config.callbacks.sample_prompts, config.callbacks.num_samples
+def _prompts(
+    callbacks: CallbacksConfig, corpus: Corpus, encoder: Encoder, seed: int
+) -> list[Prompt]:
+    texts, count = callbacks.sample_prompts, callbacks.num_samples
     if "messages" in next(corpus.records("train")):
-        chosen = given or _requests(corpus, count, config.seed)
-        turns = [[{"role": "user", "content": text}] for text in chosen]
-        made = [Prompt(t[0]["content"], encoder.prompt(t), False) for t in turns]
+        texts = texts or _requests(corpus, count, seed)
+        turns = [[{"role": "user", "content": text}] for text in texts]
+        prompts = [Prompt(t[0]["content"], encoder.prompt(t), False) for t in turns]
     else:
-        texts = given or [BEGINNING]
-        made = [Prompt(text, encoder.text(text, is_whole=False), True) for text in texts]
-    return list(islice(cycle(made), count))
+        texts = texts or [BEGINNING]
+        prompts = [Prompt(text, encoder.text(text, is_whole=False), True) for text in texts]
+    return list(islice(cycle(prompts), count))
 
 
 def _requests(corpus: Corpus, count: int, seed: int) -> list[str]:
@@ -104,7 +119,9 @@ def _requests(corpus: Corpus, count: int, seed: int) -> list[str]:
     return draw_requests(records, min(count, len(records)), seed)
 
 
-def _settings(config: Config, prompts: Sequence[Prompt], max_length: int) -> SamplingSettings:
+def _fitting(
+    sampling: SamplingSettings, prompts: Sequence[Prompt], max_length: int
+) -> SamplingSettings:
     """Return how tokens are chosen; a text is never longer than those that the model has seen."""
     longest = max(prompts, key=lambda prompt: len(prompt.ids))
     room = max_length - len(longest.ids)
@@ -113,8 +130,7 @@ def _settings(config: Config, prompts: Sequence[Prompt], max_length: int) -> Sam
             f"callbacks.sample_prompts: {longest.text[:60]!r} has {len(longest.ids)} tokens, and "
             f"the rows of the corpus hold {max_length}; write a shorter one"
         )
-    chosen = sampling_settings(config)
-    return dataclasses.replace(chosen, max_new_tokens=min(chosen.max_new_tokens, room))
+    return dataclasses.replace(sampling, max_new_tokens=min(sampling.max_new_tokens, room))
 
 
 def _report(

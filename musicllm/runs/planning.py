@@ -14,9 +14,9 @@ from musicllm.errors import NotAvailableError
 from musicllm.model import size
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
+from musicllm.runs.settings import adapter_spec, model_spec, step_choices, training_plan
 from musicllm.runs.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.schema import Config
-from musicllm.stages.settings import adapter_spec, model_spec, step_choices, training_plan
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import Disk, disk

@@ -9,8 +9,8 @@ import pytest
 
 from musicllm import config as configuration
 from musicllm.errors import ConfigError, StageError
+from musicllm.runs.planning import run_plan
 from musicllm.schema import Config
-from musicllm.stages.planning import run_plan
 from musicllm.train.rehearsal import Rehearsal
 from musicllm.train.run_plan import RunPlan
 
