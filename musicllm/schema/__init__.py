@@ -80,15 +80,15 @@ class Config:
     seed: int = key("seed of all random numbers", 0, 2**32 - 1)
     inputs: dict[str, str] = key("artifacts by role: a recipe's name (its latest run) or a folder")
     allow_other_base: bool = key(
-        "put inputs.adapter on an inputs.model other than the base it was trained on"
+        "accept an inputs.model other than the base that inputs.adapter was trained on"
     )
     steps: list[str] = key("recipes, with task=pipeline")
     runs: list[str] = key(
-        "evaluations, with task=compare: recipes' names (their latest run) or folders"
+        "evaluations, with task=compare: names of recipes (their latest run) or folders"
     )
     extensions: list[str] = key("Python files, or folders of them, that register kinds of your own")
     trusted_packages: list[str] = key(
-        "packages whose classes a _target_ may name, besides Lightning and musicllm"
+        "packages besides Lightning and musicllm that a _target_ may name"
     )
     paths: PathsConfig
     data: DataConfig

@@ -11,28 +11,19 @@ from musicllm.schema.keys import NAME, group, key
 class SourceConfig:
     """Where records come from."""
 
-    reader: str = key(
-        "files, books (the free ones of music21), hub, or corpus (that of inputs.corpus)",
-        kinds="musicllm.data.sources.readers:READERS",
-    )
+    reader: str = key("files, books (the free ones of music21), hub, or corpus (inputs.corpus)")
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
     revision: str | None = key("revision of a hub data set", null="newest")
     format: str = key("format of the records; auto: detected from the first one")
     kinds: list[str] = key(
         "file types to read, such as abc or parquet ([]: all)", kinds="musicllm.files.kinds:KINDS"
     )
-    named_splits: bool = key(
-        "files named after a split belong to that split; false: all files are pooled"
-    )
+    named_splits: bool = key("files named after a split belong to it; false: all are pooled")
     max_records: int | None = key("read only the first records of each split", 1, null="all")
     licence: str = key("licence of the documents")
     citation: str = key("where the documents are described")
-    num_documents: int | None = key(
-        "published or measured size, to plan with before preparation", 0, null="unknown"
-    )
-    num_tokens: int | None = key(
-        "published or measured number of tokens, to plan with", 0, null="unknown"
-    )
+    num_documents: int | None = key("published or measured size, for planning", 0, null="unknown")
+    num_tokens: int | None = key("published or measured tokens, for planning", 0, null="unknown")
 
 
 @group
@@ -43,14 +34,12 @@ class MusicConfig:
     repair: bool = key("repair faults that have only one possible meaning")
     normalize: bool = key("rewrite a record that is a single bare tune in the canonical form")
     on_fault: Literal["drop", "keep"] = key(
-        "drop a record whose tune stays faulty, or keep and count it"
+        "record whose tune stays faulty: drop, or keep (counted)"
     )
     min_share_fitting: float = key("smallest share of bars whose length matches the metre", 0, 1)
     min_bars: int = key("fewest bars of a record that is a single tune", 0, 1_000_000)
     min_notes: int = key("fewest notes of a record that is a single tune", 0, 1_000_000)
-    max_bars: int = key(
-        "most bars of a tune over all voices; a longer one is a fault", 1, 1_000_000
-    )
+    max_bars: int = key("most bars of a tune over all voices; more are a fault", 1, 1_000_000)
     max_tune_chars: int = key("most characters of a tune; a longer one is a fault", 1, 4 << 20)
 
 
@@ -60,20 +49,12 @@ class DuplicatesConfig:
 
     exact: bool = key("remove records whose text differs only in white space")
     near_similarity: float | None = key(
-        "Jaccard similarity of word 5-grams, estimated by MinHash, from which texts are duplicates",
-        0.5,
-        1,
-        null="off",
+        "Jaccard similarity of word 5-grams (estimated) of duplicates", 0.5, 1, null="off"
     )
     melodic_similarity: float | None = key(
-        "similarity from which tunes are duplicates, in any key and unit length",
-        0.01,
-        1,
-        null="off",
+        "melodic similarity of duplicates, in any key and unit length", 0.01, 1, null="off"
     )
-    related_similarity: float = key(
-        "tunes more similar than this are put into the same split", 0.01, 1
-    )
+    related_similarity: float = key("melodic similarity from which tunes share a split", 0.01, 1)
 
 
 @group
@@ -83,9 +64,7 @@ class InstructionsConfig:
     tasks: list[str] = key("families of requests; []: tunes stay tunes")
     samples_per_tune: int = key("conversations sampled from each tune", 1, 1000)
     languages: list[str] = key("languages of the wordings, sampled evenly")
-    phrasings: str | None = key(
-        "folder with further wordings, <language>.toml", null="only the built-in"
-    )
+    phrasings: str | None = key("folder of further wordings, <language>.toml", null="none")
     max_turns: int = key("most questions in one conversation", 1, 100)
 
 
@@ -93,9 +72,7 @@ class InstructionsConfig:
 class MixConfig:
     """How much of each part becomes training rows; parts are sources or kinds."""
 
-    by: Literal["source", "kind"] = key(
-        "what the keys below name: source, or kind (scores and knowledge)"
-    )
+    by: Literal["source", "kind"] = key("what the keys below name: source, or kind (of record)")
     weights: dict[str, float] = key("relative shares of parts; {}: everything once")
     unit: Literal["documents", "tokens"] = key("unit of the shares: documents or tokens")
     epochs: dict[str, float] = key("passes over a part; 1 where a part is not named")
@@ -110,27 +87,17 @@ class DataConfig:
     sources: dict[str, SourceConfig]
     music: MusicConfig
     duplicates: DuplicatesConfig
-    decontaminate: bool = key(
-        "leave out records that contain questions of the configured benchmarks"
-    )
+    decontaminate: bool = key("leave out records that contain questions of the benchmarks")
     instructions: InstructionsConfig
-    transpose_semitones: list[int] = key(
-        "transposed copies of every training tune; 0 is the tune itself"
-    )
-    validation_fraction: float = key(
-        "share of the records in the validation split; related ones stay together", 0, 0.5
-    )
-    test_fraction: float = key(
-        "share of the records in the test split; related ones stay together", 0, 0.5
-    )
+    transpose_semitones: list[int] = key("copies of every training tune; 0 is the tune itself")
+    validation_fraction: float = key("share of the records; related ones stay together", 0, 0.5)
+    test_fraction: float = key("share of the records; related ones stay together", 0, 0.5)
     max_reject_fraction: float = key("a larger share of faulty records stops the preparation", 0, 1)
     mix: MixConfig
     tokenizer: Literal["train", "inherit", "model"] = key(
         "train (on the training split), inherit (from inputs.corpus) or model (its own)"
     )
-    vocab_size: int | None = key(
-        "size of the trained tokenizer", 260, 1 << 20, "tokens", null="nothing is trained"
-    )
+    vocab_size: int | None = key("size of a trained tokenizer", 260, 1 << 20, "tokens", null="none")
     max_length: int = key("length of a row", 2, 1 << 20, "tokens")
     row_former: Literal["pack", "chunk", "single"] = key(
         "pack (several documents a row), chunk (one stream, cut) or single (one document)"
@@ -147,15 +114,11 @@ class DataConfig:
 class EngineConfig:
     """Where a preparation is computed; the result is the same bytes everywhere."""
 
-    name: Literal["local", "ray"] = key(
-        "local (processes of this machine) or ray (Ray Data, extra `ray`)"
-    )
+    name: Literal["local", "ray"] = key("local (processes) or ray (Ray Data, extra `ray`)")
     num_workers: int | None = key(
-        "processes", 1, 100_000, null="all cores of the machine or of the cluster"
+        "processes", 1, 100_000, null="all cores of the machine or cluster"
     )
-    address: str | None = key(
-        "address of a Ray cluster, such as auto", null="one is started on this machine"
-    )
+    address: str | None = key("address of a Ray cluster, such as auto", null="started here")
 
 
 @group
@@ -163,9 +126,7 @@ class InspectConfig:
     """How much an inspection of data shows."""
 
     num_samples: int = key("rows shown", 1, 10_000)
-    num_records: int = key(
-        "most records read from each source; a prepared corpus is not read again", 1, 10_000_000
-    )
+    num_records: int = key("most records read from each source", 1, 10_000_000)
     num_drops: int = key("examples of dropped records per source and reason", 0, 1000)
     num_bars: int = key("bars of each tune that are drawn", 0, 1000)
     split: Literal["train", "validation", "test"] = key("which split is shown")

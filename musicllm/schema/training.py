@@ -41,9 +41,7 @@ class AdapterConfig:
     """Which weights are trained, and how."""
 
     name: str = key(NAME)
-    kind: Literal["lora", "full", "none"] = key(
-        "lora, full (every weight is trained) or none (no weight is)"
-    )
+    kind: Literal["lora", "full", "none"] = key("lora, full (all weights) or none (no weights)")
     r: int | None = key("rank of LoRA", 1, 4096, null="no LoRA")
     alpha: float | None = key("the scale of LoRA is alpha / r", 1e-6, 1e6, null="no LoRA")
     dropout: float | None = key("dropout probability on the input of LoRA", 0, 0.9, null="no LoRA")
@@ -59,7 +57,7 @@ class MergeConfig:
     """How an adapter is merged into its base."""
 
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = key(
-        "dtype of the merged weights: float32, float16, bfloat16, or auto (the base's own)"
+        "dtype of the merged weights: float32, float16, bfloat16 or auto (that of the base)"
     )
     max_shard_gb: float = key("size of a weight file, one of which is in memory", 0.001, 1000, "GB")
     quantized_base: Literal["full_precision", "dequantize"] = key(
@@ -97,20 +95,12 @@ class TrainingConfig:
 
     rows_per_step: int = key("global batch: rows per step over all devices", 1, 1 << 20)
     num_epochs: float | None = key("passes over the corpus", 1e-6, 1e6, null="max_steps decides")
-    max_steps: int | None = key(
-        "most optimizer steps; the smaller of the two limits counts", 1, null="num_epochs decides"
-    )
-    step_choices: list[int] = key(
-        "instead of max_steps: the largest of these that fits into time_budget_min"
-    )
-    time_budget_min: float | None = key(
-        "time for the steps of step_choices", 0.01, 1e6, "minutes", null="no step_choices"
-    )
+    max_steps: int | None = key("optimizer steps; the smaller limit counts", 1, null="num_epochs")
+    step_choices: list[int] = key("instead of max_steps: the largest that fits time_budget_min")
+    time_budget_min: float | None = key("time for step_choices", 0.01, 1e6, "minutes", null="none")
     gradient_clip: float = key("largest L2 norm of the gradient; 0: off", 0, 1e6)
     activation_checkpointing: bool = key("recompute activations in the backward pass")
-    resize_embeddings: bool = key(
-        "add rows for tokens that the model lacks, each the mean of the old rows"
-    )
+    resize_embeddings: bool = key("add rows (the mean of the old) for tokens that the model lacks")
     compile: bool = key("torch.compile the decoder layers: slow to start, faster in long runs")
     log_every_steps: int = key("optimizer steps between lines of metrics", 1)
     validate_every_steps: int = key("optimizer steps between validations", 1)
@@ -130,15 +120,13 @@ class HardwareConfig:
     num_nodes: int = key("machines", 1, 100_000)
     devices_per_node: int = key("GPUs of each machine; 1 on a CPU", 1, 1024)
     memory_gb: float | None = key("memory of one device", unit="GB", null="read from the device")
-    host_memory_gb: float | None = key(
-        "memory of one machine, for offload", unit="GB", null="read from the machine"
-    )
+    host_memory_gb: float | None = key("memory of one machine", unit="GB", null="read from it")
     peak_tflops: float | None = key(
         "dense products in `precision`", unit="TFLOP/s", null="measured on a CPU, else unknown"
     )
     expected_mfu: float | None = key("share of peak_tflops that training reaches", null="unknown")
     expected_mfu_fp32: float | None = key(
-        "share of peak_tflops in training with float32 products", null="as expected_mfu"
+        "expected_mfu with float32 products", null="as expected_mfu"
     )
     precision: Literal["fp32", "bf16", "fp16", "auto"] = key("fp32, bf16, fp16 or auto (probed)")
     supports_bf16: bool | None = key("whether bfloat16 is native", null="probed")

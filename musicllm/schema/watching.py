@@ -13,9 +13,7 @@ class LoggerConfig:
 
     kind: str = key("kind of logger", kinds="musicllm.train.loggers:LOGGERS")
     project: str | None = key("wandb project", null="not with this kind", env="WANDB_PROJECT")
-    entity: str | None = key(
-        "team or user of wandb", null="the default of the API key", env="WANDB_ENTITY"
-    )
+    entity: str | None = key("wandb team or user", null="that of the key", env="WANDB_ENTITY")
     mode: Literal["online", "offline", "disabled", "auto"] | None = key(
         "wandb mode: online, offline, disabled or auto (online with an API key)",
         null="not with this kind",
@@ -36,33 +34,18 @@ class CallbacksConfig:
         "stop, skip (the update), or roll_back (to the last checkpoint, without that step)"
     )
     loss_spike_factor: float | None = key(
-        "a loss this many times the median of recent losses is bad",
-        1,
-        1e6,
-        null="only NaN and infinity are",
+        "loss, in medians of recent ones, that is bad", 1, 1e6, null="only NaN and infinity are"
     )
     loss_spike_window: int = key("logged losses in that median", 1, 100_000)
-    max_incidents: int = key(
-        "most bad losses in a run; one more stops it, whatever on_bad_loss says", 0, 1_000_000
-    )
-    max_skipped_steps: int = key(
-        "most steps in a row that fp16 loss scaling may skip; one more stops the run", 0, 1_000_000
-    )
-    samples_every_steps: int | None = key(
-        "optimizer steps between generated samples", 1, null="none"
-    )
+    max_incidents: int = key("most bad losses in a run; the next one stops it", 0, 1_000_000)
+    max_skipped_steps: int = key("steps in a row that fp16 loss scaling may skip", 0, 1_000_000)
+    samples_every_steps: int | None = key("steps between generated samples", 1, null="none")
     num_samples: int = key("tunes generated each time", 1, 1000)
-    sample_prompts: list[str] = key(
-        "user messages, or beginnings of texts, as in the corpus; []: taken from the corpus"
-    )
+    sample_prompts: list[str] = key("user messages or beginnings of texts; []: from the corpus")
     evaluate_every_steps: int | None = key(
-        "optimizer steps between evaluations; also before the first and after the last step",
-        1,
-        null="none",
+        "steps between evaluations; also before the first and after the last", 1, null="none"
     )
-    num_eval_questions: int = key(
-        "questions per benchmark and evaluation, spread over its subjects; of texts, the first", 1
-    )
+    num_eval_questions: int = key("questions per benchmark, spread over its subjects; or texts", 1)
     extra: dict[str, dict[str, Any]] = key(
         "further callbacks by name: Lightning's by _target_, or your own by kind (extensions)"
     )
@@ -74,21 +57,15 @@ class BenchmarkConfig:
 
     name: str = key(NAME)
     kind: str = key("kind of benchmark", kinds="musicllm.evals.kind:BENCHMARK_KINDS")
-    location: str | None = key(
-        "file, folder or hub id of questions or texts", null="taken from inputs or generated"
-    )
+    location: str | None = key("file, folder or hub id", null="inputs, or generated questions")
     revision: str | None = key("revision of a hub data set", null="newest")
     licence: str = key("licence of the questions or texts")
     citation: str = key("where the benchmark is described")
-    split: str | None = key(
-        "split of the questions, texts or corpus that is evaluated", null="none"
-    )
+    split: str | None = key("split of the questions, texts or corpus", null="none")
     subjects: list[str] = key("subjects, or families of questions or requests; []: all")
     levels: list[str] = key("levels of difficulty, of kind theory; []: all")
     num_fewshot: int = key("solved examples before each question", 0, 1000)
-    num_questions: int | None = key(
-        "questions, spread evenly over the subjects, or texts", 1, null="all"
-    )
+    num_questions: int | None = key("questions, spread over the subjects, or texts", 1, null="all")
     prompt_format: Literal["harness", "opencompass", "role_play", "chain_of_thought"] | None = key(
         "wording of a question: harness, opencompass, role_play or chain_of_thought",
         null="asks no questions",
@@ -98,18 +75,14 @@ class BenchmarkConfig:
         null="asks no questions",
     )
     add_bos: bool = key("begin a prompt with the BOS token, if the tokenizer has one")
-    as_chat: bool = key(
-        "mode=generation: the prompt is a user message in the chat template, if any"
-    )
+    as_chat: bool = key("with mode=generation: the prompt is a user message of the template")
     max_length: int | None = key(
-        "longest prompt with its answer", 1, 1 << 30, "tokens", null="the model's context"
+        "longest prompt with answer", 1, 1 << 30, "tokens", null="model's context"
     )
     long_prompts: Literal["drop_last_shots", "drop_first_shots", "truncate", "skip", "stop"] = key(
         "longer prompts: drop_last_shots, drop_first_shots, truncate, skip (counted) or stop"
     )
-    max_new_tokens: int | None = key(
-        "longest generated answer", 1, 1 << 20, "tokens", null="nothing is generated"
-    )
+    max_new_tokens: int | None = key("longest answer", 1, 1 << 20, "tokens", null="no generation")
     options: dict[str, Any] = key("settings of a kind of your own (extensions)")
 
 
@@ -119,11 +92,9 @@ class GenerationConfig:
 
     temperature: float = key("divides the logits; 0: greedy", 0, 100)
     top_k: int = key("sample from the k most likely tokens; 0: off", 0, 1 << 20)
-    top_p: float = key(
-        "sample from the most likely tokens with this total probability; 1: off", 1e-6, 1
-    )
+    top_p: float = key("sample from the most likely tokens up to this probability; 1: off", 1e-6, 1)
     repetition_penalty: float = key(
-        "divides the scores of tokens that occurred before; 1: off", 0.01, 100
+        "divides scores of tokens that occurred before; 1: off", 0.01, 100
     )
     max_new_tokens: int = key("longest answer", 1, 1 << 20, "tokens")
     num_tunes: int = key("tunes to generate", 1, 1_000_000)
@@ -138,19 +109,8 @@ class BenchConfig:
     name: str = key("which bench, such as prepare")
     num_rounds: int = key("runs of every contestant, interleaved", 1, 1000)
     num_documents: int = key("texts, conversations or questions", 1)
-    num_slow_documents: int | None = key(
-        "of them for a contestant that is much slower", 1, null="all"
-    )
-    vocab_size: int | None = key(
-        "size of the tokenizer that is trained", 260, 1 << 20, "tokens", null="none is"
-    )
-    num_steps: int | None = key(
-        "optimizer steps measured in a round", 1, 1 << 20, null="not a bench of training"
-    )
-    max_length: int | None = key(
-        "length of a row", 16, 1 << 20, "tokens", null="not a bench of training"
-    )
-    questions: str | None = key(
-        "folder of MMLU's questions with dev/ and test/, of bench eval",
-        null="synthetic ones of their lengths",
-    )
+    num_slow_documents: int | None = key("for a contestant that is much slower", 1, null="all")
+    vocab_size: int | None = key("size of a trained tokenizer", 260, 1 << 20, "tokens", null="none")
+    num_steps: int | None = key("optimizer steps of a round", 1, 1 << 20, null="no training")
+    max_length: int | None = key("length of a row", 16, 1 << 20, "tokens", null="no training")
+    questions: str | None = key("folder of MMLU's questions, of bench eval", null="synthetic")

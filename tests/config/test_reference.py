@@ -35,7 +35,7 @@ def test_comments_are_replaced_and_remarks_above_a_key_stay() -> None:
     assert reference.commented(text, DataConfig) == (
         "# a corpus\nname: mine # shown in plans and reports\nmix:\n  # measured\n"
         "  weights: {a: 2} # relative shares of parts; {}: everything once\n"
-        "transpose_semitones: # transposed copies of every training tune; 0 is the tune itself\n"
+        "transpose_semitones: # copies of every training tune; 0 is the tune itself\n"
         "  - 0 # the tune\n  - 2\n"
     )
 
