@@ -3,7 +3,7 @@
 All layers share their code, so the compiler works once for all of them, on symbolic lengths, as
 no two batches hold the same number of tokens. Attention over documents of different lengths steps
 out of the graph on a CPU (`model.attention.kernels.varlen_sdpa`); the norms, rotary positions and
-feed-forward blocks around it are fused. What this gains and costs is in docs/BENCHMARKS.md.
+feed-forward blocks around it are fused. What this gains and costs is in docs/DECISIONS.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Muon with products in float32, and Muon joined with AdamW to one optimizer.
 
 `torch.optim.Muon` orthogonalizes in bfloat16, whatever the weights are. A processor without it
-computes these products in software, thirty times slower than in float32 (docs/BENCHMARKS.md).
+computes these products in software, thirty times slower than in float32 (docs/DECISIONS.md).
 """
 
 from __future__ import annotations
