@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOGETHER := -n 2 --dist loadfile # tests of one file share what they make
 
-.PHONY: quickstart test test-minimal lint check clean
+SLOW := tests/train/test_spread.py tests/train/test_golden.py tests/train/memory tests/train/test_fit.py \
+	tests/runs tests/sweep tests/stages/test_evaluate.py tests/stages/test_samples.py \
+	tests/stages/test_train.py tests/data/test_engines.py tests/smoke/test_quickstart.py
+
+.PHONY: quickstart test test-minimal test-slow lint check clean
 
 quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on two CPU cores
 	$(BIN)/python -m musicllm recipe=quickstart
@@ -14,12 +18,15 @@ test: .venv/installed ## the test suite, without slow and GPU tests
 test-minimal: .venv/installed ## the same as on a machine without bfloat16, AVX-512 and programs
 	MUSICLLM_MINIMAL_MACHINE=1 $(BIN)/python -m pytest $(TOGETHER)
 
+test-slow: .venv/installed ## of the slow tests those that end within minutes
+	$(BIN)/python -m pytest $(TOGETHER) -m slow $(SLOW)
+
 lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test test-minimal ## what CI runs
+check: lint test test-minimal test-slow ## what CI runs
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "musicllm needs Python 3.11 or newer: make PYTHON=python3.11")'

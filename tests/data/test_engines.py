@@ -127,7 +127,10 @@ def _family(pid: int) -> set[int]:
     return family if len(family) >= 4 else set()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL],
+)
 def test_stopping_the_caller_ends_the_workers_at_once(stop: signal.Signals) -> None:
     caller = subprocess.Popen([sys.executable, "-c", WAITS], stderr=subprocess.PIPE, text=True)
     # resource tracker, server, two workers

@@ -125,6 +125,7 @@ def test_prompts_without_room_or_without_requests_are_refused(
     )
 
 
+@pytest.mark.slow
 def test_writing_leaves_the_weights_of_the_run_as_they_are(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     plain = job_of(tmp_path, "quickstart/pretrain", corpus, "name=plain")

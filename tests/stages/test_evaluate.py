@@ -243,6 +243,7 @@ def test_an_adapter_that_does_not_know_its_base(run: Run, inputs: dict[str, Path
         run()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("native_bfloat16")
 def test_bfloat16_on_request(run: Run) -> None:
     exact, rough = (

@@ -156,7 +156,7 @@ def test_the_same_command_continues(
     assert job.existing().files == straight.existing().files  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora_r64"])
+@pytest.mark.parametrize("adapter", ["full", pytest.param("lora_r64", marks=pytest.mark.slow)])
 def test_a_finished_run_is_made_longer(tmp_path: Path, corpus: Corpus, adapter: str) -> None:
     level = [
         "schedule=constant",

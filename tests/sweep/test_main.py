@@ -98,6 +98,7 @@ def test_a_search_finds_the_smallest_loss(
     assert len(losses) == 3
 
 
+@pytest.mark.slow
 def test_a_search_knows_nothing_of_another_with_the_same_name(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,7 +86,14 @@ def test_tokens_and_speeds_are_counted(make_run: MakeRun) -> None:
     assert 0 < line["perf/data_wait_s"] < line["perf/step_time_s"]
 
 
-@pytest.mark.parametrize("kind", ["full", "lora", "muon", "bf16", "worker"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "muon",
+        "worker",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("full", "lora", "bf16")),
+    ],
+)
 def test_a_crashed_run_continues_bit_by_bit(
     make_run: MakeRun, lora: AdapterSpec, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -111,7 +118,12 @@ def test_a_crashed_run_continues_bit_by_bit(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_a_checkpoint_and_says_how_to_continue(
     make_run: MakeRun,
