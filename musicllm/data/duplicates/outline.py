@@ -134,7 +134,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _is_short(text: str) -> bool:
-    """Return whether a text has fewer than `SHORT_WORDS` words, without looking at the rest of it."""
+    """Return whether a text has fewer than `SHORT_WORDS` words; reads only its beginning."""
     if len(text) < SHORT_WORDS:
         return True
     num_words = len(text.split(None, SHORT_WORDS))

@@ -1,4 +1,4 @@
-"""The instruction builder: conversations made from bare tunes."""
+"""Builds instructions: conversations generated from tunes."""
 
 from musicllm.data.instructions.build import find_problems, make_instructions
 from musicllm.data.instructions.families import FAMILIES, TASKS

@@ -1,7 +1,7 @@
-"""From tunes to conversations: what is asked follows from the tune, and so does the answer.
+"""Generates conversations from tunes: requests and answers are derived from the tune.
 
-Families are tried in an order drawn for each tune until enough of them fit, so only what is written
-is worked out. No wording stands here; see `wordings`.
+Families are tried in random order for each tune until enough of them fit, so only what is used
+is computed. For wordings see `wordings`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from musicllm.data.instructions.dialogue import dialogue
 from musicllm.data.instructions.families import ABOUT_CHORDS, DIALOGUE, FAMILIES, TASKS
 from musicllm.data.instructions.subject import Subject
-from musicllm.data.instructions.turns import Turn, ask
+from musicllm.data.instructions.turns import InstructionTurn, ask
 from musicllm.data.instructions.wordings import Wordings, languages, wordings
 from musicllm.data.records import Drop, Record
 from musicllm.data.settings import InstructionSettings
@@ -26,19 +26,19 @@ _KEY = "data.instructions"
 def make_instructions(
     record: Record, settings: InstructionSettings, seed: int
 ) -> tuple[list[Record], list[Drop]]:
-    """Make conversations from one tune; a pure function of the arguments.
+    """Generate conversations from one tune; a pure function of the arguments.
 
-    Cost: a few milliseconds a conversation; wordings are read once per process.
+    Cost: a few milliseconds per conversation; wordings are read once per process.
 
     Args:
         record: a bare tune: `id`, `source`, `text`.
-        settings: families, languages and numbers; `find_problems` finds nothing in them.
-        seed: with the record's id, decides families, wordings and openings.
+        settings: families, languages and counts, which `find_problems` accepts.
+        seed: together with the record's id, decides families, wordings and openings.
 
     Returns:
-        Records with `messages`, `task`, `conditions` and `language`, each of another family while
-        the tune fits more of them; and why there is none, or none about its chords where a chord
-        symbol cannot be read.
+        Records with `messages`, `task`, `conditions` and `language`, of different families while
+        more of them fit; and the reasons if there is none, or none about chords because a chord
+        symbol is not supported.
 
     Raises:
         ConfigError: the settings have problems.
@@ -52,26 +52,26 @@ def make_instructions(
     draw = random.Random(f"{seed}:{record['id']}")
     turn_to = draw.randrange(len(spoken))
     waiting = draw.sample(settings.tasks, len(settings.tasks))
-    made: list[Record] = []
-    while waiting and len(made) < settings.samples_per_tune:
+    records: list[Record] = []
+    while waiting and len(records) < settings.samples_per_tune:
         task = waiting.pop(0)
-        language = spoken[(turn_to + len(made)) % len(spoken)]
+        language = spoken[(turn_to + len(records)) % len(spoken)]
         turns = _turns(task, tune, language, settings.max_turns, draw)
         if turns:
-            made.append(_conversation(record, len(made), task, language.language, turns))
+            records.append(_conversation(record, len(records), task, language.language, turns))
             waiting.append(task)
     reasons = []
     if tune.unreadable_chords and ABOUT_CHORDS & set(settings.tasks):
         detail = f"no request about its chords is made: {', '.join(tune.unreadable_chords)}"
         reasons.append(("has chord symbols that cannot be read", shorten(detail, 200)))
-    elif not made:
+    elif not records:
         reasons.append(("fits no task", f"the tune offers nothing for {', '.join(settings.tasks)}"))
     source, name = record["source"], record["id"]
-    return made, [Drop(source, name, *reason, is_fault=False) for reason in reasons]
+    return records, [Drop(source, name, *reason, is_fault=False) for reason in reasons]
 
 
 def find_problems(settings: InstructionSettings) -> list[Problem]:
-    """Return what is wrong with settings, phrasings included.
+    """Return the problems of settings, including phrasings.
 
     Raises:
         InputError: a file of phrasings has a mistake.
@@ -90,9 +90,9 @@ def find_problems(settings: InstructionSettings) -> list[Problem]:
     if (DIALOGUE in settings.tasks) != (settings.max_turns > 1):
         rule = f"must be above 1 when, and only when, {_KEY}.tasks has {DIALOGUE}"
         problems.append(Problem(f"{_KEY}.max_turns", settings.max_turns, rule))
-    known = languages(settings.phrasings)
+    available = languages(settings.phrasings)
     if not settings.languages:
-        rule = f"names no language; there are {', '.join(known)}"
+        rule = f"names no language; there are {', '.join(available)}"
         problems.append(Problem(f"{_KEY}.languages", "[]", rule))
     for language in settings.languages:
         problems += _uncovered(language, settings)
@@ -105,13 +105,17 @@ def _unknown(task: str) -> str:
 
 
 def _uncovered(language: str, settings: InstructionSettings) -> list[Problem]:
-    """Return a problem for each family that has no wordings in a language."""
-    known = wordings(language, settings.phrasings)
+    """Return a problem if families have no wordings in a language."""
+    language_wordings = wordings(language, settings.phrasings)
     missing = []
     for task in settings.tasks:
-        if task in TASKS and not known.of(task, "requests"):
+        if task in TASKS and not language_wordings.of(task, "requests"):
             missing.append(f"{task}.requests")
-        if task in FAMILIES and FAMILIES[task].answer == "words" and not known.of(task, "answers"):
+        if (
+            task in FAMILIES
+            and FAMILIES[task].answer == "words"
+            and not language_wordings.of(task, "answers")
+        ):
             missing.append(f"{task}.answers")
     if not missing:
         return []
@@ -122,7 +126,7 @@ def _uncovered(language: str, settings: InstructionSettings) -> list[Problem]:
 
 @lru_cache(maxsize=16)
 def _wordings(settings: InstructionSettings) -> tuple[Wordings, ...]:
-    """Return the wordings of each language, once the settings are found to be right."""
+    """Return the wordings of each language, after checking the settings."""
     if problems := find_problems(settings):
         raise ConfigError(problems)
     return tuple(wordings(language, settings.phrasings) for language in settings.languages)
@@ -130,7 +134,7 @@ def _wordings(settings: InstructionSettings) -> tuple[Wordings, ...]:
 
 def _turns(
     task: str, tune: Subject, language: Wordings, max_turns: int, draw: random.Random
-) -> list[Turn] | None:
+) -> list[InstructionTurn] | None:
     if task == DIALOGUE:
         return dialogue(tune, language, max_turns, draw)
     turn = ask(task, tune, language, draw)
@@ -138,7 +142,7 @@ def _turns(
 
 
 def _conversation(
-    record: Record, number: int, task: str, language: str, turns: list[Turn]
+    record: Record, number: int, task: str, language: str, turns: list[InstructionTurn]
 ) -> Record:
     conditions = {name: value for turn in turns for name, value in turn.conditions.items()}
     if len(turns) > 1:

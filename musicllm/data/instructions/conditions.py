@@ -1,7 +1,7 @@
-"""What a request or an answer can say about a tune: how it is found, and how it is checked.
+"""Conditions: what requests and answers can state about a tune; how to find and check it.
 
-A condition is found on the tune that a record holds, and checked on the text that is written. The
-check reads that text anew and, where it can, works another way than the search did.
+A condition is found in the tune of a record, and checked on the text of the answer. The
+check parses that text again and, where possible, uses another method than the search.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from musicllm.music.analysis import chords, count_bars, count_motif, form, key_f
 from musicllm.music.analysis.chords import quoted_symbols
 
 OPENING_BARS = (2, 4)
-"""Fewest and most bars of an opening."""
+"""Minimum and maximum bars of an opening."""
 MIN_KEY_FIT = 0.8
-"""Least share of sounding time inside the scale, for a tune to be said to be in a key."""
+"""Minimum share of sounding time inside the scale for a tune to be in a key."""
 MIN_SHARE_FITTING = 0.8
-"""Least share of bars as long as the metre says, for a tune to be said to be in a metre."""
+"""Minimum share of bars that fit the metre for a tune to be in a metre."""
 
 _VOICE = re.compile(r"^\[V:([^\]]*)\]|^V:\s*(\S+)", re.MULTILINE)
 _TYPE = re.compile(r"^R:\s*(.*?)\s*$", re.MULTILINE)
@@ -30,11 +30,11 @@ _TYPE = re.compile(r"^R:\s*(.*?)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that can be said about a tune, as text that does not depend on a language.
+    """A statement about a tune, as text that is independent of language.
 
     Attributes:
-        find: reads it off a tune; None or empty where the tune offers none.
-        holds: whether it is true of a tune that was read from the text that is written.
+        find: returns it for a tune; None or empty if the tune has none.
+        holds: whether it is true of a tune parsed from an answer.
     """
 
     find: Callable[[Subject, random.Random], str | None]
@@ -42,12 +42,12 @@ class Condition:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Return terms as requests name them: `'Binary', 'Sectional: Verse/Chorus'`."""
+    """Return terms as quoted list: `'Binary', 'Sectional: Verse/Chorus'`."""
     return ", ".join(f"'{name}'" for name in names)
 
 
 def _opening(tune: Subject, draw: random.Random) -> str | None:
-    """Return the first bars, fewer than drawn where a section ends."""
+    """Return a random number of first bars, fewer if a section ends before."""
     fewest, most = OPENING_BARS
     lengths = range(draw.randint(fewest, most), fewest - 1, -1)
     openings = (tune.opening(n) for n in lengths if len(tune.score.bars) >= 2 * n)
@@ -55,7 +55,7 @@ def _opening(tune: Subject, draw: random.Random) -> str | None:
 
 
 def _key_holds(value: str, tune: Subject) -> bool:
-    """Say whether the tune is in this key from end to end, by its signature and by its notes."""
+    """Return whether the whole tune is in this key, by its signature and by its notes."""
     key = tune.score.key
     return (
         key.mode in MODES
@@ -67,7 +67,7 @@ def _key_holds(value: str, tune: Subject) -> bool:
 
 
 def _metre_holds(value: str, tune: Subject) -> bool:
-    """Say whether the tune is in this metre from end to end, by its sign and by its bars."""
+    """Return whether the whole tune is in this metre, by its fields and by its bars."""
     score = tune.score
     return (
         score.metre is not None
@@ -78,11 +78,11 @@ def _metre_holds(value: str, tune: Subject) -> bool:
 
 
 def _chords(tune: Subject, _draw: random.Random) -> str | None:
-    return " ".join(chords(tune.read_again(tune.harmonised).score)) if tune.harmonised else None
+    return " ".join(chords(tune.parse_again(tune.harmonised).score)) if tune.harmonised else None
 
 
 def _chords_hold(value: str, tune: Subject) -> bool:
-    """Say whether these are the chord symbols of the text, from left to right."""
+    """Return whether these are the chord symbols of the text in order."""
     return value.split(" ") == [*quoted_symbols(tune.text)]
 
 
@@ -130,4 +130,4 @@ CONDITIONS: Mapping[str, Condition] = {
         lambda value, tune: value == str(_num_voices(tune)),
     ),
 }
-"""What can be said; the keys are the words in braces of the phrasings."""
+"""Conditions by name, as placeholders in the phrasings."""

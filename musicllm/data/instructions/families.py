@@ -1,8 +1,8 @@
-"""The families of requests: what each gives, what it names, and what its answer is.
+"""The families of requests: their input, conditions and answer.
 
-They are those of ChatMusician (arXiv 2402.16153, section 3), where metadata, chords, a motif or a
-form is given and a tune is wanted, or the other way round, and those of IMelodist: continuation and
-questions about a given tune. Several turns (`dialogue`) are put together in `dialogue`.
+They are those of ChatMusician (arXiv 2402.16153, section 3), from metadata, chords, a motif or a
+form to a tune, or the reverse, and those of IMelodist: continuation and
+questions about a given tune. Conversations of several turns are built in `dialogue`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ DIALOGUE = "dialogue"
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of request and its answer.
+    """A kind of request and its answer.
 
     Attributes:
-        needs: conditions that must be named: by the request, or by the answer when that is words.
-        any_of: of these, one at least.
-        may: these besides.
-        answer: `tune` as it is, the tune `harmonised`, or `words`.
-        shows: the text that the request gives as {tune}; None when it gives none.
+        needs: conditions that must be stated: by the request, or by the answer if that is `words`.
+        any_of: conditions of which at least one must be stated.
+        may: conditions that can be stated as well.
+        answer: the `tune`, the tune `harmonised`, or `words`.
+        shows: the text of {tune} in the request; None if it has none.
     """
 
     needs: frozenset[str] = frozenset()
@@ -36,11 +36,11 @@ class Family:
 
     @property
     def names(self) -> frozenset[str]:
-        """All conditions that can be named."""
+        """All conditions that can be stated."""
         return self.needs | self.any_of | self.may
 
     def answer_about(self, tune: Subject) -> str | None:
-        """Return the text that the conditions must be true of; None when the tune has none."""
+        """Return the text for which conditions must hold; None if the tune has none."""
         return tune.harmonised if self.answer == "harmonised" else tune.text
 
 
@@ -73,10 +73,10 @@ FAMILIES: Mapping[str, Family] = {
     "name_key": _question("key"),
     "name_metre": _question("metre"),
 }
-"""The families of one question and one answer."""
+"""The families with one question and one answer."""
 
 ABOUT_CHORDS = frozenset(t for t, family in FAMILIES.items() if family.answer == "harmonised")
-"""The families that need chord symbols."""
+"""The families that require chord symbols."""
 
 TASKS: tuple[str, ...] = (*FAMILIES, DIALOGUE)
-"""All families, as `data.instructions.tasks` names them."""
+"""All families, by their names in `data.instructions.tasks`."""

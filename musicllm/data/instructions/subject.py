@@ -1,4 +1,4 @@
-"""A tune as the subject of questions: its text, its score, and what is found out about it, once."""
+"""A tune as the subject of questions: text, score, and cached analysis."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from musicllm.music.analysis import (
 from musicllm.music.analysis.chords import music_lines
 
 MIN_COVER = 0.6
-"""Least share of a tune's sounding time that belongs to the chords computed for it."""
+"""Minimum `chord_cover` of computed chords."""
 MIN_OWN_CHORDS = 0.25
-"""Least chord symbols a bar of a tune that brings its own, if it is to count as harmonised."""
+"""Minimum chord symbols per bar for a tune with chords of its own to count as harmonised."""
 
 _HEADER = re.compile(r".*?^K:[^\n]*", re.MULTILINE | re.DOTALL)
 _RHYTHM_LINE = re.compile(r"^R:.*\n", re.MULTILINE)
 
 
 class Subject:
-    """A tune. Everything is worked out when it is first asked for.
+    """A tune with lazily computed properties.
 
     Attributes:
-        score: what the text means.
-        text: the tune, one field a line.
+        score: the parsed tune.
+        text: the tune, one field per line.
 
     Raises:
-        AbcError: the text is no valid tune.
+        AbcError: the text is not a valid tune.
     """
 
     def __init__(self, text: str) -> None:
         self.score: Score = parse(text)
         self.text = self.score.source
-        self._read_again: dict[str, Subject] = {}
+        self._parsed: dict[str, Subject] = {}
 
-    def read_again(self, text: str) -> Subject:
-        """Return what an answer says, read from its text alone; equal answers are read once."""
-        if text not in self._read_again:
-            self._read_again[text] = Subject(text)
-        return self._read_again[text]
+    def parse_again(self, text: str) -> Subject:
+        """Return an answer parsed from its text alone; cached."""
+        if text not in self._parsed:
+            self._parsed[text] = Subject(text)
+        return self._parsed[text]
 
     @cached_property
     def header(self) -> str:
         """The lines up to `K:`."""
-        found = _HEADER.match(self.text)
-        assert found is not None, "a tune that parses has a K: line"
-        return found[0]
+        match = _HEADER.match(self.text)
+        assert match is not None, "a tune that parses has a K: line"
+        return match[0]
 
     @cached_property
     def form(self) -> str:
@@ -72,7 +72,7 @@ class Subject:
 
     @cached_property
     def motif(self) -> Motif:
-        """The figure that it is built on."""
+        """The motif of `find_motif`."""
         return find_motif(self.score)
 
     @cached_property
@@ -82,16 +82,16 @@ class Subject:
 
     @cached_property
     def unreadable_chords(self) -> tuple[str, ...]:
-        """Texts over its notes that may be chords but cannot be read."""
+        """Texts over its notes that are not supported chord symbols."""
         return unreadable_chords(self.score)
 
     @cached_property
     def harmonised(self) -> str | None:
-        """The tune with chord symbols: its own, else computed ones; None when neither will do.
+        """The tune with chord symbols: its own, else computed ones; None if neither suffices.
 
-        None as well where a symbol cannot be read: nobody knows which chord stands there.
-        Computed ones are checked in the text that was written: without them it is the melody, they
-        stand where they were meant to, and they cover at least `MIN_COVER` of its time.
+        Also None if a chord symbol is not supported, since the chord is unknown.
+        Computed chords are checked in the resulting text: without them it is the melody, they
+        have the intended positions, and a cover of at least `MIN_COVER`.
         """
         own = chords(self.score)
         if self.unreadable_chords:
@@ -102,12 +102,12 @@ class Subject:
         text = with_chords(self.text, placed)
         if not placed or without_chords(text) != self.text:
             return None
-        written = self.read_again(text).score
-        fits = placed_chords(written) == placed and chord_cover(written) >= MIN_COVER
+        result = self.parse_again(text).score
+        fits = placed_chords(result) == placed and chord_cover(result) >= MIN_COVER
         return text if fits else None
 
     def opening(self, num_bars: int) -> str | None:
-        """Return the text up to the end of a bar; None when a section ends before or there."""
+        """Return the text up to the end of a bar; None if a section ends there or before."""
         for line, start, in_music in music_lines(self.text):
             for segment in SEGMENT.finditer(line) if in_music else ():
                 if not segment[1].strip():
@@ -121,12 +121,12 @@ class Subject:
 
 
 def without_type(text: str) -> str:
-    """Return a tune without the line that says which type it is."""
+    """Return a tune without its `R:` field."""
     return _RHYTHM_LINE.sub("", text)
 
 
 def key_in_words(key: Key) -> str:
-    """Return a key as people say it: `D major`, `A dorian`, `no key`."""
+    """Return a key in words: `D major`, `A dorian`, `no key`."""
     if key.mode in ("none", "highland"):
         return "no key" if key.mode == "none" else "the key of the Highland pipes"
     return f"{key.tonic} {key.mode}"

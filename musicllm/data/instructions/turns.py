@@ -1,4 +1,4 @@
-"""One question and its answer about a tune, worded and checked."""
+"""Questions and answers about a tune, worded and checked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from musicllm.data.instructions.wordings import Wordings
 
 
 @dataclass(frozen=True)
-class Turn:
+class InstructionTurn:
     """A question and its answer.
 
     Attributes:
         task: its family.
-        conditions: what the question or the answer names, the whole tune aside.
+        conditions: stated by the question or the answer, without the tune itself.
         request: the question.
         answer: the answer.
     """
@@ -36,34 +36,34 @@ def ask(
     draw: random.Random,
     *,
     follows: bool = False,
-    shown: str | None = None,
-) -> Turn | None:
-    """Make a turn of a family; None where the tune offers nothing for it.
+    excerpt: str | None = None,
+) -> InstructionTurn | None:
+    """Generate a turn of a family; None if the family does not fit the tune.
 
     Args:
         task: a key of `FAMILIES`.
-        tune: what it is about.
+        tune: the subject.
         wordings: of the language.
         draw: decides wordings and openings.
-        follows: whether the tune was given in an earlier turn.
-        shown: the text that the request gives as the tune; None for what the family shows.
+        follows: whether an earlier turn contains the tune.
+        excerpt: text of the tune in the request; None for that of the family.
     """
     family = FAMILIES[task]
     about = family.answer_about(tune)
     values = {} if about is None else _true_of(family.names, tune, about, draw)
     if about is None or not family.needs <= values.keys():
         return None
-    given = {**values, "tune": shown or family.shows(tune)} if family.shows else values
-    request = wordings.choose(task, "follow_ups" if follows else "requests", given, draw)
+    inputs = {**values, "tune": excerpt or family.shows(tune)} if family.shows else values
+    request = wordings.choose(task, "follow_ups" if follows else "requests", inputs, draw)
     is_in_words = family.answer == "words"
     answer = wordings.choose(task, "answers", values, draw) if is_in_words else None
     if request is None or (is_in_words and answer is None):
         return None
     named = request.places | (answer.places if answer else frozenset())
-    return Turn(
+    return InstructionTurn(
         task,
         {name: value for name, value in values.items() if name in named},
-        wordings.fill(request, given),
+        wordings.fill(request, inputs),
         wordings.fill(answer, values) if answer else about,
     )
 
@@ -71,11 +71,11 @@ def ask(
 def _true_of(
     names: frozenset[str], tune: Subject, about: str, draw: random.Random
 ) -> dict[str, str]:
-    """Return the conditions that the tune offers and that are true of the text to be written."""
-    written = tune.read_again(about)
+    """Return the conditions of the tune that hold for the text of the answer."""
+    answer = tune.parse_again(about)
     values = {}
     for name in sorted(names):
         value = CONDITIONS[name].find(tune, draw)
-        if value and CONDITIONS[name].holds(value, written):
+        if value and CONDITIONS[name].holds(value, answer):
             values[name] = value
     return values

@@ -1,9 +1,9 @@
-"""How requests and answers are worded: files `<language>.toml`, ours and the user's.
+"""Wordings of requests and answers, from files `<language>.toml`: built in, and of the user.
 
 A file has a table per family with lists of wordings: `requests`, `follow_ups` (the same question
-about a tune that was given before) and `answers` (for answers in words), and a table `[words]`.
-A user's wordings are added to ours; a language that we do not have may be added as a whole. Every
-mistake in a file is an error that says where it stands.
+about a tune of an earlier turn) and `answers` (for answers in words), and a table `[words]`.
+Wordings of the user are added to the built-in ones, also in new languages. Every
+mistake in a file is an error with its location.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from string import Formatter
 from typing import Any, Literal
 
 from musicllm.data.instructions.families import DIALOGUE, FAMILIES, TASKS
-from musicllm.data.instructions.words import Words
+from musicllm.data.instructions.words import LanguageWords
 from musicllm.errors import InputError
 from musicllm.music.abc.keys import MODES
 
@@ -33,32 +33,32 @@ _TEXT_WORDS = {
     "sharp": frozenset({"letter"}),
     "flat": frozenset({"letter"}),
 }
-"""Words that are texts, and the words in braces that each must have."""
+"""Words that are texts, and their required placeholders."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """A sentence with words in braces.
+    """A sentence with placeholders.
 
     Attributes:
-        parts: text, and the word in braces that follows it; empty for the last text.
+        parts: text and the placeholder after it; empty for the last text.
     """
 
     parts: tuple[tuple[str, str], ...]
 
     @property
     def places(self) -> frozenset[str]:
-        """The words in braces."""
+        """The placeholders."""
         return frozenset(name for _, name in self.parts if name)
 
     def fill(self, values: Mapping[str, str], before_vowel: Mapping[str, str]) -> str:
-        """Put values in the places of the words in braces."""
-        pieces = []
+        """Replace the placeholders by values."""
+        parts = []
         for text, name in self.parts:
             value = values[name] if name else ""
             is_vowel = value[:1].lower() in tuple("aeiou")
-            pieces += [_elided(text, before_vowel) if is_vowel else text, value]
-        return "".join(pieces)
+            parts += [_elided(text, before_vowel) if is_vowel else text, value]
+        return "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -68,78 +68,78 @@ class Wordings:
     Attributes:
         language: such as `en`.
         by_family: family -> kind -> wordings.
-        words: how values are said.
+        words: names of values in the language.
     """
 
     language: str
     by_family: Mapping[str, Mapping[Kind, tuple[Wording, ...]]]
-    words: Words
+    words: LanguageWords
 
     def of(self, task: str, kind: Kind) -> tuple[Wording, ...]:
-        """Return the wordings of a family; empty when there are none."""
+        """Return the wordings of a family; empty if there are none."""
         return self.by_family.get(task, {}).get(kind, ())
 
     def choose(
         self, task: str, kind: Kind, names: Collection[str], draw: random.Random
     ) -> Wording | None:
-        """Return one of the wordings whose words in braces are all among `names`."""
-        possible = [one for one in self.of(task, kind) if one.places <= set(names)]
+        """Return a random wording whose placeholders are all in `names`."""
+        possible = [wording for wording in self.of(task, kind) if wording.places <= set(names)]
         return draw.choice(possible) if possible else None
 
     def fill(self, wording: Wording, values: Mapping[str, str]) -> str:
-        """Return a wording with values, as this language says them."""
-        said = {name: self.words.say(name, values[name]) for name in wording.places}
-        return wording.fill(said, self.words.before_vowel)
+        """Return a wording filled with values in this language."""
+        words = {name: self.words.say(name, values[name]) for name in wording.places}
+        return wording.fill(words, self.words.before_vowel)
 
 
 def languages(folder: Path | None) -> list[str]:
-    """Return the languages that there are wordings in.
+    """Return the languages that have wordings.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: the folder does not exist.
     """
-    found = {entry.name for entry in files(__package__).joinpath("phrasings").iterdir()}
+    names = {entry.name for entry in files(__package__).joinpath("phrasings").iterdir()}
     if folder is not None:
         if not folder.is_dir():
             raise InputError(f"data.instructions.phrasings={folder} is not a folder")
-        found |= {path.name for path in folder.glob("*.toml")}
-    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
+        names |= {path.name for path in folder.glob("*.toml")}
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 @lru_cache(maxsize=64)
 def wordings(language: str, folder: Path | None = None) -> Wordings:
-    """Return the wordings of a language, ours and those in the user's folder.
+    """Return the wordings of a language, built in and from the user's folder.
 
     Raises:
         InputError: there are none, or a file has a mistake.
     """
     ours = files(__package__).joinpath("phrasings", f"{language}.toml")
-    found = Wordings(language, {}, Words())
+    result = Wordings(language, {}, LanguageWords())
     if ours.is_file():
-        found = _added(found, ours.read_text(encoding="utf-8"), f"{language}.toml")
+        result = _added(result, ours.read_text(encoding="utf-8"), f"{language}.toml")
     if folder is not None and (path := folder / f"{language}.toml").is_file():
-        found = _added(found, path.read_text(encoding="utf-8"), str(path))
-    if not found.by_family:
+        result = _added(result, path.read_text(encoding="utf-8"), str(path))
+    if not result.by_family:
         rule = f"there are {', '.join(languages(folder))}"
         raise InputError(f"data.instructions.languages: no wordings in {language}; {rule}")
-    return found
+    return result
 
 
 def _elided(text: str, before_vowel: Mapping[str, str]) -> str:
-    """Return text as it stands before a vowel."""
+    """Return text in its form before a vowel."""
     for old, new in before_vowel.items():
         text = re.sub(rf"(?<!\w){re.escape(old)}$", new, text)
     return text
 
 
-def _added(known: Wordings, text: str, place: str) -> Wordings:
-    """Return wordings with those of a file added."""
+def _added(current: Wordings, text: str, place: str) -> Wordings:
+    """Add the wordings of a file."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{place} is no valid TOML: {error}") from None
-    words = _words(known.words, tables.pop("words", {}), place)
-    by_family = {task: dict(kinds) for task, kinds in known.by_family.items()}
+    words = _words(current.words, tables.pop("words", {}), place)
+    by_family = {task: dict(kinds) for task, kinds in current.by_family.items()}
     for task, table in tables.items():
         if task not in TASKS:
             raise InputError(f"{place}: {task} is no instruction family; {_nearest(task, TASKS)}")
@@ -147,29 +147,29 @@ def _added(known: Wordings, text: str, place: str) -> Wordings:
             if kind not in _kinds(task):
                 rule = f"it may have {', '.join(_kinds(task))}"
                 raise InputError(f"{place}: {task}.{kind} is unknown; {rule}")
-            if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise InputError(f"{place}: {task}.{kind} must be a list of texts in quotes")
-            new = [_read(one, task, kind, place) for one in texts]
+            new = [_read(text, task, kind, place) for text in texts]
             old = by_family.setdefault(task, {}).get(kind, ())
             by_family[task][kind] = tuple(dict.fromkeys([*old, *new]))
-    return Wordings(known.language, by_family, words)
+    return Wordings(current.language, by_family, words)
 
 
 def _read(text: str, task: str, kind: Kind, place: str) -> Wording:
-    """Read a wording and check its words in braces."""
+    """Parse a wording and check its placeholders."""
     where = f'{place}: {task}.{kind}, "{text}"'
     try:
-        pieces = list(Formatter().parse(text))
+        parts = list(Formatter().parse(text))
     except ValueError as error:
         raise InputError(f"{where}: {error}; write {{{{ and }}}} for braces") from None
-    if any(spec or conversion for _, _, spec, conversion in pieces):
+    if any(spec or conversion for _, _, spec, conversion in parts):
         raise InputError(f"{where}: a word in braces stands alone, without : or !")
-    wording = Wording(tuple((before, name or "") for before, name, _, _ in pieces))
+    wording = Wording(tuple((before, name or "") for before, name, _, _ in parts))
     needs, any_of, may = _places(task, kind)
     allowed = needs | any_of | may
-    known = f"it may use {_braced(allowed)}" if allowed else "it has none"
+    rule = f"it may use {_braced(allowed)}" if allowed else "it has none"
     if unknown := wording.places - allowed:
-        raise InputError(f"{where}: {_braced(unknown)} is unknown here; {known}")
+        raise InputError(f"{where}: {_braced(unknown)} is unknown here; {rule}")
     if missing := needs - wording.places:
         raise InputError(f"{where}: {_braced(missing)} is missing")
     if any_of and not any_of & wording.places:
@@ -178,7 +178,7 @@ def _read(text: str, task: str, kind: Kind, place: str) -> Wording:
 
 
 def _places(task: str, kind: Kind) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Return the words that a wording must have, must have one of, and may have."""
+    """Return the placeholders that a wording must have, must have one of, and may have."""
     none: frozenset[str] = frozenset()
     if kind == "follow_ups":
         return none, none, none
@@ -191,15 +191,15 @@ def _places(task: str, kind: Kind) -> tuple[frozenset[str], frozenset[str], froz
 
 
 def _kinds(task: str) -> tuple[Kind, ...]:
-    """Return the kinds of wordings that a family can have."""
+    """Return the kinds of wordings of a family."""
     if task == DIALOGUE:
         return ("requests",)
     return KINDS if FAMILIES[task].answer == "words" else ("requests", "follow_ups")
 
 
-def _words(known: Words, table: Any, place: str) -> Words:
-    """Return the words with those of a file in place of them, checked."""
-    names = [one.name for one in fields(Words)]
+def _words(current: LanguageWords, table: Any, place: str) -> LanguageWords:
+    """Check the words of a file, and let them replace the current ones."""
+    names = [field.name for field in fields(LanguageWords)]
     table = _table(table, f"{place}: words")
     for name, value in table.items():
         if name not in names:
@@ -209,8 +209,8 @@ def _words(known: Words, table: Any, place: str) -> Words:
             raise InputError(f"{place}: words.{name} {rule}")
         if name not in _TEXT_WORDS:
             new = _table(value, f"{place}: words.{name}")
-            table[name] = {**getattr(known, name), **new}
-    words = replace(known, **table)
+            table[name] = {**getattr(current, name), **new}
+    words = replace(current, **table)
     missing = [name for name in _TEXT_WORDS if not getattr(words, name)]
     missing += [f"modes.{mode}" for mode in MODES if mode not in words.modes]
     if missing:
@@ -219,7 +219,7 @@ def _words(known: Words, table: Any, place: str) -> Words:
 
 
 def _braces(value: Any) -> frozenset[str] | None:
-    """Return the words in braces of a text; None when it is no such text."""
+    """Return the placeholders of a text; None if it is not a valid text."""
     try:
         return frozenset(name for _, name, _, _ in Formatter().parse(value) if name is not None)
     except (TypeError, ValueError):
@@ -232,8 +232,8 @@ def _table(value: Any, where: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.0)
+def _nearest(name: str, valid: Sequence[str]) -> str:
+    close = get_close_matches(name, valid, n=1, cutoff=0.0)
     return f"did you mean {close[0]}?"
 
 

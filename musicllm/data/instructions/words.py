@@ -1,4 +1,4 @@
-"""How a language says what conditions hold: keys, types of tunes, terms of form."""
+"""Names of keys, rhythms and terms of form in a language."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _TERM = re.compile(r"'([^']*)'")
 
 
 @dataclass(frozen=True)
-class Words:
+class LanguageWords:
     """The `[words]` table of a file of phrasings.
 
     Attributes:
-        key: how tonic and mode make a key, such as `{tonic} {mode}`.
-        sharp: how a tonic with a sharp is said, such as `{letter}#`.
-        flat: the same with a flat.
-        modes: English name of a mode -> its name.
-        rhythms: type of tune as ABC books name it -> its name; others stay as they are.
-        terms: English term of form -> its name; others stay as they are.
-        before_vowel: words in front of a value that starts with a vowel -> what they become.
+        key: pattern of a key, such as `{tonic} {mode}`.
+        sharp: pattern of a tonic with a sharp, such as `{letter}#`.
+        flat: likewise with a flat.
+        modes: English name of a mode -> name.
+        rhythms: rhythm in ABC books -> name; others are kept.
+        terms: English term of form -> name; others are kept.
+        before_vowel: words before a vowel -> their form there.
     """
 
     key: str = ""
@@ -33,11 +33,11 @@ class Words:
     before_vowel: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, name: str, value: str) -> str:
-        """Return the value of a condition in this language."""
+        """Translate the value of a condition to this language."""
         say: Mapping[str, Callable[[str], str]] = {
             "key": self._key,
-            "rhythm": partial(_known, self.rhythms),
-            "style": partial(_known, self.rhythms),
+            "rhythm": partial(_translate, self.rhythms),
+            "style": partial(_translate, self.rhythms),
             "terms": self._terms,
         }
         return say[name](value) if name in say else value
@@ -48,8 +48,8 @@ class Words:
         return self.key.format(tonic=form.format(letter=tonic[0]), mode=self.modes[mode])
 
     def _terms(self, value: str) -> str:
-        return _TERM.sub(lambda found: f"'{_known(self.terms, found[1])}'", value)
+        return _TERM.sub(lambda match: f"'{_translate(self.terms, match[1])}'", value)
 
 
-def _known(names: Mapping[str, str], value: str) -> str:
+def _translate(names: Mapping[str, str], value: str) -> str:
     return names.get(value, value)
