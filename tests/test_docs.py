@@ -112,5 +112,17 @@ def test_pages_that_code_and_configuration_name_exist() -> None:
 def test_the_import_order_is_that_of_the_architecture_test() -> None:
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = page[page.index("Imports run one way") : page.index("`tests/test_architecture.py`")]
-    lines = re.findall(r"^\d+\. (.*)$", section, re.MULTILINE)
-    assert [tuple(re.findall(r"`([\w.]+)`", line)) for line in lines] == list(FLOORS)
+    items = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
+    assert [tuple(re.findall(r"`([\w.]+)`", item)) for item in items] == list(FLOORS)
+
+
+def test_files_that_pages_name_exist() -> None:
+    """Paragraphs that begin with `Before` name files that are gone, and `my_...` is the user's."""
+    missing = []
+    for page in PAGES:
+        paragraphs = page.read_text(encoding="utf-8").split("\n\n")
+        text = "\n\n".join(part for part in paragraphs if not part.startswith("Before"))
+        for name in re.findall(r"`((?!my_)(?:\w+/)+\w+\.(?:py|yaml|toml))`", text):
+            if not (ROOT / name).exists() and not (ROOT / "musicllm" / name).exists():
+                missing.append(f"{page.name}: {name}")
+    assert not missing
