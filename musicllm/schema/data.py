@@ -11,7 +11,10 @@ from musicllm.schema.keys import NAME, group, key
 class SourceConfig:
     """Where records come from."""
 
-    reader: str = key("files, books (the free ones of music21), hub, or corpus (inputs.corpus)")
+    reader: str = key(
+        "files, books (the free ones of music21), hub, or corpus (inputs.corpus)",
+        kinds="musicllm.data.sources.readers:READERS",
+    )
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
     revision: str | None = key("revision of a hub data set", null="newest")
     format: str = key("format of the records; auto: detected from the first one")

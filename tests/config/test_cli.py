@@ -39,7 +39,7 @@ def test_alone_it_says_what_there_is(words: list[str], capsys: pytest.CaptureFix
     [
         (
             "training.max_steps",
-            [r"training.max_steps  int \| null  at least 1  null +most opt"],
+            [r"training.max_steps  int \| null  at least 1  null +optimizer steps; the"],
         ),
         (
             "optimizer",
