@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from musicllm.report.corpora import content, num_documents
@@ -73,8 +74,7 @@ def _loss(inputs: ReportInputs) -> list[Tile]:
 def _compression(inputs: ReportInputs) -> list[Tile]:
     """Return bits per character of the first model, and of xz."""
     for models in inputs.evaluations:
-        for results in models.values():
-            metrics = results.get("compression", {})
+        for metrics in chain.from_iterable(results.values() for results in models.values()):
             if metrics.get("bits_per_character") and metrics.get("xz_bits_per_character"):
                 xz = as_text(metrics["xz_bits_per_character"])
                 meaning = f"bits per character on unseen tunes; xz needs {xz}"

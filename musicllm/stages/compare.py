@@ -7,18 +7,19 @@ are compared with. Nothing is measured again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from musicllm import artifacts, console, quoting
-from musicllm.job import Job
-from musicllm.report.compare_figures import Picture
+from musicllm.job import Job, public
 from musicllm.report.compare_page import ComparePage, render_comparison
 from musicllm.report.compared import ComparedModel, read_models
 from musicllm.report.comparing import assemble_comparison, draw, headlines, plain
 from musicllm.report.page import NextCommand
 from musicllm.report.paired import against_first
-from musicllm.report.tables import Table, words
+from musicllm.report.result_logging import log_results
+from musicllm.report.tables import words
+from musicllm.train.loggers import LoggedRun
 
 PICTURES = "pictures"
 """Folder of the pictures as PNG."""
@@ -31,19 +32,22 @@ def run(job: Job) -> list[tuple[str, object]]:
         ArtifactError: an input is no evaluation, or a file of it is damaged.
         InputError: fewer than two models, or one benchmark's name for different questions.
     """
-    contestants = read_models(list(job.inputs.values()))
-    against = against_first(contestants, job.config.seed)
-    pictures = draw(contestants)
-    title = ", ".join(model.label for model in contestants)
-    page = assemble_comparison(title, contestants, against, pictures, _commands(contestants))
+    models = read_models(list(job.inputs.values()))
+    against = against_first(models, job.config.seed)
+    pictures = draw(models)
+    title = ", ".join(model.label for model in models)
+    page = assemble_comparison(title, models, against, pictures, _commands(models))
     html = render_comparison(page)
     with job.writing() as (folder, facts):
-        artifacts.write_json(folder / "comparison.json", plain(contestants, against))
+        artifacts.write_json(folder / "comparison.json", plain(models, against))
         artifacts.write_text(folder / "report.html", html)
         artifacts.write_text(job.folder / "report.html", html)
-        _write_pictures(folder / PICTURES, pictures)
-        facts["metrics"] = headlines(contestants)
-    _log(job, contestants, page)
+        (folder / PICTURES).mkdir()
+        for picture in chain.from_iterable(pictures.values()):
+            picture.write_png(folder / PICTURES / f"{picture.name}.png")
+        facts["metrics"] = headlines(models)
+    if job.config.logger:
+        _log(job, models, page)
     _show(page)
     return [
         ("page", job.folder / "report.html"),
@@ -52,25 +56,18 @@ def run(job: Job) -> list[tuple[str, object]]:
     ]
 
 
-def _write_pictures(folder: Path, pictures: Mapping[str, Sequence[Picture]]) -> None:
-    folder.mkdir()
-    for some in pictures.values():
-        for picture in some:
-            picture.write_png(folder / f"{picture.name}.png")
-
-
-def _log(job: Job, contestants: Sequence[ComparedModel], page: ComparePage) -> None:
-    if job.config.logger:  # training's loggers are slow to import
-        from musicllm.stages import result_log
-
-        tables = {"overview": page.overview, "significance": page.significance}
-        result_log.log(
-            job,
-            [model.metrics for model in contestants],
-            {name: table for name, table in tables.items() if table},
-            sorted((job.artifact_path / PICTURES).iterdir()),
-            job.folder / "report.html",
-        )
+def _log(job: Job, models: Sequence[ComparedModel], page: ComparePage) -> None:
+    tables = {"overview": page.overview, "significance": page.significance}
+    log_results(
+        list(job.config.logger.values()),
+        LoggedRun(job.folder, 0, job.fingerprint, public(job.config)),
+        job.artifact_path,
+        job.kind,
+        steps=[model.metrics for model in models],
+        tables={name: table for name, table in tables.items() if table},
+        pictures=sorted((job.artifact_path / PICTURES).iterdir()),
+        page=job.folder / "report.html",
+    )
 
 
 def _show(page: ComparePage) -> None:
@@ -79,22 +76,18 @@ def _show(page: ComparePage) -> None:
     for table in (page.overview, page.significance):
         if table is not None:
             console.say()
-            _table(table)
+            rows = [[row.head, *map(str, row.cells)] for row in table.rows]
+            console.table(table.caption, table.columns, rows)
 
 
-def _table(table: Table) -> None:
-    rows = [[row.head, *map(str, row.cells)] for row in table.rows]
-    console.table(table.caption, table.columns, rows)
-
-
-def _commands(contestants: Sequence[ComparedModel]) -> list[NextCommand]:
-    """Return the commands that ask the rest of what was not asked completely."""
+def _commands(models: Sequence[ComparedModel]) -> list[NextCommand]:
+    """Return the commands that measure benchmarks completely of which a part was measured."""
     commands = []
-    for model in contestants:
+    for model in models:
         provenance = model.artifact.provenance
         parts = [name for name in model.metrics if model.subset(name)]
-        benchmarks = provenance["config"]["benchmark"]
-        missing = [word for name in parts for word in _all_of(name, benchmarks)]
+        settings = provenance["config"]["benchmark"]
+        missing = [word for name in parts for word in _all_of(name, settings)]
         if missing:
             recipe = quoting.argument("recipe", provenance["recipe"])
             inputs = [

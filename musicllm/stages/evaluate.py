@@ -23,13 +23,15 @@ from musicllm.evals.materials import Materials
 from musicllm.evals.partial import Partial
 from musicllm.evals.results import BenchmarkResult, Metrics, write_results, write_rows
 from musicllm.facts import installed_versions
-from musicllm.job import Job, code_fingerprint
+from musicllm.job import Job, code_fingerprint, public
 from musicllm.launch import ranks
+from musicllm.report.result_logging import log_results
 from musicllm.report.tables import Table, as_text, evaluation_tables, words
 from musicllm.runs.models import load_model, place_of
 from musicllm.runs.settings import sampling_settings
 from musicllm.schema import BenchmarkConfig
 from musicllm.train import group
+from musicllm.train.loggers import LoggedRun
 
 MOST_ROWS = 30
 """Of a table in the terminal; what is left out stands in results.json."""
@@ -80,7 +82,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     if ranks.is_main():
         _write(job, results, models, facts, headlines)
         partial.remove()
-        _log(job, models, dict(zip(facts, evaluation_tables(models, facts), strict=True)))
+        if job.config.logger:
+            _log(job, models, dict(zip(facts, evaluation_tables(models, facts), strict=True)))
     group.barrier()
     group.stop()
     for table in evaluation_tables(models, facts, most_rows=MOST_ROWS):
@@ -194,12 +197,16 @@ def _write(
 def _log(
     job: Job, models: Mapping[str, Mapping[str, Metrics]], tables: Mapping[str, Table]
 ) -> None:
-    if job.config.logger:  # training's loggers are slow to import
-        from musicllm.stages import result_log
-
-        metrics = {
-            name if role == "model" else f"{role}/{name}": values
-            for role, by_benchmark in models.items()
-            for name, values in by_benchmark.items()
-        }
-        result_log.log(job, [metrics], tables)
+    metrics = {
+        name if role == "model" else f"{role}/{name}": values
+        for role, by_benchmark in models.items()
+        for name, values in by_benchmark.items()
+    }
+    log_results(
+        list(job.config.logger.values()),
+        LoggedRun(job.folder, 0, job.fingerprint, public(job.config)),
+        job.artifact_path,
+        job.kind,
+        steps=[metrics],
+        tables=tables,
+    )

@@ -1,4 +1,4 @@
-"""Results where metrics go: in CSV, TensorBoard and Weights & Biases.
+"""Results for loggers: CSV, TensorBoard and Weights & Biases.
 
 Of a comparison every model is a step, so that a benchmark is a line over the order of models. wandb
 also gets tables, pictures and the page.
@@ -11,46 +11,50 @@ from dataclasses import replace
 from pathlib import Path
 
 from musicllm.evals.results import Metrics
-from musicllm.job import Job, public
 from musicllm.report.tables import Table
+from musicllm.schema import LoggerConfig
 from musicllm.train import loggers
 from musicllm.train.loggers import LoggedRun, ResultTable
 
 
-def log(
-    job: Job,
+def log_results(
+    settings: Sequence[LoggerConfig],
+    run: LoggedRun,
+    artifact: Path,
+    kind: str,
+    *,
     steps: Sequence[Mapping[str, Metrics]],
     tables: Mapping[str, Table],
     pictures: Sequence[Path] = (),
     page: Path | None = None,
 ) -> None:
-    """Tell every configured logger, and end what it keeps open.
+    """Log results to every logger, and close the loggers.
 
     Args:
-        job: whose artifact is complete.
+        settings: of the loggers.
+        run: whose artifact is complete; its `start_step` is 0.
+        artifact: folder of the artifact.
+        kind: of the artifact.
         steps: metrics by benchmark, of one model or of several in order.
         tables: by name.
         pictures: PNG files.
-        page: HTML.
+        page: HTML file.
 
     Raises:
         NotAvailableError: a logger's package is not installed.
     """
-    settings = list(job.config.logger.values())
-    run = LoggedRun(job.folder, 0, job.fingerprint, public(job.config))
-    for kind, logger in loggers.build(settings, run):
+    for logger_kind, logger in loggers.build(settings, run):
         for step, metrics in enumerate(steps):
             logger.log_metrics(_numbers(metrics), step=step)
-        kind.show_results(
+        logger_kind.show_results(
             logger,
             len(steps) - 1,
-            {f"{job.kind}/{name}": _texts(table) for name, table in tables.items()},
-            {f"{job.kind}/{path.stem}": path for path in pictures},
-            {} if page is None else {f"{job.kind}/report": page},
+            {f"{kind}/{name}": _texts(table) for name, table in tables.items()},
+            {f"{kind}/{path.stem}": path for path in pictures},
+            {} if page is None else {f"{kind}/report": page},
         )
         logger.finalize("success")
-    logged = replace(run, start_step=len(steps))
-    loggers.log_artifact(settings, logged, job.artifact_path, job.kind)
+    loggers.log_artifact(settings, replace(run, start_step=len(steps)), artifact, kind)
     loggers.close()
 
 
