@@ -38,7 +38,7 @@ FLOORS = (
 )  # fmt: skip
 """Rooms and files, from the ground up; the longest name that begins a module's name counts."""
 
-HELPERS = {"corpora", "result_log"}
+HELPERS = {"corpora"}
 """Files of stages/ that are no verbs."""
 
 BLIND = (
