@@ -26,6 +26,8 @@ import orjson
 from kitoken import Kitoken
 from tokenizers import Tokenizer, models
 
+from musicllm.errors import StageError
+
 Ids: TypeAlias = "array[int]"
 """Token ids, of C's type `int` (32 bits)."""
 Step: TypeAlias = Mapping[str, Any]
@@ -105,6 +107,9 @@ class BytePairs:
         """Return the tokens of texts: those of `core`, without tokens that it would add.
 
         Cost: linear in the text; memory is that of the tokens, and ten times that of one text's.
+
+        Raises:
+            StageError: kitoken gives other tokens for one of the texts that are compared.
         """
         left = {i: text for i, text in enumerate(texts) if self._is_left(text)}
         made = [array("i") if i in left else self._one(text) for i, text in enumerate(texts)]
@@ -114,7 +119,11 @@ class BytePairs:
         first = -self._num_texts % TEXTS_PER_COMPARISON
         for i in range(first, len(texts), TEXTS_PER_COMPARISON):
             expected = next(plain(self._core, [texts[i]]))
-            assert made[i] == expected, f"kitoken changes the tokens of {texts[i]!r}"
+            if made[i] != expected:
+                raise StageError(
+                    f"kitoken changes the tokens of {texts[i]!r}, which tokenizers gives other "
+                    "ones; install the version of kitoken in constraints.txt, and report the text"
+                )
         self._num_texts += len(texts)
         return made
 

@@ -161,6 +161,7 @@ def as_published(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
     name = tokenizer.name_or_path
+    # private: a file that a model does not have is None, not an error
     settings = cached_file(
         name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
     )

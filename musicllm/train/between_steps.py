@@ -45,6 +45,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             stack.enter_context(evaluation_mode(model))
+            # private: whether `Module.compile` was called is told nowhere else
             if any(module._compiled_call_impl is not None for module in model.modules()):
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield

@@ -130,5 +130,6 @@ def _cast(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 
 def _is_watched(module: object) -> bool:
+    # private: `torch.nn.Module` registers hooks and has no public way to ask for them
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind, None) for kind in kinds)

@@ -215,7 +215,8 @@ def check_head(model: nn.Module) -> None:
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
     was_training = model.training
     model.eval()
-    attention = causal.config._attn_implementation  # some do not run on a CPU, where weights load
+    # private: `set_attn_implementation` would load kernels; some do not run where the weights are
+    attention = causal.config._attn_implementation
     causal.config._attn_implementation = "sdpa"
     half = {weight.dtype for weight in causal.parameters()} - {torch.float32}
     mixed = torch.autocast(ids.device.type, min(half, key=str, default=None), enabled=bool(half))

@@ -125,7 +125,8 @@ def _moments(state: Mapping[str, Any]) -> list[str]:
 def _link(zero: Any) -> None:
     """Let parameters find their moments, which stages 1 and 2 look at through views.
 
-    DeepSpeed does it once, after the update of the first group, when the others have none yet.
+    DeepSpeed does it once, after the update of the first group, when the others have none yet. Its
+    names for this are private: there is no public call to do it again.
     """
     if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
         zero._hp_optimizer_states_linked = False

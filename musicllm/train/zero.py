@@ -134,12 +134,15 @@ class ZeroStrategy(DeepSpeedStrategy):  # type: ignore[misc]
         """Set up, with devices that have no index when they are CPUs."""
         reset_seed()
         self.set_world_ranks()
-        self._init_deepspeed_distributed()
+        self._init_deepspeed_distributed()  # private; the inherited method wants device indices
 
     def _setup_model_and_optimizer(
         self, model: nn.Module, optimizer: Optimizer | None, lr_scheduler: Any = None
     ) -> tuple[Any, Any]:
-        """Make the engine, with the rank as its device where devices have no index."""
+        """Make the engine, with the rank as its device where devices have no index.
+
+        The inherited method is private; it calls DeepSpeed with the index of the device.
+        """
         import deepspeed
 
         if self.is_global_zero:

@@ -170,6 +170,7 @@ def _base_faults(adapted: Adapted) -> Iterator[str]:
     stored = adapted.base.shapes
     plain = adapted.plain
     expected = plain.state_dict().keys()
+    # private: which tensors of older files a class ignores is written nowhere else
     old = [*(plain._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]
     for name in stored.keys() - expected:
         if not any(re.search(pattern, name) for pattern in old):

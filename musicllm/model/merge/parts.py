@@ -36,7 +36,9 @@ def lay_out(config: PreTrainedConfig) -> PreTrainedModel:
     for module in model.modules():
         if any(buffer.is_meta for buffer in module.buffers(recurse=False)):
             module.to_empty(device="cpu", recurse=False)
-            model._init_weights(module)  # as transformers does after it loads on the meta device
+            # private: transformers has no public way to compute the buffers of a model that it laid
+            # out on the meta device; `from_pretrained` calls this, too
+            model._init_weights(module)
     return model.requires_grad_(False).eval()
 
 
