@@ -36,7 +36,7 @@ def share_bars(facts: Mapping[str, Any]) -> BarChart | None:
         for share in shares
     )
     is_requested = any(share.requested is not None for share in shares)
-    note = "The thin line stands at the share that was asked for." if is_requested else ""
+    note = "The thin line marks the requested share." if is_requested else ""
     return BarChart("Share of the training documents", bars, note)
 
 
@@ -57,7 +57,7 @@ def share_table(facts: Mapping[str, Any]) -> Table | None:
         for share in _shares(facts)
     ]
     columns = [
-        "", "asked for", "of documents", "of tokens", "available", "documents", "tokens",
+        "", "requested", "of documents", "of tokens", "available", "documents", "tokens",
     ]  # fmt: skip
     return Table("", columns, rows) if rows else None
 

@@ -104,7 +104,7 @@ def evaluation_tables(
 def _cut(table: Table, most_rows: int | None) -> Table:
     if most_rows is None or len(table.rows) <= most_rows:
         return table
-    rest = f"{len(table.rows) - most_rows} further lines stand in results.json"
+    rest = f"{len(table.rows) - most_rows} more rows are in results.json"
     note = f"{table.note} {rest}".strip()
     return replace(table, rows=table.rows[:most_rows], note=note)
 

@@ -110,9 +110,10 @@ def test_page_opens_with_size_supervised_share_and_efficiency(tmp_path: Path) ->
     assert re.findall("<strong>(.*?)</strong>", page) == ["90", "8,000", "75.0%", "97.66%"]
 
 
-def test_shares_are_shown_as_asked_for_and_as_they_came_out(tmp_path: Path) -> None:
+def test_requested_and_actual_shares_are_shown(tmp_path: Path) -> None:
     page = page_of(tmp_path, FACTS)
     assert bars_of(page, "Share of the training documents")["scores"] == ("66.7%", 66.67)
+    assert "requested share" in page
     assert 'style="left:33.33%"' in page
     assert rows_of(page)["scores"] == ["33.3%", "66.7%", "75.0%", "65", "60", "6,000"]
 
@@ -121,7 +122,7 @@ def test_without_a_mix_the_shares_are_those_of_the_sources(tmp_path: Path) -> No
     page = page_of(tmp_path, without("mix"))
     assert bars_of(page, "Share of the training documents")["chats"] == ("33.3%", 33.33)
     assert '<td class="number">–</td><td class="number">33.3%</td><td class="number">25.0%' in page
-    assert "asked for." not in page
+    assert "requested share" not in page
 
 
 def test_music_is_ranked_and_what_has_no_name_says_so(tmp_path: Path) -> None:
