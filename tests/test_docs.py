@@ -126,3 +126,12 @@ def test_files_that_pages_name_exist() -> None:
         places = (ROOT, ROOT / "musicllm")
         missing += [n for n in names if not any((place / n).exists() for place in places)]
     assert not missing
+
+
+def test_walks_name_the_files_of_a_package() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    walks = re.findall(r"`([\w/]+)`[\w\s]*\[([\w, ]+)", page[page.index("### (a)") :])
+    assert len(walks) >= 6
+    for package, files in walks:
+        for name in files.strip(", ").split(", "):
+            assert list((ROOT / "musicllm" / package).glob(f"{name}*")), f"{package}: {name}"
