@@ -38,9 +38,6 @@ FLOORS = (
 )  # fmt: skip
 """Rooms and files, from the ground up; the longest name that begins a module's name counts."""
 
-HELPERS = {"corpora"}
-"""Files of stages/ that are no verbs."""
-
 BLIND = (
     "music", "theory", "files", "data", "model", "inference", "train", "evals", "report", "serve",
 )  # fmt: skip
@@ -114,7 +111,7 @@ def test_rooms_do_not_see_the_configuration() -> None:
 def test_stages_hold_verbs_only() -> None:
     files = {name.removeprefix("stages.") for name in FILES if name.startswith("stages.")}
     verbs = {name for name, stage in STAGES.items() if stage.available} | {"plan"}
-    assert files - HELPERS == verbs
+    assert files == verbs
     for verb in verbs:
         runs = [node for node in tree(f"stages.{verb}").body if isinstance(node, ast.FunctionDef)]
         (run,) = (node for node in runs if node.name == "run")

@@ -132,7 +132,7 @@ def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
     """Fingerprint what a tokenizer does to a text, without the state that calls leave in it.
 
     Where SentencePiece's blank stands is left out: a corpus with `data.compat=reference` has it
-    where transformers 4 put it (see `corpora.as_published`), and the ids mean the same.
+    where transformers 4 put it (see `model.legacy`), and the ids mean the same.
     """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     before = content.get("pre_tokenizer")

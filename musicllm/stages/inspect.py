@@ -28,8 +28,8 @@ from musicllm.job import Job
 from musicllm.model.base import load_tokenizer
 from musicllm.report.corpus_page import write_corpus_page
 from musicllm.report.page import NextCommand
+from musicllm.runs.preparation import preparation_of, tokenizer_of
 from musicllm.serve.showing import show_row, visible
-from musicllm.stages import corpora
 from musicllm.stages.prepare import named, questions, show_given, show_left_out
 
 
@@ -63,12 +63,12 @@ def _reads_corpus(job: Job) -> bool:
 def _sample(job: Job, folder: Path) -> Corpus:
     """Prepare the first records of every source; a look never stops because of faults."""
     config = job.config
-    sample = corpora.preparation(job, questions(config), config.inspect.num_records)
+    sample = preparation_of(job, questions(config), config.inspect.num_records)
     sample = replace(sample, max_reject_fraction=1.0)
     corpus, work = folder / "corpus", folder / "work"
     corpus.mkdir()
     try:
-        facts = prepare(sample, corpora.tokenizer(job), make_engine("local"), work, corpus)
+        facts = prepare(sample, tokenizer_of(job), make_engine("local"), work, corpus)
     except StageError:  # nothing is left: the more a person wants to know why
         _show_drops(sorted(work.rglob(DROPS)), config.inspect.num_drops)
         raise

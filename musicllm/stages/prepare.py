@@ -17,9 +17,9 @@ from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
 from musicllm.report.corpus_page import write_corpus_page
 from musicllm.report.page import NextCommand
+from musicllm.runs.preparation import preparation_of, tokenizer_of
 from musicllm.schema import Config
 from musicllm.serve.showing import visible
-from musicllm.stages import corpora
 
 WORK = "work"
 
@@ -30,11 +30,11 @@ def run(job: Job) -> list[tuple[str, object]]:
     What is finished of it stays in `work/` of the run folder until all is.
     """
     config = job.config
-    preparation = corpora.preparation(job, questions(config))
+    preparation = preparation_of(job, questions(config))
     work = job.folder / WORK
     engine = make_engine(**vars(config.engine))
     with job.writing() as (folder, facts):
-        made = prepare(preparation, corpora.tokenizer(job), engine, work, folder)
+        made = prepare(preparation, tokenizer_of(job), engine, work, folder)
         facts.update(made | named(config))
         job.refuse_changed_files()
     shutil.rmtree(work)

@@ -20,8 +20,9 @@ from musicllm.model import adapters, base
 from musicllm.model.merge import merge
 from musicllm.runs import starting_model
 from musicllm.runs.planning import run_plan
+from musicllm.runs.preparation import tokenizer_of
 from musicllm.runs.settings import model_spec
-from musicllm.stages import corpora, train
+from musicllm.stages import train
 from tests.helpers import make_corpus
 from tests.models import letter_tokenizer
 
@@ -174,10 +175,10 @@ def test_a_corpus_is_not_prepared_with_tokens_that_its_model_lacks(tmp_path: Pat
     words = [f"model.location={tmp_path}", "model.vocab_size=64", "data.tokenizer=model"]
     settings, _ = config.load(["recipe=quickstart/prepare", *words, "data.vocab_size=null"])
     with pytest.raises(ConfigError) as caught:
-        corpora.tokenizer(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
+        tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
     assert "model.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(caught.value)
     settings, _ = config.load(["recipe=quickstart/prepare", *words, RESIZE])
-    made = corpora.tokenizer(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
+    made = tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
     assert len(made) == 65  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Tokenizers of a preparation."""
+"""Blanks in tokenizers of LLaMA's class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, LlamaTokenizer
 
-from musicllm.stages import corpora
+from musicllm.model import legacy
 from tests.vocabularies import llama_like
 
 
@@ -42,7 +42,7 @@ def test_a_tokenizer_is_legacy_unless_its_files_say_otherwise(
     core.save(str(tmp_path / "tokenizer.json"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
 
-    corpora.as_published(tokenizer)
+    legacy.as_published(tokenizer)
 
     assert tokenizer.backend_tokenizer.pre_tokenizer.prepend_scheme == scheme
     told = capsys.readouterr().err
@@ -56,13 +56,13 @@ def test_a_tokenizer_without_settings_counts_by_how_it_was_saved(tmp_path: Path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
 
-    corpora.as_published(tokenizer)
+    legacy.as_published(tokenizer)
 
     assert tokenizer.backend_tokenizer.pre_tokenizer.prepend_scheme == "first"
 
 
 def test_a_tokenizer_of_another_kind_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = llama_like(None)
-    corpora.as_published(tokenizer)
+    legacy.as_published(tokenizer)
     assert tokenizer.backend_tokenizer.pre_tokenizer is None
     assert capsys.readouterr().err == ""

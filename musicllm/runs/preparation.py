@@ -1,15 +1,11 @@
-"""Turns the data group of the configuration into what `musicllm.data` prepares."""
+"""What a job prepares: its sources, settings and tokenizer, as `musicllm.data` takes them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.hub import cached_file
 
-from musicllm import console
 from musicllm.data.corpus import Corpus
 from musicllm.data.instructions import find_problems
 from musicllm.data.settings import (
@@ -24,13 +20,13 @@ from musicllm.data.sources.readers import READERS
 from musicllm.data.templates import without_bos
 from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
-from musicllm.model import packaged
+from musicllm.model import legacy, packaged
 from musicllm.model.base import load_tokenizer, num_rows_of
 from musicllm.runs.vocabulary import refuse_lacking_rows
-from musicllm.schema import Config, SourceConfig
+from musicllm.schema import SourceConfig
 
 
-def preparation(
+def preparation_of(
     job: Job, questions: tuple[Question, ...] = (), max_records: int | None = None
 ) -> Preparation:
     """Return what the configuration says about a corpus.
@@ -44,15 +40,15 @@ def preparation(
         ConfigError: there is no such family of instructions, or it does not fit its settings.
     """
     data = job.config.data
-    chosen = data.instructions
+    settings = data.instructions
     instructions = InstructionSettings(
-        tasks=tuple(chosen.tasks),
-        samples_per_tune=chosen.samples_per_tune,
-        languages=tuple(chosen.languages),
-        phrasings=None if chosen.phrasings is None else Path(chosen.phrasings).expanduser(),
-        max_turns=chosen.max_turns,
+        tasks=tuple(settings.tasks),
+        samples_per_tune=settings.samples_per_tune,
+        languages=tuple(settings.languages),
+        phrasings=None if settings.phrasings is None else Path(settings.phrasings).expanduser(),
+        max_turns=settings.max_turns,
     )
-    if chosen.tasks and (problems := find_problems(instructions)):
+    if settings.tasks and (problems := find_problems(instructions)):
         raise ConfigError(problems)
     return Preparation(
         sources=tuple(
@@ -62,24 +58,18 @@ def preparation(
         duplicates=data.duplicates,
         questions=questions,
         transpose_semitones=tuple(data.transpose_semitones),
-        instructions=instructions if chosen.tasks else None,
+        instructions=instructions if settings.tasks else None,
         validation_fraction=data.validation_fraction,
         test_fraction=data.test_fraction,
         mix=data.mix,
-        rows=rows(job.config),
+        rows=RowSettings(
+            former=data.row_former,
+            max_length=data.max_length,
+            long_conversations=data.long_conversations,
+            compat=data.compat,
+        ),
         max_reject_fraction=data.max_reject_fraction,
         seed=job.config.seed,
-    )
-
-
-def rows(config: Config) -> RowSettings:
-    """Return how documents become rows."""
-    data = config.data
-    return RowSettings(
-        former=data.row_former,
-        max_length=data.max_length,
-        long_conversations=data.long_conversations,
-        compat=data.compat,
     )
 
 
@@ -102,7 +92,7 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
     )
 
 
-def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
+def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
     """Load or inherit the tokenizer, with the configured chat template, or say how to train one.
 
     Raises:
@@ -132,41 +122,9 @@ def tokenizer(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
         loaded = load_tokenizer(location, revision=model.revision)
         refuse_lacking_rows(job.config, num_rows_of(loaded), f"its tokenizer in {location}")
     if is_reference:
-        as_published(loaded)
+        legacy.as_published(loaded)
     if template.jinja is not None:
         loaded.chat_template = template.jinja
     if is_reference and loaded.chat_template:
         loaded.chat_template = without_bos(loaded.chat_template)
     return loaded
-
-
-def as_published(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer of LLaMA's class put blanks where transformers 4 puts them, and say so.
-
-    There a tokenizer is legacy unless its files say `legacy: false`: SentencePiece puts a blank
-    before every stretch between special tokens. transformers 5 takes it for not legacy unless they
-    say `legacy: true`, and writes neither when it saves one, only what follows from it.
-    """
-    core = tokenizer.backend_tokenizer
-    if not isinstance(core.pre_tokenizer, pre_tokenizers.Metaspace) or not _is_legacy(tokenizer):
-        return
-    core.pre_tokenizer = pre_tokenizers.Metaspace("\u2581", prepend_scheme="always", split=False)
-    console.note(
-        f"data.compat=reference: the tokenizer {tokenizer.name_or_path} is legacy (its "
-        "tokenizer_config.json does not say legacy: false), so the corpus has a blank of "
-        "SentencePiece's behind every special token, as published; transformers 5 and what runs "
-        "the model put none there by themselves, and the prompts differ by it"
-    )
-
-
-def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
-    name = tokenizer.name_or_path
-    # private: a file that a model does not have is None, not an error
-    settings = cached_file(
-        name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
-    )
-    said = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
-    if said.get("legacy") is not None:
-        return bool(said["legacy"])
-    saved = Tokenizer.from_file(cached_file(name, "tokenizer.json")).pre_tokenizer
-    return not isinstance(saved, pre_tokenizers.Metaspace) or saved.prepend_scheme != "first"
