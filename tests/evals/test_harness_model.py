@@ -15,8 +15,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from musicllm.data.settings import Question
 from musicllm.errors import InputError
+from musicllm.evals.harness.measuring import ask
 from musicllm.evals.harness.model import HarnessModel
-from musicllm.evals.harness.running import ask
 from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.prompts import FORMATS
 from musicllm.evals.questions import LabelledQuestion, QuestionSet

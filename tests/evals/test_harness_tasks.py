@@ -18,7 +18,7 @@ from musicllm.data.settings import Question
 from musicllm.errors import InputError, StageError
 from musicllm.evals.harness.documents import dataset, make_sheets
 from musicllm.evals.harness.fitting import Fit, fit_shots
-from musicllm.evals.harness.running import ask
+from musicllm.evals.harness.measuring import ask
 from musicllm.evals.harness.tasks import make_tasks
 from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.prompts import FORMATS

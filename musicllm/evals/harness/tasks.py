@@ -2,7 +2,7 @@
 
 A task is configured as a YAML file would (see `plugin/`), with two differences: its prompts are
 put together by plain functions, and each may show fewer examples where they do not fit. A question
-that does not fit at all is in no task. Nothing is asked here; `running` does.
+that does not fit at all is in no task. Nothing is asked here; `measuring` does.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """The questions of benchmarks, one form for all: MMLU, MusicTheoryBench, our own theory quiz.
 
 `rows` reads them, `flags` finds what is wrong with single ones, `benchmark` puts together what is
-asked and what is shown before it, `notes` says what is missing, `drawing` takes a part of them.
+asked and what is shown before it, or takes a part of them; `notes` says what is missing.
 Nothing is asked or scored here.
 """
 
-from musicllm.evals.questions.benchmark import QuestionSet, read_benchmark
-from musicllm.evals.questions.drawing import draw
+from musicllm.evals.questions.benchmark import QuestionSet, draw, read_benchmark
 from musicllm.evals.questions.rows import LabelledQuestion, load_questions, read_solved
 from musicllm.theory import LETTERS
 
