@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from musicllm import artifacts
+from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import adapters, base
-from musicllm.schema import MergeConfig
 from musicllm.stages import merge
 from tests.models import LORA, TINY, letter_tokenizer
 
@@ -34,10 +32,14 @@ def made(tmp_path):
 
 def job(tmp_path, monkeypatch, quantized_base="full_precision", other=False, **inputs):
     monkeypatch.setattr(Job, "provenance", lambda _: {"made": "in a test"})
-    config = SimpleNamespace(
-        paths=SimpleNamespace(cache=str(tmp_path / "cache")),
-        merge=MergeConfig(dtype="auto", max_shard_gb=1, quantized_base=quantized_base),
-        allow_other_base=other,
+    config, _ = configuration.load(
+        [
+            "recipe=merge",
+            f"paths.cache={tmp_path / 'cache'}",
+            "merge.max_shard_gb=1",
+            f"merge.quantized_base={quantized_base}",
+            f"allow_other_base={str(other).lower()}",
+        ]
     )
     return Job(config, "quickstart/merge", tmp_path / "merge", "model", "print", inputs)
 
