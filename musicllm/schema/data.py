@@ -52,7 +52,7 @@ class DuplicatesConfig:
 
     exact: bool = key("remove records whose text differs only in white space")
     near_similarity: float | None = key(
-        "Jaccard similarity of word 5-grams (estimated) of duplicates", 0.5, 1, null="off"
+        "Jaccard similarity of word 5-grams (by MinHash) of duplicates", 0.5, 1, null="off"
     )
     melodic_similarity: float | None = key(
         "melodic similarity of duplicates, in any key and unit length", 0.01, 1, null="off"

@@ -19,8 +19,12 @@ class PathsConfig:
 class SweepConfig:
     """Which jobs `-m` makes of the swept settings, and how they are compared."""
 
-    name: Literal["grid", "optuna"] = key("grid (all combinations) or optuna (a search)")
-    metric: str = key("metric of metrics.jsonl or of the artifact that jobs are compared by")
+    name: Literal["grid", "optuna"] = key(
+        "grid (all combinations) or optuna (a search; extra `optuna`)"
+    )
+    metric: str = key(
+        "jobs are compared by this metric of metrics.jsonl or the artifact, such as val/loss"
+    )
     direction: Literal["minimize", "maximize"] = key("minimize or maximize the metric")
     num_trials: int | None = key("jobs of a search in total", 1, 1_000_000, null="a grid has none")
 

@@ -75,8 +75,8 @@ class OptimizerConfig:
     eps: float = key("added to the root of the second moment", 1e-16, 1)
     weight_decay: float = key("decoupled weight decay, of matrices only", 0, 10)
     fused: bool = key("one kernel for all tensors, where torch has it")
-    muon_lr: float | None = key("peak of hidden matrices", 1e-12, 10, null="not with this name")
-    muon_momentum: float | None = key("Nesterov momentum", 0, 0.9999, null="not with this name")
+    muon_lr: float | None = key("peak rate of hidden matrices", 1e-12, 10, null="not Muon")
+    muon_momentum: float | None = key("Nesterov momentum", 0, 0.9999, null="not Muon")
     options: dict[str, Any] = key("settings of a kind of your own (extensions)")
 
 
@@ -103,9 +103,9 @@ class TrainingConfig:
     resize_embeddings: bool = key("add rows (the mean of the old) for tokens that the model lacks")
     compile: bool = key("torch.compile the decoder layers: slow to start, faster in long runs")
     log_every_steps: int = key("optimizer steps between lines of metrics", 1)
-    validate_every_steps: int = key("optimizer steps between validations", 1)
+    validate_every_steps: int = key("steps between validations; also after the last step", 1)
     num_validation_rows: int | None = key("rows of the validation split used", 1, null="all")
-    checkpoint_every_steps: int = key("optimizer steps between checkpoints", 1)
+    checkpoint_every_steps: int = key("steps between checkpoints; also after the last step", 1)
     keep_last_checkpoints: int = key("newest checkpoints that are kept", 1, 10_000)
     keep_best_checkpoints: int = key("checkpoints of lowest validation loss kept, too", 0, 10_000)
 

@@ -12,11 +12,11 @@ class LoggerConfig:
     """Where metrics are logged besides metrics.jsonl, which is always written."""
 
     kind: str = key("kind of logger", kinds="musicllm.train.loggers:LOGGERS")
-    project: str | None = key("wandb project", null="not with this kind", env="WANDB_PROJECT")
+    project: str | None = key("wandb project", null="not wandb", env="WANDB_PROJECT")
     entity: str | None = key("wandb team or user", null="that of the key", env="WANDB_ENTITY")
     mode: Literal["online", "offline", "disabled", "auto"] | None = key(
         "wandb mode: online, offline, disabled or auto (online with an API key)",
-        null="not with this kind",
+        null="not wandb",
         env="WANDB_MODE",
     )
     tags: list[str] = key("shown with the run")
@@ -39,7 +39,9 @@ class CallbacksConfig:
     loss_spike_window: int = key("logged losses in that median", 1, 100_000)
     max_incidents: int = key("most bad losses in a run; the next one stops it", 0, 1_000_000)
     max_skipped_steps: int = key("steps in a row that fp16 loss scaling may skip", 0, 1_000_000)
-    samples_every_steps: int | None = key("steps between generated samples", 1, null="none")
+    samples_every_steps: int | None = key(
+        "steps between generated samples; also after the last step", 1, null="none"
+    )
     num_samples: int = key("tunes generated each time", 1, 1000)
     sample_prompts: list[str] = key("user messages or beginnings of texts; []: from the corpus")
     evaluate_every_steps: int | None = key(
