@@ -3,9 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOGETHER := -n 2 --dist loadfile # tests of one file share what they make
 
-SLOW := tests/train/test_spread.py tests/train/test_golden.py tests/train/memory tests/train/test_fit.py \
-	tests/runs tests/sweep tests/stages/test_evaluate.py tests/stages/test_samples.py \
-	tests/stages/test_train.py tests/data/test_engines.py tests/smoke/test_quickstart.py
+SLOW := tests/train tests/stages tests/runs tests/sweep
 
 .PHONY: quickstart test test-minimal test-slow lint check clean
 
