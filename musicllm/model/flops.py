@@ -67,6 +67,10 @@ def _matrix(linear: Linear, r: int | None) -> int:
 
 def _attention(layer: Layer, mean_context: float) -> float:
     """Count the FLOPs of scores and weighted values of one layer, per token."""
-    q, k, v = (layer.linears[name].output_gradient for name in ("q_proj", "k_proj", "v_proj"))
+    anatomy = layer.anatomy
+    q, k, v = (
+        layer.linears[matrix.name].output_gradient
+        for matrix in (anatomy.query, anatomy.key, anatomy.value)
+    )
     backward = (q or k) + q + k + v
-    return (2 + backward) * 2 * mean_context * layer.linears["q_proj"].num_outputs
+    return (2 + backward) * 2 * mean_context * anatomy.query.num_outputs

@@ -1,8 +1,7 @@
 """The linear layers of the decoder, and which of them gradients pass through.
 
 A frozen matrix needs no gradient of its own, and everything below the first trained weight needs
-none at all. `flops` and the memory estimate of the plan use this. Shapes are those of Llama's
-layout (`base.LAYOUTS`), in the order of the data.
+none at all. `flops` and the memory estimate of the plan use this. Shapes are those of `anatomy`.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from musicllm.model.anatomy import HEAD, LayerAnatomy, Matrix, anatomy_of
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
@@ -47,6 +47,7 @@ class Layer:
     """A decoder layer: `linears` by name, and whether its input and its output need gradients."""
 
     linears: Mapping[str, Linear]
+    anatomy: LayerAnatomy
     input_gradient: bool
     output_gradient: bool
 
@@ -58,44 +59,54 @@ def layers(spec: ModelSpec, adapter: AdapterSpec) -> list[Layer]:
 
 def trains_embeddings(spec: ModelSpec, adapter: AdapterSpec) -> bool:
     """Return whether the embedding matrix, which a tied head shares, is trained."""
-    head = spec.tie_word_embeddings and adapter.train_output_head
+    head = anatomy_of(spec).tied and adapter.train_output_head
     return adapter.kind == "full" or (adapter.kind == "lora" and (adapter.train_embeddings or head))
 
 
 def head(spec: ModelSpec, adapter: AdapterSpec) -> Linear:
     """Return the output head, also if it is tied to the embeddings."""
-    tied = spec.tie_word_embeddings and trains_embeddings(spec, adapter)
+    tied = anatomy_of(spec).tied and trains_embeddings(spec, adapter)
     whole = adapter.kind == "full" or (adapter.kind == "lora" and adapter.train_output_head)
-    with_lora = adapter.kind == "lora" and "lm_head" in adapter.target_modules
+    with_lora = adapter.kind == "lora" and HEAD in adapter.target_modules
     reached = layers(spec, adapter)[-1].output_gradient
-    return Linear(spec.hidden_size, spec.vocab_size, whole or tied, with_lora, reached)
+    anatomy = anatomy_of(spec)
+    return Linear(anatomy.width, anatomy.vocab_size, whole or tied, with_lora, reached)
 
 
 def _walk(spec: ModelSpec, adapter: AdapterSpec) -> Iterator[Layer]:
     reached = trains_embeddings(spec, adapter)
-    for _ in range(spec.num_hidden_layers):
-        layer = _layer(spec, adapter, reached)
+    for anatomy in anatomy_of(spec).layers:
+        layer = _layer(anatomy, adapter, reached)
         yield layer
         reached = layer.output_gradient
 
 
-def _layer(spec: ModelSpec, adapter: AdapterSpec, reached: bool) -> Layer:
+def _layer(anatomy: LayerAnatomy, adapter: AdapterSpec, reached: bool) -> Layer:
     """Follow the data through attention and the feed-forward block, each beside the residual."""
-    width, inner = spec.hidden_size, spec.intermediate_size
-    narrow = width // spec.num_attention_heads * spec.num_key_value_heads
 
-    def linear(name: str, num_inputs: int, num_outputs: int, input_gradient: bool) -> Linear:
-        with_lora = adapter.kind == "lora" and name in adapter.target_modules
-        return Linear(num_inputs, num_outputs, adapter.kind == "full", with_lora, input_gradient)
+    def linear(matrix: Matrix, input_gradient: bool) -> Linear:
+        with_lora = adapter.kind == "lora" and matrix.name in adapter.target_modules
+        is_full = adapter.kind == "full"
+        return Linear(matrix.num_inputs, matrix.num_outputs, is_full, with_lora, input_gradient)
 
-    q = linear("q_proj", width, width, reached)
-    k = linear("k_proj", width, narrow, reached)
-    v = linear("v_proj", width, narrow, reached)
-    o = linear("o_proj", width, width, any(projection.output_gradient for projection in (q, k, v)))
-    between = reached or o.output_gradient
-    gate = linear("gate_proj", width, inner, between)
-    up = linear("up_proj", width, inner, between)
-    down = linear("down_proj", inner, width, gate.output_gradient or up.output_gradient)
-    names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    linears = dict(zip(names, (q, k, v, o, gate, up, down), strict=True))
-    return Layer(linears, reached, between or down.output_gradient)
+    query, key, value = (
+        linear(matrix, reached) for matrix in (anatomy.query, anatomy.key, anatomy.value)
+    )
+    output = linear(anatomy.output, any(part.output_gradient for part in (query, key, value)))
+    between = reached or output.output_gradient
+    gate, up = linear(anatomy.gate, between), linear(anatomy.up, between)
+    down = linear(anatomy.down, gate.output_gradient or up.output_gradient)
+    return Layer(
+        {
+            anatomy.query.name: query,
+            anatomy.key.name: key,
+            anatomy.value.name: value,
+            anatomy.output.name: output,
+            anatomy.gate.name: gate,
+            anatomy.up.name: up,
+            anatomy.down.name: down,
+        },
+        anatomy,
+        reached,
+        between or down.output_gradient,
+    )

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from musicllm.model import adapters, base
+from musicllm.model.anatomy import PARTS
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
@@ -87,13 +88,6 @@ def _parts(model: PreTrainedModel) -> dict[str, int]:
 
 
 def _part_of(name: str) -> str:
-    marks = {
-        "norm": "norms",
-        "self_attn": "attention",
-        "mlp": "mlp",
-        "embed_tokens": "embeddings",
-        "lm_head": "head",
-    }
-    matches = [part for mark, part in marks.items() if mark in name]
+    matches = [part for mark, part in PARTS.items() if mark in name]
     assert matches, f"{name} belongs to no part of a model"
     return matches[0]

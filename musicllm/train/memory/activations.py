@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from musicllm.model.anatomy import Anatomy, anatomy_of
 from musicllm.model.layers import Layer, Linear, layers, trains_embeddings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
@@ -88,14 +89,15 @@ def kept(
         num_tokens: N.
         checkpointing: layers are computed again in the backward pass.
     """
-    width = spec.hidden_size
-    last_norm = _norm(spec, types, trained=adapter.kind == "full")
-    angles = 2 * types.stream * (width // spec.num_attention_heads)
+    anatomy = anatomy_of(spec)
+    last_norm = _norm(anatomy, types, trained=adapter.kind == "full")
+    angles = 2 * types.stream * anatomy.layers[0].head_dim
     total = num_tokens * (last_norm + angles)
     total += autocast_copies(adapter, types, layers(spec, adapter)) if not checkpointing else 0
     for layer in layers(spec, adapter):
-        each = types.stream * width if checkpointing else of_layer(spec, adapter, types, layer)
-        total += num_tokens * each
+        layer_input = types.stream * anatomy.width
+        size = layer_input if checkpointing else of_layer(spec, adapter, types, layer)
+        total += num_tokens * size
     return total
 
 
@@ -114,16 +116,17 @@ def of_layer(spec: ModelSpec, adapter: AdapterSpec, types: Numerics, layer: Laye
         types: of `numerics`.
         layer: of `musicllm.model.layers`.
     """
+    anatomy = anatomy_of(spec)
     q, k, v, o, gate, up, down = layer.linears.values()
     total = 0
     trained = adapter.kind == "full"
     if layer.input_gradient:
-        total += _norm(spec, types, trained=trained)
+        total += _norm(anatomy, types, trained=trained)
     if gate.input_gradient:
-        total += _norm(spec, types, trained=trained)
+        total += _norm(anatomy, types, trained=trained)
     if q.output_gradient or k.output_gradient or v.output_gradient:
         total += types.compute * (2 * q.num_outputs + 2 * k.num_outputs)
-        total += FLOAT32 * spec.num_attention_heads
+        total += FLOAT32 * layer.anatomy.num_heads
     if gate.output_gradient:
         total += types.compute * 2 * gate.num_outputs  # into SiLU, and the other factor
     if up.output_gradient:
@@ -147,7 +150,8 @@ def of_gradients(spec: ModelSpec, adapter: AdapterSpec, types: Numerics) -> int:
     frozen matrix and from LoRA, whose way leads through float32 (twice, with dropout). Beside it
     lie gradients of the residual stream. Read from memory traces of training steps (docs/PLAN.md).
     """
-    width, inner = spec.hidden_size, spec.intermediate_size
+    anatomy = anatomy_of(spec)
+    width, inner = anatomy.width, anatomy.layers[-1].down.num_inputs
     if adapter.kind == "full":
         return 2 * types.compute * inner
     in_float32 = types.compute == FLOAT32
@@ -179,8 +183,8 @@ def _copied(linear: Linear, adapter: AdapterSpec, types: Numerics) -> int:
     return numbers
 
 
-def _norm(spec: ModelSpec, types: Numerics, *, trained: bool) -> int:
-    return FLOAT32 * (spec.hidden_size + 1) + trained * types.stream * spec.hidden_size
+def _norm(anatomy: Anatomy, types: Numerics, *, trained: bool) -> int:
+    return FLOAT32 * (anatomy.width + 1) + trained * types.stream * anatomy.width
 
 
 def _inputs(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from musicllm.model.anatomy import anatomy_of
 from musicllm.model.layers import Linear, head, layers
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec, ModelSpec
@@ -131,7 +132,8 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
         layer += num_tokens * of_layer(spec, adapter, types, every[-1])
         layer += autocast_copies(adapter, types, every[-1:])
         logits += autocast_copies(adapter, replace(types, recast=False), every)
-    largest_matrix = spec.hidden_size * spec.intermediate_size
+    down = anatomy_of(spec).layers[-1].down
+    largest_matrix = down.num_inputs * down.num_outputs
     if adapter.quantization is not None:
         layer += types.compute * largest_matrix  # unpacked
     if adapter.use_dora:
