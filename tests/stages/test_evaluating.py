@@ -15,7 +15,7 @@ from musicllm.job import Job
 from musicllm.model import base
 from musicllm.runs.settings import model_spec
 from musicllm.schema import Config
-from musicllm.stages import train, watching
+from musicllm.stages import train
 from musicllm.train import metrics
 from tests.helpers import make_corpus, make_tune
 from tests.stages.test_train import SMALL, job_of
@@ -99,7 +99,7 @@ def test_every_mode_can_be_asked(tmp_path: Path, corpus: Corpus, mode: str) -> N
         f"benchmark.musictheorybench.max_new_tokens={4 if mode == 'generation' else 'null'}",
     )
     model = base.build(model_spec(config_of(*SMALL)), seed=0).eval()
-    evaluation = watching.evaluation(config, corpus)
+    evaluation = train._evaluation(config, corpus)
     assert evaluation is not None
     found = evaluation.measures["musictheorybench"](model)
     assert found["num_questions"] == 6
@@ -115,10 +115,10 @@ def without_speed(line: dict[str, Any]) -> dict[str, Any]:
 def test_a_benchmark_is_asked_no_more_than_it_wants(corpus: Corpus) -> None:
     config = config_of("benchmark=[theory]", "benchmark.theory.num_questions=4")
     model = base.build(model_spec(config_of(*SMALL)), seed=0).eval()
-    evaluation = watching.evaluation(config, corpus)
+    evaluation = train._evaluation(config, corpus)
     assert evaluation is not None
     assert evaluation.measures["theory"](model)["num_questions"] == 4
-    assert watching.evaluation(config_of("callbacks.evaluate_every_steps=null"), corpus) is None
+    assert train._evaluation(config_of("callbacks.evaluate_every_steps=null"), corpus) is None
 
 
 def test_only_the_first_rank_reads_questions(
@@ -126,7 +126,7 @@ def test_only_the_first_rank_reads_questions(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     config = config_of("benchmark=[mmlu]", "benchmark.mmlu.location=/nowhere")
-    evaluation = watching.evaluation(config, corpus)
+    evaluation = train._evaluation(config, corpus)
     assert evaluation is not None
     assert (evaluation.every_steps, evaluation.measures) == (2, {})
 
