@@ -85,9 +85,18 @@ class Registry(Mapping[str, K], Generic[K]):
 _importing: list[Path] = []
 """The files of the user that are being imported."""
 
+_loaded: list[str] = []
+
+
+def loaded_extensions() -> list[str]:
+    """Return the user's files that this process has imported, which its workers import, too."""
+    return list(_loaded)
+
 
 def load_extensions(places: list[str]) -> None:
     """Import the user's modules, which register kinds of their own; each once in a process.
+
+    A module has the same name in every process, so that pickle finds its classes there.
 
     Args:
         places: Python files, or folders whose Python files are meant.
@@ -104,6 +113,8 @@ def load_extensions(places: list[str]) -> None:
             raise InputError(f"extensions names {place}, a folder without Python files")
         for file in files:
             _import_file(file)
+            if str(file) not in _loaded:
+                _loaded.append(str(file))
 
 
 def _import_file(file: Path) -> None:

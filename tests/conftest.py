@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import musicllm  # noqa: F401
+from musicllm import registry
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: a thread each, read by torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,6 +44,12 @@ def _parsed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConf, "load", staticmethod(load_once))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _extensions_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep workers from importing what an earlier test loaded, whose kinds may share names."""
+    monkeypatch.setattr(registry, "_loaded", [])
 
 
 @pytest.fixture

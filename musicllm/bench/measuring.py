@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from musicllm import console
 from musicllm.errors import StageError
+from musicllm.registry import load_extensions, loaded_extensions
 
 Value = TypeVar("Value")
 
@@ -113,7 +114,7 @@ def in_fresh_process(function: Callable[[], Value]) -> Value:
         StageError: the process died.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, context, load_extensions, (loaded_extensions(),)) as pool:
         try:
             return pool.submit(function).result()
         except BrokenProcessPool:

@@ -13,8 +13,7 @@ import pytest
 from musicllm import cli, config
 
 LIGHT = {"hydra", "omegaconf", "rich", "yaml", "antlr4", "packaging", "markdown_it", "pygments",
-         "mdurl", "attr", "cython_runtime", "orjson",
-         "musicllm"}  # fmt: skip
+         "mdurl", "attr", "cython_runtime", "musicllm"}  # fmt: skip
 """Third-party packages that may be imported before a stage starts."""
 
 

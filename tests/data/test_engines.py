@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -163,4 +164,4 @@ def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_is_opened_where_it_is_wanted() -> None:
-    assert base.outcome(base.attempt(len, "four")) == 4
+    assert base.outcome(base.Task(len).attempt(pickle.dumps("four"))) == 4

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from musicllm import registry
+from musicllm.data.engines import LocalEngine
 from musicllm.data.sources import find_parts, read_part
+from musicllm.data.sources.parts import Part
 from musicllm.data.sources.readers import READERS
+from musicllm.errors import InputError
 from musicllm.files.kinds import KINDS, kind_of, readable_suffixes
 from tests.helpers import source_spec
 
@@ -21,6 +24,10 @@ from musicllm.files.kinds import KINDS, FileKind
 from musicllm.files.pieces import Piece
 
 
+class OwnPart(Part):
+    pass
+
+
 def _read(file, piece, fields):
     for number, line in enumerate(file, 1):
         yield number, {"text": line.decode().strip().upper()}
@@ -30,7 +37,7 @@ def _find_parts(spec):
     root = Path(spec.location)
     files = [("text", Piece(path.name, "own_lines")) for path in sorted(root.glob("*.own"))]
     for record_format, pieces in group(files):
-        yield Part(spec.name, root, record_format, pieces)
+        yield OwnPart(spec.name, root, record_format, pieces)
 
 
 KINDS.register(FileKind("own_lines", (".own",), _read, record_format="text"))
@@ -60,6 +67,25 @@ def test_a_kind_and_a_reader_of_the_users_own(own: Path, reader: str) -> None:
         ("s/a.own:2", "TWO"),
     ]
     assert ".own" in readable_suffixes()
+
+
+def read_all(part: Part) -> list[object]:
+    return [record["text"] for record in read_part(part) if isinstance(record, dict)]
+
+
+@pytest.mark.parametrize("reader", ["files", "own_reader"])
+def test_worker_processes_import_them(own: Path, reader: str) -> None:
+    parts = [part for name in "st" for part in find_parts(source_spec(name, reader, str(own)))]
+    assert list(LocalEngine(2).map(read_all, parts, "reading")) == [["ONE", "TWO"]] * 2
+
+
+def test_a_worker_that_cannot_import_them_says_why(own: Path) -> None:
+    parts = [part for name in "st" for part in find_parts(source_spec(name, "files", str(own)))]
+    module = own.parent / "own.py"
+    module.unlink()
+    with pytest.raises(InputError) as caught:
+        list(LocalEngine(2).map(read_all, parts, "reading"))
+    assert str(caught.value) == f"extensions names {module}, which does not exist"
 
 
 def test_a_compressed_file_is_of_the_kind_inside() -> None:

@@ -6,10 +6,12 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from musicllm import console
 from musicllm.errors import MusicLLMError
+from musicllm.registry import load_extensions, loaded_extensions
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,7 +44,8 @@ class Engine(Protocol):
 
         Args:
             function: pure but for its files; picklable, so on the top level of a module or a
-                dataclass with `__call__`. Each worker gets its own copy once.
+                dataclass with `__call__`. Each worker gets its own copy once, after it has
+                imported the user's extensions.
             items: picklable.
             description: shown beside the progress bar.
             unit: singular name of an item, for the bar.
@@ -86,17 +89,34 @@ class _Failure:
         return error
 
 
-def attempt(function: Callable[[Item], Result], item: Item) -> bytes:
-    """Return what the function returns or raises, pickled; `outcome` opens it elsewhere."""
-    try:
-        return pickle.dumps(function(item))
-    except Exception as error:  # noqa: BLE001  # raised again where the caller is
-        trace = "".join(traceback.format_exception(error))
-        state = {name: value for name, value in vars(error).items() if name != "__notes__"}
+class Task:
+    """A function on its way to a worker process.
+
+    The worker imports the user's extensions before it unpickles the function or an item, which
+    may be made of their classes.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._extensions = loaded_extensions()
+        self._pickled = pickle.dumps(function)
+
+    @cached_property
+    def _function(self) -> Callable[[Any], Any]:
+        load_extensions(self._extensions)
+        function: Callable[[Any], Any] = pickle.loads(self._pickled)
+        return function
+
+    def attempt(self, item: bytes) -> bytes:
+        """Return what the function returns or raises for a pickled item, as `outcome` opens it."""
         try:
-            return pickle.dumps(_Failure(type(error), error.args, state, trace))
-        except Exception:  # noqa: BLE001  # whatever pickle says of an exception it cannot take
-            return pickle.dumps(_Failure(RuntimeError, (repr(error),), {}, trace))
+            return pickle.dumps(self._function(pickle.loads(item)))
+        except Exception as error:  # noqa: BLE001  # raised again where the caller is
+            trace = "".join(traceback.format_exception(error))
+            state = {name: value for name, value in vars(error).items() if name != "__notes__"}
+            try:
+                return pickle.dumps(_Failure(type(error), error.args, state, trace))
+            except Exception:  # noqa: BLE001  # whatever pickle says of an exception
+                return pickle.dumps(_Failure(RuntimeError, (repr(error),), {}, trace))
 
 
 def outcome(answer: bytes) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +17,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
-from musicllm.data.engines.base import WORKER_ENVIRONMENT, Item, Result, attempt, counted, outcome
+from musicllm.data.engines.base import WORKER_ENVIRONMENT, Item, Result, Task, counted, outcome
 from musicllm.errors import StageError
 
 PRELOADED = ["musicllm.data.pipeline"]
@@ -66,7 +66,7 @@ def num_cores() -> int:
 def _in_order(
     function: Callable[[Item], Result], items: Sequence[Item], num_workers: int, description: str
 ) -> Iterator[Result]:
-    with _workers(function, num_workers) as workers:
+    with _workers(Task(function), num_workers) as workers:
         idle = list(workers)
         busy: dict[Connection, int] = {}
         answers: dict[int, bytes] = {}
@@ -75,7 +75,7 @@ def _in_order(
             while turn not in answers:
                 while idle and started < min(len(items), turn + AHEAD * num_workers):
                     pipe = idle.pop()
-                    pipe.send(items[started])
+                    pipe.send_bytes(pickle.dumps(items[started]))
                     busy[pipe] = started
                     started += 1
                 for ready in connection.wait(busy):
@@ -100,18 +100,15 @@ def _receive(pipe: Connection, worker: BaseProcess, description: str) -> bytes:
 
 
 @contextmanager
-def _workers(
-    function: Callable[[Item], Result], num_workers: int
-) -> Iterator[dict[Connection, BaseProcess]]:
+def _workers(task: Task, num_workers: int) -> Iterator[dict[Connection, BaseProcess]]:
     """Yield running workers by our end of their pipes; they end with the block."""
     _start_server()
     workers: dict[Connection, BaseProcess] = {}
     try:
         for _ in range(num_workers):
             ours, theirs = _CONTEXT.Pipe()
-            started = _CONTEXT.Process(target=_serve, args=(theirs, function), daemon=True)
-            started.start()
-            workers[ours] = started
+            workers[ours] = _CONTEXT.Process(target=_serve, args=(theirs, task), daemon=True)
+            workers[ours].start()
             theirs.close()
         yield workers
     finally:
@@ -141,12 +138,12 @@ def _start_server() -> None:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+def _serve(pipe: Connection, task: Task) -> None:
     """Answer items until the caller ends."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
     with suppress(EOFError, BrokenPipeError):  # the caller ended first
         while True:
-            pipe.send_bytes(attempt(function, pipe.recv()))
+            pipe.send_bytes(task.attempt(pipe.recv_bytes()))
 
 
 def _end_with_caller() -> None:

@@ -3,7 +3,7 @@
 Each item is a task. Ray gives the item of a lost worker to another one, however often that
 happens, and says so each time; the results come in the order of the items. Nothing but items and
 results is sent: the machines of a cluster need this package, and under one path the folder of the
-files that the tasks read and write.
+files that the tasks read and write, and the files of `extensions`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from musicllm.data.engines.base import Item, Result, attempt, counted, outcome
+from musicllm.data.engines.base import Item, Result, Task, counted, outcome
 from musicllm.errors import NotAvailableError, StageError
 
 OBJECT_STORE_BYTES = 128 << 20
@@ -94,7 +94,7 @@ class RayEngine:
             context.enable_progress_bars = False
             rows = [{"item": pickle.dumps(item)} for item in items]
             dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-                _Task(function), concurrency=self.num_workers
+                _RowTask(function), concurrency=self.num_workers
             )
         try:
             for row in dataset.iter_rows():
@@ -106,14 +106,11 @@ class RayEngine:
             ) from None
 
 
-class _Task:
+class _RowTask(Task):
     """What Ray Data maps: an item in, the pickled answer out."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
-
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"answer": attempt(self.function, pickle.loads(row["item"]))}
+        return {"answer": self.attempt(row["item"])}
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """Kinds of files that rows or documents are read from, by the end of their names.
 
 A kind is a module here, or one of the user's own (`extensions`), that registers a `FileKind`.
-Worker processes do not import `extensions`, so that files of the user's own kinds are read with
-`engine.num_workers=1`.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ import io
 from collections.abc import Collection, Iterator
 from typing import IO, Any
 
-import orjson
-
 from musicllm.files.kinds import KINDS, FileKind
 from musicllm.files.misfit import Entry
 from musicllm.files.pieces import Piece
@@ -19,6 +17,8 @@ _ENDS = ("end_map", "end_array")
 
 def is_json_lines(file: IO[bytes]) -> bool:
     """Whether a file called `.json` holds one object a line, as many do."""
+    import orjson
+
     line = file.readline(_HEAD_BYTES)
     try:
         return isinstance(orjson.loads(line), dict) and bool(file.readline(_HEAD_BYTES).strip())

@@ -5,14 +5,15 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO
-
-import orjson
+from typing import IO, TYPE_CHECKING
 
 from musicllm.files import pieces
 from musicllm.files.kinds import KINDS, FileKind
 from musicllm.files.misfit import Entry, Misfit, not_utf8
 from musicllm.files.pieces import Piece
+
+if TYPE_CHECKING:
+    import orjson
 
 
 def cut_lines(path: Path, piece: Piece) -> Iterator[Piece]:
@@ -34,6 +35,8 @@ def cut_lines(path: Path, piece: Piece) -> Iterator[Piece]:
 
 def _read(file: IO[bytes], piece: Piece, _: Collection[str] | None) -> Iterator[Entry]:
     """Yield the object of each line that is not blank, from `piece.first` on to `piece.stop`."""
+    import orjson
+
     bytes_left = None if piece.stop is None else piece.stop - piece.start
     for number, line in enumerate(file, start=piece.first):
         if bytes_left is not None:
