@@ -28,8 +28,8 @@ Figures = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What of a melody is known from training.
+class MelodyMatch:
+    """What a melody has in common with the training tunes.
 
     Attributes:
         run_notes: notes of the longest run that one training tune holds too; 0 without one.
@@ -55,8 +55,8 @@ class Heard:
 UNKNOWN = "\1"
 """Stands for a step that no training tune has."""
 
-UNHEARD = Heard(0, 0.0, 0.0, 0.0, -1)
-"""What is known of no melody at all."""
+NO_MATCH = MelodyMatch(0, 0.0, 0.0, 0.0, -1)
+"""Of no melody at all."""
 
 
 class MelodyIndex:
@@ -73,12 +73,12 @@ class MelodyIndex:
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
 
-    def look_up(self, score: abc.Score) -> Heard:
-        """Return what of a tune's melody is known."""
+    def look_up(self, score: abc.Score) -> MelodyMatch:
+        """Return what a tune's melody has in common with the training tunes."""
         spelt = "".join(self._read.letters.get(step, UNKNOWN) for step in melodic_steps(score))
         length, _ = self._runs.longest_run(spelt)
         share = length / len(spelt) if spelt else 0.0
-        return Heard(length + 1 if length else 0, share, *self._nearest(figures(score)))
+        return MelodyMatch(length + 1 if length else 0, share, *self._nearest(figures(score)))
 
     def _nearest(self, own: Figures) -> tuple[float, float, int]:
         """Return similarity to the nearest tune, the share of known figures, and its text."""

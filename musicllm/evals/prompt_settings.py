@@ -1,4 +1,4 @@
-"""How the questions of a benchmark are asked: plain values."""
+"""Settings of the prompts of a benchmark: plain values."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ class PromptSettings:
             the one whose whole prompt has the least mean negative log-likelihood (OpenCompass's
             PPL mode), `generation` reads the letter out of what the model writes.
         num_fewshot: solved examples before a question.
-        num_questions: asked in all, drawn evenly over the subjects; None: all.
-        seed: of the draw.
         add_bos: whether the mark of the beginning stands before a prompt.
         as_chat: whether a prompt that is answered in words goes through the chat template.
         max_length: tokens of a prompt with its longest option or its answer; None: the model's
@@ -38,8 +36,6 @@ class PromptSettings:
     prompt_format: str
     mode: Mode
     num_fewshot: int
-    num_questions: int | None
-    seed: int
     add_bos: bool
     as_chat: bool
     max_length: int | None

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
@@ -144,9 +144,9 @@ def _report(
         rows.append(row)
         score, sound = _render(row, folder, f"{number:03d}")
         tunes.append(SampleTune(prompt.text, text, score, sound))
-    found: dict[str, Any] = generation.summarise(rows, seed)
-    known = {name: found[name] for name in MEASURED if found[name] is not None}
-    return SampleReport({f"music/{name}": value for name, value in known.items()}, tunes)
+    metrics = generation.summarise(rows, seed)
+    values = {f"music/{name}": value for name in MEASURED if (value := metrics[name]) is not None}
+    return SampleReport(values, tunes)
 
 
 def _render(row: TuneRow, folder: Path, stem: str) -> tuple[Path | None, Path | None]:

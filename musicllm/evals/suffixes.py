@@ -47,21 +47,20 @@ class SuffixIndex:
         for start in range(len(characters)):
             if best >= len(characters) - start:
                 break
-            length, found_at = self._longest_at(characters[start:])
+            length, match_place = self._longest_at(characters[start:])
             if length > best:
-                best, place = length, found_at
+                best, place = length, match_place
         return best, int(np.searchsorted(self._starts, place, side="right")) - 1 if best else -1
 
-    def _longest_at(self, wanted: str) -> tuple[int, int]:
-        """Return the length of the longest beginning of `wanted` in the text, and its place."""
-        size = len(wanted)
+    def _longest_at(self, query: str) -> tuple[int, int]:
+        """Return the length of the longest prefix of `query` in the text, and its place."""
+        size = len(query)
         position = bisect_left(
-            self._order, wanted, key=lambda place: self._text[place : place + size]
+            self._order, query, key=lambda place: self._text[place : place + size]
         )
-        neighbours = self._order[max(position - 1, 0) : position + 1]
         runs = [
-            (_num_equal(wanted, self._text[place : place + size]), int(place))
-            for place in neighbours
+            (_num_equal(query, self._text[place : place + size]), int(place))
+            for place in self._order[max(position - 1, 0) : position + 1]
         ]
         return max(runs, default=(0, -1))
 

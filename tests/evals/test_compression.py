@@ -149,7 +149,8 @@ def test_yardsticks_count_compress_and_render(rendered: list[str]) -> None:
 
 def test_texts_without_tunes_have_no_notes_and_no_formats(rendered: list[str]) -> None:
     texts = ["Play the blues.", "Sing."]
-    metrics = compression.measure(scores(2.0, texts), texts, ["other"], seed=0)
+    marks = compression.make_yardsticks(texts, ["other"], seed=0)
+    metrics = compression.compare(scores(2.0, texts), texts, marks, seed=0)
     assert metrics["bits_per_character"] == pytest.approx(2.0)
     nothing = {name for name, value in metrics.items() if value is None}
     assert nothing == {

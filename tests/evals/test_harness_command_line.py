@@ -77,7 +77,7 @@ def test_the_command_line_asks_with_our_prompts(
     read = list(read_solved("musictheorybench", theory_file))
     of = {split: tuple(each for each in read if each.split == split) for split in ("dev", "test")}
     how = PromptSettings(
-        name, WORDINGS[name], "likelihood", num_fewshot, None, 0, False, False, None, "stop", None
+        name, WORDINGS[name], "likelihood", num_fewshot, False, False, None, "stop", None
     )
 
     (ours,) = make_tasks(QuestionSet(of["test"], {"reasoning": of["dev"]}), how, len)[

@@ -180,7 +180,7 @@ def shown(num: int) -> QuestionSet:
 
 def how(**given: Any) -> PromptSettings:
     start = PromptSettings(
-        "quiz", "opencompass", "perplexity", 5, None, 0, True, False, 500, "drop_last_shots", None
+        "quiz", "opencompass", "perplexity", 5, True, False, 500, "drop_last_shots", None
     )
     return dataclasses.replace(start, **given)
 

@@ -49,8 +49,6 @@ def settings(**given: Any) -> PromptSettings:
             "prompt_format": "harness",
             "mode": "likelihood",
             "num_fewshot": 5,
-            "num_questions": None,
-            "seed": 0,
             "add_bos": False,
             "as_chat": False,
             "max_length": None,

@@ -40,13 +40,16 @@ def metrics(rows: Sequence[PredictionRow], seed: int) -> Metrics:
         questions, with Wilson's, which stays honest there. In perplexity mode
         `accuracy_by_letter`, what the likelihood of the letter alone would have chosen, and
         `agreement`, the share of questions on which both choose the same. Calibration where there
-        are likelihoods. Counts.
+        are likelihoods. `majority_accuracy`, of always giving the most frequent right letter.
+        Counts.
     """
     assert rows, "accuracy needs questions"
+    gold_letters = Counter(row["gold"] for row in rows)
     return {
         **_means(rows, seed),
         **_by_letter(rows, seed),
-        **_baselines(rows),
+        "chance_accuracy": CHANCE,
+        "majority_accuracy": max(gold_letters.values()) / len(rows),
         **calibration.metrics(rows),
         **_counts(rows),
         **_parts(rows, "category", "accuracy_category"),
@@ -76,7 +79,8 @@ def named(part: str) -> str:
 
 
 def _means(rows: Sequence[PredictionRow], seed: int) -> Metrics:
-    means = _mean("accuracy", [_tally(rows, "correct")], seed)
+    num_correct = sum(bool(row["correct"]) for row in rows)
+    means = _mean("accuracy", [(num_correct, len(rows))], seed)
     for key, name in (
         ("subject", "accuracy_macro_subject"),
         ("category", "accuracy_macro_category"),
@@ -90,10 +94,6 @@ def _means(rows: Sequence[PredictionRow], seed: int) -> Metrics:
 def _mean(name: str, parts: Sequence[Tally], seed: int) -> Metrics:
     mean = sum(right / num for right, num in parts) / len(parts)
     return with_interval(name, mean, bootstrap_shares(parts, seed))
-
-
-def _tally(rows: Sequence[PredictionRow], key: str) -> Tally:
-    return sum(bool(row[key]) for row in rows), len(rows)
 
 
 def _parts(rows: Sequence[PredictionRow], key: str, name: str) -> Metrics:
@@ -111,15 +111,6 @@ def _by_letter(rows: Sequence[PredictionRow], seed: int) -> Metrics:
     same = sum(row["predicted_by_letter"] == row["predicted"] for row in rows)
     accuracy = _mean("accuracy_by_letter", [(right, len(rows))], seed)
     return accuracy | {"agreement": same / len(rows)}
-
-
-def _baselines(rows: Sequence[PredictionRow]) -> Metrics:
-    """Return the accuracy of guessing, and of always giving the most frequent right letter."""
-    letters = Counter(row["gold"] for row in rows)
-    return {
-        "chance_accuracy": CHANCE,
-        "majority_accuracy": max(letters.values()) / len(rows),
-    }
 
 
 def _counts(rows: Sequence[PredictionRow]) -> Metrics:

@@ -52,11 +52,11 @@ def reliability(rows: Sequence[Mapping[str, Any]]) -> list[Bin]:
         Bin(
             low=place / NUM_BINS,
             high=(place + 1) / NUM_BINS,
-            num_questions=len(some),
-            confidence=fmean(confidence for confidence, _ in some),
-            accuracy=sum(right for _, right in some) / len(some),
+            num_questions=len(answers),
+            confidence=fmean(confidence for confidence, _ in answers),
+            accuracy=sum(right for _, right in answers) / len(answers),
         )
-        for place, some in sorted(by_bin.items())
+        for place, answers in sorted(by_bin.items())
     ]
 
 
@@ -76,7 +76,11 @@ def metrics(rows: Sequence[Mapping[str, Any]]) -> Metrics:
     sure = sum(bin_.confidence * bin_.num_questions for bin_ in bins)
     return {
         "expected_calibration_error": gaps / len(scored),
-        "brier_score": fmean(_brier(row) for row in scored),
+        "brier_score": fmean(
+            sum((share - (letter == row["gold"])) ** 2 for letter, share in shares.items())
+            for row in scored
+            for shares in [probabilities(row["logliks"])]
+        ),
         "mean_confidence": sure / len(scored),
     }
 
@@ -91,8 +95,3 @@ def probabilities(logliks: Mapping[str, float]) -> dict[str, float]:
     weights = {letter: math.exp(value - most) for letter, value in logliks.items()}
     total = sum(weights.values())
     return {letter: weight / total for letter, weight in weights.items()}
-
-
-def _brier(row: Mapping[str, Any]) -> float:
-    shares = probabilities(row["logliks"])
-    return float(sum((share - (letter == row["gold"])) ** 2 for letter, share in shares.items()))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from musicllm.errors import InputError
+from musicllm.evals.choices.accuracy import PredictionRow
 from musicllm.evals.results import NUM_RESAMPLES, resampled
 
-PredictionRow = Mapping[str, Any]
 Name = TypeVar("Name")
 Pair = tuple[PredictionRow, PredictionRow]
 """The answers of the baseline and of the model to one question."""
@@ -170,10 +170,10 @@ def _paired(
     """Return the pairs in the baseline's order, and how many rows have no partner."""
     ours = _by_question(model)
     pairs = [(row, ours[name]) for name, row in _by_question(baseline).items() if name in ours]
-    for one, other in pairs:
-        if one["gold"] != other["gold"]:
+    for row, other in pairs:
+        if row["gold"] != other["gold"]:
             raise InputError(
-                f"question {one['question_id']} has the answer {one['gold']} in one evaluation and "
+                f"question {row['question_id']} has the answer {row['gold']} in one evaluation and "
                 f"{other['gold']} in the other: they asked different questions under one name; "
                 "evaluate both on the same files"
             )

@@ -1,10 +1,10 @@
-"""A language model as a compressor of tunes, beside the compressors and formats that everybody has.
+"""A language model as a compressor of tunes, beside common compressors and formats.
 
-`measure` compares everything on the same documents. `Yardsticks` hold what does not depend on the
-model, so that two models are held against it without doing it twice.
+`compare` measures everything on the same documents. `Yardsticks` hold what does not depend on the
+model, so that it is computed once for several models.
 """
 
-from musicllm.evals.compression.comparison import compare, measure, model_bits
+from musicllm.evals.compression.comparison import compare, model_bits
 from musicllm.evals.compression.compressors import compressed_bytes, joined, primed_bytes
 from musicllm.evals.compression.notes import num_notes
 from musicllm.evals.compression.renderings import NUM_RENDERED, Rendered, render, wav_bytes
@@ -18,7 +18,6 @@ __all__ = [
     "compressed_bytes",
     "joined",
     "make_yardsticks",
-    "measure",
     "model_bits",
     "num_notes",
     "primed_bytes",

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from musicllm.evals.compression.renderings import wav_bytes
-from musicllm.evals.compression.yardsticks import Yardsticks, make_yardsticks
+from musicllm.evals.compression.yardsticks import Yardsticks
 from musicllm.evals.results import Metrics, bootstrap, with_interval
 from musicllm.inference.likelihood import DocumentScore
 
@@ -26,24 +26,10 @@ def model_bits(scores: Sequence[DocumentScore]) -> float:
     return sum(score.nll_nats for score in scores) / math.log(2)
 
 
-def measure(
-    scores: Sequence[DocumentScore], texts: Sequence[str], training: Sequence[str], seed: int
-) -> Metrics:
-    """Return what `compare` does, with yardsticks made for this once.
-
-    Args:
-        scores: the model's likelihood of each text.
-        texts: at least one document that the model was not trained on.
-        training: documents that it was trained on.
-        seed: of the resampling of documents, and of the sample that is rendered.
-    """
-    return compare(scores, texts, make_yardsticks(texts, training, seed), seed)
-
-
 def compare(
     scores: Sequence[DocumentScore], texts: Sequence[str], marks: Yardsticks, seed: int
 ) -> Metrics:
-    """Hold a model against compressors, MIDI and WAV.
+    """Compare a model with compressors, MIDI and WAV.
 
     Args:
         scores: the model's likelihood of each text.

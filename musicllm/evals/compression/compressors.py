@@ -26,11 +26,12 @@ def compressed_bytes(data: bytes) -> dict[str, int]:
 
     They are `xz -9e`, `gzip -9`, `bzip2 -9` and `zstd --ultra -22`; the last looks back 128 MiB.
     """
+    zstd_level = pa.Codec.maximum_compression_level("zstd")
     return {
         "xz": xz_bytes(data),
         "gzip": len(gzip.compress(data, 9, mtime=0)),
         "bz2": len(bz2.compress(data, 9)),
-        "zstd": _zstd_bytes(data),
+        "zstd": int(pa.Codec("zstd", zstd_level).compress(data).size),
     }
 
 
@@ -46,8 +47,3 @@ def primed_bytes(training: bytes, data: bytes) -> int:
 def xz_bytes(data: bytes) -> int:
     """Return the size of `xz -9e`."""
     return len(lzma.compress(data, preset=PRESET))
-
-
-def _zstd_bytes(data: bytes) -> int:
-    level = pa.Codec.maximum_compression_level("zstd")
-    return int(pa.Codec("zstd", level).compress(data).size)

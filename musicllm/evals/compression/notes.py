@@ -6,7 +6,7 @@ note counts again, a repeated section counts once. Rests and grace notes do not 
 
 from __future__ import annotations
 
-from musicllm.music.abc import AbcError, Score, find_tunes, parse
+from musicllm.music.abc import AbcError, find_tunes, parse
 
 
 def num_notes(text: str) -> int | None:
@@ -19,8 +19,5 @@ def num_notes(text: str) -> int | None:
         scores = [parse(text[place.start : place.stop]) for place in places]
     except AbcError:
         return None
-    return sum(map(_notes_of, scores)) or None
-
-
-def _notes_of(score: Score) -> int:
-    return sum(len(note.pitches) for bar in score.bars for note in bar.notes)
+    bars = [bar for score in scores for bar in score.bars]
+    return sum(len(note.pitches) for bar in bars for note in bar.notes) or None

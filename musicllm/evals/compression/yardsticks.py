@@ -1,4 +1,4 @@
-"""What a model's compression is held against: everything about the documents but the model."""
+"""What a model's compression is compared with: everything about the documents but the model."""
 
 from __future__ import annotations
 

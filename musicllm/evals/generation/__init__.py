@@ -1,11 +1,11 @@
 """What generated tunes are worth as music, and requests to generate them on.
 
-`making` makes requests from held-out tunes. `rows` measures one answer: whether it parses and fits
-its metre, what it keeps of what was asked (`adherence`, `motif_forms`), how it is built
-(`structure`), and what of it was known (`evals.copies`, `evals.memorisation`). `summary` makes
-means with intervals, over all and by family, and `distinctness` compares the tunes of a set.
-Nothing here generates or asks a model. The same measurements on held-out tunes, the answers that a
-person wrote, say what a figure is worth.
+`request_making` makes requests from held-out tunes. `rows` measures one answer: whether it parses
+and fits its metre, which of the requested traits it has (`adherence`, `motif_forms`), how it is
+built (`structure`), and how much of it stands in the training tunes (`evals.copies`,
+`evals.memorisation`). `summary` computes means with intervals, over all and by family, and
+`distinctness` compares the tunes of a set. No model runs here. The same measurements on held-out
+tunes, which people wrote, are the reference for every figure.
 """
 
 from musicllm.evals.generation.request_making import FAMILIES, make_requests, request_of

@@ -87,8 +87,8 @@ def _table(figures: Sequence[frozenset[int]]) -> Floats:
             holders[figure].append(number)
     table = np.zeros((len(figures), len(figures)))
     for shared in holders.values():
-        for one, other in combinations(shared, 2):
-            table[one, other] += 1
+        for pair in combinations(shared, 2):
+            table[pair] += 1
     sizes = np.array([len(own) for own in figures])
     smaller = np.minimum.outer(sizes, sizes) if len(sizes) else np.ones((0, 0))
     return (table + table.T) / smaller

@@ -7,7 +7,7 @@ these are: a model that was trained on such instructions is asked as it was taug
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from musicllm.data.instructions import Wordings, wordings
@@ -69,7 +69,8 @@ def make_requests(
         family = min(
             (name for name in selected if waiting[name]), key=lambda name: len(requests[name])
         )
-        number = _take(waiting[family], used)
+        unused = (place for place, number in enumerate(waiting[family]) if number not in used)
+        number = waiting[family].pop(next(unused, 0))
         if request := _request(family, tunes[number], phrasings, f"{seed}:{family}:{number}"):
             requests[family].append(request)
             used.add(number)
@@ -82,19 +83,12 @@ def make_requests(
 def request_of(record: Mapping[str, Any]) -> Request:
     """Return the request of an instruction record, one question that is answered with a tune.
 
-    Without `task` and `conditions`, which records made elsewhere lack, what is wanted is what the
-    prompt states.
+    Records made elsewhere lack `task` and `conditions`; then only what the prompt states counts.
     """
     question, answer = record["messages"][-2:]
     task = record.get("task", "")
     conditions = record.get("conditions") or {}
     return Request(question["content"], _NAMES.get(task, task), conditions, answer["content"])
-
-
-def _take(waiting: list[int], used: Collection[int]) -> int:
-    """Take the next tune that nothing was asked about, or else the next."""
-    fresh = (place for place, number in enumerate(waiting) if number not in used)
-    return waiting.pop(next(fresh, 0))
 
 
 def _request(family: str, text: str, phrasings: Wordings, seed: str) -> Request | None:

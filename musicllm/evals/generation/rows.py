@@ -9,7 +9,7 @@ from musicllm.errors import InputError
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.generation.adherence import Adherence, adherence
 from musicllm.evals.generation.structure import Structure, structure
-from musicllm.evals.memorisation import UNHEARD, Heard
+from musicllm.evals.memorisation import NO_MATCH, MelodyMatch
 from musicllm.evals.requests import Request, find_tune
 from musicllm.music import abc
 from musicllm.music.analysis import chord_cover, chords, key_fit
@@ -61,7 +61,7 @@ class TuneRow:
     copy_share: float
     is_near_copy: bool
     copied_from: int
-    heard: Heard
+    heard: MelodyMatch
     is_melodic_copy: bool
     adherence: Adherence
     structure: Structure | None
@@ -89,7 +89,7 @@ def measure_tune(
     score, problem = _parsed(tune)
     measured = [bar for bar in score.bars if bar.metre is not None] if score else []
     faults = len(abc.check(score).faults) if score else 0
-    heard = index.melodies.look_up(score) if score else UNHEARD
+    match = index.melodies.look_up(score) if score else NO_MATCH
     return TuneRow(
         family=asked_for.family,
         prompt=asked_for.prompt,
@@ -108,8 +108,8 @@ def measure_tune(
         copy_share=run.share,
         is_near_copy=run.is_near_copy,
         copied_from=run.source,
-        heard=heard,
-        is_melodic_copy=heard.is_copy,
+        heard=match,
+        is_melodic_copy=match.is_copy,
         adherence=adherence(asked_for, score),
         structure=structure(score) if score else None,
     )

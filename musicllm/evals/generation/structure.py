@@ -61,14 +61,14 @@ def structure(score: abc.Score) -> Structure:
 
 def _phrase_repetition(bars: Sequence[abc.Bar], numbers: Sequence[int]) -> float:
     times = {place: part.times for part in sections(bars, marks=False) for place in part.bars}
-    seen: list[list[int]] = []
-    heard = 0
+    different: list[list[int]] = []
+    num_phrases = 0
     for places in _phrases(bars, times):
         content = [numbers[place] for place in places]
-        heard += times[places[0]]
-        if not any(alike(content, other) for other in seen):
-            seen.append(content)
-    return 1 - len(seen) / heard if heard else 0.0
+        num_phrases += times[places[0]]
+        if not any(alike(content, other) for other in different):
+            different.append(content)
+    return 1 - len(different) / num_phrases if num_phrases else 0.0
 
 
 def _phrases(bars: Sequence[abc.Bar], full: dict[int, int]) -> list[list[int]]:

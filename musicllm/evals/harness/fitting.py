@@ -53,7 +53,12 @@ def fit_shots(
     shots = [form.shot(shot) + form.separator for shot in sheet.examples]
     texts = [_with_option(form.text(solved), settings, sheet)[0] for solved in sheet.questions]
     hint, *counts = count_tokens([sheet.hint, *shots, *texts])
-    choices = [_shown(sheet, number, settings) for number in _numbers(num_shots, settings)]
+    if settings.long_prompts == "drop_first_shots":
+        choices = [sheet.examples[number:] for number in range(num_shots + 1)]
+    elif settings.long_prompts == "drop_last_shots":
+        choices = [sheet.examples[:number] for number in range(num_shots, -1, -1)]
+    else:
+        choices = [sheet.examples]
     of_shot = dict(zip(map(id, sheet.examples), counts[:num_shots], strict=True))
     before = [hint + sum(of_shot[id(shot)] for shot in examples) for examples in choices]
     return [
@@ -67,18 +72,6 @@ def fit_shots(
         )
         for solved, text in zip(sheet.questions, counts[num_shots:], strict=True)
     ]
-
-
-def _numbers(num_shots: int, settings: PromptSettings) -> Sequence[int]:
-    """Return how many examples may be shown, the most first."""
-    drops = settings.long_prompts in ("drop_first_shots", "drop_last_shots")
-    return range(num_shots, -1, -1) if drops else [num_shots]
-
-
-def _shown(sheet: Sheet, number: int, settings: PromptSettings) -> tuple[LabelledQuestion, ...]:
-    if settings.long_prompts == "drop_first_shots":
-        return sheet.examples[len(sheet.examples) - number :]
-    return sheet.examples[:number]
 
 
 def _fit(

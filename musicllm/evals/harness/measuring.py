@@ -31,10 +31,8 @@ from musicllm.inference.sampling import SamplingSettings
 from musicllm.inference.scorer.scorer import Memoize, Scorer
 from musicllm.inference.shared_sampling import sample_all
 
-PredictionRow = dict[str, Any]
-
-WRITTEN_TOGETHER = 16
-"""Answers that are written at a time."""
+GENERATION_BATCH = 16
+"""Prompts that are continued together."""
 
 
 def measure_choices(
@@ -46,13 +44,13 @@ def measure_choices(
     seed: int,
     memoize: Memoize | None = None,
 ) -> BenchmarkResult:
-    """Ask a model.
+    """Measure a model on questions.
 
     Args:
         scorer: of the model, which is neither moved nor cast.
         tokenizer: its tokenizer.
         question_set: the questions, all of which are asked.
-        settings: how.
+        settings: of the prompts.
         seed: of the resampling for intervals.
         memoize: where finished parts are kept and looked for.
 
@@ -109,7 +107,7 @@ def _writer(
     def write(prompts: Sequence[list[int]], _: Sequence[Mapping[str, Any]]) -> list[str]:
         completions = sample_all(
             scorer.reader.model, Encoder(tokenizer), prompts, likely,
-            seed=0, batch_size=WRITTEN_TOGETHER, team=scorer.team, memoize=memoize,
+            seed=0, batch_size=GENERATION_BATCH, team=scorer.team, memoize=memoize,
         )  # fmt: skip
         return [completion.text for completion in completions]
 
@@ -118,13 +116,13 @@ def _writer(
 
 def ask(
     lm: LM, question_set: QuestionSet, settings: PromptSettings
-) -> tuple[list[PredictionRow], dict[str, Any]]:
-    """Ask every question and return what was answered.
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the answers to every question.
 
     Args:
         lm: a model of the harness that encodes text; ours, in perplexity mode.
         question_set: questions, examples and flags.
-        settings: how to ask; the model's context limits `max_length`, too.
+        settings: of the prompts; the model's context limits `max_length`, too.
 
     Returns:
         One row per question that fits, in the order asked (see `predictions.jsonl`), and the
@@ -134,9 +132,10 @@ def ask(
         InputError: there is nothing to ask, or a prompt is too long.
         StageError: the model's likelihoods are not numbers.
     """
-    settings = dataclasses.replace(settings, max_length=_limit(lm, settings))
+    limits = [limit for limit in (settings.max_length, getattr(lm, "max_length", None)) if limit]
+    settings = dataclasses.replace(settings, max_length=min(limits, default=None))
     mean_nll = lm.mean_nll if settings.mode == "perplexity" else None
-    with _speaking_through_us():
+    with _warnings_as_notes():
         tasks = make_tasks(question_set, settings, _counter(lm), mean_nll)
         results = evaluate(lm, tasks, log_samples=True)
     assert results is not None, "the harness sees one process only; the model knows of the others"
@@ -149,11 +148,6 @@ def ask(
     plain = json.loads(json.dumps(results, default=handle_non_serializable))
     names = [solved.question.id for solved in question_set.questions]
     return [rows[name] for name in names if name in rows], plain
-
-
-def _limit(lm: LM, settings: PromptSettings) -> int | None:
-    limits = [limit for limit in (settings.max_length, getattr(lm, "max_length", None)) if limit]
-    return min(limits, default=None)
 
 
 def _counter(lm: LM) -> CountTokens:
@@ -169,15 +163,15 @@ def _counter(lm: LM) -> CountTokens:
 
 
 class _Notes(logging.Handler):
-    """Shows what the harness warns of as our own notes."""
+    """Prints the harness's warnings as our own notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         console.note(f"lm_eval: {record.getMessage()}")
 
 
 @contextmanager
-def _speaking_through_us() -> Iterator[None]:
-    """Let the harness say only what it warns of, and in our way, as long as it runs."""
+def _warnings_as_notes() -> Iterator[None]:
+    """Print only the harness's warnings, as our own notes."""
     logger = logging.getLogger("lm_eval")
     before = logger.handlers[:], logger.level, logger.propagate
     logger.handlers, logger.propagate = [_Notes()], False

@@ -25,7 +25,7 @@ Generate = Callable[[Sequence[list[int]], Sequence[Mapping[str, Any]]], list[str
 
 
 class HarnessModel(TemplateLM):  # type: ignore[misc]
-    """A model that the harness can ask.
+    """A model in the harness's interface.
 
     Args:
         scorer: of the model.
@@ -36,7 +36,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         generate: writes answers; None where no task asks for any.
         as_message: from a prompt that is answered in words to its tokens as a user's message, up
             to where the answer begins; None: it is plain text.
-        kept: where finished portions are kept and looked for.
+        memoize: where finished portions are kept and looked for.
 
     Raises:
         InputError: the model's vocabulary is smaller than the tokenizer's.

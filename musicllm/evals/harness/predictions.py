@@ -64,7 +64,7 @@ def _lettered(solved: LabelledQuestion, values: Sequence[float]) -> dict[str, fl
     if any(map(math.isnan, values)):
         raise StageError(
             f"the model gives question {solved.question.id} likelihoods that are not numbers; "
-            "its weights or their type are to blame: load it in bfloat16 or float32"
+            "its weights or their dtype are to blame: load it in bfloat16 or float32"
         )
     return {letter: float(value) for letter, value in zip(LETTERS, values, strict=True)}
 

@@ -91,7 +91,7 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
             self._instances += instances if isinstance(instances, list) else [instances]
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
-        """Return the metrics of one question; see `reading.scores`."""
+        """Return the metrics of one question; see `predictions.scores`."""
         place = self._place[doc["id"]]
         return scores(self._read(place, results), self.sheet.questions[place])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from musicllm import console
 from musicllm.errors import InputError, Problem
@@ -51,7 +51,13 @@ class Generation(BenchmarkKind):
             ConfigError: the benchmark names no split.
             InputError: there is none in this split.
         """
-        return _of_tunes(materials, spec) if spec.subjects else _of_instructions(materials, spec)
+        read = _of_tunes if spec.subjects else _of_instructions
+        requests = read(materials, spec)
+        if spec.num_questions is not None and len(requests) < spec.num_questions:
+            console.note(
+                f"{spec.name}: {len(requests)} prompts instead of {spec.num_questions} exist"
+            )
+        return requests
 
     def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
         """Let the model answer every request."""
@@ -76,19 +82,14 @@ class Generation(BenchmarkKind):
 
 def _of_tunes(materials: Materials, spec: BenchmarkConfig) -> list[Request]:
     from musicllm.evals.generation import make_requests
-
-    role = "corpus" if "corpus" in materials.inputs else "instructions"
-    tunes = dict.fromkeys(map(_tune, materials.corpus(role).records(materials.split(spec))))
-    requests = make_requests(list(tunes), spec.subjects, spec.num_questions, materials.seed)
-    _note_fewer(spec, len(requests))
-    return requests
-
-
-def _tune(record: dict[str, Any]) -> str:
-    """Return the tune of a record: its text, or that in its answer."""
     from musicllm.evals.requests import find_tune
 
-    return str(record["text"] if "text" in record else find_tune(record["messages"][-1]["content"]))
+    role = "corpus" if "corpus" in materials.inputs else "instructions"
+    tunes = dict.fromkeys(
+        record["text"] if "text" in record else find_tune(record["messages"][-1]["content"])
+        for record in materials.corpus(role).records(materials.split(spec))
+    )
+    return make_requests(list(tunes), spec.subjects, spec.num_questions, materials.seed)
 
 
 def _of_instructions(materials: Materials, spec: BenchmarkConfig) -> list[Request]:
@@ -104,14 +105,8 @@ def _of_instructions(materials: Materials, spec: BenchmarkConfig) -> list[Reques
             f"inputs.instructions=<an instruction corpus>, or requests made from tunes: "
             f"benchmark.{spec.name}.subjects=[metadata,chords,motif,form,first_bars]"
         )
-    _note_fewer(spec, len(records))
     number = min(len(records), spec.num_questions or len(records))
     return [request_of(record) for record in random.Random(materials.seed).sample(records, number)]
-
-
-def _note_fewer(spec: BenchmarkConfig, number: int) -> None:
-    if spec.num_questions is not None and number < spec.num_questions:
-        console.note(f"{spec.name}: {number} prompts instead of {spec.num_questions} exist")
 
 
 KIND = BENCHMARK_KINDS.register(Generation())

@@ -104,11 +104,10 @@ class MultipleChoice(BenchmarkKind):
 
         question_set = self.read_questions(materials, spec)
         if materials.max_items is not None:
-            drawn = draw(question_set.questions, materials.max_items, materials.seed)
-            question_set = dataclasses.replace(question_set, questions=drawn)
-        names = {field.name for field in dataclasses.fields(PromptSettings)} - {"benchmark", "seed"}
-        values: dict[str, Any] = {name: getattr(spec, name) for name in names}
-        return question_set, PromptSettings(benchmark=spec.name, seed=materials.seed, **values)
+            questions = draw(question_set.questions, materials.max_items, materials.seed)
+            question_set = dataclasses.replace(question_set, questions=questions)
+        values: dict[str, Any] = {key: getattr(spec, key) for key in PROMPT_KEYS}
+        return question_set, PromptSettings(benchmark=spec.name, **values)
 
     def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
         """Return as many questions as the benchmark wants, drawn evenly over its subjects."""
@@ -125,8 +124,8 @@ class MultipleChoice(BenchmarkKind):
             num_fewshot=spec.num_fewshot,
             revision=spec.revision,
         )
-        drawn = draw(question_set.questions, spec.num_questions, materials.seed)
-        return dataclasses.replace(question_set, questions=drawn)
+        questions = draw(question_set.questions, spec.num_questions, materials.seed)
+        return dataclasses.replace(question_set, questions=questions)
 
     def notes(self, material: tuple[QuestionSet, PromptSettings]) -> Sequence[str]:
         """Return what is missing of the questions, and what is wrong with single ones."""

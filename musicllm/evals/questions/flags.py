@@ -46,18 +46,19 @@ def find_flags(
     example_contents = {
         subject: {_content(example) for example in examples[subject]} for subject in examples
     }
-    seen: set[object] = set()
+    earlier: set[object] = set()
     flags: dict[str, tuple[str, ...]] = {}
     for solved in questions:
         content = _content(solved)
+        filled = [text for option in solved.question.options if (text := option.strip())]
         holds_by_flag = {
-            BLANK_OPTION: not all(option.strip() for option in solved.question.options),
-            EQUAL_OPTIONS: _has_equal_options(solved),
+            BLANK_OPTION: len(filled) < len(solved.question.options),
+            EQUAL_OPTIONS: len(set(filled)) < len(filled),
             NO_SCORE: of_music and lacks_score(solved),
-            DUPLICATE: content in seen,
+            DUPLICATE: content in earlier,
             SHOWN: content in example_contents.get(solved.subject, ()),
         }
-        seen.add(content)
+        earlier.add(content)
         if any(holds_by_flag.values()):
             flags[solved.question.id] = tuple(
                 flag for flag, holds in holds_by_flag.items() if holds
@@ -71,11 +72,6 @@ def lacks_score(solved: LabelledQuestion) -> bool:
     if question.abc or not _SPEAKS_OF_SCORE.search(question.stem):
         return False
     return not any(_ABC.search(text) for text in (question.stem, *question.options))
-
-
-def _has_equal_options(solved: LabelledQuestion) -> bool:
-    texts = [option.strip() for option in solved.question.options if option.strip()]
-    return len(set(texts)) < len(texts)
 
 
 def _content(solved: LabelledQuestion) -> tuple[object, ...]:

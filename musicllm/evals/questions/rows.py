@@ -53,17 +53,15 @@ class LabelledQuestion:
 
 @dataclass(frozen=True)
 class Entry:
-    """A question and where it was read.
+    """A question and the schema of its row.
 
     Attributes:
         solved: the question.
-        place: file and line, or file and number of the row, for messages.
         of_music: whether the row has MusicTheoryBench's schema, not MMLU's: it may have a score,
             and all subjects are shown the same examples, not each its own.
     """
 
     solved: LabelledQuestion
-    place: str
     of_music: bool
 
 
@@ -102,7 +100,7 @@ def read_solved(benchmark: str, path: Path) -> Iterator[LabelledQuestion]:
 
 
 def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
-    """Yield the questions of a file or folder and where each was read.
+    """Yield the questions of a file or folder.
 
     A question's id is its subject, its split and its number among those of both, so that it is the
     same in every layout of a benchmark.
@@ -124,7 +122,7 @@ def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
             split,
             str(fields.get("analysis") or "").strip(),
         )
-        yield Entry(solved, row.place, "stem" in fields)
+        yield Entry(solved, "stem" in fields)
 
 
 def _named(row: FileRow) -> Mapping[str, Any]:

@@ -28,11 +28,6 @@ class _Shared(DynamicLayer):  # type: ignore[misc]
         return keys, torch.cat([self.values.expand(rows), value_states], dim=-2)
 
 
-def growing() -> DynamicCache:
-    """Return a cache that keeps all it is given, also in layers with a sliding window."""
-    return DynamicCache()
-
-
 def shared(cache: DynamicCache) -> Cache:
-    """Return what a prefix left in a growing cache, to be seen by batches of any size."""
+    """Return what a prefix left in a cache, to be seen by batches of any size."""
     return Cache(layers=[_Shared(layer) for layer in cache.layers])

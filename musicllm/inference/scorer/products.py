@@ -2,8 +2,8 @@
 
 torch gives float32 products to MKL, which keeps its widest instructions to Intel's processors. On
 an AMD EPYC with AVX-512 oneDNN is twice as fast (docs/BENCHMARKS.md), with the weights where
-they are and the same precision. GPUs, other types and quantized layers are left alone. The operator
-is private: torch has no public way to choose between the two libraries.
+they are and the same precision. GPUs, other dtypes and quantized layers are left alone. The
+operator is private: torch has no public way to choose between the two libraries.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rows are padded on the right, which causal attention never sees, so a score does
 shares its batch beyond rounding. Logits are made only for positions that are asked for, a piece at
 a time, and their log-softmax is float32 whatever the weights are.
 
-Axes: B rows, T tokens, S positions asked for, V vocabulary, D hidden numbers.
+Axes: B rows, T tokens, S positions asked for, V vocabulary, D hidden size.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedModel
 
 from musicllm import console
 from musicllm.errors import StageError
-from musicllm.inference.scorer.prefix import growing, shared
+from musicllm.inference.scorer.prefix import shared
 from musicllm.inference.scorer.products import fast_products
 
 MAX_LOGITS = 1 << 24
@@ -92,9 +92,9 @@ class Reader:
 
         Returns:
             The cache for the rows; log-likelihoods in nats and whether each was the model's first
-            choice, float32 and bool [len(wanted)] on the CPU.
+            choice, float32 and bool [len(queries)] on the CPU.
         """
-        cache = growing()
+        cache = DynamicCache()  # grows in layers with a sliding window, too
         scores = self.read([ids], queries, cache)
         return shared(cache), *scores
 
@@ -192,7 +192,7 @@ def _refuse_other_than_numbers(logprobs: Tensor) -> None:
     """Refuse NaN and infinities, of which no mean can be made and nothing kept as JSON."""
     if not bool(logprobs.isfinite().all()):
         raise StageError(
-            "the model gives likelihoods that are not numbers; its weights or their type are to "
+            "the model gives likelihoods that are not numbers; its weights or their dtype are to "
             "blame: load it in bfloat16 or float32 (hardware.precision=bf16 or fp32)"
         )
 

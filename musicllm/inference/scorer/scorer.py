@@ -1,6 +1,6 @@
 """Scores sequences portion by portion: alone or with other processes, anew or continued.
 
-What is fed is decided in `planning`, how in `reading` and `reader`; here batches are formed and
+What is fed is decided in `planning`, how in `portions` and `reader`; here batches are formed and
 results collected. Which rows share a batch depends on the portion alone, so one process and several
 give the same numbers.
 """
@@ -95,7 +95,8 @@ class _Portions:
         scored: dict[int, Scored] = {}
         waiting = portion.hosts
         while waiting:
-            per_row = _tokens_per_row(portion, len(waiting[0].inputs))
+            length = len(waiting[0].inputs)  # the longest
+            per_row = max(length - portion.shared, -(-length // PREFIX_ROWS))
             batch = waiting[: max(1, self._room.max_tokens // per_row)]
             failure = None
             try:
@@ -121,11 +122,6 @@ class _Portions:
                     raise
                 raise too_large(str(error)) from error
         return self._prefix
-
-
-def _tokens_per_row(portion: Portion, length: int) -> int:
-    """Return as how many tokens of a batch an input of a length counts."""
-    return max(length - portion.shared, -(-length // PREFIX_ROWS))
 
 
 def _memoized(
