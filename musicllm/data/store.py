@@ -105,7 +105,7 @@ class TokenStore:
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.array(self._documents[name], dtype)
 
-    def read(self, plan: RowPlan, drawn: Ints) -> Iterator[RowBatch]:
+    def read(self, plan: RowPlan, documents: Ints) -> Iterator[RowBatch]:
         """Gather the rows of a plan.
 
         Cost: linear in tokens, and one read of a file for every run of neighbouring pieces; memory
@@ -113,19 +113,19 @@ class TokenStore:
 
         Args:
             plan: the rows.
-            drawn: int64; which document of the store each document of the plan is.
+            documents: int64; which document of the store each document of the plan is.
 
         Raises:
             ArtifactError: a block's files are shorter than its index says.
         """
         size = max(1, TOKENS_PER_BATCH // int(plan.num_tokens.max(initial=1)))
         for first in range(0, plan.num_rows, size):
-            yield self._gather(plan.part(first, min(first + size, plan.num_rows)), drawn)
+            yield self._gather(plan.part(first, min(first + size, plan.num_rows)), documents)
 
-    def _gather(self, plan: RowPlan, drawn: Ints) -> RowBatch:
-        documents = np.asarray(self._documents[drawn[plan.document]])
+    def _gather(self, plan: RowPlan, documents: Ints) -> RowBatch:
+        index = np.asarray(self._documents[documents[plan.document]])
         lengths = plan.stop - plan.start
-        runs = self._runs(documents["begin"] + plan.start, lengths)
+        runs = self._runs(index["begin"] + plan.start, lengths)
         firsts = np.cumsum(lengths) - lengths
         order = np.arange(lengths.sum()) + np.repeat(runs.place - firsts, lengths)
         input_ids = self._read(runs, IDS, np.dtype("<i4"))[order]
@@ -135,7 +135,7 @@ class TokenStore:
             input_ids.astype(np.int32, copy=False),
             supervised,
             lengths.astype(np.int32),
-            documents["source"],
+            index["source"],
             plan.offsets,
         )
 

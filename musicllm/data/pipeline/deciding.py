@@ -27,7 +27,7 @@ DROPPED = -1
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadParts:
     """The parts as they were read.
 
     Attributes:
@@ -41,7 +41,7 @@ class Reading:
     sources: tuple[str, ...]
 
     @classmethod
-    def of(cls, folder: Path, facts: Sequence[Facts]) -> Reading:
+    def of(cls, folder: Path, facts: Sequence[Facts]) -> ReadParts:
         """Return what the parts' facts describe."""
         names = dict.fromkeys(name for part in facts for name in part["ledger"]["num_read"])
         return cls(tuple(folder / part["folder"] for part in facts), tuple(facts), tuple(names))
@@ -67,7 +67,7 @@ class Reading:
         return np.cumsum([0, *(part["num_records"] for part in self.facts)], dtype=np.int64)
 
 
-def settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
+def settle(parts: ReadParts, preparation: Preparation, folder: Path) -> Facts:
     """Decide on every record; writes its split, or that it is dropped, to `<folder>/split.npy`.
 
     Cost: sorts over the records' hashes, n log n; about 84 bytes a record, and the ids of the
@@ -78,34 +78,34 @@ def settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
         `related`, how many training records have a relative that their source holds out; and
         `related_pairs`, how many that stay share a group, by melody and by title.
     """
-    return once(folder, lambda empty: _settle(reading, preparation, empty))
+    return once(folder, lambda empty: _settle(parts, preparation, empty))
 
 
-def _settle(reading: Reading, preparation: Preparation, folder: Path) -> Facts:
-    decision = decide(_signatures(reading, folder), preparation.duplicates)
-    split, num_related = _splits(reading, preparation, decision)
+def _settle(parts: ReadParts, preparation: Preparation, folder: Path) -> Facts:
+    decision = decide(_signatures(parts, folder), preparation.duplicates)
+    split, num_related = _splits(parts, preparation, decision)
     np.save(folder / SPLIT, split)
     for raw in (MINHASH, MELODY):
         (folder / raw).unlink(missing_ok=True)
     ledger = Ledger()
     with DropFile(folder / DROPS, ledger) as drops:
-        drops.enter(_drops(reading, decision))
+        drops.enter(_drops(parts, decision))
     pairs = {"by_melody": decision.num_related, "by_title": decision.num_titled}
     return {"ledger": ledger.to_json(), "related": num_related, "related_pairs": pairs}
 
 
 def _splits(
-    reading: Reading, preparation: Preparation, decision: Decision
+    parts: ReadParts, preparation: Preparation, decision: Decision
 ) -> tuple[npt.NDArray[np.int8], int]:
     """Return the split of each record that stays, and how many train beside a relative held out."""
     stays = decision.duplicate_of < 0
     split = np.full(len(stays), DROPPED, np.int8)
     split[stays], is_related = place(
         Groups(
-            split=reading.column("split")[stays],
-            closed=reading.closed()[stays],
+            split=parts.column("split")[stays],
+            closed=parts.closed()[stays],
             group=(np.cumsum(stays) - 1)[decision.group[stays]],
-            keys=reading.column("key")[stays],
+            keys=parts.column("key")[stays],
         ),
         preparation.seed,
         preparation.validation_fraction,
@@ -114,51 +114,51 @@ def _splits(
     return split, int(is_related.sum())
 
 
-def _signatures(reading: Reading, folder: Path) -> Signatures:
+def _signatures(parts: ReadParts, folder: Path) -> Signatures:
     """Join the parts' signatures into one file each."""
     for raw in (MINHASH, MELODY):
         with (folder / raw).open("wb") as joined:
-            for part in reading.folders:
+            for part in parts.folders:
                 with (part / raw).open("rb") as piece:
                     shutil.copyfileobj(piece, joined)
-    asked = {raw for raw in (MINHASH, MELODY) if (folder / raw).stat().st_size}
+    nonempty = {raw for raw in (MINHASH, MELODY) if (folder / raw).stat().st_size}
     texts = melodies = None
-    if MINHASH in asked:
-        texts = Texts(folder / MINHASH, reading.column("frame"), reading.column("num_parts"))
-    if MELODY in asked:
-        offsets = np.cumsum(np.append(0, reading.column("num_melodic")), dtype=np.int64)
-        melodies = Melodies(folder / MELODY, offsets, reading.column("around"))
+    if MINHASH in nonempty:
+        texts = Texts(folder / MINHASH, parts.column("frame"), parts.column("num_parts"))
+    if MELODY in nonempty:
+        offsets = np.cumsum(np.append(0, parts.column("num_melodic")), dtype=np.int64)
+        melodies = Melodies(folder / MELODY, offsets, parts.column("around"))
     return Signatures(
-        exact=reading.column("exact"),
-        fullness=reading.column("fullness"),
+        exact=parts.column("exact"),
+        fullness=parts.column("fullness"),
         texts=texts,
         melodies=melodies,
-        titles=None if melodies is None else reading.column("title"),
-        held_out=np.maximum(reading.column("split"), SPLITS.index("train")),
+        titles=None if melodies is None else parts.column("title"),
+        held_out=np.maximum(parts.column("split"), SPLITS.index("train")),
     )
 
 
-def _drops(reading: Reading, decision: Decision) -> Iterator[Drop]:
+def _drops(parts: ReadParts, decision: Decision) -> Iterator[Drop]:
     """Yield what is left out, in order, with the record that stays instead."""
     dropped = np.flatnonzero(decision.duplicate_of >= 0)
-    names = _ids(reading, np.union1d(dropped, decision.duplicate_of[dropped]))
-    sources = reading.column("source")
+    names = _ids(parts, np.union1d(dropped, decision.duplicate_of[dropped]))
+    sources = parts.column("source")
     for index in dropped.tolist():
         first = names[int(decision.duplicate_of[index])]
         similarity = float(decision.similarity[index])
         detail = f"of {first}" if similarity == 1 else f"of {first}, similarity {similarity:.2f}"
         reason = REASONS[int(decision.reason[index])]
-        source = reading.sources[int(sources[index])]
+        source = parts.sources[int(sources[index])]
         yield Drop(source, names[index], reason, detail, is_fault=False)
 
 
-def _ids(reading: Reading, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
+def _ids(parts: ReadParts, indices: npt.NDArray[np.int64]) -> dict[int, str]:
     """Return the ids of some records, whose numbers ascend, reading each part's once."""
-    offsets = reading.offsets()
+    offsets = parts.offsets()
     names: dict[int, str] = {}
-    for folder, first, stop in zip(reading.folders, offsets, offsets[1:], strict=False):
-        indices = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, stop)].tolist()
-        if indices:
+    for folder, first, stop in zip(parts.folders, offsets, offsets[1:], strict=False):
+        own = indices[np.searchsorted(indices, first) : np.searchsorted(indices, stop)].tolist()
+        if own:
             ids = load_ids(folder)
-            names |= {index: ids[index - int(first)].as_py() for index in indices}
+            names |= {index: ids[index - int(first)].as_py() for index in own}
     return names

@@ -1,7 +1,7 @@
 """Phase three: records that stay become documents: copies, conversations, tokens.
 
-A stretch of a part is one item of work. Its records are written as they will be in the corpus, and
-its tokens go into a block of the token store, split by split.
+A range of a part's batches is one item of work. Its records are written as they will be in the
+corpus, and its tokens go into a block of the token store, split by split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from musicllm.data.encoder import Encoder
 from musicllm.data.instructions import make_instructions
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.pipeline.columns import DROPS, batches, from_batch, load_column
-from musicllm.data.pipeline.deciding import DROPPED, SPLIT, Reading
+from musicllm.data.pipeline.deciding import DROPPED, SPLIT, ReadParts
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import SPLITS, Drop, Record, texts_of
 from musicllm.data.settings import Preparation, limits_of
@@ -29,36 +29,36 @@ from musicllm.data.split import id_hash
 from musicllm.data.store import BlockWriter
 from musicllm.data.transposed import copies
 
-BATCHES_PER_STRETCH = 8
+BATCHES_PER_RANGE = 8
 RECORDS = "records.jsonl"
 BLOCK = "tokens"
 KEYS = "keys.npy"
 
 
 @dataclass(frozen=True)
-class Stretch:
+class BatchRange:
     """Some batches of a part.
 
     Attributes:
         name: of the folder that it becomes.
         part: folder of what was read.
         sources: names of the part's sources, in the order of its codes.
-        first: batch with which it begins.
+        first_batch: number of its first batch.
         sizes: records of its batches.
-        begins: number of its first record within the part.
+        first_record: number of its first record within the part.
         offset: number of the part's first record among all.
     """
 
     name: str
     part: Path
     sources: tuple[str, ...]
-    first: int
+    first_batch: int
     sizes: tuple[int, ...]
-    begins: int
+    first_record: int
     offset: int
 
 
-class Placed(NamedTuple):
+class PlacedRecord(NamedTuple):
     """A record, its kind as a position in `KINDS`, and the split that it belongs to."""
 
     record: Record
@@ -66,98 +66,104 @@ class Placed(NamedTuple):
     split: str
 
 
-def stretches(reading: Reading) -> Iterator[Stretch]:
-    """Cut what was read into items of work."""
-    offsets = reading.offsets().tolist()
-    for folder, facts, offset in zip(reading.folders, reading.facts, offsets, strict=False):
-        sizes, begins = facts["batch_sizes"], 0
-        for first in range(0, len(sizes), BATCHES_PER_STRETCH):
-            some = tuple(sizes[first : first + BATCHES_PER_STRETCH])
-            name = f"{folder.name}-{first // BATCHES_PER_STRETCH:05d}"
-            yield Stretch(name, folder, tuple(facts["sources"]), first, some, begins, offset)
-            begins += sum(some)
+def batch_ranges(parts: ReadParts) -> Iterator[BatchRange]:
+    """Cut the parts into items of work."""
+    offsets = parts.offsets().tolist()
+    for folder, facts, offset in zip(parts.folders, parts.facts, offsets, strict=False):
+        sources, sizes, start = tuple(facts["sources"]), facts["batch_sizes"], 0
+        for first in range(0, len(sizes), BATCHES_PER_RANGE):
+            own_sizes = tuple(sizes[first : first + BATCHES_PER_RANGE])
+            name = f"{folder.name}-{first // BATCHES_PER_RANGE:05d}"
+            yield BatchRange(name, folder, sources, first, own_sizes, start, offset)
+            start += sum(own_sizes)
 
 
 @dataclass(frozen=True)
-class StretchEncoder:
-    """Encodes one stretch into `<folder>/<stretch>/<split>/`.
+class RangeEncoder:
+    """Encodes a range into `<folder>/<range>/<split>/`.
 
     Attributes:
-        folder: of all stretches.
-        decided: folder of `split.npy`.
+        folder: of all ranges.
+        decisions: folder of `split.npy`.
         tokenizer: folder of the tokenizer with its chat template.
         sources: names of all sources.
         preparation: copies, conversations and row length.
     """
 
     folder: Path
-    decided: Path
+    decisions: Path
     tokenizer: Path
     sources: tuple[str, ...]
     preparation: Preparation
 
-    def __call__(self, stretch: Stretch) -> Facts:
-        """Encode a stretch, or find that it was encoded.
+    def __call__(self, batch_range: BatchRange) -> Facts:
+        """Encode a range, or find that it was encoded.
 
         Cost: linear in its text. Returns `folder`, the `ledger`, and for each split that has
         documents their `documents`, `characters`, `by_source` and `families`.
         """
-        folder = self.folder / stretch.name
-        return once(folder, lambda empty: self._encode(stretch, empty)) | {"folder": folder.name}
+        folder = self.folder / batch_range.name
+        facts = once(folder, lambda empty: self._encode(batch_range, empty))
+        return facts | {"folder": folder.name}
 
-    def _encode(self, stretch: Stretch, folder: Path) -> Facts:
+    def _encode(self, batch_range: BatchRange, folder: Path) -> Facts:
         encoder = Encoder.load(self.tokenizer, self.preparation.rows)
         ledger = Ledger()
         writers: dict[str, SplitWriter] = {}
         with ExitStack() as stack:
             drops = stack.enter_context(DropFile(folder / DROPS, ledger))
-            for found in self._batches(stretch):
-                for split in dict.fromkeys(each.split for each in found):
+            for records in self._batches(batch_range):
+                for split in dict.fromkeys(record.split for record in records):
                     if split not in writers:
                         writer = SplitWriter(folder / split, self.sources, encoder)
                         writers[split] = stack.enter_context(writer)
-                    made, lost = derive([e for e in found if e.split == split], self.preparation)
-                    drops.enter([*lost, *writers[split].add(made)])
+                    of_split = [record for record in records if record.split == split]
+                    derived, refused = derive(of_split, self.preparation)
+                    drops.enter([*refused, *writers[split].add(derived)])
         facts = {split: writer.facts() for split, writer in writers.items()}
         return {"ledger": ledger.to_json(), "splits": facts}
 
-    def _batches(self, stretch: Stretch) -> Iterator[list[Placed]]:
+    def _batches(self, batch_range: BatchRange) -> Iterator[list[PlacedRecord]]:
         """Yield the records of each batch that stay."""
-        columns = {name: load_column([stretch.part], name) for name in ("source", "kind")}
-        splits = np.load(self.decided / SPLIT, mmap_mode="r")
-        begins, stop = stretch.begins, stretch.first + len(stretch.sizes)
-        for batch in batches(stretch.part, stretch.first, stop):
-            span = slice(begins, begins + batch.num_rows)
-            sources = [stretch.sources[code] for code in columns["source"][span]]
-            placed = splits[stretch.offset + span.start : stretch.offset + span.stop]
+        columns = {name: load_column([batch_range.part], name) for name in ("source", "kind")}
+        splits = np.load(self.decisions / SPLIT, mmap_mode="r")
+        first, stop = batch_range.first_record, batch_range.first_batch + len(batch_range.sizes)
+        for batch in batches(batch_range.part, batch_range.first_batch, stop):
+            span = slice(first, first + batch.num_rows)
+            sources = [batch_range.sources[code] for code in columns["source"][span]]
+            codes = splits[batch_range.offset + span.start : batch_range.offset + span.stop]
             records = from_batch(batch, sources)
             yield [
-                Placed(record, int(kind), SPLITS[split])
-                for record, kind, split in zip(records, columns["kind"][span], placed, strict=True)
+                PlacedRecord(record, int(kind), SPLITS[split])
+                for record, kind, split in zip(records, columns["kind"][span], codes, strict=True)
                 if split != DROPPED
             ]
-            begins += batch.num_rows
+            first += batch.num_rows
 
 
-def derive(found: Sequence[Placed], preparation: Preparation) -> tuple[list[Placed], list[Drop]]:
+def derive(
+    placed: Sequence[PlacedRecord], preparation: Preparation
+) -> tuple[list[PlacedRecord], list[Drop]]:
     """Return what becomes of records: copies in other keys, or conversations about their tunes."""
-    made: list[Placed] = []
+    derived: list[PlacedRecord] = []
     drops: list[Drop] = []
-    for each in found:
-        records = [each.record]
-        if each.split == "train" and preparation.transpose_semitones != (0,):
-            records, lost = copies(
-                each.record, preparation.transpose_semitones, limits_of(preparation.music)
+    for original in placed:
+        records = [original.record]
+        if original.split == "train" and preparation.transpose_semitones != (0,):
+            records, refused = copies(
+                original.record, preparation.transpose_semitones, limits_of(preparation.music)
             )
-            drops += lost
+            drops += refused
         for record in records:
             if preparation.instructions is None:
-                made.append(each._replace(record=record))
+                derived.append(original._replace(record=record))
                 continue
-            asked, lost = make_instructions(record, preparation.instructions, preparation.seed)
-            drops += lost
-            made += [each._replace(record=conversation) for conversation in asked]
-    return made, drops
+            conversations, refused = make_instructions(
+                record, preparation.instructions, preparation.seed
+            )
+            drops += refused
+            derived += [original._replace(record=conversation) for conversation in conversations]
+    return derived, drops
 
 
 class SplitWriter:
@@ -183,13 +189,13 @@ class SplitWriter:
         self._block.close()
         np.save(self._folder / KEYS, np.concatenate([np.zeros(0, np.uint64), *self._keys]))
 
-    def add(self, made: Sequence[Placed]) -> list[Drop]:
+    def add(self, placed: Sequence[PlacedRecord]) -> list[Drop]:
         """Encode and write records; returns those that the encoder refuses."""
-        encoded = self._encoder.encode([each.record for each in made])
-        kept = [made[index] for index in encoded.kept]
-        records = [each.record for each in kept]
+        encoded = self._encoder.encode([item.record for item in placed])
+        stored = [placed[index] for index in encoded.kept]
+        records = [item.record for item in stored]
         sources = [self._position[record["source"]] for record in records]
-        kinds = [each.kind for each in kept]
+        kinds = [item.kind for item in stored]
         self._block.add(encoded.documents, np.array(sources, np.int16), np.array(kinds, np.int8))
         self._records.writelines(orjson.dumps(record) + b"\n" for record in records)
         self._keys.append(id_hash([record["id"] for record in records]))

@@ -17,7 +17,7 @@ from musicllm.data import rows
 from musicllm.data.ledger import Ledger
 from musicllm.data.packing import VERSION
 from musicllm.data.pipeline.columns import DROPS
-from musicllm.data.pipeline.deciding import Reading
+from musicllm.data.pipeline.deciding import ReadParts
 from musicllm.data.pipeline.encoding import RECORDS
 from musicllm.data.pipeline.work import FACTS, Facts
 from musicllm.data.records import KINDS, SPLITS
@@ -32,7 +32,7 @@ NUM_UNREADABLE = 50
 
 def finish(
     preparation: Preparation,
-    reading: Reading,
+    parts: ReadParts,
     encoded: Sequence[Facts],
     formed: Mapping[str, Facts],
     ledger: Ledger,
@@ -47,35 +47,35 @@ def finish(
         _place_records(work / "encoded", encoded, split, folder / "records" / split)
     shutil.copytree(work / "tokenizer", folder / "tokenizer", ignore=shutil.ignore_patterns(FACTS))
     drops = [
-        *(part / DROPS for part in reading.folders),
+        *(part / DROPS for part in parts.folders),
         work / "decided" / DROPS,
-        *(work / "encoded" / each["folder"] / DROPS for each in encoded),
+        *(work / "encoded" / facts["folder"] / DROPS for facts in encoded),
     ]
     _join(drops, folder / "rejected.jsonl")
-    matches = [match for part in reading.facts for match in part["matches"]]
+    matches = [match for part in parts.facts for match in part["matches"]]
     lines = (json.dumps(match, ensure_ascii=False) + "\n" for match in matches)
     (folder / "contamination.jsonl").write_text("".join(lines), encoding="utf-8")
     return {
-        "sources": list(reading.sources),
-        "formats": _formats(reading),
+        "sources": list(parts.sources),
+        "formats": _formats(parts),
         "read": dict(ledger.num_read),
-        "given": _given(reading),
+        "given": _own_splits(parts),
         "dropped": ledger.counts(),
-        "repaired": _by_source(reading, "repaired"),
-        "kept_faulty": _by_source(reading, "kept_faulty"),
-        "left_out": _by_source(reading, "left_out"),
-        "kinds": {name: _table(reading, "kinds")[name] for name in KINDS},
-        "masked_turns": _table(reading, "contents")["masked_turns"],
+        "repaired": _by_source(parts, "repaired"),
+        "kept_faulty": _by_source(parts, "kept_faulty"),
+        "left_out": _by_source(parts, "left_out"),
+        "kinds": {name: _table(parts, "kinds")[name] for name in KINDS},
+        "masked_turns": _table(parts, "contents")["masked_turns"],
         "splits": {
             split: _facts_of_split(split, encoded, formed[split], preparation) for split in SPLITS
         },
         "mix": formed["train"]["mix"],
-        "music": {name: dict(_table(reading, name)) for name in ("keys", "metres", "types")}
+        "music": {name: dict(_table(parts, name)) for name in ("keys", "metres", "types")}
         | {"families": dict(_sum(encoded, None, "families"))}
-        | _chords(reading),
+        | _chords(parts),
         "contamination": {
             "questions": len(preparation.questions),
-            "not_covered": max((part["not_covered"] for part in reading.facts), default=0),
+            "not_covered": max((part["not_covered"] for part in parts.facts), default=0),
             "removed": len(matches),
             "examples": matches[:NUM_EXAMPLES],
         },
@@ -97,11 +97,11 @@ def _place_rows(shards: Path, folder: Path) -> None:
 
 
 def _place_records(tokens: Path, encoded: Sequence[Facts], split: str, folder: Path) -> None:
-    """Give the records of a split's stretches their places, numbered in order."""
+    """Give the records of a split's ranges their places, numbered in order."""
     folder.mkdir(parents=True)
-    with_split = (each["folder"] for each in encoded if split in each["splits"])
-    for number, stretch in enumerate(with_split):
-        _place(tokens / stretch / split / RECORDS, folder / f"{number:05d}.jsonl")
+    with_split = (facts["folder"] for facts in encoded if split in facts["splits"])
+    for number, name in enumerate(with_split):
+        _place(tokens / name / split / RECORDS, folder / f"{number:05d}.jsonl")
 
 
 def _place(file: Path, place: Path) -> None:
@@ -119,43 +119,43 @@ def _join(files: Sequence[Path], path: Path) -> None:
                 shutil.copyfileobj(piece, joined)
 
 
-def _formats(reading: Reading) -> dict[str, str]:
+def _formats(parts: ReadParts) -> dict[str, str]:
     """Return the format that each source's records were found to have."""
-    found: dict[str, dict[str, None]] = {}
-    for part in reading.facts:
+    formats: dict[str, dict[str, None]] = {}
+    for part in parts.facts:
         for source in part["ledger"]["num_read"]:
-            found.setdefault(source, {})[part["format"]] = None
-    return {source: ", ".join(formats) for source, formats in found.items()}
+            formats.setdefault(source, {})[part["format"]] = None
+    return {source: ", ".join(names) for source, names in formats.items()}
 
 
-def _given(reading: Reading) -> dict[str, dict[str, int]]:
+def _own_splits(parts: ReadParts) -> dict[str, dict[str, int]]:
     """Return how many records were read for the splits that sources give themselves."""
     counts: dict[str, Counter[str]] = {}
-    for part in reading.facts:
+    for part in parts.facts:
         if part["closed"]:
             for source, count in part["ledger"]["num_read"].items():
                 counts.setdefault(source, Counter())[part["split"] or "train"] += count
-    return {source: {split: found[split] for split in SPLITS} for source, found in counts.items()}
+    return {source: {split: own[split] for split in SPLITS} for source, own in counts.items()}
 
 
-def _by_source(reading: Reading, name: str) -> dict[str, dict[str, int]]:
+def _by_source(parts: ReadParts, name: str) -> dict[str, dict[str, int]]:
     sums: dict[str, Counter[str]] = {}
-    for part in reading.facts:
+    for part in parts.facts:
         for source, counts in part["by_source"].get(name, {}).items():
             sums.setdefault(source, Counter()).update(counts)
     return {source: dict(counts.most_common()) for source, counts in sums.items() if counts}
 
 
-def _table(reading: Reading, name: str) -> Counter[str]:
+def _table(parts: ReadParts, name: str) -> Counter[str]:
     total: Counter[str] = Counter()
-    for part in reading.facts:
+    for part in parts.facts:
         total.update(part["tables"].get(name, {}))
     return total
 
 
-def _chords(reading: Reading) -> Facts:
+def _chords(parts: ReadParts) -> Facts:
     """Return how many chord symbols were read, and the texts that were not, most frequent first."""
-    counts, unreadable = _table(reading, "chords"), _table(reading, "unreadable_chords")
+    counts, unreadable = _table(parts, "chords"), _table(parts, "unreadable_chords")
     return {
         "chord_symbols": counts["read"],
         "unreadable_chord_symbols": counts["not read"],
@@ -165,11 +165,11 @@ def _chords(reading: Reading) -> Facts:
 
 
 def _sum(encoded: Sequence[Facts], split: str | None, name: str) -> Counter[str]:
-    """Add up a table of the stretches, over one split or all."""
+    """Add up a table of the ranges, over one split or all."""
     total: Counter[str] = Counter()
-    for each in encoded:
-        for found, tables in each["splits"].items():
-            if split in (None, found):
+    for facts in encoded:
+        for own, tables in facts["splits"].items():
+            if split in (None, own):
                 total.update(tables.get(name, {}))
     return total
 

@@ -60,8 +60,8 @@ class ShardWriter:
         first = number * self.rows_per_shard
         part = plan.part(first, min(first + self.rows_per_shard, plan.num_rows))
         store = TokenStore(self.tokens, self.blocks, self.plan / INDEX)
-        drawn = np.load(self.plan / DRAWN, mmap_mode="r")
-        return vars(write_shard(folder, number, store.read(part, drawn)))
+        documents = np.load(self.plan / DRAWN, mmap_mode="r")
+        return vars(write_shard(folder, number, store.read(part, documents)))
 
 
 def form(
@@ -94,18 +94,18 @@ def form(
 
     def planned(folder: Path) -> Facts:
         store = TokenStore(tokens, names, folder / INDEX)
-        drawn, report = _draw(
+        documents, report = _draw(
             split, store, [tokens / block for block in blocks], sources, preparation
         )
         rows = preparation.rows
-        made = FORMERS[rows.former](store.lengths[drawn], rows.max_length)
-        made.save(folder)
-        np.save(folder / DRAWN, drawn)
+        row_plan = FORMERS[rows.former](store.lengths[documents], rows.max_length)
+        row_plan.save(folder)
+        np.save(folder / DRAWN, documents)
         counts = np.histogram(np.minimum(store.lengths, EDGES[-1]), bins=EDGES)[0]
         lengths = {"edges": list(EDGES), "counts": counts.tolist()}
         return {
-            "rows": made.num_rows,
-            "without_rows": int((store.lengths[drawn] < 2).sum()),
+            "rows": row_plan.num_rows,
+            "without_rows": int((store.lengths[documents] < 2).sum()),
             "lengths": lengths,
             "mix": report,
         }
@@ -129,7 +129,7 @@ def _draw(
     if split != "train":
         return np.arange(len(store.lengths)), []
     by_kind = preparation.mix.by == "kind"
-    drawn = draw(
+    selection = draw(
         store.kind.astype(np.int16) if by_kind else store.source,
         store.lengths,
         KINDS if by_kind else sources,
@@ -137,7 +137,7 @@ def _draw(
         seed=preparation.seed,
         keys=np.concatenate([np.zeros(0, np.uint64), *(np.load(path / KEYS) for path in folders)]),
     )
-    return drawn.documents, drawn.report
+    return selection.documents, selection.report
 
 
 def _sums(shards: Sequence[Facts], sources: Sequence[str]) -> Facts:

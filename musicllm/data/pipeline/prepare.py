@@ -14,8 +14,8 @@ from musicllm.data.encoder import Encoder
 from musicllm.data.engines import Engine
 from musicllm.data.ledger import Ledger
 from musicllm.data.pipeline.columns import batches
-from musicllm.data.pipeline.deciding import SPLIT, Reading, settle
-from musicllm.data.pipeline.encoding import StretchEncoder, stretches
+from musicllm.data.pipeline.deciding import SPLIT, ReadParts, settle
+from musicllm.data.pipeline.encoding import RangeEncoder, batch_ranges
 from musicllm.data.pipeline.finishing import finish
 from musicllm.data.pipeline.forming import form
 from musicllm.data.pipeline.reading import PartReader
@@ -66,34 +66,34 @@ def prepare(
         StageError: too many faults, or nothing is left to train on.
     """
     work.mkdir(parents=True, exist_ok=True)
-    reading = _read(preparation, engine, work)
+    parts = _read(preparation, engine, work)
     ledger = Ledger()
-    for part in reading.facts:
+    for part in parts.facts:
         ledger.add(Ledger.from_json(part["ledger"]))
     ledger.check(preparation.max_reject_fraction)
-    decided = settle(reading, preparation, work / "decided")
-    ledger.add(Ledger.from_json(decided["ledger"]))
-    identity = _save_tokenizer(tokenizer, reading, work)
-    _check_conversations(reading, preparation, work)
-    encoded = _encode(preparation, reading, engine, work)
-    for stretch in encoded:
-        ledger.add(Ledger.from_json(stretch["ledger"]))
+    decisions = settle(parts, preparation, work / "decided")
+    ledger.add(Ledger.from_json(decisions["ledger"]))
+    identity = _save_tokenizer(tokenizer, parts, work)
+    _check_conversations(parts, preparation, work)
+    encoded = _encode(preparation, parts, engine, work)
+    for facts in encoded:
+        ledger.add(Ledger.from_json(facts["ledger"]))
     ledger.check(preparation.max_reject_fraction)
     formed = {}
     for split in SPLITS:
-        blocks = [f"{each['folder']}/{split}" for each in encoded if split in each["splits"]]
-        formed[split] = form(split, blocks, reading.sources, preparation, engine=engine, work=work)
+        blocks = [f"{facts['folder']}/{split}" for facts in encoded if split in facts["splits"]]
+        formed[split] = form(split, blocks, parts.sources, preparation, engine=engine, work=work)
     if not formed["train"]["rows"]:
-        kept = ", ".join(f"{formed[split]['rows']:,} rows for {split}" for split in SPLITS)
-        given = [] if any(not part["closed"] for part in reading.facts) else [_NAMED]
-        fixes = [*given, "lower data.test_fraction", "read more"]
+        counts = ", ".join(f"{formed[split]['rows']:,} rows for {split}" for split in SPLITS)
+        fixes = [] if any(not part["closed"] for part in parts.facts) else [_NAMED]
+        fixes += ["lower data.test_fraction", "read more"]
         raise StageError(
-            f"no record is left for training ({ledger.num_read.total():,} read, {kept}); "
+            f"no record is left for training ({ledger.num_read.total():,} read, {counts}); "
             f"{', '.join(fixes)}, or look at what was dropped:\n{ledger.reasons()}"
         )
     facts = finish(
         preparation,
-        reading,
+        parts,
         encoded,
         formed,
         ledger,
@@ -101,25 +101,25 @@ def prepare(
         work=work,
         folder=folder,
     )
-    return facts | {name: decided[name] for name in ("related", "related_pairs")}
+    return facts | {name: decisions[name] for name in ("related", "related_pairs")}
 
 
-def _read(preparation: Preparation, engine: Engine, work: Path) -> Reading:
+def _read(preparation: Preparation, engine: Engine, work: Path) -> ReadParts:
     parts = [part for source in preparation.sources for part in find_parts(source)]
     reader = PartReader(work / "read", preparation)
     facts = list(engine.map(reader, list(enumerate(parts)), "reading and checking"))
-    return Reading.of(work / "read", facts)
+    return ReadParts.of(work / "read", facts)
 
 
-def _encode(preparation: Preparation, reading: Reading, engine: Engine, work: Path) -> list[Facts]:
-    encoder = StretchEncoder(
-        work / "encoded", work / "decided", work / "tokenizer", reading.sources, preparation
+def _encode(preparation: Preparation, parts: ReadParts, engine: Engine, work: Path) -> list[Facts]:
+    encoder = RangeEncoder(
+        work / "encoded", work / "decided", work / "tokenizer", parts.sources, preparation
     )
-    return list(engine.map(encoder, list(stretches(reading)), "tokenizing"))
+    return list(engine.map(encoder, list(batch_ranges(parts)), "tokenizing"))
 
 
 def _save_tokenizer(
-    tokenizer: PreTrainedTokenizerBase | NewTokenizer, reading: Reading, work: Path
+    tokenizer: PreTrainedTokenizerBase | NewTokenizer, parts: ReadParts, work: Path
 ) -> Facts:
     """Save the tokenizer, trained on the training texts when it is a new one.
 
@@ -127,14 +127,14 @@ def _save_tokenizer(
     """
 
     def save(folder: Path) -> Facts:
-        made = tokenizer
-        if isinstance(made, NewTokenizer):
-            texts = _training_texts(reading, work / "decided" / SPLIT)
-            made = train_tokenizer(texts, made.vocab_size, made.chat_template)
-        made.save_pretrained(folder)
-        template = hashlib.sha256(str(made.chat_template or "").encode())
+        final = tokenizer
+        if isinstance(final, NewTokenizer):
+            texts = _training_texts(parts, work / "decided" / SPLIT)
+            final = train_tokenizer(texts, final.vocab_size, final.chat_template)
+        final.save_pretrained(folder)
+        template = hashlib.sha256(str(final.chat_template or "").encode())
         return {
-            "vocab_size": len(made),
+            "vocab_size": len(final),
             "tokenizer_fingerprint": artifacts.checksum(folder / "tokenizer.json")[:12],
             "template_fingerprint": template.hexdigest()[:12],
         }
@@ -142,24 +142,26 @@ def _save_tokenizer(
     return once(work / "tokenizer", save)
 
 
-def _check_conversations(reading: Reading, preparation: Preparation, work: Path) -> None:
+def _check_conversations(parts: ReadParts, preparation: Preparation, work: Path) -> None:
     """Refuse a template or a row former that conversations cannot go through."""
-    read = sum(part["tables"].get("contents", {}).get("messages", 0) for part in reading.facts)
-    if preparation.instructions is None and not read:
+    contents = [part["tables"].get("contents", {}) for part in parts.facts]
+    num_conversations = sum(counts.get("messages", 0) for counts in contents)
+    if preparation.instructions is None and not num_conversations:
         return
     if preparation.rows.former == "chunk":
         raise StageError(
-            f"data.row_former=chunk would cut conversations in pieces, and {read:,} of the records "
-            "are conversations; use data.row_former=pack or single"
+            "data.row_former=chunk would cut conversations in pieces, and "
+            f"{num_conversations:,} of the records are conversations; use "
+            "data.row_former=pack or single"
         )
     Encoder.load(work / "tokenizer", preparation.rows).check()
 
 
-def _training_texts(reading: Reading, decided: Path) -> Iterator[str]:
+def _training_texts(parts: ReadParts, split_file: Path) -> Iterator[str]:
     """Yield the texts of the training split."""
-    splits = np.load(decided, mmap_mode="r")
+    splits = np.load(split_file, mmap_mode="r")
     train, number = SPLITS.index("train"), 0
-    for folder, facts in zip(reading.folders, reading.facts, strict=True):
+    for folder, facts in zip(parts.folders, parts.facts, strict=True):
         for batch in batches(folder, 0, len(facts["batch_sizes"])):
             texts = batch.column("text").to_pylist()
             places = splits[number : number + len(texts)]

@@ -40,7 +40,7 @@ RECORDS_PER_BATCH = 1024
 
 
 @dataclass(frozen=True)
-class Looked:
+class SignedRecord:
     """A record that stays for now, and the hashes of its melodies."""
 
     examined: Examined
@@ -57,7 +57,7 @@ class Counts:
     )
     matches: list[dict[str, Any]] = field(default_factory=list)
 
-    def see(self, examined: Examined) -> None:
+    def add(self, examined: Examined) -> None:
         """Count a record's kind and tunes, and what was done to them."""
         source = examined.record["source"]
         self.tables["kinds"][KINDS[bool(examined.scores)]] += 1
@@ -65,14 +65,14 @@ class Counts:
         masked = sum(map(is_masked, examined.record.get("messages", ())))
         self.tables["contents"]["masked_turns"] += masked
         for score in examined.scores:
-            seen = describe(score)
-            self.tables["keys"][seen.key] += 1
-            self.tables["metres"][seen.metre] += 1
-            self.tables["types"][seen.rhythm] += 1
-            self.tables["chords"]["read"] += seen.num_chords
-            self.tables["chords"]["not read"] += len(seen.unreadable_chords)
-            self.tables["chords"]["tunes"] += bool(seen.unreadable_chords)
-            self.tables["unreadable_chords"].update(seen.unreadable_chords)
+            description = describe(score)
+            self.tables["keys"][description.key] += 1
+            self.tables["metres"][description.metre] += 1
+            self.tables["types"][description.rhythm] += 1
+            self.tables["chords"]["read"] += description.num_chords
+            self.tables["chords"]["not read"] += len(description.unreadable_chords)
+            self.tables["chords"]["tunes"] += bool(description.unreadable_chords)
+            self.tables["unreadable_chords"].update(description.unreadable_chords)
         self.by_source["repaired"][source].update(examined.repairs)
         self.by_source["kept_faulty"][source].update(examined.faults)
         self.by_source["left_out"][source].update(examined.left_out)
@@ -110,15 +110,15 @@ class PartReader:
         ledger, counts = Ledger(), Counts()
         sources: dict[str, int] = {}
         sizes: list[int] = []
-        found = read_part(part)
+        records = read_part(part)
         with RecordWriter(folder) as writer, DropFile(folder / DROPS, ledger) as drops:
-            while some := list(islice(found, RECORDS_PER_BATCH)):
-                looked = [self._look(each, ledger, counts) for each in some]
-                drops.enter(each for each in looked if isinstance(each, Drop))
-                kept = [each for each in looked if isinstance(each, Looked)]
-                if kept:
-                    self._write(kept, part.split, sources, writer)
-                    sizes.append(len(kept))
+            while batch := list(islice(records, RECORDS_PER_BATCH)):
+                results = [self._examine(record, ledger, counts) for record in batch]
+                drops.enter(result for result in results if isinstance(result, Drop))
+                signed = [result for result in results if isinstance(result, SignedRecord)]
+                if signed:
+                    self._write(signed, part.split, sources, writer)
+                    sizes.append(len(signed))
         return {
             "num_records": sum(sizes),
             "batch_sizes": sizes,
@@ -133,13 +133,15 @@ class PartReader:
             "not_covered": len(self._index.not_covered) if self._index else 0,
         }
 
-    def _look(self, found: Record | Drop, ledger: Ledger, counts: Counts) -> Looked | Drop:
-        if isinstance(found, Drop):
-            ledger.num_read[found.source] += 1
-            return found
-        source, name = found["source"], found["id"]
+    def _examine(
+        self, record: Record | Drop, ledger: Ledger, counts: Counts
+    ) -> SignedRecord | Drop:
+        if isinstance(record, Drop):
+            ledger.num_read[record.source] += 1
+            return record
+        source, name = record["source"], record["id"]
         ledger.num_read[source] += 1
-        examined = examine(found, self.preparation.music)
+        examined = examine(record, self.preparation.music)
         if isinstance(examined, Drop):
             return examined
         hashes = self._melodic_hashes(examined)
@@ -148,36 +150,36 @@ class PartReader:
             counts.matches.append({"source": source, "id": name} | vars(match))
             detail = f"{match.benchmark} {match.question}: {match.how}"
             return Drop(source, name, "holds a benchmark question", detail, is_fault=False)
-        counts.see(examined)
-        return Looked(examined, hashes)
+        counts.add(examined)
+        return SignedRecord(examined, hashes)
 
     def _write(
         self,
-        kept: Sequence[Looked],
+        signed: Sequence[SignedRecord],
         split: str | None,
         sources: dict[str, int],
         writer: RecordWriter,
     ) -> None:
-        records = [each.examined.record for each in kept]
+        records = [item.examined.record for item in signed]
         texts = [texts_of(record) for record in records]
-        melodies = [sorted(each.hashes) for each in kept]
+        melodies = [sorted(item.hashes) for item in signed]
         exact = self.preparation.duplicates.exact
         outlines = [self._outline(record) for record in records]
         columns: dict[str, Sequence[int]] = {
             "exact": [exact_hash(text) for text in texts] if exact else [0] * len(texts),
             "key": id_hash([record["id"] for record in records]).tolist(),
             "source": [sources.setdefault(record["source"], len(sources)) for record in records],
-            "kind": [int(bool(each.examined.scores)) for each in kept],
-            "split": [-1 if split is None else SPLITS.index(split)] * len(kept),
+            "kind": [int(bool(item.examined.scores)) for item in signed],
+            "split": [-1 if split is None else SPLITS.index(split)] * len(signed),
             "num_melodic": [len(hashes) for hashes in melodies],
-            "frame": [each.frame for each in outlines],
-            "num_parts": [len(each.parts) for each in outlines],
-            "around": [each.around for each in outlines],
-            "fullness": [fullness(each.examined) for each in kept],
-            "title": [self._title(each.examined) for each in kept],
+            "frame": [item.frame for item in outlines],
+            "num_parts": [len(item.parts) for item in outlines],
+            "around": [item.around for item in outlines],
+            "fullness": [fullness(item.examined) for item in signed],
+            "title": [self._title(item.examined) for item in signed],
         }
         near = self.preparation.duplicates.near_similarity is not None
-        signatures = signature_rows([each.parts for each in outlines]) if near else None
+        signatures = signature_rows([item.parts for item in outlines]) if near else None
         writer.write(records, columns, signatures, np.fromiter(chain(*melodies), np.uint64))
 
     def _outline(self, record: Record) -> Outline:
@@ -198,8 +200,9 @@ class PartReader:
 
     @cached_property
     def _compares_tunes(self) -> bool:
-        asked = self.preparation.duplicates.melodic_similarity is not None
-        return asked or any(question.abc for question in self.preparation.questions)
+        melodic_similarity = self.preparation.duplicates.melodic_similarity
+        has_tunes = any(question.abc for question in self.preparation.questions)
+        return melodic_similarity is not None or has_tunes
 
     @cached_property
     def _index(self) -> ContaminationIndex | None:
