@@ -27,7 +27,7 @@ def answers(skill: float, num: int = 40, *, seed: int = 0) -> Rows:
             gold, level = "ABCD"[number % 4], draw.random()
             sure = 0.3 + 0.6 * draw.random()
             letter = gold if level < skill else "ABCD"[(number + 1) % 4]
-            logliks = {one: math.log(sure if one == letter else (1 - sure) / 3) for one in "ABCD"}
+            logliks = {key: math.log(sure if key == letter else (1 - sure) / 3) for key in "ABCD"}
             rows.append(
                 answered(number, letter, gold, subject=subject, category=category, logliks=logliks)
             )
@@ -78,8 +78,8 @@ def evaluation(
     generations: Rows = []
     for role, by_benchmark in models.items():
         for name, rows in by_benchmark.items():
-            kept = generations if "prompt" in rows[0] else predictions
-            kept += [{"role": role, "benchmark": name, **row} for row in rows]
+            target = generations if "prompt" in rows[0] else predictions
+            target += [{"role": role, "benchmark": name, **row} for row in rows]
             metrics.setdefault(role, {})[name] = _metrics(rows)
     with artifacts.writing(path, "evaluation", f"fingerprint-{run}", provenance) as (folder, _):
         write_results(folder, metrics, benchmarks=facts)
@@ -95,9 +95,9 @@ def _metrics(rows: Rows) -> dict[str, Any]:
         bits = sum(row["nll_nats"] for row in rows) / math.log(2)
         value = bits / sum(row["num_characters"] for row in rows)
         return with_interval("bits_per_character", value, (value - 0.1, value + 0.1))
-    known = [row["key_fit"] for row in rows if row["key_fit"] is not None]
+    fits = [row["key_fit"] for row in rows if row["key_fit"] is not None]
     return {
-        **with_interval("key_fit", sum(known) / len(known), (0.5, 0.6)),
+        **with_interval("key_fit", sum(fits) / len(fits), (0.5, 0.6)),
         "num_tunes": len(rows),
         "parse_share": 0.5,
         "form_adherence": 0.5,

@@ -23,7 +23,7 @@ def right_and_wrong(subject: str, right: int, wrong: int, **other: Any) -> list[
 def sure(confidence: float, letter: str = "A") -> dict[str, float]:
     """Return log-likelihoods that give a letter this probability among four, up to a factor."""
     rest = (1 - confidence) / 3
-    return {one: math.log(confidence if one == letter else rest) - 7 for one in "ABCD"}
+    return {key: math.log(confidence if key == letter else rest) - 7 for key in "ABCD"}
 
 
 def test_micro_is_over_questions_and_macro_over_subjects_and_categories() -> None:
@@ -32,36 +32,36 @@ def test_micro_is_over_questions_and_macro_over_subjects_and_categories() -> Non
         *right_and_wrong("law", 0, 2, category="humanities"),
         *right_and_wrong("physics", 2, 0, category="STEM"),
     ]
-    found = metrics(rows, seed=0)
-    assert found["accuracy"] == pytest.approx(8 / 12)
-    assert found["accuracy_macro_subject"] == pytest.approx((6 / 8 + 0 + 1) / 3)
-    assert found["accuracy_macro_category"] == pytest.approx((6 / 10 + 1) / 2)
-    assert found["accuracy_category_humanities"] == pytest.approx(0.6)
-    assert found["accuracy_category_stem"] == 1
-    assert found["accuracy_history"] == 0.75
-    assert (found["accuracy_law_low"], found["accuracy_law_high"]) == wilson(0, 2)
-    assert (found["num_questions"], found["num_subjects"], found["num_correct"]) == (12, 3, 8)
+    result = metrics(rows, seed=0)
+    assert result["accuracy"] == pytest.approx(8 / 12)
+    assert result["accuracy_macro_subject"] == pytest.approx((6 / 8 + 0 + 1) / 3)
+    assert result["accuracy_macro_category"] == pytest.approx((6 / 10 + 1) / 2)
+    assert result["accuracy_category_humanities"] == pytest.approx(0.6)
+    assert result["accuracy_category_stem"] == 1
+    assert result["accuracy_history"] == 0.75
+    assert (result["accuracy_law_low"], result["accuracy_law_high"]) == wilson(0, 2)
+    assert (result["num_questions"], result["num_subjects"], result["num_correct"]) == (12, 3, 8)
 
 
 def test_interval_of_accuracy_is_that_of_resampled_questions() -> None:
-    found = metrics(right_and_wrong("history", 300, 100), seed=1)
+    result = metrics(right_and_wrong("history", 300, 100), seed=1)
     error = 1.96 * math.sqrt(0.75 * 0.25 / 400)
-    assert found["accuracy_low"] == pytest.approx(0.75 - error, abs=0.008)
-    assert found["accuracy_high"] == pytest.approx(0.75 + error, abs=0.008)
-    assert found == metrics(right_and_wrong("history", 300, 100), seed=1)
+    assert result["accuracy_low"] == pytest.approx(0.75 - error, abs=0.008)
+    assert result["accuracy_high"] == pytest.approx(0.75 + error, abs=0.008)
+    assert result == metrics(right_and_wrong("history", 300, 100), seed=1)
 
 
 def test_a_mean_over_categories_leaves_no_question_out() -> None:
     rows = [*right_and_wrong("history", 1, 1, category="humanities"), answered(9, "A", "A")]
-    found = metrics(rows, seed=0)
-    assert "accuracy_macro_category" not in found
-    assert "accuracy_category_humanities" in found
+    result = metrics(rows, seed=0)
+    assert "accuracy_macro_category" not in result
+    assert "accuracy_category_humanities" in result
 
 
 def test_levels_count_where_rows_have_them() -> None:
     rows = [answered(1, "A", "A", level="easy"), answered(2, "A", "B", level="hard")]
-    found = metrics(rows, seed=0)
-    assert (found["accuracy_level_easy"], found["accuracy_level_hard"]) == (1, 0)
+    result = metrics(rows, seed=0)
+    assert (result["accuracy_level_easy"], result["accuracy_level_hard"]) == (1, 0)
 
 
 def test_what_is_odd_is_counted_and_a_missing_letter_is_wrong() -> None:
@@ -71,19 +71,19 @@ def test_what_is_odd_is_counted_and_a_missing_letter_is_wrong() -> None:
         answered(3, "A", "A", flags=["no score"], num_dropped_shots=1),
         answered(4, "B", "B"),
     ]
-    found = metrics(rows, seed=0)
-    assert found["accuracy"] == 0.75
-    assert found["num_no_letter"] == 1
-    assert (found["num_dropped_shots"], found["num_questions_with_dropped_shots"]) == (3, 2)
-    assert found["num_flagged"] == 2
-    assert (found["num_flagged_blank_option"], found["num_flagged_no_score"]) == (1, 2)
-    assert "accuracy_by_letter" not in found
-    assert "brier_score" not in found, "what is written has no probability"
+    result = metrics(rows, seed=0)
+    assert result["accuracy"] == 0.75
+    assert result["num_no_letter"] == 1
+    assert (result["num_dropped_shots"], result["num_questions_with_dropped_shots"]) == (3, 2)
+    assert result["num_flagged"] == 2
+    assert (result["num_flagged_blank_option"], result["num_flagged_no_score"]) == (1, 2)
+    assert "accuracy_by_letter" not in result
+    assert "brier_score" not in result, "what is written has no probability"
 
 
 def test_baselines_are_guessing_and_the_most_frequent_letter() -> None:
-    found = metrics([answered(n, "A", gold) for n, gold in enumerate("ABBC")], seed=0)
-    assert (found["chance_accuracy"], found["majority_accuracy"]) == (0.25, 0.5)
+    result = metrics([answered(n, "A", gold) for n, gold in enumerate("ABBC")], seed=0)
+    assert (result["chance_accuracy"], result["majority_accuracy"]) == (0.25, 0.5)
 
 
 def test_perplexity_mode_compares_both_choices() -> None:
@@ -94,9 +94,13 @@ def test_perplexity_mode_compares_both_choices() -> None:
         answered(3, "C", "C", logliks=sure(0.7, "C"), mean_nll=nll),
         answered(4, "D", "A", logliks=sure(0.7, "D"), mean_nll=nll),
     ]
-    found = metrics(rows, seed=0)
-    assert (found["accuracy"], found["accuracy_by_letter"], found["agreement"]) == (0.5, 0.75, 0.75)
-    assert found["accuracy_by_letter_low"] is not None
+    result = metrics(rows, seed=0)
+    assert (result["accuracy"], result["accuracy_by_letter"], result["agreement"]) == (
+        0.5,
+        0.75,
+        0.75,
+    )
+    assert result["accuracy_by_letter_low"] is not None
 
 
 def test_calibration_by_hand() -> None:
@@ -110,17 +114,17 @@ def test_calibration_by_hand() -> None:
     assert (first.num_questions, first.accuracy) == (2, 0.5)
     assert first.confidence == pytest.approx(0.7)
     assert (second.num_questions, second.accuracy) == (1, 1)
-    found = metrics(rows, seed=0)
-    assert found["expected_calibration_error"] == pytest.approx((2 * 0.2 + 0.09) / 3)
-    assert found["mean_confidence"] == pytest.approx((0.7 + 0.7 + 0.91) / 3)
+    result = metrics(rows, seed=0)
+    assert result["expected_calibration_error"] == pytest.approx((2 * 0.2 + 0.09) / 3)
+    assert result["mean_confidence"] == pytest.approx((0.7 + 0.7 + 0.91) / 3)
     brier = [0.3**2 + 3 * 0.1**2, 0.7**2 + 0.9**2 + 2 * 0.1**2, 0.09**2 + 3 * 0.03**2]
-    assert found["brier_score"] == pytest.approx(sum(brier) / 3)
+    assert result["brier_score"] == pytest.approx(sum(brier) / 3)
 
 
 def test_borders_of_bins_belong_to_the_lower_bin_and_certainty_to_the_last() -> None:
     certain = {"A": 0.0, "B": -1000.0, "C": -1000.0, "D": -1000.0}
     rows = [answered(1, "A", "A", logliks=sure(0.6)), answered(2, "A", "A", logliks=certain)]
-    assert [(round(15 * one.low), round(15 * one.high)) for one in reliability(rows)] == [
+    assert [(round(15 * bin_.low), round(15 * bin_.high)) for bin_ in reliability(rows)] == [
         (8, 9), (14, 15),
     ]  # fmt: skip
 
@@ -132,6 +136,6 @@ def test_probabilities_of_very_small_likelihoods() -> None:
 
 def test_guesses_without_preference_are_calibrated_at_chance() -> None:
     rows = [answered(n, "A", "ABCD"[n % 4], logliks=dict.fromkeys("ABCD", -3.0)) for n in range(8)]
-    found = metrics(rows, seed=0)
-    assert found["brier_score"] == pytest.approx(0.75)
-    assert found["expected_calibration_error"] == pytest.approx(0)
+    result = metrics(rows, seed=0)
+    assert result["brier_score"] == pytest.approx(0.75)
+    assert result["expected_calibration_error"] == pytest.approx(0)

@@ -57,9 +57,9 @@ def test_joined_closes_each_document_with_a_newline() -> None:
 
 
 def test_model_bits_by_hand() -> None:
-    one = DocumentScore(3 * math.log(2), 2, 5, 1)
+    first = DocumentScore(3 * math.log(2), 2, 5, 1)
     other = DocumentScore(5 * math.log(2), 2, 7, 1)
-    assert compression.model_bits([one, other]) == pytest.approx(8.0)
+    assert compression.model_bits([first, other]) == pytest.approx(8.0)
 
 
 @pytest.mark.skipif(shutil.which("xz") is None, reason="compares with the xz program")
@@ -171,15 +171,15 @@ def test_a_sample_is_rendered_and_failures_are_counted(
     monkeypatch.setattr(renderings, "NUM_RENDERED", 3)
     sample, num_failed = compression.render(TEXTS, seed=0)
     assert (len(sample), num_failed) == (3, 0)
-    assert [TEXTS[one.index] for one in sample] == rendered
+    assert [TEXTS[tune.index] for tune in sample] == rendered
     assert compression.render(TEXTS, seed=0) == (sample, 0)
     assert any(compression.render(TEXTS, seed)[0] != sample for seed in range(1, 9))
 
     pipes = TEXTS[0].replace("K:C", "K:HP")
     sample, num_failed = compression.render([pipes, TEXTS[1]], seed=0)
-    assert ([one.index for one in sample], num_failed) == ([1], 1)
-    said = "document 0 is left out of the comparison with MIDI: abc2midi made no MIDI"
-    assert said in capsys.readouterr().err
+    assert ([tune.index for tune in sample], num_failed) == ([1], 1)
+    note = "document 0 is left out of the comparison with MIDI: abc2midi made no MIDI"
+    assert note in capsys.readouterr().err
 
 
 def test_a_tune_on_one_line_is_taken_apart_before_it_is_rendered(rendered: list[str]) -> None:

@@ -161,8 +161,8 @@ def test_nothing_valid_has_no_means() -> None:
 
 
 def test_the_page_explains_every_metric() -> None:
-    wanted = {"chords": "C", "motif": "CDEF", "form": "A", "opening": GOOD, "rhythm": "reel"}
-    requests = [Request(PROMPT, family, wanted) for family in ("form", "motif")] * 2
+    traits = {"chords": "C", "motif": "CDEF", "form": "A", "opening": GOOD, "rhythm": "reel"}
+    requests = [Request(PROMPT, family, traits) for family in ("form", "motif")] * 2
     answers = [GOOD.replace("CDEF", '"C"CDEF')] * 4
     metrics = generation.measure(requests, answers, [True] * 4, INDEX, seed=0).metrics
     names = {re.sub(r"^\w+/|_(low|high)$", "", name) for name in metrics}

@@ -10,9 +10,9 @@ from musicllm.music import abc
 HEADER = "X:1\nR:reel\nL:1/4\nM:4/4\nK:C\n"
 
 
-def kept(music: str, header: str = HEADER, **wanted: str) -> Adherence:
+def kept(music: str, header: str = HEADER, **traits: str) -> Adherence:
     """Return what a tune keeps of some conditions."""
-    return adherence(Request("", "", wanted), abc.parse(header + music))
+    return adherence(Request("", "", traits), abc.parse(header + music))
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,13 @@ def test_edit_similarity(first: str, second: str, similarity: float) -> None:
 
 
 def test_key_metre_and_type() -> None:
-    found = kept("CDE^F|GABc|", key="G major", metre="3/4", rhythm="Reel")
-    assert (found.key_as_asked, found.metre_as_asked, found.rhythm_as_asked) == (False, False, True)
-    assert found.key_fit_as_asked == 1.0  # C major has F sharp in it by accident, G by its key
+    result = kept("CDE^F|GABc|", key="G major", metre="3/4", rhythm="Reel")
+    assert (result.key_as_asked, result.metre_as_asked, result.rhythm_as_asked) == (
+        False,
+        False,
+        True,
+    )
+    assert result.key_fit_as_asked == 1.0  # C major has F sharp in it by accident, G by its key
     assert kept("CDEF|", key="G major").key_fit_as_asked == 0.75
     assert kept("CDEF|", rhythm="jig").rhythm_as_asked is False
     assert kept("CDEF|", rhythm="tune").rhythm_as_asked is None
@@ -42,8 +46,8 @@ def test_key_metre_and_type() -> None:
 def test_chords() -> None:
     music = '"C"CDEF|"G7"GABc|"C/E"c4|]'
     assert kept(music, chords="C G7 C").chords_as_asked is True
-    found = kept(music, chords="C F G7 C")
-    assert (found.chords_as_asked, found.chord_adherence) == (False, 0.75)
+    result = kept(music, chords="C F G7 C")
+    assert (result.chords_as_asked, result.chord_adherence) == (False, 0.75)
     assert kept("CDEF|GABc|", chords="C G").chord_adherence == 0.0
 
 
@@ -56,12 +60,16 @@ def test_chords_are_equal_by_root_and_tones_however_they_are_written() -> None:
 
 
 def test_motif() -> None:
-    found = kept("CDEF|GABc|CDEF|c4|]", motif="CDEF")
-    assert (found.motif_as_asked, found.motif_times, found.motif_form) == (True, 2, "exact")
-    found = kept("DEFG|GABc|c4|]", motif="CDEF")
-    assert (found.motif_as_asked, found.motif_times, found.motif_form) == (False, 0, "transposed")
-    found = kept("c2G2|c4|]", motif="CDEF")
-    assert (found.motif_as_asked, found.motif_form) == (False, "none")
+    result = kept("CDEF|GABc|CDEF|c4|]", motif="CDEF")
+    assert (result.motif_as_asked, result.motif_times, result.motif_form) == (True, 2, "exact")
+    result = kept("DEFG|GABc|c4|]", motif="CDEF")
+    assert (result.motif_as_asked, result.motif_times, result.motif_form) == (
+        False,
+        0,
+        "transposed",
+    )
+    result = kept("c2G2|c4|]", motif="CDEF")
+    assert (result.motif_as_asked, result.motif_form) == (False, "none")
 
 
 @pytest.mark.parametrize(
@@ -101,24 +109,24 @@ def test_motif_is_read_under_the_header_that_was_given() -> None:
 def test_form_in_letters_and_in_terms() -> None:
     music = "CDEF|GABc:|cccc|dddd:|"
     assert kept(music, form="AABB").form_as_asked is True
-    found = kept(music, form="AAB")
-    assert (found.form_as_asked, found.form_adherence) == (False, 0.75)
+    result = kept(music, form="AAB")
+    assert (result.form_as_asked, result.form_adherence) == (False, 0.75)
     assert kept(music, terms="'Binary'").form_as_asked is True
-    found = kept(music, terms="'Binary', 'Sectional: Verse/Chorus'")
-    assert (found.form_as_asked, found.form_adherence) == (False, 0.5)
+    result = kept(music, terms="'Binary', 'Sectional: Verse/Chorus'")
+    assert (result.form_as_asked, result.form_adherence) == (False, 0.5)
 
 
 def test_first_bars() -> None:
     opening = HEADER + "C | CDEF | GABc |"
     assert kept("C | C D E F | GABc | c4 |]", opening=opening).first_bars_as_asked is True
-    found = kept("C | CDEF | GGGG | c4 |]", opening=opening)
-    assert (found.first_bars_as_asked, found.first_bars_kept) == (False, pytest.approx(2 / 3))
+    result = kept("C | CDEF | GGGG | c4 |]", opening=opening)
+    assert (result.first_bars_as_asked, result.first_bars_kept) == (False, pytest.approx(2 / 3))
     assert kept("C |]", opening=opening).first_bars_kept == pytest.approx(1 / 3)
     assert kept("CDEF|", opening="no tune").first_bars_kept is None
 
 
 def test_what_is_no_tune_keeps_nothing() -> None:
-    wanted = {
+    traits = {
         "key": "C major",
         "metre": "4/4",
         "rhythm": "reel",
@@ -127,6 +135,6 @@ def test_what_is_no_tune_keeps_nothing() -> None:
         "form": "AB",
         "opening": HEADER + "CDEF |",
     }
-    found = adherence(Request("", "", wanted), None)
-    assert found.motif_form == "none"
-    assert all(value == 0 for name, value in vars(found).items() if name != "motif_form")
+    result = adherence(Request("", "", traits), None)
+    assert result.motif_form == "none"
+    assert all(value == 0 for name, value in vars(result).items() if name != "motif_form")

@@ -24,16 +24,16 @@ TUNES = [
 
 
 def test_families_take_turns_and_tunes_are_used_once_while_there_are_enough() -> None:
-    made = make_requests(TUNES, [], 12, seed=0)
-    assert [r.family for r in made] == [
+    result = make_requests(TUNES, [], 12, seed=0)
+    assert [r.family for r in result] == [
         f for f in FAMILIES for _ in range(2 + (f in ("metadata", "chords")))
     ]
-    melodies = ["".join(r.reference.split('"')[::2]) for r in made]
+    melodies = ["".join(r.reference.split('"')[::2]) for r in result]
     assert len(set(melodies)) == 12
 
 
 def test_what_is_wanted_stands_in_the_prompt_and_holds_for_the_reference() -> None:
-    wanted = {
+    keys = {
         "metadata": {"key", "metre", "rhythm"},
         "chords": {"chords"},
         "motif": {"motif"},
@@ -41,23 +41,23 @@ def test_what_is_wanted_stands_in_the_prompt_and_holds_for_the_reference() -> No
         "first_bars": {"opening"},
     }
     for request in make_requests(TUNES, [], None, seed=3):
-        assert wanted[request.family] <= request.conditions.keys()
+        assert keys[request.family] <= request.conditions.keys()
         assert all(value in request.prompt for value in request.conditions.values())
-        kept = adherence(request, abc.parse(request.reference))
-        assert {value for value in vars(kept).values() if isinstance(value, bool)} == {True}
+        result = adherence(request, abc.parse(request.reference))
+        assert {value for value in vars(result).values() if isinstance(value, bool)} == {True}
 
 
 def test_requests_are_a_function_of_tunes_and_seed() -> None:
-    def made(seed: int) -> list[Request]:
+    def make(seed: int) -> list[Request]:
         return make_requests(TUNES, ["motif", "form"], 6, seed)
 
-    assert made(0) == made(0)
-    assert made(0) != made(1)
+    assert make(0) == make(0)
+    assert make(0) != make(1)
 
 
 def test_tunes_come_again_in_other_families_when_they_run_out() -> None:
-    made = make_requests(TUNES[:2], ["form", "metadata"], 100, seed=0)
-    assert [request.family for request in made] == ["form"] * 2 + ["metadata"] * 2
+    result = make_requests(TUNES[:2], ["form", "metadata"], 100, seed=0)
+    assert [request.family for request in result] == ["form"] * 2 + ["metadata"] * 2
 
 
 def test_no_number_asks_once_for_each_tune() -> None:
@@ -65,8 +65,8 @@ def test_no_number_asks_once_for_each_tune() -> None:
 
 
 def test_texts_that_are_no_tunes_are_passed_over() -> None:
-    made = make_requests(["Prose.", TUNES[0]], ["metadata"], 2, seed=0)
-    assert [request.reference for request in made] == [abc.parse(TUNES[0].strip()).source]
+    result = make_requests(["Prose.", TUNES[0]], ["metadata"], 2, seed=0)
+    assert [request.reference for request in result] == [abc.parse(TUNES[0].strip()).source]
 
 
 def test_chinese_wordings() -> None:
@@ -76,7 +76,7 @@ def test_chinese_wordings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tunes", "families", "told"),
+    ("tunes", "families", "text"),
     [
         (TUNES, ["chord", "form"], "chord: no such family of requests for tunes; there are metada"),
         (["Prose."], [], "none of the 1 held-out texts is a tune to ask for"),
@@ -87,8 +87,8 @@ def test_chinese_wordings() -> None:
         ),
     ],
 )
-def test_what_cannot_be_asked_is_refused(tunes: list[str], families: list[str], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_asked_is_refused(tunes: list[str], families: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=text):
         make_requests(tunes, families, 10, seed=0)
 
 

@@ -18,11 +18,11 @@ def of(music: str) -> Structure:
 
 
 def test_repeats_and_length() -> None:
-    found = of("CDEF|G2z2:|c2[ce]2|c4|]")
-    assert (found.num_notes, found.num_sections, found.has_repeats) == (8, 2, True)
-    assert found.repeated_share == 0.5
-    found = of("CDEF|G4|]")
-    assert (found.num_sections, found.has_repeats, found.repeated_share) == (1, False, 0.0)
+    result = of("CDEF|G2z2:|c2[ce]2|c4|]")
+    assert (result.num_notes, result.num_sections, result.has_repeats) == (8, 2, True)
+    assert result.repeated_share == 0.5
+    result = of("CDEF|G4|]")
+    assert (result.num_sections, result.has_repeats, result.repeated_share) == (1, False, 0.0)
 
 
 def test_phrases_that_come_back() -> None:
@@ -38,24 +38,24 @@ def test_phrases_that_come_back() -> None:
 
 
 def test_bars_that_come_back() -> None:
-    found = of("CDEF|CDEF|GABc|CDE2|]")
-    assert found.bar_repetition == 0.25
+    result = of("CDEF|CDEF|GABc|CDE2|]")
+    assert result.bar_repetition == 0.25
     # CDE2 shares C and D of the five notes that it and CDEF have; GABc shares none
-    assert found.self_similarity == pytest.approx((1 + 1 + 0 + 2 / 5) / 4)
+    assert result.self_similarity == pytest.approx((1 + 1 + 0 + 2 / 5) / 4)
     assert of("CDEF|").self_similarity == 0.0
 
 
 def test_distinct_n_grams_by_hand() -> None:
     # the steps are +2 +2 +1 | +2 +2 +1, whatever the key, and +2 +2 in the last
     tunes = [abc.parse(HEADER + music) for music in ("CDEF|", "GABc|", "CDE2|")]
-    found = distinctness(tunes)
+    result = distinctness(tunes)
     # 2-grams: (2 2) (2 1), (2 2) (2 1), and (2 2*) with another duration
-    assert found["distinct_2"] == pytest.approx(3 / 5)
+    assert result["distinct_2"] == pytest.approx(3 / 5)
     left_out = [3 / 3, 3 / 3, 2 / 4]
     mean = sum(left_out) / 3
     wide = 1.959964 * math.sqrt(2 / 3 * sum((value - mean) ** 2 for value in left_out))
-    assert found["distinct_2_low"] == pytest.approx(max(0, 3 / 5 - wide))
-    assert (found["distinct_4"], found["pairwise_similarity"]) == (None, None)
+    assert result["distinct_2_low"] == pytest.approx(max(0, 3 / 5 - wide))
+    assert (result["distinct_4"], result["pairwise_similarity"]) == (None, None)
 
 
 LONG = "CDEF|GABc|defg|a2b2|cBAG|FEDC|GFED|C4|cdef|gage|fdcB|c4|]"
@@ -66,16 +66,16 @@ THIRD = "c3d|e2c2|gf3|a4|g2e2|dc3|A2GE|D4|G3A|B2d2|cB3|A2c2|"
 def test_melodies_in_another_key_are_the_same() -> None:
     tune = HEADER + LONG
     tunes = [abc.parse(text) for text in (tune, transpose(tune, 3), HEADER + OTHER)]
-    found = distinctness(tunes)
-    assert found["pairwise_similarity"] == pytest.approx(1 / 3)
-    assert found["nearest_similarity"] == pytest.approx(2 / 3)
-    assert found["same_melodies"] == pytest.approx(2 / 3)
+    result = distinctness(tunes)
+    assert result["pairwise_similarity"] == pytest.approx(1 / 3)
+    assert result["nearest_similarity"] == pytest.approx(2 / 3)
+    assert result["same_melodies"] == pytest.approx(2 / 3)
     different = distinctness([abc.parse(HEADER + music) for music in (LONG, OTHER, THIRD)])
     assert (different["same_melodies"], different["same_melodies_high"]) == (0.0, 0.0)
 
 
 def test_too_few_tunes_to_compare() -> None:
     assert distinctness([])["distinct_2"] is None
-    found = distinctness([abc.parse(HEADER + LONG)])
-    assert found["nearest_similarity"] is None
-    assert "distinct_2_low" not in found
+    result = distinctness([abc.parse(HEADER + LONG)])
+    assert result["nearest_similarity"] is None
+    assert "distinct_2_low" not in result

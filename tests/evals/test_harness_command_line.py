@@ -74,8 +74,8 @@ def test_the_command_line_asks_with_our_prompts(
 ) -> None:
     (task,) = load([name], musictheorybench=str(theory_file))["tasks"].values()
     task.set_config("num_fewshot", num_fewshot)
-    read = list(read_solved("musictheorybench", theory_file))
-    of = {split: tuple(each for each in read if each.split == split) for split in ("dev", "test")}
+    rows = list(read_solved("musictheorybench", theory_file))
+    of = {split: tuple(q for q in rows if q.split == split) for split in ("dev", "test")}
     how = PromptSettings(
         name, WORDINGS[name], "likelihood", num_fewshot, False, False, None, "stop", None
     )
@@ -110,20 +110,20 @@ def test_mmlu_has_all_subjects_in_their_categories(tmp_path: Path) -> None:
 
     loaded = load(["mmlu_opencompass"], mmlu=str(tmp_path))
 
-    found = {
+    parts = {
         name.rsplit("::")[-1]: group.alias
         for group in loaded["groups"].values()
         for name in group.child_names
         if name in loaded["tasks"]
     }
-    assert found == {subject: category_of(subject) for subject in MMLU_SUBJECTS}
+    assert parts == {subject: category_of(subject) for subject in MMLU_SUBJECTS}
     assert [group.alias for group in loaded["groups"]["mmlu_opencompass"]] == [*CATEGORIES]
     task = loaded["tasks"]["mmlu_opencompass::other::virology"]
     assert task.config.num_fewshot == 5
     task.set_config("num_fewshot", 2)
     hint = FORMATS["opencompass"].hint("virology")
     assert prompts(task)[0].startswith(f"{hint}virology dev 0?\nA. p")
-    assert [each.args[1] for each in task.instances[:4]] == [" A", " B", " C", " D"]
+    assert [call.args[1] for call in task.instances[:4]] == [" A", " B", " C", " D"]
 
 
 def test_our_own_theory_needs_no_files() -> None:
@@ -136,10 +136,10 @@ def test_our_own_theory_needs_no_files() -> None:
 def test_questions_without_examples_are_asked_all_the_same(tmp_path: Path) -> None:
     write_csv(tmp_path, "reasoning")
 
-    found = questions("musictheorybench", "opencompass", location=str(tmp_path / "test"))
+    parts = questions("musictheorybench", "opencompass", location=str(tmp_path / "test"))
 
-    assert (len(found["test"]), len(found["dev"])) == (2, 0)
-    assert found["dev"].features == found["test"].features
+    assert (len(parts["test"]), len(parts["dev"])) == (2, 0)
+    assert parts["dev"].features == parts["test"].features
 
 
 def test_a_location_that_is_missing_is_asked_for(tmp_path: Path) -> None:
@@ -173,36 +173,36 @@ def test_the_folder_is_printed() -> None:
 def test_with_arguments_it_is_the_harness_with_our_model(monkeypatch: pytest.MonkeyPatch) -> None:
     from lm_eval.api.registry import get_model
 
-    seen: list[list[str]] = []
-    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: seen.append(sys.argv[1:]))
+    calls: list[list[str]] = []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: calls.append(sys.argv[1:]))
     monkeypatch.setattr(sys, "argv", ["it", "--model", "musicllm"])
 
     entry.main()
 
-    assert seen == [["--model", "musicllm", "--include_path", str(PLUGIN)]]
+    assert calls == [["--model", "musicllm", "--include_path", str(PLUGIN)]]
     assert get_model("musicllm") is NamedModel
 
 
 def test_a_folder_of_the_user_s_is_taken_in_either_spelling(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[list[str]] = []
-    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: seen.append(sys.argv[1:]))
+    calls: list[list[str]] = []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: calls.append(sys.argv[1:]))
     for words in (["--include_path=mine"], ["--include_path", "mine"]):
         monkeypatch.setattr(sys, "argv", ["it", *words])
         entry.main()
-        assert seen[-1] == words
+        assert calls[-1] == words
 
 
 @pytest.mark.parametrize(
-    ("given", "has_gpu", "taken"),
+    ("device", "has_gpu", "target"),
     [(None, True, "cuda"), (None, False, "cpu"), ("cpu", True, "cpu"), ("cuda:1", True, "cuda:1")],
 )
 def test_a_gpu_is_taken_where_there_is_one(
-    given: str | None, has_gpu: bool, taken: str, monkeypatch: pytest.MonkeyPatch
+    device: str | None, has_gpu: bool, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    assert named_model.usable(given) == taken
+    assert named_model.usable(device) == target
 
 
 def test_a_model_is_found_by_its_name(
@@ -211,16 +211,16 @@ def test_a_model_is_found_by_its_name(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    seen: dict[str, Any] = {}
+    call: dict[str, Any] = {}
 
-    def load(path: str, **given: Any) -> LlamaForCausalLM:
-        seen.update(given, path=path)
+    def load(path: str, **options: Any) -> LlamaForCausalLM:
+        call.update(options, path=path)
         return model
 
     monkeypatch.setattr(base, "load", load)
     monkeypatch.setattr(base, "load_config", lambda *_, **__: model.config)
     monkeypatch.setattr(base, "load_tokenizer", lambda *_, **__: tokenizer)
-    asked = [
+    batch = [
         Instance("loglikelihood", {}, ("CDEF GABc", f" {letter}"), 0, ("t", 0, 1))
         for letter in "AB"
     ]
@@ -231,9 +231,9 @@ def test_a_model_is_found_by_its_name(
     )
 
     assert "--device cuda:0 is not there; the CPU is taken" in capsys.readouterr().err
-    assert seen == {"path": "ours", "dtype": "float32", "attention": "sdpa", "revision": "main"}
+    assert call == {"path": "ours", "dtype": "float32", "attention": "sdpa", "revision": "main"}
     ours = HarnessModel(Scorer(model), tokenizer, add_bos=True)
-    assert named.loglikelihood(asked) == ours.loglikelihood(asked)
+    assert named.loglikelihood(batch) == ours.loglikelihood(batch)
     with pytest.raises(NotAvailableError, match="use --model hf for tasks that are answered in"):
         named.generate_until([])
 
@@ -258,7 +258,7 @@ def test_the_real_command_line_runs_offline(
     )
 
     (file,) = tmp_path.rglob("results_*.json")
-    found = json.loads(file.read_text())
-    assert found["n-samples"]["musictheorybench"] == {"original": 3, "effective": 3}
-    assert found["n-shot"]["musictheorybench"] == 2
-    assert 0 <= found["results"]["musictheorybench"]["acc,none"] <= 1
+    results = json.loads(file.read_text())
+    assert results["n-samples"]["musictheorybench"] == {"original": 3, "effective": 3}
+    assert results["n-shot"]["musictheorybench"] == 2
+    assert 0 <= results["results"]["musictheorybench"]["acc,none"] <= 1

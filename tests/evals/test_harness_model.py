@@ -48,38 +48,38 @@ def theirs(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Itera
 
 
 def requests(kind: str, arguments: list[tuple[object, ...]]) -> list[Instance]:
-    return [Instance(kind, {}, given, 0) for given in arguments]
+    return [Instance(kind, {}, args, 0) for args in arguments]
 
 
 @pytest.mark.parametrize("add_bos", [False, True])
 def test_likelihoods_are_the_harness_s(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object, add_bos: bool
 ) -> None:
-    asked = requests("loglikelihood", PAIRS)
+    batch = requests("loglikelihood", PAIRS)
     begun = [(f"<s>{prompt}" if add_bos and prompt else prompt, option) for prompt, option in PAIRS]
     spelled = requests("loglikelihood", begun)  # the tokenizer itself puts nothing before a text
     expected = theirs.loglikelihood(spelled, disable_tqdm=True)  # type: ignore[attr-defined]
-    found = HarnessModel(Scorer(model), tokenizer, add_bos=add_bos).loglikelihood(asked)
-    for (logprob, greedy), (wanted, greedy_there) in zip(found, expected, strict=True):
-        assert logprob == pytest.approx(wanted, abs=1e-3)
+    results = HarnessModel(Scorer(model), tokenizer, add_bos=add_bos).loglikelihood(batch)
+    for (logprob, greedy), (value, greedy_there) in zip(results, expected, strict=True):
+        assert logprob == pytest.approx(value, abs=1e-3)
         assert greedy == greedy_there
 
 
 def test_rolling_likelihoods_are_the_harness_s(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object
 ) -> None:
-    asked = requests("loglikelihood_rolling", [("A short text.",), ("la " * 300,), ("b",)])
-    expected = theirs.loglikelihood_rolling(asked, disable_tqdm=True)  # type: ignore[attr-defined]
-    found = HarnessModel(Scorer(model), tokenizer).loglikelihood_rolling(asked)
-    assert found == pytest.approx(expected, abs=2e-3)
+    batch = requests("loglikelihood_rolling", [("A short text.",), ("la " * 300,), ("b",)])
+    expected = theirs.loglikelihood_rolling(batch, disable_tqdm=True)  # type: ignore[attr-defined]
+    results = HarnessModel(Scorer(model), tokenizer).loglikelihood_rolling(batch)
+    assert results == pytest.approx(expected, abs=2e-3)
 
 
 def test_perplexity_mode_scores_whole_prompts_and_chooses_the_same_letter(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    asked = requests("loglikelihood", PAIRS[:20])
+    batch = requests("loglikelihood", PAIRS[:20])
     ours = HarnessModel(Scorer(model), tokenizer, whole_prompts=True)
-    by_letter = [logprob for logprob, _ in ours.loglikelihood(asked)]
+    by_letter = [logprob for logprob, _ in ours.loglikelihood(batch)]
     for start in range(0, 20, 4):
         means = [ours.mean_nll(*pair) for pair in PAIRS[start : start + 4]]
         letters = by_letter[start : start + 4]
@@ -95,10 +95,12 @@ def test_perplexity_mode_scores_whole_prompts_and_chooses_the_same_letter(
 def test_what_is_too_long_loses_its_beginning_as_in_the_harness(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, theirs: object
 ) -> None:
-    asked = requests("loglikelihood", [("x" * 600, " A"), ("y" * 512, "z")])
-    expected = theirs.loglikelihood(asked, disable_tqdm=True)  # type: ignore[attr-defined]
-    found = HarnessModel(Scorer(model), tokenizer).loglikelihood(asked)
-    assert [one for one, _ in found] == pytest.approx([one for one, _ in expected], abs=1e-3)
+    batch = requests("loglikelihood", [("x" * 600, " A"), ("y" * 512, "z")])
+    expected = theirs.loglikelihood(batch, disable_tqdm=True)  # type: ignore[attr-defined]
+    results = HarnessModel(Scorer(model), tokenizer).loglikelihood(batch)
+    assert [value for value, _ in results] == pytest.approx(
+        [value for value, _ in expected], abs=1e-3
+    )
 
 
 def test_answers_end_at_the_harness_s_stops(
@@ -107,24 +109,24 @@ def test_answers_end_at_the_harness_s_stops(
     ours = HarnessModel(
         Scorer(model), tokenizer, generate=lambda prompts, _: ["B.\n\nQuestion: C"] * len(prompts)
     )
-    asked = requests("generate_until", [("Q:", {"until": ["\n\n", ""]}), ("Q:", {"until": "."})])
-    assert ours.generate_until(asked) == ["B.", "B"]
+    batch = requests("generate_until", [("Q:", {"until": ["\n\n", ""]}), ("Q:", {"until": "."})])
+    assert ours.generate_until(batch) == ["B.", "B"]
 
 
 def test_prompts_that_are_answered_in_words_may_be_messages(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    seen: list[list[int]] = []
+    inputs: list[list[int]] = []
 
     def write(prompts: Sequence[list[int]], _: Sequence[object]) -> list[str]:
-        seen.extend(prompts)
+        inputs.extend(prompts)
         return ["B"] * len(prompts)
 
     ours = HarnessModel(
         Scorer(model), tokenizer, generate=write, as_message=lambda text: [7, 7, *map(ord, text)]
     )
     assert ours.generate_until(requests("generate_until", [("Q:", {"until": []})])) == ["B"]
-    assert seen == [[7, 7, 81, 58]]
+    assert inputs == [[7, 7, 81, 58]]
     assert ours.count_tokens(["Q:"]) == [4]
 
 
@@ -166,7 +168,7 @@ def test_a_larger_vocabulary_than_the_model_s_is_refused(
         HarnessModel(Scorer(LlamaForCausalLM(config)), tokenizer)
 
 
-def shown(num: int) -> QuestionSet:
+def quiz(num: int) -> QuestionSet:
     solved = [
         LabelledQuestion(
             Question("quiz", f"keys/{n}", f"How many sharps has key {n} of the list?{' Why?' * n}",
@@ -178,31 +180,31 @@ def shown(num: int) -> QuestionSet:
     return QuestionSet(tuple(solved[5:]), {"keys": tuple(solved[:5])})
 
 
-def how(**given: Any) -> PromptSettings:
+def how(**changes: Any) -> PromptSettings:
     start = PromptSettings(
         "quiz", "opencompass", "perplexity", 5, True, False, 500, "drop_last_shots", None
     )
-    return dataclasses.replace(start, **given)
+    return dataclasses.replace(start, **changes)
 
 
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Return a list that gets the tokens of everything that is scored."""
-    seen: list[tuple[int, ...]] = []
+    inputs: list[tuple[int, ...]] = []
     score = Scorer.score
 
     def watched(self: Scorer, items: Sequence[Item], *rest: Any) -> Any:
-        seen.extend(item.ids for item in items)
+        inputs.extend(item.ids for item in items)
         return score(self, items, *rest)
 
     monkeypatch.setattr(Scorer, "score", watched)
-    return seen
+    return inputs
 
 
 def test_long_prompts_of_the_paper_have_the_tokens_of_opencompass(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions, form = shown(12), FORMATS["opencompass"]
-    seen = fed(monkeypatch)
+    questions, form = quiz(12), FORMATS["opencompass"]
+    inputs = fed(monkeypatch)
     lm = HarnessModel(Scorer(model), tokenizer, add_bos=True, whole_prompts=True, max_length=500)
 
     rows, _ = ask(lm, questions, how())
@@ -220,7 +222,7 @@ def test_long_prompts_of_the_paper_have_the_tokens_of_opencompass(
                 shots = shots[:-1]
             expected.add(tuple(ids))
         num_dropped.append(5 - len(shots))
-    assert expected <= set(seen)
+    assert expected <= set(inputs)
     assert [row["num_dropped_shots"] for row in rows] == num_dropped
     assert len({*num_dropped}) > 1
 
@@ -230,19 +232,19 @@ def test_long_prompts_of_the_harness_s_options_are_the_harness_s(
 ) -> None:
     from lm_eval.models.huggingface import HFLM
 
-    questions = shown(3)
+    questions = quiz(3)
     settings = how(prompt_format="harness", mode="likelihood", add_bos=False, max_length=200,
                    long_prompts="truncate")  # fmt: skip
     theirs = HFLM(
         pretrained=model.eval(), tokenizer=tokenizer, batch_size=3, device="cpu", max_length=200
     )
     expected, _ = ask(theirs, questions, settings)
-    seen = fed(monkeypatch)
+    inputs = fed(monkeypatch)
 
     rows, _ = ask(HarnessModel(Scorer(model), tokenizer, max_length=200), questions, settings)
 
-    assert {len(ids) for ids in seen} == {201}
+    assert {len(ids) for ids in inputs} == {201}
     assert [row["num_cut_tokens"] for row in rows] == [row["num_cut_tokens"] for row in expected]
     assert all(row["num_cut_tokens"] > 0 and row["num_shots"] == 5 for row in rows)
-    for row, wanted in zip(rows, expected, strict=True):
-        assert row["logliks"] == pytest.approx(wanted["logliks"], abs=1e-3)
+    for row, other in zip(rows, expected, strict=True):
+        assert row["logliks"] == pytest.approx(other["logliks"], abs=1e-3)

@@ -34,7 +34,7 @@ def solved(
     return LabelledQuestion(question, LETTERS[number % 4], subject, split)
 
 
-def asked(subjects: Sequence[str] = ("astronomy", "virology"), num: int = 3) -> QuestionSet:
+def quiz(subjects: Sequence[str] = ("astronomy", "virology"), num: int = 3) -> QuestionSet:
     return QuestionSet(
         tuple(solved(subject, number) for subject in subjects for number in range(num)),
         {subject: tuple(solved(subject, n, "dev") for n in range(5)) for subject in subjects},
@@ -42,7 +42,7 @@ def asked(subjects: Sequence[str] = ("astronomy", "virology"), num: int = 3) -> 
     )
 
 
-def settings(**given: Any) -> PromptSettings:
+def settings(**changes: Any) -> PromptSettings:
     return PromptSettings(
         **{
             "benchmark": "mmlu",
@@ -54,7 +54,7 @@ def settings(**given: Any) -> PromptSettings:
             "max_length": None,
             "long_prompts": "drop_first_shots",
             "max_new_tokens": None,
-            **given,
+            **changes,
         }
     )
 
@@ -76,17 +76,17 @@ class Fake(LM):
         super().__init__()
         self.logliks = logliks or {"A": -1.0, "B": -3.0, "C": -2.0, "D": -4.0}
         self.means, self.writes, self.max_length = means, writes, max_length
-        self.seen: list[Instance] = []
+        self.calls: list[Instance] = []
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return letters(texts)
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        self.seen += requests
+        self.calls += requests
         return [(self.logliks[request.args[1].strip()], False) for request in requests]
 
     def mean_nll(self, context: str, continuation: str) -> float:
-        assert (context, continuation) in {request.args for request in self.seen}
+        assert (context, continuation) in {request.args for request in self.calls}
         assert self.means is not None
         return self.means[continuation.strip()]
 
@@ -94,15 +94,15 @@ class Fake(LM):
         raise AssertionError("nothing asks for it")
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        self.seen += requests
+        self.calls += requests
         return [self.writes(request.args[0]) for request in requests]
 
 
 def test_one_task_per_subject_in_groups_by_category() -> None:
-    made = make_tasks(asked(("astronomy", "virology", "solfège songs")), settings(), letters)
+    tree = make_tasks(quiz(("astronomy", "virology", "solfège songs")), settings(), letters)
 
-    assert [*made["tasks"]] == ["mmlu_astronomy", "mmlu_virology", "mmlu_solfège_songs"]
-    assert made["group_map"] == {
+    assert [*tree["tasks"]] == ["mmlu_astronomy", "mmlu_virology", "mmlu_solfège_songs"]
+    assert tree["group_map"] == {
         "mmlu_stem": ["mmlu_astronomy"],
         "mmlu_other": ["mmlu_virology"],
         "mmlu": ["mmlu_solfège_songs", "mmlu_stem", "mmlu_other"],
@@ -116,7 +116,7 @@ def test_prompts_are_those_that_the_harness_would_put_together(name: str, num_fe
     how = settings(
         prompt_format=name, num_fewshot=num_fewshot, mode=mode, max_new_tokens=9, benchmark="m"
     )
-    questions = asked(("astronomy", "reasoning"))
+    questions = quiz(("astronomy", "reasoning"))
 
     for task in make_tasks(questions, how, letters)["tasks"].values():
         task.build_all_requests()
@@ -130,7 +130,7 @@ def test_prompts_are_those_that_the_harness_would_put_together(name: str, num_fe
 
 def test_the_harness_format_is_that_of_its_own_mmlu() -> None:
     folder = Path(lm_eval.__file__).parent / "tasks/mmlu/default"
-    questions = asked(("high_school_us_history",))
+    questions = quiz(("high_school_us_history",))
 
     def rows(part: Sequence[LabelledQuestion]) -> Any:
         from datasets import Dataset
@@ -138,11 +138,11 @@ def test_the_harness_format_is_that_of_its_own_mmlu() -> None:
         return Dataset.from_list(
             [
                 {
-                    "question": f" {each.question.stem} ",
-                    "choices": list(each.question.options),
-                    "answer": LETTERS.index(each.answer),
+                    "question": f" {q.question.stem} ",
+                    "choices": list(q.question.options),
+                    "answer": LETTERS.index(q.answer),
                 }
-                for each in part
+                for q in part
             ]
         )
 
@@ -158,16 +158,16 @@ def test_the_harness_format_is_that_of_its_own_mmlu() -> None:
 
     theirs.build_all_requests()
     ours.build_all_requests()
-    assert [each.args for each in ours.instances] == [each.args for each in theirs.instances]
+    assert [call.args for call in ours.instances] == [call.args for call in theirs.instances]
     assert ours.task_name == theirs.task_name
 
 
 def test_the_most_probable_letter_is_chosen() -> None:
     lm = Fake({"A": -2.0, "B": -1.0, "C": -1.0, "D": -3.0})
 
-    rows, results = ask(lm, asked(), settings())
+    rows, results = ask(lm, quiz(), settings())
 
-    assert len(lm.seen) == 6 * 4
+    assert len(lm.calls) == 6 * 4
     assert [row["question_id"] for row in rows] == [
         f"{subject}/test/{number}" for subject in ("astronomy", "virology") for number in range(3)
     ]
@@ -192,7 +192,7 @@ def test_the_most_probable_letter_is_chosen() -> None:
         "answer": None,
         "flags": [],
     }
-    assert prompt_hash == lm_eval.utils.hash_string(lm.seen[0].args[0])
+    assert prompt_hash == lm_eval.utils.hash_string(lm.calls[0].args[0])
     assert rows[1]["flags"] == ["blank option"]
     assert results["results"]["mmlu_astronomy"]["acc,none"] == pytest.approx(1 / 3)
     assert results["groups"]["mmlu"]["acc,none"] == pytest.approx(1 / 3)
@@ -205,7 +205,7 @@ def test_the_most_probable_letter_is_chosen() -> None:
 def test_in_perplexity_mode_the_whole_prompt_decides() -> None:
     lm = Fake(means={"A": 2.0, "B": 1.5, "C": 1.0, "D": 1.0})
 
-    rows, results = ask(lm, asked(), settings(mode="perplexity", num_fewshot=0))
+    rows, results = ask(lm, quiz(), settings(mode="perplexity", num_fewshot=0))
 
     assert {row["predicted"] for row in rows} == {"C"}
     assert {row["predicted_by_letter"] for row in rows} == {"A"}
@@ -220,14 +220,14 @@ def test_written_answers_are_read() -> None:
     lm = Fake(writes=lambda prompt: "The answer is B." if "Stem 1?\n" in prompt[-60:] else "Hm.")
     how = settings(mode="generation", prompt_format="opencompass", num_fewshot=2, max_new_tokens=7)
 
-    rows, results = ask(lm, asked(), how)
+    rows, results = ask(lm, quiz(), how)
 
     assert [row["predicted"] for row in rows] == [None, "B", None] * 2
     assert [row["correct"] for row in rows] == [False, True, False] * 2
     assert (rows[1]["answer"], rows[1]["logliks"]) == ("The answer is B.", None)
     assert rows[1]["predicted_by_letter"] is None
     assert results["groups"]["mmlu"]["exact_match,none"] == pytest.approx(1 / 3)
-    assert lm.seen[0].args[1] == {
+    assert lm.calls[0].args[1] == {
         "until": list(FORMATS["opencompass"].stops),
         "max_gen_toks": 7,
         "do_sample": False,
@@ -237,20 +237,20 @@ def test_written_answers_are_read() -> None:
 @pytest.mark.parametrize("mode", ["likelihood", "generation"])
 @pytest.mark.parametrize("drop", ["drop_first_shots", "drop_last_shots"])
 def test_as_many_examples_are_shown_as_there_is_room_for(mode: str, drop: str) -> None:
-    questions = asked(("astronomy",), 1)
+    questions = quiz(("astronomy",), 1)
     (question,) = questions.questions
-    form, written = FORMATS["harness"], 20 if mode == "generation" else 0
-    behind = written if mode == "generation" else len(form.option("A"))
+    form, num_new = FORMATS["harness"], 20 if mode == "generation" else 0
+    behind = num_new if mode == "generation" else len(form.option("A"))
     examples = questions.examples["astronomy"]
     (sheet,) = make_sheets(questions, "mmlu", "harness", 5)
     for limit in range(180, 600, 3):
         how = settings(
-            mode=mode, max_length=limit, max_new_tokens=written or None, long_prompts=drop
+            mode=mode, max_length=limit, max_new_tokens=num_new or None, long_prompts=drop
         )
-        shown = list(examples)  # as OpenCompass's PPL inferencer shortens them, or from the front
-        while shown and len(form.prompt(question, shown)) + behind > limit:
-            shown = shown[:-1] if drop == "drop_last_shots" else shown[1:]
-        assert fit_shots(sheet, how, letters) == [Fit(tuple(shown))]
+        shots = list(examples)  # as OpenCompass's PPL inferencer shortens them, or from the front
+        while shots and len(form.prompt(question, shots)) + behind > limit:
+            shots = shots[:-1] if drop == "drop_last_shots" else shots[1:]
+        assert fit_shots(sheet, how, letters) == [Fit(tuple(shots))]
 
     ((row,), _) = ask(
         Fake(writes=lambda _: ""), questions, dataclasses.replace(how, max_length=300)
@@ -260,7 +260,7 @@ def test_as_many_examples_are_shown_as_there_is_room_for(mode: str, drop: str) -
 
 def test_prompts_are_counted_whole_where_their_parts_do_not_tell() -> None:
     """A tokenizer that joins letters over seams and adds a mark to every text."""
-    questions = asked(("astronomy",), 1)
+    questions = quiz(("astronomy",), 1)
     (question,) = questions.questions
     (sheet,) = make_sheets(questions, "mmlu", "harness", 5)
 
@@ -269,17 +269,17 @@ def test_prompts_are_counted_whole_where_their_parts_do_not_tell() -> None:
 
     examples = questions.examples["astronomy"]
     form = FORMATS["harness"]
-    for shown in range(6):
-        exact = count([form.prompt(question, examples[5 - shown :]) + " A"])[0]
+    for number in range(6):
+        exact = count([form.prompt(question, examples[5 - number :]) + " A"])[0]
         fits = [
             fit_shots(sheet, settings(max_length=limit), count)[0] for limit in (exact, exact - 1)
         ]
-        fewer = Fit(examples[6 - shown :]) if shown else None
-        assert fits == [Fit(examples[5 - shown :]), fewer]
+        fewer = Fit(examples[6 - number :]) if number else None
+        assert fits == [Fit(examples[5 - number :]), fewer]
 
 
 def test_the_models_context_is_a_limit_too() -> None:
-    questions = asked(("astronomy",), 1)
+    questions = quiz(("astronomy",), 1)
 
     ((free,), _) = ask(Fake(), questions, settings(max_length=4000))
     ((bound,), _) = ask(Fake(max_length=300), questions, settings(max_length=4000))
@@ -290,7 +290,7 @@ def test_the_models_context_is_a_limit_too() -> None:
 
 def test_long_prompts_stop_where_the_settings_say_so() -> None:
     with pytest.raises(InputError) as error:
-        ask(Fake(), asked(), settings(max_length=300, long_prompts="stop"))
+        ask(Fake(), quiz(), settings(max_length=300, long_prompts="stop"))
 
     assert str(error.value) == (
         "question astronomy/test/0 of mmlu, with 5 examples before it, has 375 tokens with its "
@@ -301,13 +301,13 @@ def test_long_prompts_stop_where_the_settings_say_so() -> None:
 
 
 def with_a_long_question(num_long: int = 1) -> QuestionSet:
-    questions = asked(("astronomy", "virology"), 3)
+    questions = quiz(("astronomy", "virology"), 3)
     long = [
-        dataclasses.replace(each, question=dataclasses.replace(each.question, stem="Why? " * 200))
-        for each in questions.questions[1 : 1 + num_long]
+        dataclasses.replace(q, question=dataclasses.replace(q.question, stem="Why? " * 200))
+        for q in questions.questions[1 : 1 + num_long]
     ]
-    kept = (questions.questions[0], *long, *questions.questions[1 + num_long :])
-    return dataclasses.replace(questions, questions=kept)
+    parts = (questions.questions[0], *long, *questions.questions[1 + num_long :])
+    return dataclasses.replace(questions, questions=parts)
 
 
 @pytest.mark.parametrize("long_prompts", ["drop_last_shots", "drop_first_shots", "skip"])
@@ -323,7 +323,7 @@ def test_a_question_that_never_fits_is_left_out_and_the_others_are_asked(long_pr
     ]  # fmt: skip
     assert {row["num_dropped_shots"] for row in rows} == {0}
     assert results["n-samples"]["mmlu_astronomy"]["original"] == 2
-    assert len(lm.seen) == 4 * 5
+    assert len(lm.calls) == 4 * 5
 
 
 def test_a_subject_without_a_question_that_fits_has_no_task() -> None:
@@ -340,7 +340,7 @@ def test_a_subject_without_a_question_that_fits_has_no_task() -> None:
 
 def test_skip_leaves_out_what_examples_make_too_long() -> None:
     with pytest.raises(InputError) as error:
-        ask(Fake(), asked(), settings(max_length=300, long_prompts="skip"))
+        ask(Fake(), quiz(), settings(max_length=300, long_prompts="skip"))
 
     assert str(error.value) == (
         "no question of benchmark mmlu fits into the 300 tokens of benchmark.mmlu.max_length, or "
@@ -349,12 +349,12 @@ def test_skip_leaves_out_what_examples_make_too_long() -> None:
 
 
 def test_truncate_leaves_the_prompt_whole_and_counts_what_the_model_will_not_see() -> None:
-    questions = asked(("astronomy",), 1)
+    questions = quiz(("astronomy",), 1)
 
     ((row,), _) = ask(lm := Fake(), questions, settings(max_length=300, long_prompts="truncate"))
 
     prompt = FORMATS["harness"].prompt(questions.questions[0], questions.examples["astronomy"])
-    assert {request.args[0] for request in lm.seen} == {prompt}
+    assert {request.args[0] for request in lm.calls} == {prompt}
     assert (row["num_dropped_shots"], row["num_shots"]) == (0, 5)
     assert row["num_cut_tokens"] == len(prompt) + len(" A") - 301
     ((row,), _) = ask(lm, questions, settings(max_length=len(prompt) + 1, long_prompts="truncate"))
@@ -366,7 +366,7 @@ def test_a_question_that_never_fits_is_named() -> None:
     how = dataclasses.replace(how, num_fewshot=0)
 
     with pytest.raises(InputError) as error:
-        ask(Fake(), asked(), how)
+        ask(Fake(), quiz(), how)
 
     assert str(error.value) == (
         "question astronomy/test/0 of mmlu, with 0 examples before it, has 123 tokens and needs 50 "
@@ -384,7 +384,7 @@ def test_likelihoods_that_are_not_numbers_are_refused() -> None:
     lm = Fake({"A": -1.0, "B": float("nan"), "C": -2.0, "D": -4.0})
 
     with pytest.raises(StageError, match="question astronomy/test/0 likelihoods that are not numb"):
-        ask(lm, asked(), settings())
+        ask(lm, quiz(), settings())
 
 
 def test_the_harness_is_quiet_and_its_warnings_become_notes(
@@ -402,7 +402,7 @@ def test_the_harness_is_quiet_and_its_warnings_become_notes(
         return plain(requests)
 
     monkeypatch.setattr(lm, "loglikelihood", warn)
-    ask(lm, asked(), settings())
+    ask(lm, quiz(), settings())
 
     assert capfd.readouterr() == ("", "")
     assert notes == ["lm_eval: odd thing"]

@@ -18,8 +18,8 @@ def scores(*nats: float) -> list[DocumentScore]:
 
 
 def test_by_hand() -> None:
-    found = [DocumentScore(4 * math.log(8), 4, 6, 1), DocumentScore(2 * math.log(8), 2, 3, 2)]
-    metrics = perplexity.measure(found, seed=0)
+    parts = [DocumentScore(4 * math.log(8), 4, 6, 1), DocumentScore(2 * math.log(8), 2, 3, 2)]
+    metrics = perplexity.measure(parts, seed=0)
     assert metrics["perplexity_per_token"] == pytest.approx(8.0)
     assert metrics["perplexity_per_token_low"] == pytest.approx(8.0)
     assert metrics["perplexity_per_token_high"] == pytest.approx(8.0)
@@ -50,9 +50,9 @@ def test_metrics_are_those_of_the_harness() -> None:
     from lm_eval.tasks.wikitext.preprocess_wikitext import process_results
 
     texts = [" = Title = \n A  text , with blanks . \n", "Zwölf Boxkämpfer\njagen"]
-    found = [DocumentScore(31.5, 9, len(texts[0]), 1), DocumentScore(12.25, 5, len(texts[1]), 1)]
-    metrics = perplexity.measure(found, 0, texts)
-    pairs = zip(texts, found, strict=True)
+    parts = [DocumentScore(31.5, 9, len(texts[0]), 1), DocumentScore(12.25, 5, len(texts[1]), 1)]
+    metrics = perplexity.measure(parts, 0, texts)
+    pairs = zip(texts, parts, strict=True)
     rows = [process_results({"page": text}, (-score.nll_nats,)) for text, score in pairs]
     for name in ("word_perplexity", "byte_perplexity"):
         expected = weighted_perplexity([row[name] for row in rows])

@@ -40,24 +40,26 @@ def of_harness(name: str) -> dict[str, Any]:
 def test_the_harness_format_is_that_of_its_own_task() -> None:
     task = of_harness("_default_template_yaml")
     text = jinja2.Environment(keep_trailing_newline=True).from_string(task["doc_to_text"])
-    asked, shown = solved("  What, \n now? \n"), [solved("One?", "A"), solved("Two? ", "D")]
+    target, solutions = solved("  What, \n now? \n"), [solved("One?", "A"), solved("Two? ", "D")]
 
-    def rendered(each: LabelledQuestion) -> str:
-        return text.render(question=each.question.stem, choices=each.question.options)
+    def rendered(example: LabelledQuestion) -> str:
+        return text.render(question=example.question.stem, choices=example.question.options)
 
-    shots = [f"{rendered(each)} {each.answer}\n\n" for each in shown]
+    shots = [f"{rendered(example)} {example.answer}\n\n" for example in solutions]
     form = FORMATS["harness"]
     for subject in MMLU_SUBJECTS:
         described = of_harness(f"mmlu_{subject}.yaml")
         assert form.hint(subject) == described["description"]
-    assert form.prompt(asked, shown) == "".join([form.hint("virology"), *shots, rendered(asked)])
+    assert form.prompt(target, solutions) == "".join(
+        [form.hint("virology"), *shots, rendered(target)]
+    )
     assert [form.option(letter) for letter in task["doc_to_choice"]] == [" A", " B", " C", " D"]
 
 
 def test_opencompass_asks_mmlu_with_two_blanks() -> None:
-    asked = solved(" Which? ", subject="high_school_physics")
+    target = solved(" Which? ", subject="high_school_physics")
 
-    assert FORMATS["opencompass"].prompt(asked, [solved("One?", "C")]) == (
+    assert FORMATS["opencompass"].prompt(target, [solved("One?", "C")]) == (
         "The following are multiple choice questions (with answers) about  high school physics."
         "\n\nOne?\nA. w\nB.  x\nC. y \nD. z\nAnswer: C\n\n"
         " Which? \nA. w\nB.  x\nC. y \nD. z\nAnswer:"
@@ -66,9 +68,9 @@ def test_opencompass_asks_mmlu_with_two_blanks() -> None:
 
 def test_opencompass_asks_musictheorybench_with_its_score_behind_the_stem() -> None:
     stem = "Use the example below to answer the question that follows. Which chord is it? "
-    asked = solved(stem, subject="reasoning", abc=SCORE)
+    target = solved(stem, subject="reasoning", abc=SCORE)
 
-    assert FORMATS["opencompass"].prompt(asked) == (
+    assert FORMATS["opencompass"].prompt(target) == (
         f"{CHOOSE}Which chord is it?\n{SCORE}\nA. w\nB.  x\nC. y \nD. z\nAnswer:"
     )
 
@@ -106,14 +108,14 @@ def test_chain_of_thought_thinks_and_shows_why() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_prompt_shows_score_options_and_cue(name: str) -> None:
-    form, asked = FORMATS[name], solved(subject="knowledge", abc=SCORE)
+    form, target = FORMATS[name], solved(subject="knowledge", abc=SCORE)
 
-    prompt = form.prompt(asked, [asked])
+    prompt = form.prompt(target, [target])
 
     assert prompt.count(SCORE) == 2
-    assert prompt.endswith(form.text(asked))
-    assert form.text(asked).endswith(form.cue)
-    assert form.shot(asked) == form.text(asked) + form.delimiter + form.target(asked)
+    assert prompt.endswith(form.text(target))
+    assert form.text(target).endswith(form.cue)
+    assert form.shot(target) == form.text(target) + form.delimiter + form.target(target)
     assert all(prompt.count(f"\n{letter}. ") == 2 for letter in "ABCD")
 
 

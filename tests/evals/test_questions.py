@@ -36,10 +36,10 @@ def test_mmlu_with_and_without_a_header_is_the_same(tmp_path: Path) -> None:
     solved = list(read_solved("mmlu", named))
 
     assert solved == list(read_solved("mmlu", bare))
-    assert [each.question.id for each in solved] == ["virology/test/0", "virology/test/1"]
+    assert [q.question.id for q in solved] == ["virology/test/0", "virology/test/1"]
     assert solved[0].question.stem == "What, now?"
     assert solved[0].question.options == ("a", "b", "c", "d")
-    assert [(each.answer, each.subject) for each in solved] == [
+    assert [(q.answer, q.subject) for q in solved] == [
         ("C", "virology"),
         ("A", "virology"),
     ]
@@ -59,7 +59,7 @@ def test_line_ends_inside_a_cell_are_line_feeds_as_in_opencompass(
 
 
 @pytest.mark.parametrize(
-    ("said", "split"),
+    ("word", "split"),
     [
         ("dev", "dev"),
         ("val", "validation"),
@@ -69,11 +69,11 @@ def test_line_ends_inside_a_cell_are_line_feeds_as_in_opencompass(
         ("other", "validation"),
     ],
 )
-def test_a_row_may_name_its_split(tmp_path: Path, said: str | None, split: str) -> None:
+def test_a_row_may_name_its_split(tmp_path: Path, word: str | None, split: str) -> None:
     file = tmp_path / "validation.jsonl"
-    file.write_text(json.dumps(THEORY | {"split": said}))
+    file.write_text(json.dumps(THEORY | {"split": word}))
 
-    assert [each.split for each in read_solved("mtb", file)] == [split]
+    assert [q.split for q in read_solved("mtb", file)] == [split]
 
 
 def test_splits_are_named_by_folders_and_files(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_splits_are_named_by_folders_and_files(tmp_path: Path) -> None:
     mmlu(tmp_path, "other_layout", "Q?,a,b,c,d,A\n")
     (tmp_path / "lone-validation.jsonl").write_text(json.dumps(THEORY))
 
-    found = [(each.split, each.question.id) for each in read_solved("mmlu", tmp_path)]
+    rows = [(q.split, q.question.id) for q in read_solved("mmlu", tmp_path)]
     alone = next(read_solved("mtb", tmp_path / "lone-validation.jsonl"))
 
-    assert found[0] == ("dev", "virology/dev/0")
-    assert [split for split, _ in found] == ["dev", "test"]
+    assert rows[0] == ("dev", "virology/dev/0")
+    assert [split for split, _ in rows] == ["dev", "test"]
     assert alone.split == "validation"
 
 

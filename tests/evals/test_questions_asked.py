@@ -40,17 +40,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(
-    path: Path, num_fewshot: int = 2, subjects: tuple[str, ...] = (), **given: Any
+    path: Path, num_fewshot: int = 2, subjects: tuple[str, ...] = (), **settings: Any
 ) -> QuestionSet:
-    split = given.pop("split", "test")
+    split = settings.pop("split", "test")
     return read_benchmark(
-        "mmlu", str(path), path, split, subjects, num_fewshot=num_fewshot, **given
+        "mmlu", str(path), path, split, subjects, num_fewshot=num_fewshot, **settings
     )
 
 
-def theory(stem: str = "Which chord?", **given: Any) -> dict[str, Any]:
+def theory(stem: str = "Which chord?", **fields: Any) -> dict[str, Any]:
     options = {"A": "C", "B": "D", "C": "E", "D": "F"}
-    return {"stem": stem, "options": options, "answer": "A", "subject": "knowledge"} | given
+    return {"stem": stem, "options": options, "answer": "A", "subject": "knowledge"} | fields
 
 
 def bench(folder: Path, *rows: dict[str, Any], split: str = "test") -> Path:
@@ -61,17 +61,17 @@ def bench(folder: Path, *rows: dict[str, Any], split: str = "test") -> Path:
 
 
 def test_a_subject_is_shown_its_own_examples(folder: Path) -> None:
-    asked = read(folder)
+    quiz = read(folder)
 
-    assert [each.question.id for each in asked.questions[2:4]] == [
+    assert [q.question.id for q in quiz.questions[2:4]] == [
         "anatomy/test/2",
         "virology/test/0",
     ]
-    assert [each.question.stem for each in asked.examples["virology"]] == [
+    assert [q.question.stem for q in quiz.examples["virology"]] == [
         "virology dev 0?",
         "virology dev 1?",
     ]
-    assert (asked.num_published, asked.flags) == (14_042, {})
+    assert (quiz.num_published, quiz.flags) == (14_042, {})
 
 
 def test_what_is_missing_of_mmlu_is_said(folder: Path) -> None:
@@ -89,14 +89,14 @@ def test_what_is_missing_of_mmlu_is_said(folder: Path) -> None:
 def test_subjects_may_be_chosen(folder: Path) -> None:
     (folder / "dev" / "virology_dev.csv").unlink()
 
-    asked = read(folder, 2, ("anatomy",))
+    quiz = read(folder, 2, ("anatomy",))
 
-    assert {each.subject for each in asked.questions} == set(asked.examples) == {"anatomy"}
-    assert asked.notes[-1] == "1 of 2 subjects are asked."
+    assert {q.subject for q in quiz.questions} == set(quiz.examples) == {"anatomy"}
+    assert quiz.notes[-1] == "1 of 2 subjects are asked."
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
         (
             {"subjects": ("virologi", "anatomy")},
@@ -125,9 +125,9 @@ def test_subjects_may_be_chosen(folder: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_setting_is_named(folder: Path, given: dict[str, Any], message: str) -> None:
+def test_a_wrong_setting_is_named(folder: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
-        read(folder, **given)
+        read(folder, **settings)
 
     assert str(error.value) == message.format(folder=folder)
 
@@ -155,18 +155,18 @@ def test_examples_without_questions_are_named(folder: Path) -> None:
 
 
 def test_the_hubs_layout_has_the_same_questions(folder: Path) -> None:
-    asked, hub = read(folder), folder.parent / "hub"
+    quiz, hub = read(folder), folder.parent / "hub"
     (hub / "all").mkdir(parents=True)
     for split in ("test", "dev"):
-        solved = [*asked.questions] if split == "test" else sum(asked.examples.values(), ())
+        solved = [*quiz.questions] if split == "test" else sum(quiz.examples.values(), ())
         rows = [
             {
-                "question": each.question.stem,
-                "subject": each.subject,
-                "choices": list(each.question.options),
-                "answer": "ABCD".index(each.answer),
+                "question": q.question.stem,
+                "subject": q.subject,
+                "choices": list(q.question.options),
+                "answer": "ABCD".index(q.answer),
             }
-            for each in solved
+            for q in solved
         ]
         pq.write_table(pa.Table.from_pylist(rows), hub / "all" / f"{split}-00000-of-00001.parquet")
         (hub / "virology").mkdir(exist_ok=True)
@@ -174,23 +174,23 @@ def test_the_hubs_layout_has_the_same_questions(folder: Path) -> None:
     (hub / "all" / "auxiliary_train-00000-of-00001.parquet").write_bytes(b"not read")
     (hub / "dataset_infos.json").write_text("{}")
 
-    assert read(hub) == asked
+    assert read(hub) == quiz
 
 
 def test_musictheorybench_shows_all_subjects_the_same_examples(tmp_path: Path) -> None:
-    shown = [theory(f"Example {number}?", analysis=" As it is. ") for number in range(5)]
-    bench(tmp_path, *shown, split="dev")
+    examples = [theory(f"Example {number}?", analysis=" As it is. ") for number in range(5)]
+    bench(tmp_path, *examples, split="dev")
     bench(tmp_path, theory(), theory("How many?", subject="reasoning", abc_score=SCORE))
 
-    asked = read(tmp_path, 5)
+    quiz = read(tmp_path, 5)
 
-    assert asked.examples["reasoning"] == asked.examples["knowledge"]
-    assert [each.question.stem for each in asked.examples["reasoning"]] == [
+    assert quiz.examples["reasoning"] == quiz.examples["knowledge"]
+    assert [q.question.stem for q in quiz.examples["reasoning"]] == [
         f"Example {number}?" for number in range(5)
     ]
-    assert asked.examples["reasoning"][0].analysis == "As it is."
-    assert asked.num_published == 367
-    assert asked.notes == (
+    assert quiz.examples["reasoning"][0].analysis == "As it is."
+    assert quiz.num_published == 367
+    assert quiz.notes == (
         "2 questions are here, 367 are published.",
         "1 of 2 questions asked have no score.",
     )
@@ -213,18 +213,18 @@ def test_odd_questions_are_flagged_and_asked(tmp_path: Path) -> None:
         theory("Which of the following scale degrees is the leading tone?"),
     )
 
-    asked = read(tmp_path, 1)
+    quiz = read(tmp_path, 1)
 
-    assert asked.flags == {
+    assert quiz.flags == {
         "knowledge/test/0": ("blank option", "equal options"),
         "music theory/test/0": ("no score",),
         "music theory/test/2": ("no score", "duplicate"),
         "knowledge/test/2": ("no score",),
         "knowledge/test/3": ("shown as example",),
     }
-    assert len(asked.questions) == len(file.read_text().splitlines())
-    assert "3 of 8 questions asked are flagged: no score." in asked.notes
-    assert asked.questions[0].question.options == ("", "x", "x ", "")
+    assert len(quiz.questions) == len(file.read_text().splitlines())
+    assert "3 of 8 questions asked are flagged: no score." in quiz.notes
+    assert quiz.questions[0].question.options == ("", "x", "x ", "")
 
 
 def test_other_benchmarks_have_no_published_number(tmp_path: Path) -> None:
@@ -242,12 +242,12 @@ def questions(**numbers: int) -> list[LabelledQuestion]:
 def test_a_draw_is_even_over_subjects_and_keeps_the_order() -> None:
     whole = questions(many=50, few=2, some=9)
 
-    drawn = draw(whole, 20, seed=1)
+    part = draw(whole, 20, seed=1)
 
-    assert Counter(each.subject for each in drawn) == {"many": 9, "few": 2, "some": 9}
-    assert list(drawn) == [each for each in whole if each in drawn]
-    assert drawn == draw(whole, 20, seed=1) != draw(whole, 20, seed=2)
-    assert set(draw(whole, 10, seed=1)) < set(drawn)
+    assert Counter(q.subject for q in part) == {"many": 9, "few": 2, "some": 9}
+    assert list(part) == [q for q in whole if q in part]
+    assert part == draw(whole, 20, seed=1) != draw(whole, 20, seed=2)
+    assert set(draw(whole, 10, seed=1)) < set(part)
     assert draw(whole, None, seed=1) == draw(whole, 99, seed=1) == tuple(whole)
 
 
@@ -257,6 +257,6 @@ def test_mmlu_has_57_subjects_in_four_categories() -> None:
     assert len(MMLU_SUBJECTS) == len(set(MMLU_SUBJECTS)) == 57
     assert [sizes[category] for category in CATEGORIES] == [18, 13, 12, 14]
     assert category_of("jazz") is harness_category_of("jazz") is None
-    differ = [each for each in MMLU_SUBJECTS if category_of(each) != harness_category_of(each)]
+    differ = [name for name in MMLU_SUBJECTS if category_of(name) != harness_category_of(name)]
     assert differ == ["anatomy"]
     assert harness_category_of("anatomy") == STEM

@@ -17,35 +17,35 @@ LANGUAGES = ("en", "zh")
     [("D major", "D"), ("F# minor", "F#m"), ("A dorian", "Ador"), ("Bb mixolydian", "Bbmix")],
 )
 def test_metre_and_key_in_words(language: str, key: str, abc_key: str) -> None:
-    known = wordings(language)
+    phrases = wordings(language)
     values = {"rhythm": "reel", "key": key, "metre": "6/8"}
-    for wording in known.of("metadata_to_tune", "requests"):
-        prompt = known.fill(wording, values)
+    for wording in phrases.of("metadata_to_tune", "requests"):
+        prompt = phrases.fill(wording, values)
         assert stated_traits(prompt) == StatedTraits("6/8", parse_key(abc_key)), prompt
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "metadata_to_tune"])
 def test_wordings_state_what_their_header_or_tune_states(language: str, task: str) -> None:
-    known = wordings(language)
+    phrases = wordings(language)
     values = {
         "opening": TUNE,
         "tune": TUNE,
-        "question": known.of("name_key", "follow_ups")[0].parts[0][0],
+        "question": phrases.of("name_key", "follow_ups")[0].parts[0][0],
         "header": HEADER,
         "chords": "Am D7 G/B F#m",
         "motif": "A,3/2B,/2 c'3/2 | [CE]3/2 d2",
         "form": "AABB",
         "terms": "'Binary', 'Sectional: Verse/Chorus'",
     }
-    for wording in known.of(task, "requests"):
-        prompt = known.fill(wording, values)
-        wanted = StatedTraits(None, None)
+    for wording in phrases.of(task, "requests"):
+        prompt = phrases.fill(wording, values)
+        traits = StatedTraits(None, None)
         if wording.places & {"opening", "tune"}:
-            wanted = StatedTraits("6/8", parse_key("D"))
+            traits = StatedTraits("6/8", parse_key("D"))
         elif "header" in wording.places:
-            wanted = StatedTraits("9/8", parse_key("Em"))
-        assert stated_traits(prompt) == wanted, prompt
+            traits = StatedTraits("9/8", parse_key("Em"))
+        assert stated_traits(prompt) == traits, prompt
 
 
 def test_metre_and_key_as_fields() -> None:

@@ -63,10 +63,10 @@ def test_shares_are_resampled_within_their_parts() -> None:
 
 
 def test_a_subset_is_said_in_words() -> None:
-    asked = {"complete": False, "num_questions": 570, "num_available": 14_042}
-    assert subset_words(asked) == "subset: 570 of 14,042 questions"
+    facts = {"complete": False, "num_questions": 570, "num_available": 14_042}
+    assert subset_words(facts) == "subset: 570 of 14,042 questions"
     assert subset_words({"complete": False, "num_questions": 1_200}) == "subset: 1,200 questions"
-    assert subset_words(asked | {"complete": True}) == ""
+    assert subset_words(facts | {"complete": True}) == ""
     tunes = {"complete": False, "num_questions": 20, "num_available": None, "kind": "generation"}
     assert subset_words(tunes) == "subset: 20 requests"
 
@@ -82,10 +82,10 @@ def test_files(tmp_path) -> None:
 
 def harness(accuracy: float, *tasks: str) -> dict[str, object]:
     """Return what the harness returns for a group of tasks."""
-    found = {"acc,none": accuracy, "acc_stderr,none": float("nan")}
+    metrics = {"acc,none": accuracy, "acc_stderr,none": float("nan")}
     return {
-        "results": dict.fromkeys(("group", *tasks), found),
-        "groups": {"group": found},
+        "results": dict.fromkeys(("group", *tasks), metrics),
+        "groups": {"group": metrics},
         "group_subtasks": {"group": list(tasks)},
         "configs": {task: {"fewshot_split": "dev", "num": (1, 2)} for task in tasks},
         "versions": dict.fromkeys(tasks, 1.0),

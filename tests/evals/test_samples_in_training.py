@@ -44,15 +44,15 @@ def config_of(*words: str) -> Config:
 
 def answering(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Let the model answer so, and return what it is asked."""
-    seen: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
 
     def sample(_model: Any, encoder: Any, prompts: Any, settings: Any, **rest: Any) -> Any:
-        asked = [encoder.decode(prompt) for prompt in prompts]
-        seen.append({"prompts": asked, "settings": settings, **rest})
+        inputs = [encoder.decode(prompt) for prompt in prompts]
+        calls.append({"prompts": inputs, "settings": settings, **rest})
         return [Completion(text, 9, finished=True) for text in texts]
 
     monkeypatch.setattr(samples_in_training, "sample", sample)
-    return seen
+    return calls
 
 
 def test_a_run_writes_tunes_and_measures_them(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_a_run_writes_tunes_and_measures_them(tmp_path: Path) -> None:
     job = job_of(tmp_path, "quickstart/pretrain", corpus, *WRITING)
     train.run(job)
     lines = list(metrics.read(job.folder / "metrics.jsonl"))
-    written = [line for line in lines if "music/parse_share" in line]
-    assert [line["step"] for line in written] == [2, 3], "every second, and the last"
+    reports = [line for line in lines if "music/parse_share" in line]
+    assert [line["step"] for line in reports] == [2, 3], "every second, and the last"
     listed = json.loads((job.folder / "samples/step-00000003/tunes.json").read_text())
     assert [tune["prompt"] for tune in listed] == ["X:1\n", "X:1\n"]
     assert all(tune["text"].startswith("X:1\n") for tune in listed)
@@ -72,13 +72,13 @@ def test_tunes_that_parse_are_drawn_and_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus")
-    seen = answering(monkeypatch, [make_tune(1).removeprefix("X:1\n"), "no tune at all"])
+    calls = answering(monkeypatch, [make_tune(1).removeprefix("X:1\n"), "no tune at all"])
     write = writer(config_of(), corpus)
     folder = tmp_path / "step"
     folder.mkdir()
     report = write(None, 2, folder)  # type: ignore[arg-type]
-    assert seen[0]["prompts"] == ["X:1\n", "X:1\n"]
-    assert seen[0]["settings"].max_new_tokens < 256, "rows of the corpus are no longer"
+    assert calls[0]["prompts"] == ["X:1\n", "X:1\n"]
+    assert calls[0]["settings"].max_new_tokens < 256, "rows of the corpus are no longer"
     assert report.metrics["music/parse_share"] == 0.5
     assert report.metrics["music/bars_fitting"] == 1.0
     assert 0.5 < report.metrics["music/key_fit"] <= 1.0
@@ -98,14 +98,14 @@ def test_a_corpus_of_conversations_is_asked_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus", content="messages")
-    seen = answering(monkeypatch, [make_tune(1), make_tune(2)])
+    calls = answering(monkeypatch, [make_tune(1), make_tune(2)])
     report = writer(config_of(), corpus)(None, 2, None)  # type: ignore[arg-type]
     assert (report.metrics, report.tunes) == ({}, []), "not rank 0"
-    assert len(seen[0]["prompts"]) == 2
-    assert all("Write a reel in D." in prompt for prompt in seen[0]["prompts"])
-    given = config_of("callbacks.sample_prompts=[Write a jig.]")
-    writer(given, corpus)(None, 2, None)  # type: ignore[arg-type]
-    assert all("Write a jig." in prompt for prompt in seen[1]["prompts"])
+    assert len(calls[0]["prompts"]) == 2
+    assert all("Write a reel in D." in prompt for prompt in calls[0]["prompts"])
+    config = config_of("callbacks.sample_prompts=[Write a jig.]")
+    writer(config, corpus)(None, 2, None)  # type: ignore[arg-type]
+    assert all("Write a jig." in prompt for prompt in calls[1]["prompts"])
 
 
 def test_prompts_without_room_or_without_requests_are_refused(

@@ -25,8 +25,8 @@ CELLO = " = Cello = \n It sounds . \n"
 
 
 def read(location: Path | str, folder: Path | None = None, **settings: Any) -> list[str]:
-    asked = {"split": "test", "num_texts": None, **settings}
-    return read_texts("language", str(location), folder or Path("/nowhere"), **asked)
+    words = {"split": "test", "num_texts": None, **settings}
+    return read_texts("language", str(location), folder or Path("/nowhere"), **words)
 
 
 def lines(path: Path, *rows: object) -> Path:

@@ -45,10 +45,10 @@ def test_batching_changes_nothing_but_rounding(model, tokenizer, monkeypatch) ->
     texts = [text * 3 for text in TEXTS] + TEXTS
     together = document_nll(Scorer(model), tokenizer, texts, ends=True)
     monkeypatch.setattr(memory, "CPU_TOKENS", 1)
-    for one, other in zip(
+    for alone, other in zip(
         document_nll(Scorer(model), tokenizer, texts, ends=True), together, strict=True
     ):
-        assert one.nll_nats == pytest.approx(other.nll_nats, rel=1e-5)
+        assert alone.nll_nats == pytest.approx(other.nll_nats, rel=1e-5)
 
 
 def test_long_documents_are_scored_in_windows_that_overlap_by_half(model, tokenizer) -> None:
@@ -92,6 +92,6 @@ def test_types(model, tokenizer) -> None:
     assert isinstance(model, LlamaForCausalLM)
     half = copy.deepcopy(model).to(torch.bfloat16)
     (rough,), (exact,) = (
-        document_nll(Scorer(each), tokenizer, ["CDEF"], ends=True) for each in (half, model)
+        document_nll(Scorer(own), tokenizer, ["CDEF"], ends=True) for own in (half, model)
     )
     assert rough.nll_nats == pytest.approx(exact.nll_nats, rel=0.05)

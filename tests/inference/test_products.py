@@ -52,7 +52,7 @@ def test_layers_come_back_after_an_error(model: Layers, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("vendor", "capability", "chosen"),
+    ("vendor", "capability", "is_used"),
     [
         ("AuthenticAMD", "AVX512", True),
         ("GenuineIntel", "AVX512", False),
@@ -60,11 +60,11 @@ def test_layers_come_back_after_an_error(model: Layers, monkeypatch: pytest.Monk
     ],
 )
 def test_only_where_mkl_leaves_instructions_unused(
-    vendor: str, capability: str, chosen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path
+    vendor: str, capability: str, is_used: bool, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     products._is_faster.cache_clear()
     monkeypatch.setattr(products, "CPUINFO", tmp_path / "cpuinfo")
     (tmp_path / "cpuinfo").write_text(f"vendor_id : {vendor}\n")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert products._is_faster() == chosen
+    assert products._is_faster() == is_used
     products._is_faster.cache_clear()

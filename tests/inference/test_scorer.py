@@ -93,11 +93,11 @@ def plain(model: nn.Module, item: Item) -> tuple[float, bool]:
 def test_scores_are_those_of_plain_passes(make: Callable[[], nn.Module]) -> None:
     model = make()
     items = questions()
-    found = Scorer(model).score(items)
-    for item, one in zip(items, found, strict=True):
+    results = Scorer(model).score(items)
+    for item, score in zip(items, results, strict=True):
         logprob, greedy = plain(model, item)
-        assert one.logprob == pytest.approx(logprob, abs=2e-4)
-        assert one.is_greedy == greedy
+        assert score.logprob == pytest.approx(logprob, abs=2e-4)
+        assert score.is_greedy == greedy
 
 
 def test_a_prefix_is_fed_once_and_letters_share_a_pass() -> None:
@@ -157,33 +157,33 @@ class Together:
     """One of two threads that stand for processes."""
 
     size = 2
-    _said: list[Any] = [None, None]  # noqa: RUF012
+    _values: list[Any] = [None, None]  # noqa: RUF012
     _meeting = threading.Barrier(2)
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
 
     def gather(self, value: Any) -> list[Any]:
-        self._said[self.rank] = value
+        self._values[self.rank] = value
         self._meeting.wait(timeout=PATIENCE_S)
-        return list(self._said)
+        return list(self._values)
 
 
 def test_two_processes_give_the_very_same_numbers_as_one() -> None:
     items = questions()
-    found: dict[int, Any] = {}
+    results: dict[int, Any] = {}
 
     models = [llama(), llama()]
 
     def work(rank: int) -> None:
-        found[rank] = Scorer(models[rank], Together(rank)).score(items)
+        results[rank] = Scorer(models[rank], Together(rank)).score(items)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=PATIENCE_S)
-    assert found[0] == found[1] == Scorer(llama()).score(items)
+    assert results[0] == results[1] == Scorer(llama()).score(items)
 
 
 def test_portions_are_dealt_out_by_their_tokens() -> None:
@@ -217,8 +217,8 @@ def test_batches_shrink_until_they_fit(
         return read(rows, *rest)
 
     monkeypatch.setattr(ours.reader, "read", fails)
-    for one, other in zip(ours.score(items), expected, strict=True):
-        assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+    for score, other in zip(ours.score(items), expected, strict=True):
+        assert score.logprob == pytest.approx(other.logprob, abs=1e-4)
     assert 1 < most < 6
     assert "memory did not suffice; batches have" in capsys.readouterr().err
 
@@ -253,17 +253,17 @@ def test_half_of_a_batch_behind_a_long_beginning_is_half_of_its_rows(
     begun = tuple(range(40)) * 5
     items = [Item((*begun, number, 1), 201) for number in range(50)]
     ours = Scorer(llama())
-    read, seen = ours.reader.read, []
+    read, sizes = ours.reader.read, []
 
     def fails(rows: list[Any], *rest: Any) -> Any:
-        seen.append(len(rows))
+        sizes.append(len(rows))
         if len(rows) > 30:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return read(rows, *rest)
 
     monkeypatch.setattr(ours.reader, "read", fails)
     ours.score(items)
-    assert seen == [1, 50, 25, 25]
+    assert sizes == [1, 50, 25, 25]
 
 
 def test_nothing_to_score_is_no_error() -> None:
@@ -272,23 +272,23 @@ def test_nothing_to_score_is_no_error() -> None:
 
 def test_a_probe_is_no_longer_than_the_model_s_context(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = Scorer(llama())
-    seen: list[list[int]] = []
-    monkeypatch.setattr(ours.reader, "read", lambda rows, _: seen.append([*map(len, rows)]))
+    sizes: list[list[int]] = []
+    monkeypatch.setattr(ours.reader, "read", lambda rows, _: sizes.append([*map(len, rows)]))
     ours._feed(600)
-    assert seen == [[256, 256, 256]]
+    assert sizes == [[256, 256, 256]]
 
 
 @pytest.mark.parametrize("when", ["loaded", "asked"])
 def test_what_is_no_number_is_an_error_before_it_is_kept(when: str) -> None:
-    model, kept = llama(), []
+    model, stored = llama(), []
     ours = None if when == "loaded" else Scorer(model)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight.fill_(float("nan"))
     with pytest.raises(StageError, match=r"not numbers; its weights .*precision=bf16"):
         (ours or Scorer(model)).score(
-            [Item((1, 2, 3), 1)], memoize=lambda _, measure: kept.append(measure())
+            [Item((1, 2, 3), 1)], memoize=lambda _, measure: stored.append(measure())
         )
-    assert not kept
+    assert not stored
 
 
 def test_other_errors_are_not_taken_for_want_of_memory() -> None:
@@ -311,9 +311,9 @@ def test_a_model_that_cannot_share_is_fed_whole(capsys: pytest.CaptureFixture[st
     torch.manual_seed(1)
     model = Forgetful(LlamaConfig(**SMALL)).eval()
     items = questions(num_groups=1)
-    found = Scorer(model).score(items)
-    for item, one in zip(items, found, strict=True):
-        assert one.logprob == pytest.approx(plain(model, item)[0], abs=2e-4)
-    said = capsys.readouterr().err
-    assert "cannot share their beginnings" in said
-    assert "more than its head's" in said
+    results = Scorer(model).score(items)
+    for item, score in zip(items, results, strict=True):
+        assert score.logprob == pytest.approx(plain(model, item)[0], abs=2e-4)
+    output = capsys.readouterr().err
+    assert "cannot share their beginnings" in output
+    assert "more than its head's" in output

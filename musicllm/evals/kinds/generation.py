@@ -51,12 +51,10 @@ class Generation(BenchmarkKind):
             ConfigError: the benchmark names no split.
             InputError: there is none in this split.
         """
-        read = _of_tunes if spec.subjects else _of_instructions
-        requests = read(materials, spec)
-        if spec.num_questions is not None and len(requests) < spec.num_questions:
-            console.note(
-                f"{spec.name}: {len(requests)} prompts instead of {spec.num_questions} exist"
-            )
+        make = _of_tunes if spec.subjects else _of_instructions
+        requests, limit = make(materials, spec), spec.num_questions
+        if limit is not None and len(requests) < limit:
+            console.note(f"{spec.name}: {len(requests)} prompts instead of {limit} exist")
         return requests
 
     def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
