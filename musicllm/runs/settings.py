@@ -12,8 +12,6 @@ from musicllm.schema import Config
 from musicllm.train import strategies
 from musicllm.train.plan import Plan, estimate_rows, make_plan
 from musicllm.train.settings import Machine
-from musicllm.train.strategies import StrategySpec
-from musicllm.train.zero import ZeroSpec
 
 
 def model_spec(config: Config) -> ModelSpec:
@@ -47,12 +45,7 @@ def sampling_settings(config: Config) -> SamplingSettings:
 
 def machine_of(config: Config) -> Machine:
     """Return `config.hardware` and `config.strategy`, with what the device decides."""
-    hardware, strategy = config.hardware, config.strategy
-    zero = None
-    if strategy.zero_stage is not None:
-        zero = ZeroSpec(
-            strategy.zero_stage, strategy.offload_optimizer, strategy.offload_parameters
-        )
+    hardware = config.hardware
     return Machine(
         accelerator=hardware.accelerator,
         num_nodes=hardware.num_nodes,
@@ -60,7 +53,7 @@ def machine_of(config: Config) -> Machine:
         precision=strategies.precision(
             hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
         ),
-        strategy=StrategySpec(strategy.kind, zero),
+        strategy=config.strategy,
         has_bf16=strategies.expects_bf16(hardware),
         num_threads=hardware.num_threads,
         num_data_workers=hardware.num_data_workers,
@@ -111,5 +104,5 @@ def estimated_rows(config: Config) -> int | None:
 
 def total(sizes: Iterable[int | None]) -> int | None:
     """Return the sum, or None when a size is not known."""
-    known = list(sizes)
-    return None if None in known else sum(size for size in known if size is not None)
+    terms = list(sizes)
+    return None if None in terms else sum(term for term in terms if term is not None)

@@ -72,7 +72,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
     expected = run_plan(config, corpus.facts)
-    expected.refuse(written=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
+    expected.refuse(reused=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
     model = starting_model(job, corpus)
     on_base = job.kind == "adapter" and ranks.is_main()
     base_facts = {"base": memory_of(job)} if on_base else {}
@@ -106,7 +106,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
                 _save(model, config, corpus, folder)
                 facts.update(_facts(result, corpus), **base_facts)
             logged = LoggedRun(
-                job.folder, settings.schedule.num_steps, job.fingerprint, settings.shown
+                job.folder, settings.schedule.num_steps, job.fingerprint, settings.logged_settings
             )
             loggers.log_artifact(settings.loggers, logged, job.artifact_path, job.kind)
         group.barrier()
@@ -164,10 +164,10 @@ def _evaluation(config: Config, corpus: Corpus) -> Evaluation | None:
 
 def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
     config = job.config
-    shown: dict[str, Any] = {}
+    logged_settings: dict[str, Any] = {}
     if ranks.is_main():
-        written = json.loads((job.folder / "plan.json").read_text(encoding="utf-8"))
-        shown = public(config) | {"plan": written, "corpus": dict(corpus.facts)}
+        plan_json = json.loads((job.folder / "plan.json").read_text(encoding="utf-8"))
+        logged_settings = public(config) | {"plan": plan_json, "corpus": dict(corpus.facts)}
     return FitSettings(
         seed=config.seed,
         optimizer=config.optimizer,
@@ -183,7 +183,7 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
         flops_per_token=plan.duration.flops_per_token,
         peak_flops_per_s=plan.duration.peak_flops_per_s,
         source_names=tuple(corpus.facts["sources"]),
-        shown=shown,
+        logged_settings=logged_settings,
     )
 
 

@@ -1,6 +1,6 @@
-"""Uses the model between two training steps without disturbing the training.
+"""Uses the model between two training steps without an effect on the training.
 
-A run that writes samples or measures benchmarks has the weights of one that does not, bit by bit.
+A run with samples or benchmarks has the same weights as one without, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model that is trained into evaluation mode, and leave everything as it was.
+    """Put a model into evaluation mode, and restore its state after the block.
 
-    Modes are kept for each module, and the random states of the CPU and of the model's device.
+    Restores the mode of every module, and the random states of the CPU and of the model's device.
     """
     modes = {module: module.training for module in model.modules()}
     device = next(model.parameters()).device
@@ -36,16 +36,16 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Use a model between two steps without an effect on the second.
 
-    More than `evaluation_mode`: Python's and numpy's random states come back, too, and compiled
-    layers run as they are written, since new shapes and modes would let the compiler choose other
-    code for the steps to come. On a GPU memory that the steps use by turns is free meanwhile.
+    Beyond `evaluation_mode`, Python's and numpy's random states are restored, and compiled layers
+    run eagerly, since new shapes and modes would let the compiler generate other code for later
+    steps. On a GPU the allocator's cache is freed.
     """
     states = random.getstate(), np.random.get_state()
     torch.cuda.empty_cache()  # nothing where there is no GPU
     try:
         with ExitStack() as stack:
             stack.enter_context(evaluation_mode(model))
-            # private: whether `Module.compile` was called is told nowhere else
+            # private: there is no public way to tell whether `Module.compile` was called
             if any(module._compiled_call_impl is not None for module in model.modules()):
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield

@@ -1,7 +1,7 @@
-"""What the devices of this machine can do, asked once; what they cannot follow is refused.
+"""Probes what the devices of this machine support, and refuses what they do not.
 
-It looks at the device and at what is installed; it downloads nothing and computes nothing. What
-a model needs beyond that (the width of its heads, say) is for `musicllm.model.attention.choose`.
+It looks at the device and at installed packages; it downloads and computes nothing. Requirements of
+a model (the width of its heads, say) are checked by `musicllm.model.attention.choose`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ FLASH_ATTENTION_2_NEEDS = (8, 0)
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a machine's devices can do.
+    """What a machine's devices support.
 
     Attributes:
         accelerator: cpu or gpu.
         device: name of the first one, for people.
-        num_devices: how many there are.
+        num_devices: of this accelerator.
         memory_gb: of one device, in 10^9 bytes.
-        bf16: computes in bfloat16 natively.
-        fp16: trains in float16, which needs loss scaling.
-        fused_loss: liger-kernel's fused linear cross entropy runs.
-        lacking: attentions for GPUs that this GPU or installation does not run, each with the
-            reason.
+        bf16: native bfloat16.
+        fp16: training in float16, which needs loss scaling.
+        fused_loss: liger-kernel's fused linear cross entropy.
+        lacking: attentions for GPUs that this GPU or installation does not support -> reason.
     """
 
     accelerator: str
@@ -50,7 +49,7 @@ class Capabilities:
 
 @cache
 def probe(accelerator: str) -> Capabilities:
-    """Ask the devices; the answer is remembered.
+    """Return the capabilities of this machine's devices; cached.
 
     Args:
         accelerator: cpu or gpu.
@@ -62,7 +61,7 @@ def probe(accelerator: str) -> Capabilities:
 
 
 def refuse_precision(setting: str, capabilities: Capabilities) -> None:
-    """Make sure that the device computes in a precision.
+    """Make sure that the device supports a precision.
 
     Args:
         setting: `hardware.precision`: fp32, bf16, fp16 or auto.
@@ -115,7 +114,7 @@ def _gpu() -> Capabilities:
 
 
 def _lacking_on_gpu(device: str, capability: tuple[int, int]) -> Iterator[tuple[str, str]]:
-    """Yield the attentions that a GPU cannot run, and why."""
+    """Yield the attentions that a GPU does not support, and why."""
     old = capability < FLASH_ATTENTION_2_NEEDS
     number = f"{capability[0]}.{capability[1]}"
     too_old = f"it needs compute capability 8.0 (Ampere) or newer, and {device} has {number}"
@@ -132,7 +131,7 @@ def _lacking_on_gpu(device: str, capability: tuple[int, int]) -> Iterator[tuple[
 
 
 def has_varlen() -> bool:
-    """Tell whether torch has variable-length attention with the arguments that we pass."""
+    """Return whether torch has variable-length attention with the arguments that we pass."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:

@@ -1,4 +1,4 @@
-"""How much disk a run fills: its checkpoints and what it leaves behind."""
+"""The disk space of a run: checkpoints and result."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Disk:
     """Bytes on disk.
 
     Attributes:
-        checkpoint: one of them.
-        num_checkpoints: at a time, the one that is being written included.
-        artifact: the adapter or the model that comes out.
+        checkpoint: of one checkpoint.
+        num_checkpoints: at a time, including the one that is being written.
+        artifact: of the resulting adapter or model.
         free: on the disk of `paths.runs`.
     """
 
@@ -34,20 +34,20 @@ class Disk:
 
     @property
     def needed(self) -> int:
-        """All together."""
+        """Sum of checkpoints and artifact."""
         return self.checkpoint * self.num_checkpoints + self.artifact
 
-    def refuse(self, runs: Path, *, written: int = 0) -> None:
+    def refuse(self, runs: Path, *, reused: int = 0) -> None:
         """Raise if the disk is too small.
 
         Args:
             runs: the folder of runs.
-            written: bytes of it that are there already, from an earlier start.
+            reused: bytes of checkpoints that an earlier start of the run left there.
 
         Raises:
-            StageError: with what is needed, what is there, and what to change.
+            StageError: with needed and free space, and what to change.
         """
-        if self.needed <= self.free + written:
+        if self.needed <= self.free + reused:
             return
         raise StageError(
             f"{runs} has {self.free / 1e9:.1f} GB free, and this run writes up to "
@@ -68,29 +68,26 @@ def disk(
     num_steps: int,
     runs: Path,
 ) -> Disk:
-    """Return what a run needs.
+    """Return the disk space of a run.
 
-    A checkpoint is the trained numbers and the optimizer's state in float32, 12 bytes a number with
-    AdamW. An adapter is written in float32, a whole model in its own type.
+    A checkpoint has the trained parameters and the optimizer state in float32, 12 bytes a parameter
+    with AdamW. An adapter is stored in float32, a whole model in its own dtype.
 
     Args:
         size: of model and adapter.
         adapter: what is trained.
         dtype: of a model that is trained whole.
         optimizer: its name.
-        num_kept: checkpoints that stay.
-        num_steps: of the run; there is no more than a checkpoint for each.
-        runs: the folder that holds the runs; it need not exist.
+        num_kept: checkpoints that are kept.
+        num_steps: of the run; there is at most one checkpoint for each.
+        runs: the folder of the runs; it need not exist.
     """
-    each = BYTES[dtype] if adapter.kind == "full" else FLOAT32
+    bytes_per_parameter = BYTES[dtype] if adapter.kind == "full" else FLOAT32
     state = OPTIMIZERS[optimizer].state_bytes(size.num_trainable, size.num_hidden)
+    folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
     return Disk(
         checkpoint=FLOAT32 * size.num_trainable + state + SMALL_FILES,
         num_checkpoints=min(num_kept + 1, num_steps),
-        artifact=each * size.num_trainable + SMALL_FILES,
-        free=shutil.disk_usage(_existing(runs)).free,
+        artifact=bytes_per_parameter * size.num_trainable + SMALL_FILES,
+        free=shutil.disk_usage(folder).free,
     )
-
-
-def _existing(folder: Path) -> Path:
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())

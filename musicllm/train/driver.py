@@ -1,7 +1,7 @@
-"""Drives the steps of a training: the one callback of Lightning that finishes them.
+"""The step driver: the callback of Lightning that finishes optimizer steps.
 
-Lightning counts micro-batches; here they become optimizer steps, and every observer is told of a
-step, in the order of `callbacks.ORDER`, with its number and whether it is the last.
+Lightning counts micro-batches; the driver turns them into optimizer steps, and calls every observer
+in the order of `callbacks.ORDER`, with the number of the step and whether it is the last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from musicllm.train.module import CausalLMModule
 
 
 class StepDriver(Callback):  # type: ignore[misc]
-    """Finishes steps and calls the observers; stands before callbacks of the user."""
+    """Finishes steps and calls the observers; runs before callbacks of the user."""
 
     def __init__(self, context: FitContext) -> None:
         """Drive a training with the observers of its context."""
@@ -26,7 +26,7 @@ class StepDriver(Callback):  # type: ignore[misc]
         self._validation_began = 0.0
 
     def on_train_start(self, trainer: Trainer, module: CausalLMModule) -> None:
-        """Let observers start."""
+        """Call `start`."""
         self._context.trainer, self._context.module = trainer, module
         for observer in self._context.observers:
             observer.start(self._context)
@@ -34,7 +34,7 @@ class StepDriver(Callback):  # type: ignore[misc]
     def on_train_batch_start(
         self, _trainer: Trainer, module: CausalLMModule, _batch: MicroBatch, batch_idx: int
     ) -> None:
-        """At the first micro-batch of a step, close the step before it."""
+        """At the first micro-batch of a step, call `before_step`."""
         finished = module.finished_steps(batch_idx)
         if finished is None:
             return
@@ -45,14 +45,14 @@ class StepDriver(Callback):  # type: ignore[misc]
     def on_before_optimizer_step(
         self, _trainer: Trainer, _module: CausalLMModule, _optimizer: Optimizer
     ) -> None:
-        """Let observers look at the gradient."""
+        """Call `before_update`."""
         for observer in self._context.observers:
             observer.before_update(self._context)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: CausalLMModule, _: Any, batch: MicroBatch, batch_idx: int
     ) -> None:
-        """At the last micro-batch of a step, finish it and tell the observers."""
+        """At the last micro-batch of a step, finish it and call `after_step`."""
         step = module.finished_steps(batch_idx + 1)
         if step is None:
             return
@@ -64,11 +64,11 @@ class StepDriver(Callback):  # type: ignore[misc]
         trainer.should_stop = is_last  # which also makes Lightning validate after the last step
 
     def on_validation_start(self, _trainer: Trainer, _module: CausalLMModule) -> None:
-        """Note the time."""
+        """Record the time."""
         self._validation_began = time.perf_counter()
 
     def on_validation_end(self, _trainer: Trainer, _module: CausalLMModule) -> None:
-        """Tell the observers, and take the validation's time off the step's."""
+        """Call `after_validation`, and exclude the validation from the time of the step."""
         for observer in self._context.observers:
             observer.after_validation(self._context)
         self._context.clock.leave_out(time.perf_counter() - self._validation_began)
@@ -76,16 +76,16 @@ class StepDriver(Callback):  # type: ignore[misc]
     def on_exception(
         self, _trainer: Trainer, _module: CausalLMModule, _exception: BaseException
     ) -> None:
-        """Tell the observers."""
+        """Call `failed`."""
         for observer in self._context.observers:
             observer.failed(self._context)
 
 
 class LastCall(Callback):  # type: ignore[misc]
-    """Ends the observers; stands behind callbacks of the user.
+    """Ends the observers; runs after callbacks of the user.
 
-    Some of these change the weights when training ends, such as Lightning's averages of weights,
-    and the last checkpoint holds what comes out.
+    Some of these change the weights when training ends, such as Lightning's weight averaging, and
+    the last checkpoint has the final weights.
     """
 
     def __init__(self, context: FitContext) -> None:
@@ -93,6 +93,6 @@ class LastCall(Callback):  # type: ignore[misc]
         self._context = context
 
     def on_train_end(self, _trainer: Trainer, _module: CausalLMModule) -> None:
-        """Let observers end."""
+        """Call `end`."""
         for observer in self._context.observers:
             observer.end(self._context)

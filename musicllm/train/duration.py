@@ -1,7 +1,7 @@
-"""How long a run takes: its FLOPs over what the machine does in a second, or steps as measured.
+"""The duration of a run: its FLOPs over the machine's rate, or the measured time of its steps.
 
-What the machine does is a profile's published matrix rate times the share of it that training
-reaches (MFU); on a CPU the rate is measured here. Where steps were rehearsed, their time counts.
+The rate is a profile's published peak times the share of it that training reaches (MFU); on a CPU
+the peak is measured here. If steps were rehearsed, their time is used instead.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ class Duration:
 
     Attributes:
         num_steps: optimizer steps.
-        num_tokens: that the model sees.
-        supervised_share: of them, those whose loss counts.
+        num_tokens: of the run.
+        supervised_share: share of supervised tokens.
         mean_context: keys that a token attends to, on average.
         flops_per_token: of `model.flops.train_flops_per_token`.
         flops_per_update: of the optimizer; every device computes them.
-        peak_flops_per_s: of all devices together; None when it is not known.
-        expected_mfu: share of it that training reaches.
-        num_devices: that share the tokens.
-        rehearsed_step_s: seconds of a step as measured before the run; None when it was not.
-        hours: expected; None when the peak is not known.
+        peak_flops_per_s: of all devices together; None if unknown.
+        expected_mfu: share of the peak that training reaches.
+        num_devices: over all nodes.
+        rehearsed_step_s: seconds of a step, measured before the run; None without a rehearsal.
     """
 
     num_steps: int
@@ -71,10 +70,10 @@ class Duration:
 
 @dataclass(frozen=True)
 class Text:
-    """What rows look like, on average.
+    """Averages over the rows of a split.
 
     Attributes:
-        fill: tokens as a share of the room in the rows.
+        fill: tokens as a share of the capacity of the rows.
         supervised_share: supervised tokens as a share of all.
         mean_context: keys that a token attends to, itself included.
     """
@@ -85,10 +84,10 @@ class Text:
 
 
 def text_of(split: Mapping[str, Any] | None, max_length: int) -> Text:
-    """Describe the rows of a prepared split; without one, rows are full of one document each.
+    """Describe the rows of a prepared split; without one, each row is one document of full length.
 
-    A token at place i of a document has i keys, so the mean is half of sum(n^2) / sum(n) over
-    document lengths n. The lengths are known by histogram, in powers of two.
+    Token i of a document attends to i keys, so the mean is half of sum(n^2) / sum(n) over document
+    lengths n, taken from a histogram with powers of two as edges.
 
     Args:
         split: facts of the split: rows, tokens, supervised_tokens and the histogram `lengths`.
@@ -113,12 +112,12 @@ def text_of(split: Mapping[str, Any] | None, max_length: int) -> Text:
 def measured_cpu_flops_per_s(dtype: str, num_threads: int | None) -> float:
     """Measure the rate of matrix products of this machine, in about half a second.
 
-    The best of several products of 1024 x 1024 matrices counts, so that other work on the machine
-    matters less.
+    The fastest of several products of 1024 x 1024 matrices counts, to reduce the effect of other
+    load.
 
     Args:
         dtype: float32, float16 or bfloat16.
-        num_threads: of torch; None leaves them.
+        num_threads: of torch; None for its current number.
     """
     size, threads = 1024, torch.get_num_threads()
     torch.set_num_threads(num_threads or threads)

@@ -114,7 +114,7 @@ class TrainingRun:
         batches = self._batches(start_step, left_out)
         if len(batches) == 0:  # all that is left was rolled back
             return Totals()
-        run = LoggedRun(self.folder, start_step, self.identity, self.settings.shown)
+        run = LoggedRun(self.folder, start_step, self.identity, self.settings.logged_settings)
         with ExitStack() as exits:
             context = FitContext(
                 folder=self.folder,
@@ -162,7 +162,7 @@ class TrainingRun:
 
     def _module(self, start_step: int, left_out: Collection[int]) -> CausalLMModule:
         optimizer, machine = self.settings.optimizer, self.machine
-        if machine.precision == "16-mixed" and machine.strategy.zero is None:
+        if machine.precision == "16-mixed" and machine.strategy.zero_stage is None:
             # a fused kernel would undo the loss scale itself, after the clipping
             optimizer = replace(optimizer, fused=False)
         return CausalLMModule(

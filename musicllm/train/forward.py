@@ -1,4 +1,4 @@
-"""A micro-batch through the decoder, up to the hidden states that objectives start from.
+"""The forward pass of the decoder on a micro-batch, up to the hidden states.
 
 Axes: N tokens of the micro-batch, D width.
 """
@@ -13,16 +13,16 @@ from musicllm.model.attention import packed
 
 
 def embed(batch: MicroBatch) -> dict[str, Tensor]:
-    """Return what goes into the decoder: token ids, of which it looks up the embeddings.
+    """Return the inputs of the decoder: token ids.
 
-    A model that listens returns `inputs_embeds` here, made of tokens and `features`.
+    Models with audio will return `inputs_embeds` here, computed from tokens and `features`.
     """
     assert "features" not in batch, "no model takes features beside tokens yet"
     return {"input_ids": batch["input_ids"]}
 
 
 def hidden_states(model: nn.Module, batch: MicroBatch) -> Tensor:
-    """Return what goes into the head, [1, N, D]; documents do not see each other."""
+    """Return the inputs of the head, [1, N, D]; documents are isolated from each other."""
     output = causal_model(model).get_decoder()(
         **embed(batch),
         position_ids=batch["position_ids"],

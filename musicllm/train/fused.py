@@ -1,15 +1,15 @@
 """Cross entropy of a linear head, with the gradient taken in the forward pass.
 
-The gradient of a sum over tokens is the sum of their gradients, so each piece of logits is made
-once, turned into its gradient on the spot and thrown away: nothing is computed twice and only one
-piece exists at a time (as in Liger Kernel, arXiv 2410.10989). A frozen head has no gradient to
-compute. On a GPU with liger-kernel its kernel does this; elsewhere plain torch.
+The gradient of a sum over tokens is the sum of their gradients, so each piece of logits is computed
+once, turned into its gradient in place and discarded: nothing is computed twice and only one piece
+exists at a time (as in Liger Kernel, arXiv 2410.10989). A frozen head needs no gradient. On a GPU
+with liger-kernel its kernel is used, elsewhere plain torch.
 
 `torch.nn.functional.linear_cross_entropy` of torch 2.13 is not used: with its options it sums the
-loss in the type of the hidden states, which in bfloat16 is off by parts in a thousand, and on a CPU
-it took 2 to 10 times as long.
+loss in the dtype of the hidden states, which in bfloat16 has an error of parts in a thousand, and
+on a CPU it took 2 to 10 times as long.
 
-Axes: S supervised tokens, P of them in a piece, D hidden numbers, V vocabulary.
+Axes: S supervised tokens, P of them in a piece, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from musicllm.train.capabilities import probe
 
 
 def as_linear(head: object) -> nn.Linear | None:
-    """Return the one matrix, with or without a bias, that a head is; None if it is more.
+    """Return the linear layer, with or without a bias, of a head; None if the head is more.
 
-    PEFT's copy of a head that is trained whole counts as the head. Hooks mean that somebody
-    must know when the head runs, as ZeRO-3 does to gather its parts.
+    PEFT's copy of a head that is trained whole counts as the head. A head with hooks, such as those
+    with which ZeRO-3 gathers its weights, has to be called and is none.
     """
     modules = getattr(head, "modules_to_save", None)
     inner = modules[head.active_adapters[0]] if modules else head  # type: ignore[attr-defined]
@@ -39,14 +39,14 @@ def as_linear(head: object) -> nn.Linear | None:
 def sum_nll(states: Tensor, head: nn.Linear, tokens: Tensor, piece: int) -> Tensor:
     """Return the summed negative log-likelihood, in nats.
 
-    Computed in the type of autocast where that is on; softmax, sums and the gradient of the head
+    Computed in the dtype of autocast where that is on; softmax, sums and the gradient of the head
     in float32. The result can be differentiated once.
 
     Args:
         states: [S, D].
         head: from D to V.
-        tokens: int64 [S], what each must predict.
-        piece: P, most tokens whose logits exist at a time.
+        tokens: int64 [S], the targets.
+        piece: P, the most tokens whose logits exist at a time.
 
     Returns:
         float32 scalar.
@@ -54,7 +54,8 @@ def sum_nll(states: Tensor, head: nn.Linear, tokens: Tensor, piece: int) -> Tens
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
     with torch.autocast(device, enabled=False):
-        inputs = (states.to(dtype), head.weight.to(dtype), _cast(head.bias, dtype), tokens)
+        bias = None if head.bias is None else head.bias.to(dtype)
+        inputs = (states.to(dtype), head.weight.to(dtype), bias, tokens)
         if device == "cuda" and probe("gpu").fused_loss and len(tokens):
             return _liger(*inputs)
         total: Tensor = _SumNll.apply(*inputs, piece)  # type: ignore[no-untyped-call]
@@ -89,14 +90,9 @@ class _SumNll(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = [None if each is None else each.mul_(grad) for each in ctx.saved_tensors]
-        states, *of_head = scaled
-        return (
-            states,
-            *(None if each is None else each.to(ctx.dtype) for each in of_head),
-            None,
-            None,
-        )
+        states, *of_head = (None if t is None else t.mul_(grad) for t in ctx.saved_tensors)
+        of_head = [None if tensor is None else tensor.to(ctx.dtype) for tensor in of_head]
+        return states, *of_head, None, None
 
 
 def _sum_for(parameter: Tensor) -> Tensor:
@@ -123,10 +119,6 @@ def _liger(states: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor) 
         states, weight, tokens, bias=bias, reduction="sum", accum_dtype=torch.float32
     )
     return total
-
-
-def _cast(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if bias is None else bias.to(dtype)
 
 
 def _is_watched(module: object) -> bool:

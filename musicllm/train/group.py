@@ -1,8 +1,8 @@
-"""The processes that train together: starting, agreeing, and telling each other small things.
+"""The group of processes that train together: joining it, and exchanging small values.
 
-Tensors of the training itself go through the strategy. Here are the words before and between:
-Python values and flags, over gloo on the CPU, so that a GPU is never waited for. A process that is
-alone needs none of it, and every function says what is so then.
+Tensors of the training itself go through the strategy. Python values and flags are exchanged here,
+over gloo on the CPU, so that no GPU has to be synchronised. Without a group every function works
+for the single process.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from musicllm.launch import ranks
 Value = TypeVar("Value")
 
 TIMEOUT = timedelta(hours=2)
-"""How long a process waits for another: as long as the first may load weights or save."""
+"""How long a process waits for another, which may be loading weights or saving."""
 
 
 def start(accelerator: str, timeout: timedelta = TIMEOUT) -> None:
-    """Meet the other processes; where there are none, or we have met, nothing happens.
+    """Join the group; does nothing for a single process, or if it has joined already.
 
     Args:
-        accelerator: cpu (gloo), or gpu (NCCL for tensors there, gloo for what is said here).
-        timeout: how long one may wait for another.
+        accelerator: cpu (gloo), or gpu (NCCL for tensors on it, gloo for those on the CPU).
+        timeout: how long a process waits for another.
     """
     if not ranks.launched() or distributed.is_initialized():
         return
@@ -39,13 +39,13 @@ def start(accelerator: str, timeout: timedelta = TIMEOUT) -> None:
 
 
 def stop() -> None:
-    """Part from the other processes, all of which are done."""
+    """Leave the group."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def from_main(make: Callable[[], Value]) -> Value:
-    """Return what rank 0 makes; the others only receive it."""
+    """Return the result of `make`, which only rank 0 calls, on every rank."""
     if not distributed.is_initialized():
         return make()
     box = [make() if ranks.is_main() else None]
@@ -55,7 +55,7 @@ def from_main(make: Callable[[], Value]) -> Value:
 
 
 def gather(value: Value) -> list[Value]:
-    """Return what every process has, in the order of their ranks; each gets all."""
+    """Return the values of all processes by rank, on every rank."""
     if not distributed.is_initialized():
         return [value]
     everyone: list[Value] = [value] * distributed.get_world_size()
@@ -64,7 +64,7 @@ def gather(value: Value) -> list[Value]:
 
 
 def most(number: int) -> int:
-    """Return the largest that any process names; about a tenth of a millisecond on one machine."""
+    """Return the maximum over all processes; takes about 0.1 ms on one machine."""
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return number
     largest = torch.tensor(number)
@@ -73,12 +73,12 @@ def most(number: int) -> int:
 
 
 def any_of(flag: bool) -> bool:
-    """Tell whether any process says yes."""
+    """Return whether the flag is set in any process."""
     return bool(most(int(flag)))
 
 
 def barrier() -> None:
-    """Wait until every process has come here."""
+    """Wait for all processes."""
     any_of(False)
 
 
@@ -86,10 +86,10 @@ def agree(facts: Mapping[str, str]) -> None:
     """Make sure that all processes are about to do the same.
 
     Args:
-        facts: what must be equal, by what it is called: fingerprints of configuration, data, code.
+        facts: what must be equal, by name: fingerprints of configuration, data, code.
 
     Raises:
-        StageError: they are not; the text names what differs, and on which ranks.
+        StageError: they differ; names what differs, and on which ranks.
     """
     if not distributed.is_initialized():
         return
@@ -97,8 +97,8 @@ def agree(facts: Mapping[str, str]) -> None:
     for name in facts:
         values = [theirs.get(name, "nothing") for theirs in everyone]
         if len(set(values)) > 1:
-            said = "; ".join(f"rank {rank}: {value}" for rank, value in enumerate(values))
+            listing = "; ".join(f"rank {rank}: {value}" for rank, value in enumerate(values))
             raise StageError(
-                f"the processes disagree on {name} ({said}); every machine needs the same files, "
-                f"packages and command"
+                f"the processes disagree on {name} ({listing}); every machine needs the same "
+                f"files, packages and command"
             )

@@ -1,6 +1,6 @@
-"""Iterating over batches: the data loader, how long it kept the device waiting, and validation.
+"""The data loader, with the time spent waiting for it, and the validation batches.
 
-Which rows make which batch is decided in `musicllm.data.batches`; nothing here changes it.
+The assignment of rows to batches is that of `musicllm.data.batches`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from musicllm.data.rows import RowStore
 from musicllm.train.interruption import SIGNALS
 
 VALIDATION_ORDER = 0
-"""Seed of the validation rows: runs with other seeds are measured on the same ones."""
+"""Seed of the order of validation rows, the same for all runs."""
 
 
 class TimedLoader:
-    """A data loader that measures how long its reader waits.
+    """A data loader that measures how long its consumer waits.
 
     Attributes:
         wait_s: seconds spent waiting since the start.
@@ -34,7 +34,7 @@ class TimedLoader:
             num_workers: processes that read ahead; 0 reads in this one.
         """
         self._loader = DataLoader(
-            batches, batch_size=None, num_workers=num_workers, worker_init_fn=_outlive_signals
+            batches, batch_size=None, num_workers=num_workers, worker_init_fn=_ignore_signals
         )
         self.wait_s = 0.0
 
@@ -56,8 +56,8 @@ class TimedLoader:
             yield batch
 
 
-def _outlive_signals(_worker: int) -> None:
-    """Leave signals to the training: Slurm and terminals send them to all processes at once."""
+def _ignore_signals(_worker: int) -> None:
+    """Leave signals to the main process: Slurm and terminals send them to all processes."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -69,9 +69,9 @@ def validation_batches(
 
     Args:
         store: the validation split.
-        num_rows: how many rows are used, rounded up to whole batches over all ranks; None for all.
+        num_rows: rows to use, rounded up to whole batches over all ranks; None for all.
         rows_per_device: rows of a micro-batch.
-        rank: which of the processes this is.
+        rank: of this process.
         world_size: number of processes.
     """
     rows_per_step = rows_per_device * world_size

@@ -1,7 +1,7 @@
 """metrics.jsonl: one JSON object a line, the record of a run that always exists.
 
-A line holds `step` (finished optimizer steps) and what was measured then. A run that continues
-from a checkpoint first cuts off what came after it, so no step is there twice or missing.
+A line has `step` (finished optimizer steps) and metrics. A run that continues from a checkpoint
+first removes the lines after it, so no step appears twice or is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAME = "metrics.jsonl"
 
 
 def append(path: Path, step: int, values: Mapping[str, float]) -> None:
-    """Add a line, which is on its way to the disk when this returns.
+    """Add a line.
 
     Args:
         path: of metrics.jsonl.
@@ -33,14 +33,14 @@ def append(path: Path, step: int, values: Mapping[str, float]) -> None:
 
 
 def report(path: Path, step: int, values: Mapping[str, float], loggers: Iterable[Any]) -> None:
-    """Add a line, and tell Lightning's loggers the same; on rank 0 only."""
+    """Add a line, and send it to Lightning's loggers; on rank 0 only."""
     append(path, step, values)
     for logger in loggers:
         logger.log_metrics(dict(values), step=step)
 
 
 def read(path: Path) -> Iterator[Line]:
-    """Yield the lines in their order; a last one that a crash cut short is left out."""
+    """Yield the lines in order, without an incomplete last one."""
     if not path.exists():
         return
     for text in path.read_text(encoding="utf-8").splitlines():
@@ -51,12 +51,12 @@ def read(path: Path) -> Iterator[Line]:
 
 
 def truncate(path: Path, step: int) -> None:
-    """Keep only lines of the first `step` steps; the file is replaced in one piece."""
-    kept = [line for line in read(path) if line["step"] <= step]
-    artifacts.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+    """Remove the lines after `step`; the file is replaced atomically."""
+    lines = [line for line in read(path) if line["step"] <= step]
+    artifacts.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def last(path: Path, name: str) -> float | None:
-    """Return the newest value of a measurement, or None."""
+    """Return the newest value of a metric, or None."""
     values = [line[name] for line in read(path) if name in line]
     return values[-1] if values else None

@@ -1,8 +1,8 @@
-"""The Lightning module: what a micro-batch does to a causal language model.
+"""The Lightning module of a causal language model.
 
-It computes losses and counts tokens; who writes them down is `callbacks`, and what is saved is
-`checkpoints`. Positions are counted in optimizer steps of the whole run: Lightning sees only the
-part that is left, as one epoch, so nothing of its loop has to be restored.
+It computes losses and counts tokens; logging is done in `callbacks`, saving in `checkpoints`. Steps
+are counted over the whole run: Lightning sees only the remaining ones, as one epoch, so no state of
+its loop has to be restored.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
 
     Attributes:
         model: a transformers or PEFT model; parameters that require gradients are trained.
-        start_step: optimizer steps that were finished before this process.
-        left_out: steps, counted from 0, that are passed over.
+        start_step: optimizer steps that earlier processes finished.
+        left_out: steps, counted from 0, that are skipped.
         accumulation: micro-batches of an optimizer step on this rank.
-        readings: what was measured in the last finished steps.
+        readings: of the last finished steps.
         grad_norm: L2 norm of the last step's gradient, before clipping.
-        source_names: by the numbers in `document_sources`; () when sources are not told apart.
+        source_names: by the indices in `document_sources`; () when sources are not distinguished.
         objective: what is minimised; the validation loss is that of supervised tokens.
         validation_loss: mean over the supervised tokens of the last validation, in nats.
-        validation_losses: the same of every source that has some, by its name.
+        validation_losses: the same by name of the source, for sources with supervised tokens.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
             start_step: see the class.
             left_out: see the class.
             seed: of dropout.
-            autocast: type of matrix products where Lightning's precision does not see to it.
+            autocast: dtype of matrix products; None where Lightning applies autocast.
             source_names: see the class.
         """
         super().__init__()
@@ -91,7 +91,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         self._validation_sums = torch.zeros(0)
 
     def finished_steps(self, micro_batches: int) -> int | None:
-        """Return the steps finished after so many micro-batches, or None within a step."""
+        """Return the finished steps after a number of micro-batches, or None within a step."""
         steps, within = divmod(micro_batches, self.accumulation)
         if within:
             return None
@@ -100,47 +100,44 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and its schedule, in Lightning's form."""
         optimizer = self._make_optimizer(self.model)
-        scheduler = LambdaLR(optimizer, self._lr_scale)
+        last = len(self._steps) - 1
+        scheduler = LambdaLR(
+            optimizer, lambda updates: self.schedule.lr_scale(int(self._steps[min(updates, last)]))
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _lr_scale(self, updates: int) -> float:
-        """Return the factor of the next update, a function of the step whatever was before."""
-        steps = self._steps
-        return self.schedule.lr_scale(int(steps[min(updates, len(steps) - 1)]))
-
     def on_train_start(self) -> None:
-        """Begin the first step, on the device of the model."""
+        """Reset the totals, on the device of the model."""
         self._step_totals = torch.zeros(2, dtype=torch.double, device=self.device)
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
         """Return this micro-batch's share of the step's loss.
 
         Lightning divides by the accumulation and averages gradients over ranks; both are undone
-        here, so that what remains is the sum over all supervised tokens of the step over their
-        number.
+        here, so that the loss is the mean over all supervised tokens of the step.
         """
         self._seed_dropout(batch_idx)
         with self.mixed():
             nll = self.objective.loss(self.model, batch) / max(1, batch["num_supervised_in_step"])
-        tokens = batch["input_ids"].numel()
-        self._step_totals = self._step_totals + _pair(nll.detach(), tokens)
+        num_tokens = nll.new_tensor(batch["input_ids"].numel(), dtype=torch.double)
+        self._step_totals = self._step_totals + torch.stack([nll.detach().double(), num_tokens])
         num_shares = self.accumulation * int(self.trainer.world_size)
         return nll * num_shares
 
     def totals_of_step(self) -> Tensor:
-        """Return the loss of the step so far and its tokens, over all ranks.
+        """Return the loss of the step so far and its tokens, over all ranks, without a sync.
 
         Returns:
-            float64 [2] on the device of the model, which is not waited for.
+            float64 [2] on the device of the model.
         """
         totals: Tensor = self.trainer.strategy.reduce(self._step_totals, reduce_op="sum")
         return totals
 
     def finish_step(self, step: int) -> Reading:
-        """Take down what was measured in a finished step, and begin the next step."""
+        """Record the reading of a finished step, and reset the totals."""
         if isinstance(self.trainer.strategy, ZeroStrategy):
             self.grad_norm = self.trainer.strategy.grad_norm()
         norm = torch.as_tensor(self.grad_norm, dtype=torch.double, device=self.device)
@@ -150,7 +147,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         return reading
 
     def learning_rate(self, step: int) -> float:
-        """Return the rate that a finished step used, of the first parameter group."""
+        """Return the learning rate of a finished step, of the first parameter group."""
         peak: float = self.trainer.optimizers[0].param_groups[0]["initial_lr"]
         return peak * self.schedule.lr_scale(step - 1)
 
@@ -160,18 +157,18 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         gradient_clip_val: float | None = None,
         **_algorithm: Any,
     ) -> None:
-        """Clip by the L2 norm of all gradients, and keep the norm; DeepSpeed does it by itself."""
+        """Clip by the L2 norm of all gradients, and record the norm; DeepSpeed clips itself."""
         if isinstance(self.trainer.strategy, ZeroStrategy):
             return
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self.grad_norm = nn.utils.clip_grad_norm_(trained, gradient_clip_val or float("inf"))
 
     def skip_step(self) -> None:
-        """Make the coming update an empty one; not under DeepSpeed or a loss scaler."""
+        """Drop the gradients of the coming update; not with DeepSpeed or a loss scaler."""
         self.model.zero_grad(set_to_none=True)
 
     def on_validation_epoch_start(self) -> None:
-        """Begin a validation."""
+        """Reset the sums."""
         num_sources = len(self.source_names) or 1
         self._validation_sums = torch.zeros(num_sources, 2, dtype=torch.double, device=self.device)
 
@@ -188,39 +185,39 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
             )
 
     def on_validation_epoch_end(self) -> None:
-        """Divide: every supervised token weighs the same, whatever its batch or rank."""
+        """Compute the means; every supervised token has the same weight."""
         sums = self.trainer.strategy.reduce(self._validation_sums, reduce_op="sum").tolist()
         self.validation_loss, self.validation_losses = validation.means(sums, self.source_names)
 
     def mixed(self) -> AbstractContextManager[Any]:
-        """Return the context in which the model computes, where Lightning does not see to it."""
+        """Return the autocast context of the model; empty where Lightning applies autocast."""
         if self._autocast is None:
             return nullcontext()
         return torch.autocast(self.device.type, self._autocast)
 
     def _seed_dropout(self, batch_idx: int) -> None:
-        """Make dropout a function of the position, so that no random state needs saving."""
+        """Seed dropout by step, micro-batch and rank, so that no random state has to be saved."""
         step, micro_batch = divmod(batch_idx, self.accumulation)
         place = [self._seed, int(self._steps[step]), micro_batch, self.trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
 
 def check_head(model: nn.Module) -> None:
-    """Make sure that the logits are the head's output on the decoder's, as the loss takes them.
+    """Make sure that the logits are the head's output, as the loss assumes.
 
     Raises:
-        NotAvailableError: the model does more, such as a soft cap or a scale.
+        NotAvailableError: the model changes them, such as by a soft cap or a scale.
     """
     causal = causal_model(model)
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
     was_training = model.training
     model.eval()
-    # private: `set_attn_implementation` would load kernels; some do not run where the weights are
+    # private: `set_attn_implementation` would load kernels, of which some do not run on this device
     attention = causal.config._attn_implementation
     causal.config._attn_implementation = "sdpa"
     half = {weight.dtype for weight in causal.parameters()} - {torch.float32}
     mixed = torch.autocast(ids.device.type, min(half, key=str, default=None), enabled=bool(half))
-    with torch.no_grad(), mixed:  # frozen weights in their own type, trained ones in float32
+    with torch.no_grad(), mixed:  # frozen weights in their own dtype, trained ones in float32
         whole = causal(input_ids=ids, use_cache=False).logits
         hidden = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
         parts = causal.get_output_embeddings()(hidden)
@@ -231,7 +228,3 @@ def check_head(model: nn.Module) -> None:
             f"{type(causal).__name__} changes its logits after the output head (a soft cap or a "
             f"scale), and training does not follow that yet"
         )
-
-
-def _pair(total: Tensor, count: int) -> Tensor:
-    return torch.stack([total.double(), total.new_tensor(count, dtype=torch.double)])

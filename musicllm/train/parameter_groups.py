@@ -1,4 +1,4 @@
-"""Sorts the trained parameters of a model into those that optimizers treat alike."""
+"""Sorts the trained parameters of a model into groups for optimizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ParameterGroups:
     Attributes:
         hidden: matrices that are neither embeddings nor the output head.
         head: the output head, when it is not tied to the embeddings.
-        plain: embeddings, norms, biases: not decayed.
+        plain: embeddings, norms, biases; without weight decay.
     """
 
     hidden: list[nn.Parameter]

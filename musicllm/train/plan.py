@@ -1,7 +1,7 @@
-"""The plan: numbers that follow from the settings, computed before anything heavy is loaded.
+"""The training plan: accumulation, steps and warm-up, derived from settings and corpus.
 
-Accumulation, steps and warm-up have one authority each (`training.rows_per_step`, the corpus,
-`schedule.warmup_fraction`); nothing here is a setting. No torch.
+Each is determined by one setting (`training.rows_per_step`, the length of the run,
+`schedule.warmup_fraction`). Imports no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training run will do.
+    """Batches and steps of a training run.
 
     Attributes:
         rows_per_step: rows of one optimizer step over all devices.
@@ -21,11 +21,11 @@ class Plan:
         num_devices: devices over all nodes.
         accumulation: micro-batches per device and optimizer step.
         num_rows: rows of the training split; None when only `max_steps` is known.
-        num_rows_estimated: the rows come from the corpus's published size, not from its index.
+        num_rows_estimated: `num_rows` comes from published sizes, not from a prepared corpus.
         steps_per_epoch: optimizer steps of one pass, the last of which may be smaller.
         num_steps: optimizer steps of the run.
-        warmup_steps: steps on which the learning rate rises.
-        tokens_per_step: at most, when every row is full.
+        warmup_steps: steps of learning rate warm-up.
+        tokens_per_step: at most, with full rows.
         num_tokens: at most, over the run.
     """
 
@@ -58,8 +58,8 @@ def estimate_rows(
 ) -> int | None:
     """Return the rows of a corpus that is not prepared yet, from its published size.
 
-    With `single` a document is a row; otherwise rows are taken as full. None when the size that
-    this needs is not published.
+    With `single` a document is a row; otherwise rows are assumed to be full. None if the required
+    size is not published.
     """
     if row_former == "single":
         return num_documents
@@ -85,11 +85,11 @@ def make_plan(
         max_rows_per_device: limit of the micro-batch, in rows.
         num_devices: devices over all nodes.
         max_length: tokens in a row.
-        num_rows: rows of the training split, or None when nothing is known of it.
+        num_rows: rows of the training split, or None if unknown.
         num_rows_estimated: `num_rows` comes from `estimate_rows`, not from a prepared corpus.
         num_epochs: passes over the corpus, or None.
-        max_steps: limit of optimizer steps, or None; the smaller limit holds.
-        warmup_fraction: share of the steps on which the learning rate rises.
+        max_steps: limit of optimizer steps, or None; the smaller limit applies.
+        warmup_fraction: share of the steps that are warm-up.
 
     Raises:
         AssertionError: the settings break a rule of `musicllm.checks`, which runs first.
@@ -97,7 +97,11 @@ def make_plan(
     micro_batch = rows_per_device(rows_per_step, num_devices, max_rows_per_device)
     assert micro_batch is not None, "checks refuse a batch that devices cannot share"
     steps_per_epoch = None if num_rows is None else math.ceil(num_rows / rows_per_step)
-    num_steps = _num_steps(steps_per_epoch, num_epochs, max_steps)
+    limits = [] if max_steps is None else [max_steps]
+    if num_epochs is not None and steps_per_epoch is not None:
+        limits.append(max(1, math.ceil(steps_per_epoch * num_epochs)))
+    assert limits, "checks refuse a run whose length is unknown"
+    num_steps = min(limits)
     return Plan(
         rows_per_step=rows_per_step,
         rows_per_device=micro_batch,
@@ -115,7 +119,7 @@ def make_plan(
 
 @dataclass(frozen=True)
 class Length:
-    """The length of a run that a machine's speed decides, out of those that its recipe declares.
+    """The length of a run, chosen by the machine's speed from `training.step_choices`.
 
     Attributes:
         choices: optimizer steps, ascending.
@@ -135,12 +139,12 @@ class Length:
 
 
 def choose_length(choices: Sequence[int], budget_s: float, step_s: float | None) -> Length:
-    """Choose the most steps that end in time, or the fewest if none do.
+    """Choose the most steps within the budget, or the fewest if none are.
 
     Args:
         choices: optimizer steps.
         budget_s: seconds that the steps should take at most.
-        step_s: seconds of a step; None when nothing is known, which takes the most steps.
+        step_s: seconds of a step; None if unknown, which chooses the most steps.
     """
     ordered = tuple(sorted(choices))
     within = f"within {budget_s / 60:.3g} min"
@@ -153,12 +157,3 @@ def choose_length(choices: Sequence[int], budget_s: float, step_s: float | None)
     minutes = ordered[0] * step_s / 60
     why = f"the fewest, which take {minutes:.3g} min {rate}; none end {within}"
     return Length(ordered, budget_s, ordered[0], why)
-
-
-def _num_steps(steps_per_epoch: int | None, epochs: float | None, max_steps: int | None) -> int:
-    """Return the smaller of the limits that are known."""
-    limits = [] if max_steps is None else [max_steps]
-    if epochs is not None and steps_per_epoch is not None:
-        limits.append(max(1, math.ceil(steps_per_epoch * epochs)))
-    assert limits, "checks refuse a run whose length is unknown"
-    return min(limits)

@@ -1,8 +1,7 @@
-"""Numbers of a step on their way from the device, so that watching a run does not hold it up.
+"""Metrics of a step, copied from the device without a sync.
 
-Asking a GPU for a number waits until it has done all that was queued before. A reading starts the
-copy and goes on; who needs the number later waits for that copy alone, while the device works on.
-On a CPU everything is there at once.
+To read a value from a GPU waits for all work queued before. A reading starts an asynchronous copy;
+who reads it later waits for that copy only, while the device continues. On a CPU nothing is copied.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from torch import Tensor
 
 
 class Reading:
-    """What was measured in one optimizer step.
+    """The metrics of an optimizer step.
 
     Attributes:
         step: finished optimizer steps.
     """
 
     def __init__(self, step: int, values: Tensor) -> None:
-        """Begin to read.
+        """Start the copy.
 
         Args:
             step: see the class.
@@ -51,13 +50,13 @@ class Reading:
         return self._value(2)
 
     def wait(self) -> None:
-        """Return when the device has done this step."""
+        """Wait until the device has finished this step."""
         if self._copied is not None:
             self._copied.synchronize()
 
     @property
     def is_free(self) -> bool:
-        """Whether reading costs no waiting that could hold up the device."""
+        """Whether the values can be read without a sync."""
         return self._copied is None
 
     def _value(self, index: int) -> float:
@@ -70,16 +69,16 @@ class Readings:
 
     Attributes:
         newest: of the last finished step.
-        settled: the newest that can be read without holding up the device: on a GPU the one before
-            `newest`, whose step was done long before.
+        settled: the newest that can be read without stalling the device: on a GPU the one before
+            `newest`.
     """
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without readings."""
         self.newest: Reading | None = None
         self.settled: Reading | None = None
 
     def add(self, reading: Reading) -> None:
-        """Take in the reading of the step that was just finished."""
+        """Add the reading of the step that was finished last."""
         self.settled = reading if reading.is_free else self.newest
         self.newest = reading

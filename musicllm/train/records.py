@@ -1,7 +1,7 @@
-"""What a run remembers of its bad losses: a record of each, and the steps that are left out.
+"""Records of bad losses, and the steps that are left out because of them.
 
-`incidents/step-<N>.json` and `left-out-steps.json` in the run folder. What is bad, and what is done
-then, is decided in `callbacks.incidents`. Steps are counted as in metrics.jsonl: the first is 1.
+They are `incidents/step-<N>.json` and `left-out-steps.json` in the run folder. Detection and policy
+are in `callbacks.incidents`. Steps are counted as in metrics.jsonl, from 1.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from musicllm.train import metrics
 
 LEFT_OUT = "left-out-steps.json"
 NUM_LINES = 20
-"""Lines of metrics.jsonl that a record holds."""
+"""Lines of metrics.jsonl in a record."""
 
 
 class Records:
     """The records of a run."""
 
     def __init__(self, folder: Path, batches: StepBatches, source_names: Sequence[str]) -> None:
-        """Describe where they are and what they tell.
+        """Open the records of a run.
 
         Args:
             folder: the run folder.
-            batches: which rows a step has.
-            source_names: by the numbers in the rows; () leaves the numbers.
+            batches: assignment of rows to steps.
+            source_names: by the indices in the rows; () records the indices.
         """
         self._run = folder
         self._folder = folder / "incidents"
@@ -39,20 +39,20 @@ class Records:
         self._metrics_file = folder / metrics.NAME
 
     def path(self, step: int) -> Path:
-        """Return where the record of a step is."""
+        """Return the path of a step's record."""
         return self._folder / f"step-{step:08d}.json"
 
     def write(self, step: int, loss: float, what: str, policy: str) -> int:
-        """Write the record of a step, over an earlier one of the same step.
+        """Write the record of a step, replacing an earlier one.
 
         Args:
-            step: the bad one.
+            step: with the bad loss.
             loss: of the step.
-            what: is wrong, for people.
-            policy: that is followed.
+            what: description of the fault, for people.
+            policy: `callbacks.on_bad_loss`.
 
         Returns:
-            How many steps of this run have a record now.
+            The number of steps of this run with a record.
         """
         self._folder.mkdir(exist_ok=True)
         record = {
@@ -67,7 +67,7 @@ class Records:
         return len(list(self._folder.glob("step-*.json")))
 
     def leave_out(self, step: int) -> None:
-        """Add a step to those that are left out; the file is replaced in one piece."""
+        """Add a step to those that are left out; the file is replaced atomically."""
         steps = sorted(left_out_steps(self._run) | {step})
         artifacts.write_json(self._run / LEFT_OUT, {"steps": steps})
 
@@ -80,6 +80,6 @@ class Records:
 
 
 def left_out_steps(run: Path) -> frozenset[int]:
-    """Return the steps of a run that were rolled back and are left out from now on."""
+    """Return the steps of a run that were rolled back and are left out."""
     path = run / LEFT_OUT
     return frozenset(json.loads(path.read_text())["steps"] if path.exists() else ())

@@ -1,7 +1,7 @@
-"""Steps before a run on a CPU, whose effect is thrown away: how long one takes, by threads.
+"""Measures steps before a run on a CPU and undoes them: seconds per step by number of threads.
 
-Which number of threads is fastest is measured on the run's own steps, among those that compute the
-same bits as all of them (see `threads`), so that what is measured never changes a result.
+Only numbers of threads that compute the same bits as the default are compared (see `threads`), so
+the measurement never changes a result.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from musicllm.data.batches import MicroBatch
 from musicllm.train.objectives import Objective
 
 NUM_MICRO_BATCHES = 4
-"""How many a rehearsal takes: one to compare bits and to warm up, the others for the time."""
+"""Micro-batches of a rehearsal: one to compare bits and to warm up, the others for the time."""
 
 PATIENCE_S = 20.0
-"""Above this time of the first step, other numbers of threads are not tried."""
+"""Above this time of the first step, no other numbers of threads are tried."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What was measured.
+    """The measured steps.
 
     Attributes:
-        step_s: median seconds of an optimizer step, by number of threads; the default of all
-            threads is always among them.
-        other_bits: numbers of threads that round differently and were left out.
+        step_s: median seconds of an optimizer step by number of threads, including the default.
+        other_bits: numbers of threads that round differently and were not measured.
     """
 
     step_s: Mapping[int, float]
@@ -51,13 +50,13 @@ class Rehearsal:
         return self.step_s[self.num_threads]
 
     def as_text(self) -> str:
-        """Return the choice and what it was chosen from."""
+        """Return the fastest number of threads and all measurements, for people."""
         times = [f"{step_s:.2f} s a step with {n}" for n, step_s in self.step_s.items()]
         times += [f"{number} not tried, since it rounds differently" for number in self.other_bits]
         return f"{self.num_threads}: {', '.join(times)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was measured, for plan.json."""
+        """Return the measurements, for plan.json."""
         return {"num_threads": self.num_threads, **asdict(self)}
 
 
@@ -66,13 +65,13 @@ class Steps:
     """The steps of a run, to be rehearsed.
 
     Attributes:
-        model: as it is trained; it is left as it was.
+        model: as it is trained; restored afterwards.
         make_optimizer: from the model to its optimizer.
         objective: what is minimised.
-        micro_batches: `NUM_MICRO_BATCHES` of the run, or fewer if it has no more.
+        micro_batches: the first `NUM_MICRO_BATCHES` of the run, or all if there are fewer.
         accumulation: micro-batches of an optimizer step.
         gradient_clip: L2 norm; 0 is off.
-        autocast: type of matrix products; None leaves that of the weights.
+        autocast: dtype of matrix products; None for that of the weights.
     """
 
     model: nn.Module
@@ -85,7 +84,7 @@ class Steps:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """What is trained."""
+        """The trained parameters."""
         return [weight for weight in self.model.parameters() if weight.requires_grad]
 
 
@@ -112,7 +111,7 @@ def rehearse(steps: Steps, threads: Sequence[int]) -> Rehearsal:
 
 @contextmanager
 def _undone(weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Put weights, threads and random state back after the block."""
+    """Restore weights, number of threads and random state after the block."""
     threads, before = torch.get_num_threads(), _copies(weights)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -123,7 +122,7 @@ def _undone(weights: Sequence[nn.Parameter]) -> Iterator[None]:
 
 
 def _with_same_bits(steps: Steps, threads: Sequence[int]) -> list[int]:
-    """Return the numbers of threads after whose first step the weights are those of the last."""
+    """Return the numbers of threads whose first step gives the same weights as the last number."""
     start = _copies(steps.weights)
     same, expected = [threads[-1]], None
     for number in reversed(threads):
@@ -141,7 +140,7 @@ def _with_same_bits(steps: Steps, threads: Sequence[int]) -> list[int]:
 
 
 def _step(steps: Steps, micro_batch: MicroBatch, optimizer: Optimizer, num_threads: int) -> float:
-    """Make a step out of one micro-batch; return the seconds of one with all of its own."""
+    """Make a step of one micro-batch; return the seconds extrapolated to the accumulation."""
     torch.set_num_threads(num_threads)
     torch.manual_seed(0)  # of dropout
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Everything that is known of a training run before it starts, and whether it can be done.
+"""The plan of a training run: steps, parameters, memory, time and disk, and whether it fits.
 
-Steps, parameters, memory, time and disk come from the modules of these names; this one holds them
-together, writes them as tables and refuses what does not fit.
+Each comes from the module of its name; this one combines them, formats them as tables and refuses
+runs that do not fit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Advice:
-    """Settings that fit: what to write, and the bytes that a device then needs."""
+    """Settings that fit: their overrides, and the bytes that a device needs with them."""
 
     overrides: str
     total: int
@@ -39,15 +39,15 @@ class RunPlan:
         steps: batches and steps.
         size: parameters.
         memory: of one device at the peak of a step, in bytes.
-        device_bytes: what one device has; None when it is not known.
-        host_bytes: CPU memory of one machine; None when it is not known.
-        devices_per_node: of them share that memory.
+        device_bytes: memory of one device; None if unknown.
+        host_bytes: CPU memory of one machine; None if unknown.
+        devices_per_node: devices that share `host_bytes`.
         duration: work and time.
-        length: how many steps the speed decided for; None where settings decide.
-        rehearsal: steps that were measured; None without any.
+        length: number of steps chosen by speed; None where the settings determine it.
+        rehearsal: measured steps, or None.
         disk: checkpoints and the result.
-        runs: the folder that they are written to.
-        find_advice: look for settings that fit; takes about a second.
+        runs: the folder of the runs.
+        find_advice: searches for settings that fit; takes about a second.
     """
 
     steps: Plan
@@ -64,29 +64,29 @@ class RunPlan:
     find_advice: Callable[[], Advice | None] = dataclasses.field(repr=False)
 
     def fits(self) -> bool:
-        """Tell whether devices and CPU memory are large enough, as far as they are known."""
+        """Return whether devices and CPU memory are large enough, as far as they are known."""
         return fits(self.memory, self.device_bytes, self.host_bytes, self.devices_per_node)
 
-    def refuse(self, *, written: int = 0) -> None:
-        """Raise if the run cannot fit into memory or onto the disk.
+    def refuse(self, *, reused: int = 0) -> None:
+        """Raise if the run does not fit into memory or on the disk.
 
         Args:
-            written: bytes of checkpoints that are there already, from an earlier start.
+            reused: bytes of checkpoints that an earlier start of the run left there.
 
         Raises:
-            ConfigError: memory; with every part and the nearest settings that fit.
+            ConfigError: memory; lists its parts and the nearest settings that fit.
             StageError: disk.
         """
         self.refuse_memory()
-        self.disk.refuse(self.runs, written=written)
+        self.disk.refuse(self.runs, reused=reused)
 
     def refuse_memory(self) -> None:
-        """Raise if the run cannot fit into memory; the disk may be that of another machine."""
+        """Raise if the run does not fit into memory; the disk may be that of another machine."""
         if not self.fits():
             raise ConfigError([self._problem()])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every number, as plan.json holds them; bytes, seconds and shares."""
+        """Return the content of plan.json; bytes, seconds and shares."""
         return {
             **dataclasses.asdict(self.steps),
             "trainable_parameters": self.size.num_trainable,
@@ -102,7 +102,7 @@ class RunPlan:
         }
 
     def memory_rows(self) -> Rows:
-        """Return the parts of the memory, in GB, and their sum against what there is."""
+        """Return the parts of the memory, in GB, and their sum and what is available."""
         rows = [(name, _gb(size)) for name, size in parts(self.memory) if size]
         rows.append(("all together", _against(self.memory.total, self.device_bytes)))
         if self.memory.on_host:
@@ -111,7 +111,7 @@ class RunPlan:
         return rows
 
     def time_rows(self) -> Rows:
-        """Return FLOPs, rate and hours."""
+        """Return tokens, FLOPs, speed and hours."""
         work = self.duration
         rows = [
             ("tokens", f"{work.num_tokens:,}, {work.supervised_share:.0%} of them supervised"),
@@ -132,7 +132,7 @@ class RunPlan:
         ]
 
     def disk_rows(self) -> Rows:
-        """Return the sizes of checkpoints and result against the free disk."""
+        """Return the sizes of checkpoints and result, and the free space."""
         disk = self.disk
         return [
             ("one checkpoint", f"{_gb(disk.checkpoint)} (weights trained, optimizer)"),
@@ -142,7 +142,7 @@ class RunPlan:
         ]
 
     def short_rows(self) -> Rows:
-        """Return one line for each of the tables."""
+        """Return one row for each of the tables."""
         time = self.duration.hours
         length = [] if self.length is None else [("steps", self.length.as_text())]
         threads = [] if self.rehearsal is None else [("threads", self.rehearsal.as_text())]
@@ -160,8 +160,8 @@ class RunPlan:
         have = self.device_bytes if too_large else self.host_bytes
         assert have is not None, "only what is known can be too small"
         need = self.memory.total if too_large else self.memory.on_host * self.devices_per_node
-        listed = parts(self.memory) if too_large else []
-        shown = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in listed if size >= 5e7)
+        breakdown = parts(self.memory) if too_large else []
+        terms = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in breakdown if size >= 5e7)
         rule = f"is less than the {need / 1e9:.1f} GB that this run needs"
         advice = self.find_advice()
         fix = (
@@ -170,20 +170,20 @@ class RunPlan:
             else "use a smaller model, shorter rows, fewer trained weights or larger devices: no "
             "micro-batch, checkpointing, ZeRO stage, offload or 4-bit base makes it fit"
         )
-        return Problem(key, f"{have / 1e9:.1f}", f"{rule} ({shown})" if shown else rule, fix)
+        return Problem(key, f"{have / 1e9:.1f}", f"{rule} ({terms})" if terms else rule, fix)
 
 
 def fits(
     memory: Memory, device_bytes: float | None, host_bytes: float | None, devices_per_node: int
 ) -> bool:
-    """Tell whether a step fits where sizes are known."""
+    """Return whether a step fits into the memories whose sizes are known."""
     on_device = device_bytes is None or memory.total <= device_bytes
     on_host = host_bytes is None or memory.on_host * devices_per_node <= host_bytes
     return on_device and on_host
 
 
 def parts(memory: Memory) -> list[tuple[str, int]]:
-    """Return the parts by name that add up to `memory.total`."""
+    """Return the terms of `memory.total` by name."""
     moment = "loss" if memory.logits > memory.layer else "layer"
     working = {
         "loss": ("logits and their gradient (more than one layer needs)", memory.logits),

@@ -1,4 +1,4 @@
-"""What a training run is told and what it returns: plain frozen values."""
+"""Settings and results of a training run: plain frozen values."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from musicllm.schema import CallbacksConfig, LoggerConfig, OptimizerConfig, TrainingConfig
+from musicllm.schema import (
+    CallbacksConfig,
+    LoggerConfig,
+    OptimizerConfig,
+    StrategyConfig,
+    TrainingConfig,
+)
 from musicllm.train.schedule import Schedule
 from musicllm.train.speed import Totals
-from musicllm.train.strategies import StrategySpec
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What happens during a run; steps are optimizer steps.
+    """What happens during a run; steps are optimizer steps, counted over the whole run.
 
     Attributes:
         seed: of the order of rows and of dropout.
         optimizer: its settings.
         schedule: of the learning rate.
-        training: how often is logged, validated and saved, and the largest gradient; the last step
-            always has a line, a validation and a checkpoint.
-        callbacks: what is watched, and what is done about bad losses.
+        training: steps between log lines, validations and checkpoints, all of which also happen
+            after the last step, and the gradient clipping.
+        callbacks: what is watched, and the policy for bad losses.
         loggers: where metrics go beside metrics.jsonl.
         flops_per_token: of training, for `perf/mfu`; None leaves it out.
         peak_flops_per_s: of one device, for `perf/mfu`; None leaves it out.
         source_names: by the numbers in the rows; () when sources are not told apart.
-        shown: settings that loggers display; no secrets.
+        logged_settings: settings that loggers display; no secrets.
     """
 
     seed: int
@@ -39,7 +44,7 @@ class FitSettings:
     flops_per_token: float | None
     peak_flops_per_s: float | None
     source_names: tuple[str, ...]
-    shown: Mapping[str, Any]
+    logged_settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Machine:
         num_nodes: machines.
         devices_per_node: devices of each.
         precision: Lightning's name; see `strategies.precision`.
-        strategy: how training is spread over the devices.
+        strategy: how training is distributed over the devices.
         has_bf16: the device computes in bfloat16 natively.
         num_threads: of torch on the CPU; None leaves torch's choice.
         num_data_workers: processes that read batches ahead.
@@ -61,7 +66,7 @@ class Machine:
     num_nodes: int
     devices_per_node: int
     precision: str
-    strategy: StrategySpec
+    strategy: StrategyConfig
     has_bf16: bool
     num_threads: int | None
     num_data_workers: int
@@ -69,11 +74,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What came out of a run.
+    """The result of a run.
 
     Attributes:
         num_steps: optimizer steps of the whole run.
-        start_step: steps that earlier processes had done.
+        start_step: steps of earlier processes.
         train_loss: of the last step, in nats a supervised token.
         validation_loss: after the last step; None without validation rows.
         work: steps, tokens and seconds of this process.

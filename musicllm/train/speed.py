@@ -1,6 +1,6 @@
-"""How fast a run is and what it takes: time of steps, work done, utilisation, memory.
+"""Performance of a run: time of steps, throughput, utilisation, memory.
 
-Counts and divides; what is written where is decided in `callbacks.metrics`.
+For the metrics that come of it see `callbacks.metrics`.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ BYTES_OF_RSS = 1 if sys.platform == "darwin" else 1024
 
 
 class StepClock:
-    """Seconds spent on steps: validations, checkpoints and samples do not count."""
+    """Seconds spent on steps, without validations, checkpoints and samples."""
 
     def __init__(self) -> None:
         """Start."""
         self._lap_began = time.perf_counter()
 
     def lap(self) -> float:
-        """Return the seconds since the last lap, and begin the next."""
+        """Return the seconds since the last lap, and start the next."""
         now = time.perf_counter()
         seconds, self._lap_began = now - self._lap_began, now
         return seconds
 
     def leave_out(self, seconds: float) -> None:
-        """Take time off the current lap."""
+        """Subtract time from the current lap."""
         self._lap_began += seconds
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out what happens inside."""
+        """Exclude the time of the block."""
         began = time.perf_counter()
         yield
         self.leave_out(time.perf_counter() - began)
@@ -47,14 +47,14 @@ class StepClock:
 
 @dataclass
 class Totals:
-    """Work done by this process and the ranks beside it.
+    """Work done by this process and the other ranks.
 
     Attributes:
         num_steps: optimizer steps.
         num_tokens: tokens over all ranks.
         num_supervised: supervised tokens over all ranks.
         seconds: spent on steps.
-        data_wait_s: seconds of them in which this rank waited for data.
+        data_wait_s: of them, seconds in which this rank waited for data.
     """
 
     num_steps: int = 0
@@ -64,7 +64,7 @@ class Totals:
     data_wait_s: float = 0.0
 
     def add(self, other: Totals) -> None:
-        """Add what another one counted."""
+        """Add other totals."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 

@@ -1,12 +1,12 @@
-"""What training has changed, gathered whole and by name, and put back.
+"""The state of a training, gathered by parameter name, and restored.
 
-Weights and the optimizer's state of every trained parameter are taken out of whatever the
-strategy made of them, and given back in the shapes of the model. So a checkpoint knows nothing of
-ranks, ZeRO stages or micro-batches, and a run may continue under others.
+Weights and the optimizer state of every trained parameter are gathered in the shapes of the model,
+whatever the strategy. So a checkpoint does not depend on ranks, ZeRO stages or micro-batches, and a
+run may continue with others.
 
-Every process must call these functions, since ZeRO has cut the tensors into pieces; only rank 0
+Every process must call these functions, since ZeRO has partitioned the tensors; only rank 0
 receives them. Cost: one message per tensor, and the trained weights with their moments in the
-memory of rank 0's machine, 12 bytes a number.
+memory of rank 0's machine, 12 bytes per parameter.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from musicllm.model.adapters import trained
 from musicllm.train.zero import ZeroStrategy
 
 OptimizerState = Mapping[str, Mapping[str, Tensor]]
-"""Tensors of the optimizer, by the name of the parameter and their own."""
+"""Tensors of the optimizer, by parameter and name."""
 
 
 def gather_weights(trainer: Trainer, model: nn.Module) -> dict[str, Tensor]:
-    """Return the trained weights; on ranks other than 0, nothing."""
+    """Return the trained weights on rank 0; {} on the others."""
     if not isinstance(trainer.strategy, ZeroStrategy):
         return {n: w.detach() for n, w in trained(model).items()} if ranks.is_main() else {}
     from deepspeed.utils import safe_get_full_fp32_param
@@ -39,7 +39,7 @@ def gather_weights(trainer: Trainer, model: nn.Module) -> dict[str, Tensor]:
 
 
 def gather_optimizer(trainer: Trainer, model: nn.Module) -> dict[str, dict[str, Tensor]]:
-    """Return the optimizer's state; on ranks other than 0, nothing."""
+    """Return the optimizer's state on rank 0; {} on the others."""
     weights = trained(model)
     if isinstance(trainer.strategy, ZeroStrategy):
         return _gather_zero(trainer.strategy.model.optimizer, weights)
@@ -51,10 +51,10 @@ def gather_optimizer(trainer: Trainer, model: nn.Module) -> dict[str, dict[str, 
 
 
 def restore_optimizer(trainer: Trainer, model: nn.Module, state: OptimizerState) -> None:
-    """Put the optimizer's state back, before the first step.
+    """Restore the optimizer's state, before the first step.
 
     Raises:
-        ArtifactError: it is of parameters that are not trained here.
+        ArtifactError: it has parameters that are not trained here.
     """
     weights = trained(model)
     odd = sorted(state.keys() - weights.keys())
@@ -69,8 +69,8 @@ def restore_optimizer(trainer: Trainer, model: nn.Module, state: OptimizerState)
 
 
 def settle(trainer: Trainer, model: nn.Module) -> None:
-    """Give rank 0's model whole trained weights again, after the last step under ZeRO 3."""
-    if isinstance(trainer.strategy, ZeroStrategy) and trainer.strategy.spec.stage == 3:
+    """Gather the trained weights in rank 0's model after the last step with ZeRO 3."""
+    if isinstance(trainer.strategy, ZeroStrategy) and trainer.strategy.stage == 3:
         whole = gather_weights(trainer, model)
         weights = trained(model)
         for name, tensor in whole.items():
@@ -118,15 +118,15 @@ def _restore_zero(zero: Any, weights: Mapping[str, nn.Parameter], state: Optimiz
 
 
 def _moments(state: Mapping[str, Any]) -> list[str]:
-    """Return the names of the tensors that have the shape of a parameter, all but its `step`."""
+    """Return the names of the tensors with the shape of the parameter, all but `step`."""
     return [key for key in state if key != "step"]
 
 
 def _link(zero: Any) -> None:
-    """Let parameters find their moments, which stages 1 and 2 look at through views.
+    """Link parameters to their moments, to which stages 1 and 2 keep views.
 
-    DeepSpeed does it once, after the update of the first group, when the others have none yet. Its
-    names for this are private: there is no public call to do it again.
+    DeepSpeed does it once, after the update of the first group, when the others have no moments.
+    Private: there is no public call to do it again.
     """
     if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
         zero._hp_optimizer_states_linked = False
@@ -141,9 +141,9 @@ def _pieces(zero: Any) -> list[Tensor]:
 
 
 def _on_main(tensors: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Take the tensors one after the other, and keep them, on the CPU, on rank 0."""
-    kept = {}
+    """Iterate over the tensors on every rank, and return copies on the CPU on rank 0."""
+    copies = {}
     for name, tensor in tensors:
         if ranks.is_main():
-            kept[name] = tensor.detach().to("cpu", copy=True)
-    return kept
+            copies[name] = tensor.detach().to("cpu", copy=True)
+    return copies

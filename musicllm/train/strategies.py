@@ -1,11 +1,10 @@
-"""Precision and strategy: how numbers are stored, and how training is spread over devices.
+"""Precision and strategy: dtypes, and how training is distributed over devices.
 
-Both are Lightning's; this module turns plain values into them. DeepSpeed's own part is `zero`.
+Turns settings into the arguments of Lightning's Trainer. DeepSpeed's part is `zero`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,18 @@ import torch
 
 from musicllm.errors import NotAvailableError
 from musicllm.launch import ranks
-from musicllm.schema import HardwareConfig
+from musicllm.schema import HardwareConfig, StrategyConfig
 from musicllm.train.capabilities import probe
-from musicllm.train.zero import LossScale, ZeroSpec, ZeroStrategy, engine_config
+from musicllm.train.zero import LossScale, ZeroStrategy, engine_config
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-"""Setting -> Lightning's name. The mixed ones keep trained weights in float32 under autocast."""
+"""Setting -> Lightning's name; with the mixed ones trained weights stay float32."""
 
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-@dataclass(frozen=True)
-class StrategySpec:
-    """How training is spread.
-
-    Attributes:
-        kind: single, ddp or deepspeed.
-        zero: what DeepSpeed spreads; None for other kinds.
-    """
-
-    kind: str
-    zero: ZeroSpec | None = None
-
-
 def trainer_options(
-    spec: StrategySpec,
+    settings: StrategyConfig,
     *,
     accelerator: str,
     precision: str,
@@ -45,10 +31,10 @@ def trainer_options(
     clip: float,
     folder: Path,
 ) -> dict[str, Any]:
-    """Return what Lightning's Trainer is told about precision and strategy.
+    """Return the arguments of Lightning's Trainer for precision and strategy.
 
     Args:
-        spec: the strategy.
+        settings: of the strategy.
         accelerator: cpu or gpu.
         precision: Lightning's name.
         rows_per_device: rows of a micro-batch.
@@ -57,40 +43,40 @@ def trainer_options(
     """
     from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
-    # said, or Lightning would look for Slurm by itself, and requeue in its own way
+    # explicit, or Lightning would detect Slurm and requeue in its own way
     plugins = [TorchElasticEnvironment() if ranks.launched() else LightningEnvironment()]
-    if spec.zero is None:
-        plain = _ddp(accelerator) if spec.kind == "ddp" else "auto"
+    if settings.zero_stage is None:
+        plain = _ddp(accelerator) if settings.kind == "ddp" else "auto"
         return {"strategy": plain, "precision": precision, "plugins": plugins}
     config = engine_config(
-        spec.zero,
+        settings,
         rows_per_device=rows_per_device,
         gradient_clip=clip,
         on_gpu=accelerator == "gpu",
     )
     scale = LossScale() if precision == "16-mixed" else None
-    made = ZeroStrategy(spec.zero, config, scale, folder / "deepspeed.json")
-    return {"strategy": made, "plugins": plugins}
+    strategy = ZeroStrategy(config, scale, folder / "deepspeed.json")
+    return {"strategy": strategy, "plugins": plugins}
 
 
 def compute_dtype(precision: str) -> torch.dtype:
-    """Return the type of matrix products under one of Lightning's names."""
+    """Return the dtype of matrix products under one of Lightning's names of a precision."""
     return AUTOCAST.get(precision, torch.float32)
 
 
-def module_autocast(spec: StrategySpec, precision: str) -> torch.dtype | None:
-    """Return the type in which the module must multiply, where Lightning's precision does not."""
-    return AUTOCAST.get(precision) if spec.zero is not None else None
+def module_autocast(settings: StrategyConfig, precision: str) -> torch.dtype | None:
+    """Return the dtype of the module's own autocast, or None where Lightning applies autocast."""
+    return AUTOCAST.get(precision) if settings.zero_stage is not None else None
 
 
 def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None) -> str:
     """Return Lightning's name of a precision.
 
     Args:
-        name: fp32, bf16, fp16 or auto: the fastest that this device computes natively. fp16 is
+        name: fp32, bf16, fp16 or auto: the fastest that this device supports natively. fp16 is
             never chosen on a CPU, where it is slow.
         accelerator: cpu or gpu.
-        supports_bf16: whether the device computes in bfloat16; None asks it.
+        supports_bf16: whether the device supports bfloat16; None probes it.
     """
     if name != "auto":
         return PRECISIONS[name]
@@ -100,12 +86,12 @@ def precision(name: str, accelerator: str, *, supports_bf16: bool | None = None)
 
 
 def has_bf16(accelerator: str, supports_bf16: bool | None) -> bool:
-    """Tell whether a device computes in bfloat16 natively; what a profile says goes first."""
+    """Return whether a device supports bfloat16 natively; the hardware profile takes precedence."""
     return probe(accelerator).bf16 if supports_bf16 is None else supports_bf16
 
 
 def expects_bf16(hardware: HardwareConfig) -> bool:
-    """Tell the same of a machine's devices; a GPU that is not here is taken to have bfloat16."""
+    """Return whether a profile's devices support bfloat16; a GPU that is not here counts as so."""
     try:
         return has_bf16(hardware.accelerator, hardware.supports_bf16)
     except NotAvailableError:

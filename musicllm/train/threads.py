@@ -1,7 +1,7 @@
-"""How many threads compute fastest on a CPU, where that changes no bit of a result.
+"""The fastest number of threads on a CPU that does not change results.
 
-More threads are not always faster: they wait for each other, so that one busy core slows all of
-them. Only numbers of threads that compute the same bits as all of them take part.
+More threads are not always faster: they wait for each other, so one busy core slows all of them.
+Only numbers of threads that compute the same bits as the default are compared.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 
 NUM_ROUNDS = 3
 PATIENCE_S = 2.0
-"""Above this time of the first round, other numbers of threads are not tried."""
+"""Above this time of the first round, no other numbers of threads are tried."""
 
 
 def candidates(most: int) -> tuple[int, ...]:
-    """Return the numbers of threads worth a try, the largest last: one, half, all but one, all."""
+    """Return the numbers of threads to try, ascending: one, half, all but one, all."""
     return tuple(sorted({1, max(1, most // 2), max(1, most - 1), most}))
 
 
 def quickest(work: Callable[[], Tensor], threads: Sequence[int]) -> int:
-    """Return the number of threads with which some work ends soonest; torch's stays as it is.
+    """Return the number of threads with which some work is fastest; torch's is not changed.
 
     Cost: `NUM_ROUNDS` + 1 times the work for every number.
 
     Args:
-        work: returns what it computes, the same every time.
+        work: returns its result, the same every time.
         threads: numbers to try, the default last.
     """
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Lightning's Trainer with what our runs need of it, and without what it tells everybody."""
+"""Lightning's Trainer, with the options of our runs and without its messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make(
     loggers: Sequence[Any],
     callbacks: Sequence[Callback],
 ) -> Trainer:
-    """Return a Trainer for what is left of a run.
+    """Return a Trainer for the remaining steps of a run.
 
     Args:
         plan: batches and steps.
@@ -47,14 +47,14 @@ def make(
             clip=settings.training.gradient_clip,
             folder=folder,
         ),
-        max_epochs=1,  # what is left of the run, however often it passes over the rows
+        max_epochs=1,  # the remaining steps, however often they pass over the rows
         accumulate_grad_batches=plan.accumulation,
         gradient_clip_val=settings.training.gradient_clip or None,
         val_check_interval=settings.training.validate_every_steps * plan.accumulation,
         check_val_every_n_epoch=None,
         logger=list(loggers) or False,
         callbacks=list(callbacks),
-        log_every_n_steps=1,  # our metrics decide, and Lightning warns about larger numbers
+        log_every_n_steps=1,  # our metrics decide; Lightning warns about larger values
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -65,7 +65,7 @@ def make(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what Lightning tells everybody, its use of what torch renamed, and what is meant so."""
+    """Suppress Lightning's messages, its deprecation warnings, and warnings about what is meant."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -1,7 +1,7 @@
-"""Tunes that were written during training, as they lie in the run folder.
+"""Tunes sampled during training, as stored in the run folder.
 
-`samples/step-<N>/tunes.json` lists the tunes of a step with the names of their files, which lie
-beside it.
+`samples/step-<N>/tunes.json` lists the tunes of a step with the names of their files, which are in
+the same folder.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LIST = "tunes.json"
 
 @dataclass(frozen=True)
 class SampleTune:
-    """One text that the model wrote.
+    """A text sampled from the model.
 
     Attributes:
-        prompt: what it was given.
-        text: what it wrote.
-        score: a picture of it (PNG or SVG), or None.
+        prompt: of the model.
+        text: completion by the model.
+        score: picture of the score (PNG or SVG), or None.
         sound: WAV or MP3, or None.
     """
 
@@ -39,27 +39,27 @@ class SampleTune:
 
 @dataclass(frozen=True)
 class SampleReport:
-    """The texts of one step, and what was measured about them; names begin with `music/`."""
+    """The texts of a step, and their metrics, whose names begin with `music/`."""
 
     metrics: dict[str, float]
     tunes: list[SampleTune]
 
 
 SampleWriter = Callable[["nn.Module", int, "Path | None"], SampleReport]
-"""From the model, the step and a folder for files to what it wrote.
+"""(model, step, folder for files) -> report.
 
-Every rank calls it, since a model may be spread over them; only rank 0 gives a folder.
+Every rank calls it, since a model may be distributed over them; only rank 0 passes a folder.
 """
 
 
 def folder_of(run: Path, step: int) -> Path:
-    """Return where the tunes of a step lie in a run folder."""
+    """Return the folder of a step's tunes in a run folder."""
     return run / "samples" / f"step-{step:08d}"
 
 
 def write_tunes(folder: Path, tunes: Sequence[SampleTune]) -> None:
-    """List the tunes whose files are in a folder."""
-    listed = [
+    """Write the list of tunes whose files are in a folder."""
+    entries = [
         {
             "prompt": tune.prompt,
             "text": tune.text,
@@ -68,20 +68,20 @@ def write_tunes(folder: Path, tunes: Sequence[SampleTune]) -> None:
         }
         for tune in tunes
     ]
-    artifacts.write_json(folder / LIST, listed)
+    artifacts.write_json(folder / LIST, entries)
 
 
 def read_tunes(run: Path) -> Iterator[tuple[int, list[SampleTune]]]:
-    """Yield the steps of a run that have tunes, in order, with them."""
+    """Yield the steps of a run with their tunes, in order."""
     for path in sorted((run / "samples").glob(f"step-*/{LIST}")):
         folder = path.parent
         tunes = [
             SampleTune(
-                one["prompt"],
-                one["text"],
-                folder / one["score"] if one["score"] else None,
-                folder / one["sound"] if one["sound"] else None,
+                entry["prompt"],
+                entry["text"],
+                folder / entry["score"] if entry["score"] else None,
+                folder / entry["sound"] if entry["sound"] else None,
             )
-            for one in json.loads(path.read_text(encoding="utf-8"))
+            for entry in json.loads(path.read_text(encoding="utf-8"))
         ]
         yield int(folder.name.removeprefix("step-")), tunes

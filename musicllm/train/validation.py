@@ -1,10 +1,9 @@
-"""The validation loss, token by token, so that every source of the corpus has its own mean.
+"""The validation loss, over all tokens and for each source of the corpus.
 
-Only sums are formed here; they can be added over batches and ranks before anything is divided, so
-every supervised token weighs the same, whatever its batch or rank.
+Sums are added over batches and ranks before they are divided, so every supervised token has the
+same weight, whatever its batch or rank.
 
-Axes: N tokens of the micro-batch, S supervised ones, D documents, H hidden numbers, V vocabulary,
-K sources.
+Axes: N tokens of the micro-batch, S supervised ones, H width, V vocabulary, K sources.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ def sums_by_source(
 ) -> Tensor:
     """Return the summed negative log-likelihood and the supervised tokens of every source.
 
-    Logits exist for at most `LOGITS_AT_ONCE` numbers at a time; no gradient is kept.
+    At most `LOGITS_AT_ONCE` logits exist at a time; no gradient is kept.
 
     Args:
         hidden: [1, N, H], the decoder's last hidden states.
         head: from hidden states [., H] to logits [., V].
         batch: see `MicroBatch`.
         vocab_size: V.
-        num_sources: K; 1 puts all documents together, whatever their source.
+        num_sources: K; 1 does not distinguish sources.
 
     Returns:
         float64 [K, 2], in nats and in tokens.
@@ -56,8 +55,8 @@ def means(sums: Sequence[Sequence[float]], names: Sequence[str]) -> tuple[float,
     """Return the mean over all supervised tokens, and that of each source which has some.
 
     Args:
-        sums: what `sums_by_source` returned, added up.
-        names: of the sources; empty when they were put together.
+        sums: of `sums_by_source`, over all batches.
+        names: of the sources; empty when they are not distinguished.
     """
     nll, count = (sum(column) for column in zip(*sums, strict=True))
     by_name = zip(names, sums, strict=False)
@@ -72,8 +71,8 @@ def _token_nll(
     with torch.no_grad():
         return torch.cat(
             [
-                functional.cross_entropy(head(some).float(), wanted, reduction="none")
-                for some, wanted in loss.pieces(states, tokens, piece)
+                functional.cross_entropy(head(inputs).float(), targets, reduction="none")
+                for inputs, targets in loss.pieces(states, tokens, piece)
             ]
         )
 
@@ -83,5 +82,5 @@ def _source_of_tokens(batch: MicroBatch) -> Tensor:
     return torch.repeat_interleave(
         batch["document_sources"],
         batch["cu_seq_lens"].diff(),
-        output_size=batch["input_ids"].shape[1],  # known here, so the device need not be asked
+        output_size=batch["input_ids"].shape[1],  # avoids a sync with the device
     )

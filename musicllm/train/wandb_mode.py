@@ -1,7 +1,7 @@
-"""Whether a run in Weights & Biases is online, offline or not there at all, and why.
+"""Whether a run in Weights & Biases is online, offline or disabled, and why.
 
-A machine without a network must not cost a run two minutes and then the run: whether the server
-can be reached is asked before wandb waits for it.
+Without a network wandb would wait for two minutes and then fail the run, so the connection to the
+server is tested first.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 5.0
-"""For finding the server's address and for its first answer, each."""
+"""For resolving the server's name and for the connection, each."""
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The chosen mode.
 
     Attributes:
         mode: online, offline or disabled.
-        reason: why it is offline; empty otherwise.
+        reason: why it is offline; otherwise empty.
     """
 
     mode: str
@@ -33,7 +33,7 @@ class Choice:
 
 
 def choose(mode: str | None, server: str) -> Choice:
-    """Choose the mode of a run; asks the server for a connection, five seconds long at most.
+    """Choose the mode of a run; tries to connect to the server, for five seconds at most.
 
     Args:
         mode: online, offline, disabled, or auto (online where there is a key), as configured.
@@ -53,7 +53,7 @@ def choose(mode: str | None, server: str) -> Choice:
 
 
 def has_key(server: str) -> bool:
-    """Tell whether this user has a key for a server, without reading the key."""
+    """Return whether the user has a key for a server."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(server).hostname or server
@@ -64,9 +64,9 @@ def has_key(server: str) -> bool:
 
 
 def unreachable(server: str) -> str:
-    """Return why a server, or the proxy before it, takes no connection; empty where it does.
+    """Return why a server, or its proxy, cannot be reached; empty if it can.
 
-    Looking up a name has no time limit of its own, so it happens in a thread.
+    Resolving a name has no timeout of its own, so it runs in a thread.
     """
     proxy = next((os.environ[name] for name in PROXIES if os.environ.get(name)), None)
     address = urlsplit(proxy or server)

@@ -13,14 +13,13 @@ from musicllm.bench.train.stopwatch import Measurement, Stopwatch, peak_bytes
 from musicllm.bench.train.task import TrainingSettings, TrainTask
 from musicllm.bench.train.trainer import hf_trainer
 from musicllm.train.settings import Machine
-from musicllm.train.strategies import StrategySpec
 from tests.models import LORA, TINY
-from tests.train.conftest import ADAMW, CALLBACKS
+from tests.train.conftest import ADAMW, CALLBACKS, SINGLE
 from tests.train.conftest import TRAINING as FIT
 
 FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, target_modules=())
 TRAINING = TrainingSettings(
-    machine=Machine("cpu", 1, 1, "32-true", StrategySpec("single"), False, 1, 0),
+    machine=Machine("cpu", 1, 1, "32-true", SINGLE, False, 1, 0),
     optimizer=dataclasses.replace(ADAMW, lr=1e-3),
     attention="auto",
     num_steps=2,

@@ -18,12 +18,17 @@ from musicllm.data.rows import RowStore
 from musicllm.model import base
 from musicllm.model.adapters import attach
 from musicllm.model.spec import AdapterSpec, ModelSpec
-from musicllm.schema import CallbacksConfig, LoggerConfig, OptimizerConfig, TrainingConfig
+from musicllm.schema import (
+    CallbacksConfig,
+    LoggerConfig,
+    OptimizerConfig,
+    StrategyConfig,
+    TrainingConfig,
+)
 from musicllm.train.fit import TrainingRun
 from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitSettings, Machine
-from musicllm.train.strategies import StrategySpec
 from tests.rows import write_rows
 
 VOCABULARY = 32
@@ -51,6 +56,7 @@ TINY = ModelSpec(
 
 FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
 LORA = AdapterSpec("lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None)
+SINGLE = StrategyConfig("single", "single", None, False, False)
 ADAMW = OptimizerConfig(
     name="adamw",
     lr=1e-2,
@@ -202,11 +208,11 @@ def training_run(
         flops_per_token=None,
         peak_flops_per_s=None,
         source_names=(),
-        shown={},
+        logged_settings={},
     )
     run = place / folder
     run.mkdir(exist_ok=True)
-    here = Machine("cpu", 1, 1, "32-true", StrategySpec("single"), False, 1, 0)
+    here = Machine("cpu", 1, 1, "32-true", SINGLE, False, 1, 0)
     return TrainingRun(
         model=tiny_model(adapter) if model is None else model,
         train_rows=store,

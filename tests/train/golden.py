@@ -21,10 +21,18 @@ from musicllm.data.documents import Documents
 from musicllm.data.rows import RowStore
 from musicllm.launch import ranks
 from musicllm.train import group, metrics
-from musicllm.train.strategies import StrategySpec
 from tests.ranks import Ranks
 from tests.rows import write_rows
-from tests.train.conftest import FULL, LORA, MUON, VOCABULARY, random_rows, tiny_model, training_run
+from tests.train.conftest import (
+    FULL,
+    LORA,
+    MUON,
+    SINGLE,
+    VOCABULARY,
+    random_rows,
+    tiny_model,
+    training_run,
+)
 
 FILE = Path(__file__).with_name("golden.json")
 
@@ -64,7 +72,7 @@ def train(
         plan={"rows_per_step": 4, "max_rows_per_device": 1, "num_devices": world},
         machine={
             "devices_per_node": world,
-            "strategy": StrategySpec("ddp" if world > 1 else "single"),
+            "strategy": dataclasses.replace(SINGLE, kind="ddp" if world > 1 else "single"),
         },
         max_steps=8,
         **changes,

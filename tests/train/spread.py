@@ -20,9 +20,8 @@ from torch import Tensor
 from musicllm.data.documents import Documents
 from musicllm.data.rows import RowStore
 from musicllm.launch import ranks
+from musicllm.schema import StrategyConfig
 from musicllm.train import checkpoints, group, loss, metrics, strategies
-from musicllm.train.strategies import StrategySpec
-from musicllm.train.zero import ZeroSpec
 from tests.rows import write_rows
 from tests.train.conftest import FULL, LORA, VOCABULARY, random_rows, tiny_model, training_run
 
@@ -42,10 +41,9 @@ class How:
     adapter: str = "lora"
     dropout: float = 0.0
 
-    def strategy(self) -> StrategySpec:
+    def strategy(self) -> StrategyConfig:
         parameters = self.offload and self.stage == 3
-        zero = None if self.stage is None else ZeroSpec(self.stage, self.offload, parameters)
-        return StrategySpec(self.kind, zero)
+        return StrategyConfig(self.kind, self.kind, self.stage, self.offload, parameters)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_a_damaged_one_is_named_and_moved_and_the_one_before_is_used(
     assert newest_step(tmp_path) == 5
     aside = tmp_path / "checkpoints" / "damaged" / "step-00000010"
     fault = fault.format(name=file, size=size, less=size - 3)
-    expected = f"the checkpoint {path} is damaged: {fault}; it lies in {aside} now\n"
+    expected = f"the checkpoint {path} is damaged: {fault}; it was moved to {aside}\n"
     assert capsys.readouterr().err == expected
     assert names(tmp_path) == ["damaged", "step-00000005"]
     assert aside.is_dir()

@@ -59,6 +59,6 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
 
 def test_what_an_earlier_start_wrote_is_not_needed_again(tmp_path: Path) -> None:
     needs = Disk(checkpoint=int(5e9), num_checkpoints=3, artifact=int(2e9), free=int(7e9))
-    needs.refuse(tmp_path, written=int(10e9))
+    needs.refuse(tmp_path, reused=int(10e9))
     with pytest.raises(StageError):
-        needs.refuse(tmp_path, written=int(9e9))
+        needs.refuse(tmp_path, reused=int(9e9))

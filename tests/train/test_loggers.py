@@ -94,7 +94,7 @@ def test_an_offline_recording_holds_the_whole_run(make_run: MakeRun, tmp_path: P
 
     def part(max_steps: int) -> TrainingRun:
         run = make_run(
-            loggers=(WANDB,), shown=shown, samples_every_steps=2, max_steps=max_steps,
+            loggers=(WANDB,), logged_settings=shown, samples_every_steps=2, max_steps=max_steps,
             checkpoint_every_steps=1,
         )  # fmt: skip
         object.__setattr__(run, "write_samples", write_tune)

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from musicllm.schema import StrategyConfig
 from musicllm.train import strategies
 from musicllm.train.capabilities import Capabilities
-from musicllm.train.strategies import StrategySpec, module_autocast, precision, trainer_options
-from musicllm.train.zero import ZeroSpec
+from musicllm.train.strategies import module_autocast, precision, trainer_options
+
+DDP = StrategyConfig("ddp", "ddp", None, False, False)
 
 
 def test_a_named_precision_is_taken() -> None:
@@ -32,27 +34,27 @@ def test_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch, bf16: bool, expec
 
 
 def test_a_single_device_needs_nothing(tmp_path: Path) -> None:
-    made = options(StrategySpec("single"), tmp_path)
+    made = options(StrategyConfig("single", "single", None, False, False), tmp_path)
     assert (made["strategy"], made["precision"]) == ("auto", "16-mixed")
 
 
 def test_ddp_speaks_gloo_on_cpus(tmp_path: Path) -> None:
-    made = options(StrategySpec("ddp"), tmp_path)
+    made = options(DDP, tmp_path)
     assert type(made["strategy"]).__name__ == "DDPStrategy"
     assert made["strategy"].process_group_backend == "gloo"
 
 
 def test_deepspeed_scales_the_loss_of_fp16_by_itself(tmp_path: Path) -> None:
-    spec = StrategySpec("deepspeed", ZeroSpec(2, False, False))
+    spec = StrategyConfig("zero2", "deepspeed", 2, False, False)
     made = options(spec, tmp_path)
     assert "precision" not in made
     assert made["strategy"].precision_plugin.loss_scale.value == 2.0**16
     assert module_autocast(spec, "16-mixed") == torch.float16
     assert module_autocast(spec, "32-true") is None
-    assert module_autocast(StrategySpec("ddp"), "16-mixed") is None
+    assert module_autocast(DDP, "16-mixed") is None
 
 
-def options(spec: StrategySpec, folder: Path) -> dict[str, Any]:
+def options(spec: StrategyConfig, folder: Path) -> dict[str, Any]:
     return trainer_options(
         spec, accelerator="cpu", precision="16-mixed", rows_per_device=1, clip=1.0, folder=folder
     )

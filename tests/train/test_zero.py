@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from musicllm.train.zero import LossScale, OwnTypes, ZeroSpec, engine_config
+from musicllm.schema import StrategyConfig
+from musicllm.train.zero import LossScale, OwnDtypes, engine_config
 
 
 def test_a_loss_scale_halves_and_doubles() -> None:
@@ -23,7 +24,7 @@ def test_a_loss_scale_halves_and_doubles() -> None:
 
 @pytest.mark.parametrize("on_gpu", [True, False])
 def test_the_engine_is_told_what_we_know(on_gpu: bool) -> None:
-    spec = ZeroSpec(3, offload_optimizer=True, offload_parameters=True)
+    spec = StrategyConfig("zero3", "deepspeed", 3, True, True)
     made = engine_config(spec, rows_per_device=4, gradient_clip=0.5, on_gpu=on_gpu)
     assert made["train_micro_batch_size_per_gpu"] == 4
     assert made["gradient_clipping"] == 0.5
@@ -36,14 +37,14 @@ def test_the_engine_is_told_what_we_know(on_gpu: bool) -> None:
 
 
 def test_nothing_is_offloaded_unasked() -> None:
-    spec = ZeroSpec(2, offload_optimizer=False, offload_parameters=False)
+    spec = StrategyConfig("zero2", "deepspeed", 2, False, False)
     zero = engine_config(spec, rows_per_device=1, gradient_clip=0.0, on_gpu=True)
     assert not {"offload_optimizer", "offload_param"} & zero["zero_optimization"].keys()
 
 
 def test_a_run_that_continues_scales_as_before() -> None:
     told: list[float] = []
-    types = OwnTypes(LossScale(2.0**16))
+    types = OwnDtypes(LossScale(2.0**16))
     types.adopt(SimpleNamespace(override_loss_scale=told.append))
     types.load_state_dict({"value": 1024.0, "good_steps": 7, "period": 2000})
     assert told == [2.0**16, 1024.0]

@@ -62,5 +62,5 @@ def _settings(task: TrainTask, num_steps: int) -> FitSettings:
         flops_per_token=None,
         peak_flops_per_s=None,
         source_names=(),
-        shown={},
+        logged_settings={},
     )

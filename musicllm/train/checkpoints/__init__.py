@@ -1,9 +1,9 @@
 """Checkpoints: what is needed to continue a run exactly, and nothing else.
 
-`folders.py` knows the layout, finds the newest whole checkpoint and sets damaged ones aside;
-`writing.py` saves in the background and deletes what is no longer wanted; `tree.py` takes a nested
-state apart into tensors and JSON. Which object of the training holds which state is the business
-of `musicllm.train.state`. docs/CHECKPOINTS.md tells users about it.
+`folders.py` knows the layout, finds the newest complete checkpoint and moves damaged ones away;
+`writing.py` saves in the background and deletes old checkpoints; `tree.py` splits a nested state
+into tensors and JSON. Collecting the state is the business of `musicllm.train.state`.
+docs/CHECKPOINTS.md is the page for users.
 """
 
 from musicllm.train.checkpoints.folders import Checkpoint, bytes_of, folder_of, newest

@@ -1,10 +1,10 @@
-"""Where checkpoints lie and what they hold: finds the newest whole one, sets damaged ones aside.
+"""The layout of checkpoints: finds the newest complete one, and moves damaged ones away.
 
     checkpoints/step-00000120/weights.safetensors   only what is trained, never the frozen base
                               state.safetensors     tensors of the optimizer's state
                               state.json            its other values, and the loss scaler
                               manifest.json         checksums, written last
-    checkpoints/damaged/step-00000110/              what was found broken at a start
+    checkpoints/damaged/step-00000110/              damaged, as detected at a start
 
 No random state is stored: dropout is seeded by step (`module`) and the order of rows is a function
 of the step, so the step is the position.
@@ -34,7 +34,7 @@ VALUES = "state.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on disk.
+    """A complete checkpoint on disk.
 
     Attributes:
         path: its folder.
@@ -49,24 +49,24 @@ class Checkpoint:
         return _read(self.path / WEIGHTS)
 
     def state(self) -> dict[str, Any]:
-        """Read the state that was saved beside the weights, its tensors on the CPU."""
+        """Read the state saved beside the weights, its tensors on the CPU."""
         values = json.loads((self.path / VALUES).read_text(encoding="utf-8"))
         state: dict[str, Any] = tree.join(values, _read(self.path / TENSORS))
         return state
 
 
 def folder_of(run: Path, step: int) -> Path:
-    """Return where the checkpoint of a step lies in a run folder."""
+    """Return the path of the checkpoint of a step in a run folder."""
     return run / "checkpoints" / f"step-{step:08d}"
 
 
 def paths(run: Path) -> list[Path]:
-    """Return the folders of a run that are called as checkpoints are, the last step first."""
+    """Return the folders of a run that are named like checkpoints, the last step first."""
     return sorted((run / "checkpoints").glob("step-*"), key=_step_of, reverse=True)
 
 
 def bytes_of(run: Path) -> int:
-    """Return how many bytes of the disk the checkpoints of a run take."""
+    """Return the bytes that the checkpoints of a run take on disk."""
     return sum(file.stat().st_size for path in paths(run) for file in path.iterdir())
 
 
@@ -74,64 +74,63 @@ def of_job(run: Path, *identities: str) -> Iterator[Artifact]:
     """Yield the checkpoints of a job by their manifests, the last step first; reads no tensor."""
     for path in paths(run):
         try:
-            found = artifacts.read(path, KIND)
-        except ArtifactError:  # named and moved when the run starts
+            checkpoint = artifacts.read(path, KIND)
+        except ArtifactError:  # `newest` moves it away when the run starts
             continue
-        if found.fingerprint in identities:
-            yield found
+        if checkpoint.fingerprint in identities:
+            yield checkpoint
 
 
 def newest(run: Path, *identities: str) -> Checkpoint | None:
-    """Return the last checkpoint of this job that is whole, or None.
+    """Return the last complete checkpoint of this job, or None.
 
-    Damaged ones are named and moved to `checkpoints/damaged/`; those of other settings are named
-    and left alone. Cost: reads every byte of the one that is returned, for its checksums.
+    Damaged ones are reported and moved to `checkpoints/damaged/`; those of other settings are
+    reported and skipped. Cost: reads every byte of the one that is returned, for its checksums.
 
     Args:
         run: the run folder.
-        identities: of the job, and of the same when it was to be shorter.
+        identities: of the job, and of its earlier, shorter versions.
     """
     for path in paths(run):
         try:
-            found = artifacts.read(path, KIND)
-            if found.fingerprint not in identities:
+            checkpoint = artifacts.read(path, KIND)
+            if checkpoint.fingerprint not in identities:
                 console.note(
                     f"skipping the checkpoint {path}: it was made with other settings or inputs"
                 )
                 continue
-            _verify(found)
+            _verify(checkpoint)
         except (ArtifactError, OSError) as fault:
-            aside = _set_aside(path)
-            console.note(f"the checkpoint {path} is damaged: {fault}; it lies in {aside} now")
+            place = _move_away(path)
+            console.note(f"the checkpoint {path} is damaged: {fault}; it was moved to {place}")
             continue
-        return Checkpoint(path, found.facts["step"])
+        return Checkpoint(path, checkpoint.facts["step"])
     return None
 
 
-def _verify(found: Artifact) -> None:
-    """Compare all files with the manifest, naming the first fault."""
-    step, sizes = found.facts.get("step"), found.facts.get("bytes")
-    if step != _step_of(found.path) or not isinstance(sizes, dict):
+def _verify(checkpoint: Artifact) -> None:
+    """Compare all files with the manifest; raises for the first fault."""
+    step, sizes = checkpoint.facts.get("step"), checkpoint.facts.get("bytes")
+    if step != _step_of(checkpoint.path) or not isinstance(sizes, dict):
         raise ArtifactError(
             f"its {artifacts.MANIFEST} is that of step {step}, or of an old version"
         )
-    for name, expected in found.files.items():
-        file = found.path / name
+    for name, expected in checkpoint.files.items():
+        file = checkpoint.path / name
         if not file.is_file():
             raise ArtifactError(f"{name} is missing")
-        size, written = file.stat().st_size, sizes.get(name)
-        if size != written:
-            raise ArtifactError(f"{name} has {size} bytes, but {written} were written")
+        size = file.stat().st_size
+        if size != sizes.get(name):
+            raise ArtifactError(f"{name} has {size} bytes, but {sizes.get(name)} were written")
         if artifacts.checksum(file) != expected:
             raise ArtifactError(f"the bytes of {name} are not those that were written (SHA-256)")
 
 
-def _set_aside(path: Path) -> Path:
+def _move_away(path: Path) -> Path:
     folder = path.parent / "damaged"
     folder.mkdir(exist_ok=True)
     names = (path.name if number == 1 else f"{path.name}.{number}" for number in range(1, 10_000))
-    aside = next(folder / name for name in names if not (folder / name).exists())
-    return path.rename(aside)
+    return path.rename(next(folder / name for name in names if not (folder / name).exists()))
 
 
 def _step_of(path: Path) -> int:
@@ -140,5 +139,5 @@ def _step_of(path: Path) -> int:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Read tensors into memory of their own, so that the file may be deleted under them."""
+    """Read tensors into memory, so that the file may be deleted."""
     return {name: tensor.clone() for name, tensor in load_file(path).items()}

@@ -1,8 +1,8 @@
-"""Saves checkpoints while training goes on, and deletes those that are no longer wanted.
+"""Saves checkpoints in the background, and deletes old ones.
 
-A save copies every tensor to the CPU, and training waits for that copy alone; files, checksums,
-fsync and renames are done by one thread in the background. A process that is killed at any moment
-leaves whole checkpoints behind, and perhaps a folder `.step-*` that counts for nothing.
+A save copies every tensor to the CPU, and training waits for that copy only; files, checksums,
+fsync and renames are done by one background thread. A process that is killed at any moment leaves
+complete checkpoints behind, and perhaps an incomplete folder `.step-*`, which is ignored.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Writer:
     def __init__(
         self, run: Path, identity: str, *earlier: str, keep_last: int, keep_best: int
     ) -> None:
-        """Delete what an interrupted save left behind.
+        """Delete the remains of an interrupted save.
 
         Args:
             run: the run folder; no other process may save there.
             identity: of the job, so that other settings do not continue from here.
-            earlier: identities of the same job, whose checkpoints are kept and deleted as its own.
-            keep_last: how many of the newest stay on disk, at least 1.
-            keep_best: how many of those with the lowest scores stay, too.
+            earlier: identities of the same job, whose checkpoints are treated as its own.
+            keep_last: number of the newest checkpoints that are kept, at least 1.
+            keep_best: number of those with the lowest scores that are kept, too.
         """
         self._run = run
         self._identity = identity
@@ -59,16 +59,16 @@ class Writer:
         state: Mapping[str, Any],
         score: float | None,
     ) -> None:
-        """Copy what is to be saved and return; it is on disk after the next `wait`.
+        """Copy the state and return; it is on disk after the next `wait`.
 
-        An earlier save is awaited first. Cost: one copy of every tensor, and as much memory until
+        Waits for an earlier save first. Cost: one copy of every tensor, and as much memory until
         the save is done.
 
         Args:
             step: finished optimizer steps.
             weights: trained tensors by name, on any device.
             state: nested dictionaries and lists of plain values and tensors.
-            score: the lower, the better, such as the validation loss; None if it was not measured.
+            score: such as the validation loss, the lower the better; None if not measured.
 
         Raises:
             ArtifactError: the save before this one failed.
@@ -76,16 +76,17 @@ class Writer:
         self.wait()
         values, tensors = tree.split(state)
         copies = {WEIGHTS: _copies(weights), TENSORS: _copies(tensors)}
-        facts = {"step": step, "score": score if _is_number(score) else None}
-        on_gpu = any(one.is_cuda for one in [*weights.values(), *tensors.values()])
-        copied = _marker(on_gpu)
-        self._pending = self._thread.submit(self._write, copied, facts, copies, values)
+        is_finite = score is not None and math.isfinite(score)
+        facts = {"step": step, "score": score if is_finite else None}
+        on_gpu = any(tensor.is_cuda for tensor in [*weights.values(), *tensors.values()])
+        wait_for_copies = _marker(on_gpu)
+        self._pending = self._thread.submit(self._write, wait_for_copies, facts, copies, values)
 
     def wait(self) -> None:
         """Return when everything is on disk.
 
         Raises:
-            ArtifactError: the last save failed, and was not reported yet.
+            ArtifactError: the last save failed, which has not been reported yet.
         """
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -93,13 +94,13 @@ class Writer:
 
     def _write(
         self,
-        copied: Callable[[], object],
+        wait_for_copies: Callable[[], object],
         facts: Mapping[str, Any],
         copies: Mapping[str, Mapping[str, Tensor]],
         values: Any,
     ) -> None:
         path = folder_of(self._run, facts["step"])
-        copied()
+        wait_for_copies()
         try:
             with artifacts.writing(path, KIND, self._identity, {}) as (folder, recorded):
                 for name, tensors in copies.items():
@@ -119,30 +120,28 @@ class Writer:
             ) from error
 
     def _delete_others(self) -> None:
-        """Delete this job's checkpoints but the newest and the best."""
+        """Delete this job's checkpoints except the newest and the best."""
         ours = list(of_job(self._run, self._identity, *self._earlier))
-        scored = [one for one in ours if one.facts.get("score") is not None]
-        best = sorted(scored, key=lambda one: float(one.facts["score"]))[: self._keep_best]
-        wanted = {one.path for one in [*ours[: self._keep_last], *best]}
-        for one in ours:
-            if one.path not in wanted:
-                shutil.rmtree(one.path.rename(one.path.with_name(f".{one.path.name}-deleted")))
+        scored = [checkpoint for checkpoint in ours if checkpoint.facts.get("score") is not None]
+        scored.sort(key=lambda checkpoint: float(checkpoint.facts["score"]))
+        kept = {item.path for item in [*ours[: self._keep_last], *scored[: self._keep_best]]}
+        for path in (checkpoint.path for checkpoint in ours if checkpoint.path not in kept):
+            shutil.rmtree(path.rename(path.with_name(f".{path.name}-deleted")))
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Begin to copy tensors to the CPU, where no step changes them."""
-    return {name: _copy(tensor.detach()) for name, tensor in tensors.items()}
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
-    return copy.copy_(tensor, non_blocking=True)
+    copies = {}
+    for name, tensor in tensors.items():
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        copies[name] = copy.copy_(tensor.detach(), non_blocking=True)
+    return copies
 
 
 def _marker(on_gpu: bool) -> Callable[[], object]:
-    """Return what waits until the copies that were begun are complete.
+    """Return a function that waits until the copies are complete.
 
-    Later steps cannot overtake the copies, since a GPU does what it is told in order.
+    Later steps cannot overtake the copies, since they are queued in the same stream.
     """
     if not on_gpu:
         return lambda: None
@@ -150,12 +149,8 @@ def _marker(on_gpu: bool) -> Callable[[], object]:
     return event.synchronize
 
 
-def _is_number(score: float | None) -> bool:
-    return score is not None and math.isfinite(score)
-
-
 def _to_disk(path: Path) -> None:
-    """Make sure that a file's bytes, or a folder's names, survive a power cut."""
+    """Flush a file or folder to the disk, so that it survives a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
 """Where metrics go beside metrics.jsonl, one module for each kind of logger.
 
-A kind builds Lightning's logger, checks its settings, and shows tunes and results as far as it can.
-Packages are imported only when a kind builds its logger, since `checks` asks kinds, too.
+A kind builds Lightning's logger, checks its settings, and displays tunes and results where it can.
+Packages are imported only when a logger is built, since `checks` imports the kinds, too.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from musicllm.train.tunes import SampleTune
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a logger is told about the run when it is built.
+    """A run, as loggers need it.
 
     Attributes:
         folder: the run folder.
         start_step: finished steps; CSV files of different starts do not overwrite each other.
         run_id: identifies the job, so that a run which continues is one run in wandb.
-        shown: settings beside the metrics in wandb; holds no secrets.
+        logged_settings: settings beside the metrics in wandb; holds no secrets.
     """
 
     folder: Path
     start_step: int
     run_id: str
-    shown: Mapping[str, Any]
+    logged_settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

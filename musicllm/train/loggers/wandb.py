@@ -1,8 +1,8 @@
 """Metrics, tunes, results and artifacts in Weights & Biases.
 
 Metrics reach it through Lightning's logger. A run that continues is one run there: online by its
-id, and offline, where wandb cannot continue a run, by telling the new recording what came before;
-so the newest recording is always the whole run, and the one to upload.
+id, and offline, where wandb cannot continue a run, by repeating the earlier metrics in the new
+recording; so the newest recording is always the whole run, and the one to upload.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class WandbKind(LoggerKind):
             id=run.run_id,
             resume=None if offline else "allow",
             mode="offline" if offline else "online",
-            config=dict(run.shown),
+            config=dict(run.logged_settings),
         )
         recording.define_metric(STEP)
         recording.define_metric("*", step_metric=STEP)
@@ -145,9 +145,9 @@ def _init(**settings: Any) -> Any:
     try:
         return wandb.init(**settings)
     except wandb.Error as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise NotAvailableError(
-            f"logger wandb: {said}; check the key (wandb login) and logger.wandb.entity and "
+            f"logger wandb: {reason}; check the key (wandb login) and logger.wandb.entity and "
             f".project, or write logger.wandb.mode=offline"
         ) from error
 

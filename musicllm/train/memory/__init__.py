@@ -1,7 +1,7 @@
-"""How much memory a run needs, and what to change when that is too much.
+"""The memory of a run, and settings that fit when it is too much.
 
-`estimate` is the way in. `activations` counts what the forward pass keeps, `states` what lies there
-all the time, `advice` looks for settings that fit. Nothing is loaded and nothing is measured.
+`estimate` is the entry point. `activations` counts what the forward pass keeps, `states` what is
+there for the whole run, `advice` looks for settings that fit. Nothing is loaded or measured.
 """
 
 from __future__ import annotations

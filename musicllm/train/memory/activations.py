@@ -1,15 +1,14 @@
 """What the forward pass keeps for the backward pass, in bytes.
 
-The accounting follows Korthikanti et al. (arXiv 2205.05198, section 4) and is written anew for
-what a Llama layer of transformers keeps under autocast, with LoRA from PEFT and flash-like
-attention. Weights, gradients and optimizer state are `states`'.
+The accounting follows Korthikanti et al. (arXiv 2205.05198, section 4), adapted to a Llama layer of
+transformers under autocast, with LoRA from PEFT and flash-like attention. For weights, gradients
+and optimizer state see `states`.
 
 Axes: N tokens of a micro-batch, D width, K width of keys, I width of the feed-forward block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from musicllm.model.anatomy import Anatomy, anatomy_of
@@ -22,17 +21,17 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class Numerics:
-    """In which types a run computes, as sizes in bytes.
+    """The dtypes of a run, as sizes in bytes.
 
     Attributes:
         compute: of matrix products.
         stream: of the residual stream.
         frozen: of a frozen weight that is not in 4 bits.
-        recast: frozen weights are stored in another type than they are used in, so that every use
-            makes a copy.
+        recast: frozen weights are stored in another dtype than the compute dtype, so that every
+            use makes a copy.
         dropout_mask: an element of a dropout mask: a float on a CPU, a byte on a GPU.
-        copies_attention: the output of attention is kept twice, as `varlen_sdpa` does: once per
-            document, and joined.
+        copies_attention: the output of attention is kept twice, as by `varlen_sdpa`: once per
+            document, and concatenated.
     """
 
     compute: int
@@ -46,18 +45,18 @@ class Numerics:
 def numerics(
     spec: ModelSpec, adapter: AdapterSpec, *, compute_dtype: str, on_gpu: bool, attention: str
 ) -> Numerics:
-    """Find the types that autocast and torch's promotion rules lead to.
+    """Return the dtypes that follow from autocast and torch's promotion rules.
 
-    In float32 everything is. Under autocast trained weights stay float32 and frozen ones are
-    stored in `spec.dtype`; the residual stream takes the type of the embeddings' output and of what
-    is added to it, the wider of the two.
+    Without autocast everything is float32. Under autocast trained weights stay float32 and frozen
+    ones are stored in `spec.dtype`; the residual stream has the wider dtype of the embeddings'
+    output and of what is added to it.
 
     Args:
-        spec: the architecture, and the type of its stored weights.
+        spec: the architecture, and the dtype of its stored weights.
         adapter: what is trained.
         compute_dtype: float32, or float16 or bfloat16 of autocast.
-        on_gpu: rather than on a CPU.
-        attention: name of the attention, such as `varlen_sdpa`.
+        on_gpu: else on a CPU.
+        attention: its name, such as `varlen_sdpa`.
     """
     all_float32 = compute_dtype == "float32" or adapter.kind == "full"
     stored = "float32" if all_float32 else spec.dtype
@@ -74,12 +73,12 @@ def numerics(
     )
 
 
-def kept(
+def of_decoder(
     spec: ModelSpec, adapter: AdapterSpec, types: Numerics, *, num_tokens: int, checkpointing: bool
 ) -> int:
-    """Return the bytes that a forward pass keeps in the decoder, the last norm included.
+    """Return the bytes that a forward pass keeps in the decoder, including the last norm.
 
-    Without checkpointing that is every layer; with it only the input of each, N x D numbers of
+    Without checkpointing that is every layer; with it only the input of each, N x D elements of
     the residual stream. The angles of the rotary positions are kept once. Linear in N.
 
     Args:
@@ -87,7 +86,7 @@ def kept(
         adapter: what is trained.
         types: of `numerics`.
         num_tokens: N.
-        checkpointing: layers are computed again in the backward pass.
+        checkpointing: layers are recomputed in the backward pass.
     """
     anatomy = anatomy_of(spec)
     last_norm = _norm(anatomy, types, trained=adapter.kind == "full")
@@ -102,13 +101,13 @@ def kept(
 
 
 def of_layer(spec: ModelSpec, adapter: AdapterSpec, types: Numerics, layer: Layer) -> int:
-    """Return the bytes a token leaves in one layer that is not checkpointed.
+    """Return the bytes that one layer without checkpointing keeps for each token.
 
-    A norm keeps its input in float32 and one number (where gradients pass), D x 4 + 4. Attention
-    keeps queries, keys, values and its output, 2 (D + K) numbers of the compute type, and a float32
-    per head. SiLU and the product behind it keep three times I. A trained matrix keeps its input;
-    with LoRA, A keeps its own copy of the input, B keeps r numbers, and dropout a mask; DoRA keeps
-    both outputs that it scales. A frozen matrix keeps nothing.
+    A norm keeps its input in float32 and one scalar (where gradients pass), D x 4 + 4. Attention
+    keeps queries, keys, values and its output, 2 (D + K) elements of the compute dtype, and a
+    float32 per head. SiLU and the product after it keep three times I. A trained matrix keeps its
+    input; with LoRA, A keeps its own copy of the input, B keeps r elements, and dropout a mask;
+    DoRA keeps both outputs that it scales. A frozen matrix keeps nothing.
 
     Args:
         spec: the architecture.
@@ -144,11 +143,11 @@ def of_layer(spec: ModelSpec, adapter: AdapterSpec, types: Numerics, layer: Laye
 
 
 def of_gradients(spec: ModelSpec, adapter: AdapterSpec, types: Numerics) -> int:
-    """Return the bytes a token needs while the backward pass is in a layer, beyond what it keeps.
+    """Return the bytes per token of gradients while the backward pass is in a layer.
 
-    The widest place is the input of the last matrix, with I numbers: its gradient comes from the
-    frozen matrix and from LoRA, whose way leads through float32 (twice, with dropout). Beside it
-    lie gradients of the residual stream. Read from memory traces of training steps (docs/PLAN.md).
+    The peak is at the input of the last matrix, with I elements: its gradient comes from the frozen
+    matrix and from LoRA, where it passes through float32 (twice, with dropout). Gradients of the
+    residual stream are added. Determined from memory traces of training steps (docs/PLAN.md).
     """
     anatomy = anatomy_of(spec)
     width, inner = anatomy.width, anatomy.layers[-1].down.num_inputs
@@ -160,27 +159,22 @@ def of_gradients(spec: ModelSpec, adapter: AdapterSpec, types: Numerics) -> int:
 
 
 def autocast_copies(adapter: AdapterSpec, types: Numerics, some: list[Layer]) -> int:
-    """Return the bytes of weights that autocast copies into the compute type for these layers.
+    """Return the bytes of weights that autocast copies into the compute dtype for these layers.
 
-    Copies of trained weights live until the micro-batch ends, since autocast remembers them;
-    copies of frozen ones as long as the backward pass needs them.
+    Copies of trained weights live until the micro-batch ends, since autocast caches them; copies of
+    frozen ones as long as the backward pass needs them.
     """
-    matrices = [one for layer in some for one in layer.linears.values()]
-    numbers = sum(_copied(one, adapter, types) for one in matrices)
-    return types.compute * numbers
-
-
-def _copied(linear: Linear, adapter: AdapterSpec, types: Numerics) -> int:
-    numbers = 0
-    if types.compute != FLOAT32:
-        if linear.trained:
-            numbers += linear.size
-        if linear.has_lora:
-            assert adapter.r is not None, "LoRA without a rank passed the checks"
-            numbers += adapter.r * (linear.num_inputs + linear.num_outputs)
-    if types.recast and linear.input_gradient:
-        numbers += linear.size
-    return numbers
+    elements = 0
+    for linear in (linear for layer in some for linear in layer.linears.values()):
+        if types.compute != FLOAT32:
+            if linear.trained:
+                elements += linear.size
+            if linear.has_lora:
+                assert adapter.r is not None, "LoRA without a rank passed the checks"
+                elements += adapter.r * (linear.num_inputs + linear.num_outputs)
+        if types.recast and linear.input_gradient:
+            elements += linear.size
+    return types.compute * elements
 
 
 def _norm(anatomy: Anatomy, types: Numerics, *, trained: bool) -> int:
@@ -189,15 +183,12 @@ def _norm(anatomy: Anatomy, types: Numerics, *, trained: bool) -> int:
 
 def _inputs(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> int:
     """Return the bytes that matrices with the same input keep of it, per token."""
-    copies = list(_copies(shared, adapter, types))
-    one_tensor = types.compute == FLOAT32 and not adapter.dropout
-    return max(copies, default=0) if one_tensor else sum(copies)
-
-
-def _copies(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> Iterator[int]:
+    copies = []
     for linear in shared:
         if linear.trained:
-            yield types.compute * linear.num_inputs
+            copies.append(types.compute * linear.num_inputs)
         if linear.has_lora:
             mask = types.dropout_mask if adapter.dropout and linear.input_gradient else 0
-            yield (types.compute + mask) * linear.num_inputs
+            copies.append((types.compute + mask) * linear.num_inputs)
+    one_tensor = types.compute == FLOAT32 and not adapter.dropout
+    return max(copies, default=0) if one_tensor else sum(copies)

@@ -1,8 +1,8 @@
-"""The nearest settings that fit, when those that were asked for do not.
+"""The nearest settings that fit into memory, when the configured ones do not.
 
-Changes are tried from the mildest to the one that changes most, alone and together: a smaller
-micro-batch and activation checkpointing (same result, slower), more ZeRO and offload (the same,
-slower still), a base in 4 bits (another model).
+Changes are tried from the mildest on, alone and combined: a smaller micro-batch and activation
+checkpointing (same result, slower), a higher ZeRO stage and offload (same result, slower still), a
+base in 4 bits (another model).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Choice:
     Attributes:
         rows_per_device: rows of a micro-batch.
         checkpointing: of activations.
-        spread: over the devices.
+        spread: how training is distributed.
         quantization: of the frozen base: nf4 or None.
     """
 
@@ -42,9 +42,9 @@ def nearest(
     """Return the first choice that fits, or None.
 
     Args:
-        now: what was asked for.
-        fits: whether a choice does.
-        micro_batches: rows that divide the batch, at most as many as now, from the largest.
+        now: the configured settings.
+        fits: whether a choice fits into memory.
+        micro_batches: divisors of the batch, in rows, from `now.rows_per_device` downwards.
         on_gpu: ZeRO, offload and 4 bits are only for GPUs.
         can_quantize: the base is frozen.
     """
@@ -64,7 +64,7 @@ def nearest(
 
 
 def overrides(now: Choice, then: Choice) -> str:
-    """Return what to write on the command line to get from one choice to the other."""
+    """Return the overrides on the command line that change one choice into the other."""
     words = []
     if then.rows_per_device != now.rows_per_device:
         words.append(f"hardware.max_rows_per_device={then.rows_per_device}")
@@ -88,14 +88,14 @@ def _spread_overrides(now: Spread, then: Spread) -> Iterator[str]:
 
 
 def _spreads(now: Spread) -> Iterator[Spread]:
-    """Yield the strategy as it is, higher stages where devices can share, then offload."""
+    """Yield the strategy itself, higher stages with several devices, then offload."""
     yield now
     by_stage = [replace(now, kind="deepspeed", stage=stage) for stage in range(now.stage + 1, 4)]
     if now.num_devices > 1:
         yield from by_stage
     if not now.offload_optimizer:
         lowest = now if now.stage >= 2 else replace(now, kind="deepspeed", stage=2)
-        for one in (lowest, *(later for later in by_stage if later.stage > lowest.stage)):
-            yield replace(one, offload_optimizer=True)
+        for spread in (lowest, *(later for later in by_stage if later.stage > lowest.stage)):
+            yield replace(spread, offload_optimizer=True)
     if not now.offload_parameters:
         yield Spread("deepspeed", 3, True, True, now.num_devices)

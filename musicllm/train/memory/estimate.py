@@ -1,7 +1,7 @@
-"""The peak memory of a training step on one device, part by part, before anything is loaded.
+"""The peak memory of a training step on one device, part by part.
 
-`activations` and `states` hold the formulas; this module adds what belongs to no single part and
-finds the moment of the peak. Nothing is measured here; docs/PLAN.md says how far off it was.
+`activations` and `states` hold the formulas; this module adds the rest and determines when the peak
+occurs. For its accuracy see docs/PLAN.md.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from musicllm.train.memory.activations import (
     FLOAT32,
     Numerics,
     autocast_copies,
-    kept,
     numerics,
+    of_decoder,
     of_gradients,
     of_layer,
 )
 from musicllm.train.memory.states import Spread, states
 
 CUDA_CONTEXT = 800_000_000
-"""Bytes that the driver, cuBLAS and NCCL take on a GPU, which torch's allocator does not show."""
+"""Bytes of the driver, cuBLAS and NCCL on a GPU, which torch's allocator does not count."""
 
 PYTHON = 700_000_000
 """Bytes of a process that has imported torch, transformers and Lightning, and holds no model."""
 
 FRAGMENTS = 0.05
-"""What torch's allocator on a GPU cannot reuse, as a share of what comes and goes."""
+"""Fragmentation of torch's allocator on a GPU, as a share of the memory that is not static."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What decides the memory of a step, beside the model.
+    """What determines the memory of a step, beside the model.
 
     Attributes:
         num_tokens: of a micro-batch.
-        checkpointing: activations are computed again in the backward pass.
+        checkpointing: activations are recomputed in the backward pass.
         compute_dtype: float32, or float16 or bfloat16 of autocast.
-        on_gpu: rather than on a CPU.
+        on_gpu: else on a CPU.
         attention: its name, such as `varlen_sdpa`.
         optimizer: its name.
-        spread: over the devices.
+        spread: how training is distributed.
     """
 
     num_tokens: int
@@ -66,13 +66,13 @@ class Memory:
         trained_weights: in float32.
         gradients: of trained weights, in float32.
         optimizer: its state, and DeepSpeed's own copy of the weights.
-        activations: what every layer keeps for the backward pass.
-        layer: what one layer needs beyond that while gradients go through it.
-        logits: what the loss needs. It is over when the layers' turn comes, so only the larger of
-            `layer` and `logits` counts.
+        activations: what all layers keep for the backward pass.
+        layer: what one layer needs in addition during its backward pass.
+        logits: what the loss needs. It is freed before the layers' backward pass, so only the
+            larger of `layer` and `logits` counts.
         communication: buckets, and weights that ZeRO-3 has gathered.
-        reserve: what is there before and beside all this: the CUDA context and the allocator's
-            fragments on a GPU, the process itself on a CPU.
+        reserve: the CUDA context and the allocator's fragmentation on a GPU, the process itself on
+            a CPU.
         on_host: see above.
     """
 
@@ -95,23 +95,23 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """What the device must have."""
+        """Bytes that the device must have."""
         return self.allocated + self.reserve
 
 
 def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) -> Memory:
-    """Return the memory that a step takes.
+    """Return the memory of a step.
 
-    The peak is at the end of the forward pass, when everything is kept and the loss is computed, or
-    in the backward pass of a layer. Gradients count at full size throughout, since Lightning clears
-    those of the last step between the two passes. Under checkpointing autocast still remembers its
-    copies of all trained weights when the loss is computed.
+    The peak is at the end of the forward pass, when the loss is computed, or in the backward pass
+    of a layer. Gradients count at full size throughout, since Lightning clears those of the last
+    step between the two passes. With checkpointing autocast still caches its copies of all trained
+    weights when the loss is computed.
 
     Args:
         spec: the architecture.
         adapter: what is trained.
-        size: of the two.
-        work: what a step does.
+        size: of model and adapter.
+        work: the rest.
     """
     types = numerics(
         spec,
@@ -120,9 +120,9 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
         on_gpu=work.on_gpu,
         attention=work.attention,
     )
-    held = states(adapter, size, types, work.spread, optimizer=work.optimizer)
+    static = states(adapter, size, types, work.spread, optimizer=work.optimizer)
     num_tokens = work.num_tokens
-    activations = kept(
+    activations = of_decoder(
         spec, adapter, types, num_tokens=num_tokens, checkpointing=work.checkpointing
     )
     layer = num_tokens * of_gradients(spec, adapter, types)
@@ -135,38 +135,38 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
     down = anatomy_of(spec).layers[-1].down
     largest_matrix = down.num_inputs * down.num_outputs
     if adapter.quantization is not None:
-        layer += types.compute * largest_matrix  # unpacked
+        layer += types.compute * largest_matrix  # dequantized
     if adapter.use_dora:
         layer += 3 * FLOAT32 * largest_matrix  # the sum of base and LoRA, for its norm
     moving = activations + max(layer, logits)
     return Memory(
-        frozen_weights=held.frozen_weights,
-        trained_weights=held.trained_weights,
-        gradients=held.gradients,
-        optimizer=held.optimizer,
+        frozen_weights=static.frozen_weights,
+        trained_weights=static.trained_weights,
+        gradients=static.gradients,
+        optimizer=static.optimizer,
         activations=activations,
         layer=layer,
         logits=logits,
-        communication=held.communication,
+        communication=static.communication,
         reserve=CUDA_CONTEXT + round(FRAGMENTS * moving) if work.on_gpu else PYTHON,
-        on_host=held.on_host,
+        on_host=static.on_host,
     )
 
 
 def _logits(output: Linear, types: Numerics, work: Workload) -> int:
     """Return the bytes of the loss when every token is supervised; see `train.loss` and `fused`.
 
-    Logits of one piece, their softmax in float32 and its gradient in the compute type come to 8
-    bytes a logit; 10 on a CPU, which copies half-precision logits before the softmax; 12 where
-    autograd keeps them (a head with LoRA, or gathered by ZeRO-3). Hidden states are picked, cast,
-    and get a gradient. The head's matrix is copied where it is not stored in the compute type, and
-    a trained one has its gradient summed in float32.
+    Logits of one piece, their softmax in float32 and its gradient in the compute dtype take 8 bytes
+    per logit; 10 on a CPU, which copies half-precision logits before the softmax; 12 where autograd
+    keeps them (a head with LoRA, or gathered by ZeRO-3). Hidden states are selected, cast, and get
+    a gradient. The head's matrix is copied where it is not stored in the compute dtype, and the
+    gradient of a trained one is summed in float32.
     """
     num_logits = LOGITS_AT_ONCE * (TIMES_ON_GPU if work.on_gpu else 1)
-    each = 8 if work.on_gpu or types.compute == FLOAT32 else 10
+    bytes_per_logit = 8 if work.on_gpu or types.compute == FLOAT32 else 10
     if output.has_lora or work.spread.stage == 3:
-        each = 12
-    logits = each * min(work.num_tokens * output.num_outputs, num_logits)
+        bytes_per_logit = 12
+    logits = bytes_per_logit * min(work.num_tokens * output.num_outputs, num_logits)
     cast = types.compute if types.stream != types.compute else 0
     states = work.num_tokens * output.num_inputs * (types.stream + cast + types.compute)
     stored = FLOAT32 if output.trained else types.frozen

@@ -1,7 +1,7 @@
-"""Weights, gradients and optimizer state on each device, and what of them lies in CPU memory.
+"""Weights, gradients and optimizer state on each device and in CPU memory, in bytes.
 
-The partitioning is ZeRO's (arXiv 1910.02054, section 5), in the types that our strategies use:
-frozen weights as stored, trained ones, their gradients and optimizer state in float32. In bytes.
+The partitioning is ZeRO's (arXiv 1910.02054, section 5), in the dtypes of our strategies: frozen
+weights as stored; trained ones, their gradients and optimizer state in float32.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec
 from musicllm.train.memory.activations import FLOAT32, Numerics
 from musicllm.train.optimizers import OPTIMIZERS
-from musicllm.train.zero import BUCKET_NUMBERS
+from musicllm.train.zero import BUCKET_ELEMENTS
 
 NF4 = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 """Bytes of a weight in NF4 with double quantization: 4 bits, a scale of 8 bits for every 64
 weights, and a float32 for every 256 scales (QLoRA, arXiv 2305.14314, section 3)."""
 
-LIVE_NUMBERS = 1_000_000_000 + 50_000_000
-"""Weights that ZeRO-3 holds gathered: `stage3_max_live_parameters` and what it fetches ahead
-(`stage3_prefetch_bucket_size`), both as DeepSpeed 0.19 sets them when nothing is said."""
+LIVE_PARAMETERS = 1_000_000_000 + 50_000_000
+"""Parameters that ZeRO-3 holds gathered: `stage3_max_live_parameters` and
+`stage3_prefetch_bucket_size`, at their defaults in DeepSpeed 0.19."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How training is spread.
+    """How training is distributed over devices.
 
     Attributes:
         kind: single, ddp or deepspeed.
         stage: of ZeRO; 0 without DeepSpeed.
-        offload_optimizer: optimizer state and its copy of the weights lie in CPU memory.
-        offload_parameters: weights lie there, too; stage 3 only.
+        offload_optimizer: optimizer state and its copy of the weights are in CPU memory.
+        offload_parameters: weights are in CPU memory, too; stage 3 only.
         num_devices: over all machines.
     """
 
@@ -64,7 +64,8 @@ def states(
 ) -> States:
     """Return what one device holds for the whole run.
 
-    Of n devices each holds, with F bytes of frozen weights, T trained numbers and S bytes of state:
+    Each of n devices holds, with F bytes of frozen weights, T trained parameters and S bytes of
+    optimizer state:
 
         single        F      4 T          4 T gradients    S
         ddp           F      4 T          4 T (its buckets) S
@@ -72,15 +73,15 @@ def states(
         ZeRO-2        F      4 T          4 T/n            S/n + 4 T/n  buckets
         ZeRO-3        F/n    4 T/n        4 T/n            S/n + 4 T/n  buckets, gathered weights
 
-    where the second summand under S is DeepSpeed's own float32 copy of the weights that it updates.
-    Offload of the optimizer moves that column and the gradients of ZeRO to CPU memory; offload of
+    where 4 T/n beside S/n is DeepSpeed's own float32 copy of the trained weights. Offload of the
+    optimizer moves that column and the gradients of stages 2 and 3 to CPU memory; offload of
     parameters moves the weights, too.
 
     Args:
         adapter: what is trained.
         size: of model and adapter.
         types: of `activations.numerics`.
-        spread: over the devices.
+        spread: how training is distributed.
         optimizer: its name.
     """
     trained = FLOAT32 * size.num_trainable
@@ -102,9 +103,10 @@ def states(
     if spread.offload_parameters:
         on_host += weights + frozen
         weights = frozen = 0
-    communication = 2 * FLOAT32 * BUCKET_NUMBERS
+    communication = 2 * FLOAT32 * BUCKET_ELEMENTS
     if spread.stage == 3:
-        communication += _gathered(size, whole, trained)
+        live = min(1.0, LIVE_PARAMETERS / (size.num_frozen + size.num_trainable))
+        communication += round((whole + trained) * live)
     return States(frozen, weights, gradients, state, communication, on_host)
 
 
@@ -114,9 +116,3 @@ def frozen_bytes(size: Size, adapter: AdapterSpec, types: Numerics) -> int:
     if adapter.quantization is not None:
         in_four_bits = size.parts["attention"] + size.parts["mlp"]
     return round(NF4 * in_four_bits) + types.frozen * (size.num_frozen - in_four_bits)
-
-
-def _gathered(size: Size, frozen: int, trained: int) -> int:
-    """Return the bytes of weights that ZeRO-3 has gathered at a time."""
-    numbers = size.num_frozen + size.num_trainable
-    return round((frozen + trained) * min(1.0, LIVE_NUMBERS / numbers))

@@ -7,7 +7,7 @@ import pytest
 
 from musicllm.model.layers import layers
 from musicllm.model.spec import AdapterSpec, ModelSpec
-from musicllm.train.memory.activations import Numerics, kept, numerics, of_layer
+from musicllm.train.memory.activations import Numerics, numerics, of_decoder, of_layer
 from tests.models import TINY
 from tests.train.memory.batch import ADAPTERS, FULL, LLAMA_30M, LORA, SMALL, MicroBatch
 
@@ -75,7 +75,7 @@ def test_the_formula_gives_what_autograd_keeps(
     spec = dataclasses.replace(SMALL, dtype="float32" if adapter == "full" else stored)
     batch = MicroBatch(spec, chosen, compute_dtype=compute, num_tokens=128, checkpointing=False)
     found = types(spec, chosen, compute)
-    expected = kept(spec, chosen, found, num_tokens=128, checkpointing=False)
+    expected = of_decoder(spec, chosen, found, num_tokens=128, checkpointing=False)
     assert saved_bytes(batch) == pytest.approx(expected, rel=0.02)
 
 
@@ -86,7 +86,7 @@ def test_checkpointing_keeps_the_inputs_of_layers(
     chosen = ADAPTERS[adapter]
     batch = MicroBatch(SMALL, chosen, compute_dtype="bfloat16", num_tokens=128, checkpointing=True)
     found = types(SMALL, chosen, "bfloat16")
-    expected = kept(SMALL, chosen, found, num_tokens=128, checkpointing=True)
+    expected = of_decoder(SMALL, chosen, found, num_tokens=128, checkpointing=True)
     angles = 128 * 2 * 4 * 32  # checkpoints hold them in another way than autograd's
     assert saved_bytes(batch) == pytest.approx(expected - angles, rel=0.02)
 
@@ -100,5 +100,5 @@ def test_a_model_of_30_million_parameters(
         LLAMA_30M, chosen, compute_dtype="bfloat16", num_tokens=64, checkpointing=False
     )
     found = types(LLAMA_30M, chosen, "bfloat16")
-    expected = kept(LLAMA_30M, chosen, found, num_tokens=64, checkpointing=False)
+    expected = of_decoder(LLAMA_30M, chosen, found, num_tokens=64, checkpointing=False)
     assert saved_bytes(batch) == pytest.approx(expected, rel=0.02)
