@@ -135,7 +135,11 @@ class StepBatches(Dataset[MicroBatch]):
         shares = np.array_split(step_rows, self.accumulation * self.world_size)
         rows = [self.store.row(int(row)) for row in shares[micro * self.world_size + self.rank]]
         denominator = int(self.store.num_supervised[step_rows].sum())
-        return collate(rows or [_idle(self.store.row(int(step_rows[0])))], denominator)
+        if not rows:  # the first token of a row, without a label
+            row = self.store.row(int(step_rows[0]))
+            length = np.ones(1, np.int32)
+            rows = [Row(row.input_ids[:1], np.zeros(1, np.bool_), length, row.source[:1])]
+        return collate(rows, denominator)
 
     def rows_of_step(self, step: int) -> npt.NDArray[np.int64]:
         """Return the rows of an optimizer step over all ranks, counted from the run's start."""
@@ -161,9 +165,3 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
         ),
         "num_supervised_in_step": num_supervised_in_step,
     }
-
-
-def _idle(row: Row) -> Row:
-    """Return the first token of a row, which no label asks for."""
-    one = np.ones(1, np.int32)
-    return Row(row.input_ids[:1], np.zeros(1, np.bool_), one, row.source[:1])

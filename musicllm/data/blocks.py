@@ -65,7 +65,9 @@ class BlockWriter:
         supervised[documents.offsets[:-1][lengths > 0]] = False
         index = np.empty(len(lengths), COLUMNS)
         index["length"] = lengths
-        index["num_supervised"] = _sums(supervised, documents.offsets)
+        index["num_supervised"] = np.diff(
+            np.concatenate([[0], np.cumsum(supervised)])[documents.offsets]
+        )
         index["source"] = source
         index["kind"] = kind
         documents.input_ids.astype("<i4", copy=False).tofile(self._ids)
@@ -103,7 +105,3 @@ def block_file(path: Path, suffix: str) -> Path:
 def is_plain(index: npt.NDArray[Any]) -> bool:
     """Return whether all tokens but the first of every document are supervised."""
     return bool(np.array_equal(index["num_supervised"], np.maximum(index["length"] - 1, 0)))
-
-
-def _sums(values: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.diff(np.concatenate([[0], np.cumsum(values)])[offsets])

@@ -70,7 +70,7 @@ class BytePairs:
         self._most_chars = most_chars
         self._num_texts = 0
         self._added = re.compile("|".join(map(re.escape, sorted(added))) or "(?!)")
-        self._begins_of_added = {token[0] for token in added}
+        self._first_of_added = {token[0] for token in added}
 
     @classmethod
     def of(cls, core: Tokenizer) -> BytePairs | None:
@@ -100,8 +100,8 @@ class BytePairs:
         except ValueError:  # there is something that kitoken does not know
             return None
         most_chars = MOST_CHARS if any("(?" in cut for cut in cuts) else sys.maxsize
-        made = cls(core, quick, added, most_chars)
-        return made if made._agrees() else None
+        pairs = cls(core, quick, added, most_chars)
+        return pairs if pairs._agrees() else None
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Return the tokens of texts: those of `core`, without tokens that it would add.
@@ -111,30 +111,31 @@ class BytePairs:
         Raises:
             StageError: kitoken gives other tokens for one of the texts that are compared.
         """
-        left = {i: text for i, text in enumerate(texts) if self._is_left(text)}
-        made = [array("i") if i in left else self._one(text) for i, text in enumerate(texts)]
-        if left:
-            for i, ids in zip(left, plain(self._core, list(left.values())), strict=True):
-                made[i] = ids
+        slow = {i: text for i, text in enumerate(texts) if self._needs_core(text)}
+        encodings = [
+            array("i") if i in slow else self._encode_text(text) for i, text in enumerate(texts)
+        ]
+        for i, ids in zip(slow, plain(self._core, list(slow.values())), strict=True):
+            encodings[i] = ids
         first = -self._num_texts % TEXTS_PER_COMPARISON
         for i in range(first, len(texts), TEXTS_PER_COMPARISON):
             expected = next(plain(self._core, [texts[i]]))
-            if made[i] != expected:
+            if encodings[i] != expected:
                 raise StageError(
                     f"kitoken changes the tokens of {texts[i]!r}, which tokenizers gives other "
                     "ones; install the version of kitoken in constraints.txt, and report the text"
                 )
         self._num_texts += len(texts)
-        return made
+        return encodings
 
-    def _is_left(self, text: str) -> bool:
-        """Say whether a text is left to tokenizers."""
+    def _needs_core(self, text: str) -> bool:
+        """Whether only tokenizers encodes this text as it should be."""
         if len(text) > self._most_chars:
             return True
-        may_spell = any(map(text.__contains__, self._begins_of_added))
+        may_spell = any(map(text.__contains__, self._first_of_added))
         return may_spell and self._added.search(text) is not None
 
-    def _one(self, text: str) -> Ids:
+    def _encode_text(self, text: str) -> Ids:
         return array("i", self._quick.encode(text, False))
 
     def _agrees(self) -> bool:
@@ -144,8 +145,8 @@ class BytePairs:
             "".join(draw.choices(_SAMPLE, k=draw.randint(0, 30))) for _ in range(_SAMPLE_TEXTS)
         ]
         texts += ["", *_SAMPLE, "".join(map(chr, range(0x3000)))]
-        texts = [text for text in texts if not self._is_left(text)]
-        return list(map(self._one, texts)) == list(plain(self._core, texts))
+        texts = [text for text in texts if not self._needs_core(text)]
+        return list(map(self._encode_text, texts)) == list(plain(self._core, texts))
 
 
 def plain(core: Tokenizer, texts: Sequence[str]) -> Iterator[Ids]:
@@ -179,21 +180,21 @@ def _cuts(
         return None
     splitters = [] if splitter is None else splitter.get("pretokenizers", [splitter])
     patterns: list[str] = []
-    for each in splitters:
-        match each:
-            case {"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated"} if not each[
+    for step in splitters:
+        match step:
+            case {"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated"} if not step[
                 "invert"
             ]:
                 patterns.append(cut)
             case {"type": "Digits", "individual_digits": True}:
                 patterns.append(r"\p{N}")
-            case {"type": "ByteLevel"} if len(splitters) == 1 or not each["add_prefix_space"]:
-                patterns += [_GPT2] * each["use_regex"]
+            case {"type": "ByteLevel"} if len(splitters) == 1 or not step["add_prefix_space"]:
+                patterns += [_GPT2] * step["use_regex"]
             case {"type": "Metaspace", "replacement": "\u2581", "split": False}:
                 pass
             case _:
                 return None
-    is_in_bytes = any(each["type"] == "ByteLevel" for each in splitters)
+    is_in_bytes = any(step["type"] == "ByteLevel" for step in splitters)
     return patterns if patterns or is_in_bytes else _harmless_cuts(tokens)
 
 
@@ -203,9 +204,9 @@ def _harmless_cuts(tokens: Sequence[str]) -> list[str]:
     tokenizers does not cut such a text; short pieces are merged in less time.
     """
     kinds = {"".join(map(_kind, token)) for token in tokens}
-    if all(re.fullmatch("b*l+|b*o+|b+", each) for each in kinds):
+    if all(re.fullmatch("b*l+|b*o+|b+", kind) for kind in kinds):
         return [_WORDS]
-    if all(re.fullmatch("b*[lo]+|b+", each) for each in kinds):
+    if all(re.fullmatch("b*[lo]+|b+", kind) for kind in kinds):
         return [_BETWEEN_BLANKS]
     return []
 

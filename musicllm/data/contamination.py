@@ -69,7 +69,7 @@ class Match:
 
 
 class ContaminationIndex:
-    """All that is known of some questions, to be asked about every record.
+    """An index of questions, in which every record is looked up.
 
     For the 14,042 test questions of MMLU, building it takes 2 s and 140 MB; pickled it has 30 MB.
 
@@ -82,8 +82,8 @@ class ContaminationIndex:
         wordings = [_wording(question) for question in questions]
         self._texts = [wording.text for wording in wordings]
         self._strings = [wording.strings for wording in wordings]
-        runs, run_owners = _flat([each.runs for each in wordings])
-        anchors, anchor_owners = _flat([each.anchor for each in wordings])
+        runs, run_owners = _flat([wording.runs for wording in wordings])
+        anchors, anchor_owners = _flat([wording.anchor for wording in wordings])
         _, places, counts = np.unique(runs, return_inverse=True, return_counts=True)
         telling = counts[places] <= MAX_QUESTIONS_PER_RUN
         hashes = np.concatenate([runs[telling], anchors])
@@ -110,10 +110,10 @@ class ContaminationIndex:
             fingerprints: melodic hashes of all tunes in it.
         """
         words = Words("\n".join(texts_of(record)).lower())
-        found = next(self._by_words(words), None) or next(self._by_tune(fingerprints), None)
-        if found is None:
+        match = next(self._by_words(words), None) or next(self._by_tune(fingerprints), None)
+        if match is None:
             return None
-        number, how = found
+        number, how = match
         return Match(self._questions[number].benchmark, self._questions[number].id, how)
 
     def _by_words(self, words: Words) -> Iterator[tuple[int, str]]:
@@ -140,9 +140,9 @@ class ContaminationIndex:
         if not len(places):
             return []
         nearest = np.searchsorted(self._hashes, hashes[places])
-        known = self._hashes.take(nearest, mode="clip") == hashes[places]
-        found: list[int] = places[known].tolist()
-        return found
+        is_hit = self._hashes.take(nearest, mode="clip") == hashes[places]
+        hits: list[int] = places[is_hit].tolist()
+        return hits
 
     def _owners_of(self, value: np.uint64) -> list[int]:
         first, last = (
@@ -152,8 +152,8 @@ class ContaminationIndex:
         return owners
 
     def _by_tune(self, fingerprints: Set[int]) -> Iterator[tuple[int, str]]:
-        held = (self._holders.get(value, ()) for value in fingerprints)
-        for number, count in Counter(n for numbers in held for n in numbers).items():
+        holders = (self._holders.get(value, ()) for value in fingerprints)
+        for number, count in Counter(n for numbers in holders for n in numbers).items():
             size = self._tune_sizes[number]
             if count >= MIN_SHARE_OF_TUNE * size:
                 yield number, f"tune: {count} of {size} melodic figures"
@@ -196,7 +196,7 @@ def _wording(question: Question) -> _Wording:
 
 def _flat(hashes: Sequence[Hashes]) -> tuple[Hashes, npt.NDArray[np.int64]]:
     """Return all hashes in one array, and the number of the question that each is of."""
-    owners = np.repeat(np.arange(len(hashes)), [len(each) for each in hashes])
+    owners = np.repeat(np.arange(len(hashes)), [len(own) for own in hashes])
     return np.concatenate([np.zeros(0, np.uint64), *hashes]), owners
 
 

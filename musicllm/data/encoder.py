@@ -155,17 +155,17 @@ class Encoder:
                 there are messages, but no chat template.
         """
         assert self._rows is not None, "records need settings of rows"
-        growing, kept, drops, num_cut = GrowingDocuments(), [], [], 0
+        growing, indices, drops, num_cut = GrowingDocuments(), [], [], 0
         for start in range(0, len(records), BATCH):
             batch = records[start : start + BATCH]
-            for number, made in enumerate(self._made(batch, self._rows), start):
-                if isinstance(made, Drop):
-                    drops.append(made)
+            for number, document in enumerate(self._documents(batch, self._rows), start):
+                if isinstance(document, Drop):
+                    drops.append(document)
                 else:
-                    growing.add(made)
-                    kept.append(number)
-                    num_cut += made.is_cut
-        return Encoded(growing.finished(), kept, drops, num_cut)
+                    growing.add(document)
+                    indices.append(number)
+                    num_cut += document.is_cut
+        return Encoded(growing.finished(), indices, drops, num_cut)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation up to where the assistant begins.
@@ -191,7 +191,9 @@ class Encoder:
         """Return the text of tokens, without the special ones."""
         return self._lexicon.core.decode(list(ids), skip_special_tokens=True)
 
-    def _made(self, records: Sequence[Record], rows: RowSettings) -> Iterator[TokenDocument | Drop]:
+    def _documents(
+        self, records: Sequence[Record], rows: RowSettings
+    ) -> Iterator[TokenDocument | Drop]:
         plans = [self._plan(record) for record in records]
         texts = [text for plan in plans if not isinstance(plan, Drop) for text, _ in plan]
         ids = self._encode(texts)
@@ -199,8 +201,8 @@ class Encoder:
             if isinstance(plan, Drop):
                 yield plan
             else:
-                made = self._document(record, [(next(ids), counts) for _, counts in plan])
-                yield _misfit(record, made, rows) or made
+                document = self._document(record, [(next(ids), counts) for _, counts in plan])
+                yield _misfit(record, document, rows) or document
 
     def _plan(self, record: Record) -> list[Part] | Drop:
         """Return the texts to encode for a record, or why it cannot be encoded."""
@@ -210,8 +212,8 @@ class Encoder:
             source, target = record["published"]
             return [(source, False), (target, True)]
         for message in record["messages"]:
-            if found := self._forbidden.search(message["content"]):
-                return _drop(record, "spells out a special token", found[0])
+            if match := self._forbidden.search(message["content"]):
+                return _drop(record, "spells out a special token", match[0])
         try:
             parts = self._parts(record["messages"])
             return parts if self._is_reference else without_masked(parts, record["messages"])

@@ -45,12 +45,17 @@ class Lexicon:
         if missing := [file.name for file in files if not file.is_file()]:
             raise InputError(f"{folder} has no {' and no '.join(missing)}; save a tokenizer there")
         core = Tokenizer.from_file(str(files[0]))
-        named = json.loads(files[1].read_text(encoding="utf-8"))
+        settings = json.loads(files[1].read_text(encoding="utf-8"))
+        named_tokens = {
+            name: value if isinstance(value, str) else value["content"]
+            for name, value in settings.items()
+            if name.endswith("_token") and isinstance(value, str | dict)
+        }
         template = folder / "chat_template.jinja"
         return cls(
             str(folder),
             core,
-            {name: _content(value) for name, value in named.items() if _names_token(name, value)},
+            named_tokens,
             template.read_text(encoding="utf-8") if template.is_file() else None,
         )
 
@@ -120,11 +125,3 @@ class Lexicon:
     @cached_property
     def _quick(self) -> BytePairs | None:
         return BytePairs.of(self.core)
-
-
-def _names_token(name: str, value: object) -> bool:
-    return name.endswith("_token") and isinstance(value, str | dict)
-
-
-def _content(value: str | Mapping[str, str]) -> str:
-    return value if isinstance(value, str) else value["content"]

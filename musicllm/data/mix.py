@@ -110,13 +110,13 @@ def draw(
     shares = _shares(parts, mix)
     counts = _counts(parts, shares, mix.unit)
     times = np.zeros(len(part), np.int64)
-    for each, count in zip(parts, counts, strict=True):
+    for own, count in zip(parts, counts, strict=True):
         if count:
-            passes, rest = divmod(count, len(each.documents))
-            times[each.documents] = passes
-            times[each.documents[:rest]] += 1
-    drawn = [np.flatnonzero(times > earlier) for earlier in range(int(times.max(initial=0)))]
-    documents = np.concatenate([np.zeros(0, np.int64), *drawn])
+            full, rest = divmod(count, len(own.documents))
+            times[own.documents] = full
+            times[own.documents[:rest]] += 1
+    passes = [np.flatnonzero(times > earlier) for earlier in range(int(times.max(initial=0)))]
+    documents = np.concatenate([np.zeros(0, np.int64), *passes])
     return Drawn(documents, _report(parts, shares, counts))
 
 
@@ -133,55 +133,55 @@ def _shares(parts: Sequence[_Part], mix: MixConfig) -> list[Fraction | None]:
         return [None for _ in parts]
     empty = [
         Problem(
-            f"data.mix.weights.{each.name}",
-            mix.weights[each.name],
+            f"data.mix.weights.{part.name}",
+            mix.weights[part.name],
             f"weights a {mix.by} that gives no document",
-            f"leave {each.name} out, or look why it is empty (epochs, rejected.jsonl)",
+            f"leave {part.name} out, or look why it is empty (epochs, rejected.jsonl)",
         )
-        for each in parts
-        if each.name in mix.weights and not each.available
+        for part in parts
+        if part.name in mix.weights and not part.available
     ]
     if empty:
         raise ConfigError(empty)
     total = sum(map(Fraction, mix.weights.values()))
-    return [Fraction(mix.weights.get(each.name, 0)) / total for each in parts]
+    return [Fraction(mix.weights.get(part.name, 0)) / total for part in parts]
 
 
 def _counts(parts: Sequence[_Part], shares: Sequence[Fraction | None], unit: str) -> list[int]:
     """Return how many documents each part gives, over all passes."""
     amounts = [
-        each.available if unit == "documents" else each.tokens(each.available) for each in parts
+        part.available if unit == "documents" else part.tokens(part.available) for part in parts
     ]
     total = min(
         (amount / share for amount, share in zip(amounts, shares, strict=True) if share),
         default=Fraction(0),
     )
     counts = []
-    for each, share in zip(parts, shares, strict=True):
+    for part, share in zip(parts, shares, strict=True):
         if share is None:
-            counts.append(each.available)
+            counts.append(part.available)
         elif unit == "documents":
             counts.append(round(share * total))
         else:
-            counts.append(each.most(share * total))
+            counts.append(part.most(share * total))
     return counts
 
 
 def _report(
     parts: Sequence[_Part], shares: Sequence[Fraction | None], counts: Sequence[int]
 ) -> list[dict[str, Any]]:
-    tokens = [each.tokens(count) for each, count in zip(parts, counts, strict=True)]
+    tokens = [part.tokens(count) for part, count in zip(parts, counts, strict=True)]
     return [
         {
-            "part": each.name,
+            "part": part.name,
             "requested": None if share is None else float(share),
-            "available_documents": each.available,
+            "available_documents": part.available,
             "documents": count,
             "tokens": own,
             "share_documents": count / max(1, sum(counts)),
             "share_tokens": own / max(1, sum(tokens)),
         }
-        for each, share, count, own in zip(parts, shares, counts, tokens, strict=True)
+        for part, share, count, own in zip(parts, shares, counts, tokens, strict=True)
     ]
 
 

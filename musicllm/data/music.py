@@ -103,27 +103,27 @@ def examine(record: Record, policy: MusicConfig) -> Examined | Drop:
         return Examined(record, (), (), (), ())
     mended, tunes = [], []
     for number, text in enumerate(texts, start=1):
-        found = find_tunes(text)
-        if "text" in record and _is_bare(text, found):
+        spans = find_tunes(text)
+        if "text" in record and _is_bare(text, spans):
             tunes.append(_examine_tune(text.strip(), policy, is_bare=True))
             mended.append(tunes[-1].text if tunes[-1].text != text.strip() else text)
         else:
             place = f"message {number}, " if "messages" in record else ""
-            new_text, inner = _examine_text(text, found, place, policy)
+            new_text, inner = _examine_text(text, spans, place, policy)
             mended.append(new_text)
             tunes += inner
     faults = [tune.fault for tune in tunes if tune.fault]
-    read = [tune for tune in tunes if tune.score]
+    readable = [tune for tune in tunes if tune.score]
     if faults and policy.on_fault == "drop":
         return Drop(record["source"], record["id"], *faults[0])
     return Examined(
         record if mended == texts else _with_texts(record, mended),
-        tuple(tune.score for tune in read if tune.score),
+        tuple(tune.score for tune in readable if tune.score),
         tuple(name for tune in tunes for name in tune.repairs),
         tuple(reason for reason, _ in faults),
         tuple(name for tune in tunes for name in tune.left_out),
-        tuple(tune.title for tune in read),
-        *map(sum, zip(*(tune.size for tune in read), strict=True)),
+        tuple(tune.title for tune in readable),
+        *map(sum, zip(*(tune.size for tune in readable), strict=True)),
     )
 
 
@@ -147,23 +147,23 @@ class _Tune(NamedTuple):
     size: _Size = _Size(0, 0, 0)
 
 
-def _is_bare(text: str, found: list[TuneSpan]) -> bool:
+def _is_bare(text: str, spans: list[TuneSpan]) -> bool:
     """Say whether a text is one tune and nothing else, be it a tune that cannot be read."""
-    if len(found) == 1 and not found[0].quoted:
-        around = text[: found[0].start], text[found[0].stop :]
+    if len(spans) == 1 and not spans[0].quoted:
+        around = text[: spans[0].start], text[spans[0].stop :]
         if all(map(_NOTHING.fullmatch, around)):
             return True
-    if len(found) > 1 or not _NUMBERED.match(text) or _BLANK_LINE.search(text.strip()):
+    if len(spans) > 1 or not _NUMBERED.match(text) or _BLANK_LINE.search(text.strip()):
         return False
-    return not found or (not text[: found[0].start].strip() and "|" in text[found[0].stop :])
+    return not spans or (not text[: spans[0].start].strip() and "|" in text[spans[0].stop :])
 
 
 def _examine_text(
-    text: str, found: list[TuneSpan], place: str, policy: MusicConfig
+    text: str, spans: list[TuneSpan], place: str, policy: MusicConfig
 ) -> tuple[str, list[_Tune]]:
     """Examine the tunes inside a text, and return it with those mended that do not stand quoted."""
     pieces, tunes, done = [], [], 0
-    for span in found:
+    for span in spans:
         raw = text[span.start : span.stop]
         tune = _examine_tune(raw, policy, is_bare=False)
         if tune.fault:

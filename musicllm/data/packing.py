@@ -112,9 +112,9 @@ def chunk(lengths: Ints, max_length: int) -> RowPlan:
     does.
     """
     assert max_length >= 2, f"max_length={max_length} leaves no token to predict"
-    kept = np.flatnonzero(lengths >= 2)
-    ends = np.cumsum(lengths[kept], dtype=np.int64)
-    firsts = ends - lengths[kept]
+    documents = np.flatnonzero(lengths >= 2)
+    ends = np.cumsum(lengths[documents], dtype=np.int64)
+    firsts = ends - lengths[documents]
     rows = _full_rows(ends, max_length)
     cuts = np.sort(np.concatenate([firsts, rows]), kind="stable")  # two sorted runs are merged
     cuts = cuts[np.diff(cuts, prepend=-1) > 0]
@@ -123,7 +123,7 @@ def chunk(lengths: Ints, max_length: int) -> RowPlan:
     stop = np.append(cuts[1:], ends[-1:]) - firsts[which]
     start -= start > 0
     offsets = np.append(np.searchsorted(cuts, rows), len(cuts))
-    return RowPlan(kept[which], start, stop, offsets)
+    return RowPlan(documents[which], start, stop, offsets)
 
 
 def single(lengths: Ints, max_length: int) -> RowPlan:
@@ -166,39 +166,39 @@ def _best_fit(counts: Ints, max_length: int) -> Ints:
     occupied = 0  # bit s: rows with the space s are waiting
     num_rows, done = 0, 0
     for length in np.flatnonzero(counts)[::-1].tolist():
-        left = int(counts[length])
-        while left:
+        remaining = int(counts[length])
+        while remaining:
             fitting = occupied >> length
             space = length + (fitting & -fitting).bit_length() - 1 if fitting else max_length
             fits = space // length
             if fitting:
-                taken = _pop(waiting[space], -(-left // fits))
+                open_rows = _pop(waiting[space], -(-remaining // fits))
                 occupied ^= 0 if waiting[space] else 1 << space
             else:
-                taken = np.arange(num_rows, num_rows + -(-left // fits))
-                num_rows += len(taken)
-            filled = min(left, fits * len(taken))
-            rows[done : done + filled] = np.repeat(taken, fits)[:filled]
-            done, left = done + filled, left - filled
+                open_rows = np.arange(num_rows, num_rows + -(-remaining // fits))
+                num_rows += len(open_rows)
+            filled = min(remaining, fits * len(open_rows))
+            rows[done : done + filled] = np.repeat(open_rows, fits)[:filled]
+            done, remaining = done + filled, remaining - filled
             full, in_last = filled // fits, filled % fits
-            for some, rest in ((taken[:full], fits), (taken[full:], in_last)):
-                if len(some):
-                    waiting[space - rest * length].append(some)
+            for group, rest in ((open_rows[:full], fits), (open_rows[full:], in_last)):
+                if len(group):
+                    waiting[space - rest * length].append(group)
                     occupied |= 1 << (space - rest * length)
     return rows
 
 
 def _pop(stack: list[Ints], count: int) -> Ints:
     """Take at most `count` rows from a stack that is kept in stretches, the last row first."""
-    taken = []
+    popped = []
     while count and stack:
         top = stack.pop()
         if len(top) > count:
             stack.append(top[:-count])
             top = top[-count:]
-        taken.append(top[::-1])
+        popped.append(top[::-1])
         count -= len(top)
-    return np.concatenate(taken)
+    return np.concatenate(popped)
 
 
 def _by_first_piece(row: Ints) -> Ints:
@@ -242,6 +242,6 @@ def _next_end(by_remainder: Ints, place: int, period: int, total: int) -> int:
     remainder = place % period * (total + 1)
     index = int(np.searchsorted(by_remainder, remainder + place))
     if place <= total and index < len(by_remainder):
-        found = int(by_remainder[index]) - remainder
-        return min(found, total)
+        end = int(by_remainder[index]) - remainder
+        return min(end, total)
     return total

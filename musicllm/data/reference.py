@@ -45,7 +45,7 @@ def speller(lexicon: Lexicon) -> Callable[[str], str]:
     put here. Other tokenizers are taken as they are.
     """
     added = sorted(lexicon.core.get_added_tokens_decoder().values(), key=lambda t: -len(t.content))
-    token = "|".join(re.escape(each.content) for each in added) or "(?!)"
+    token = "|".join(re.escape(entry.content) for entry in added) or "(?!)"
     match lexicon.blank_goes_before:
         case "always":
             before_blank = re.compile(f"(^|{token})(?=[ \u2581])")

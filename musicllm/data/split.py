@@ -55,26 +55,26 @@ def place(
     """
     split, group = groups.split.copy(), groups.group
     is_given = split >= 0
-    held = np.full(len(split), -1, np.int8)
-    np.maximum.at(held, group[is_given], split[is_given])
-    held = held[group]
-    tied = ~is_given & (held >= 0)
-    is_open = groups.closed >> np.maximum(held, 0) & 1 == 0
-    split[tied] = np.where(is_open, held, SPLITS.index("train"))[tied]
-    drawn = ~is_given & ~tied
+    held_out = np.full(len(split), -1, np.int8)
+    np.maximum.at(held_out, group[is_given], split[is_given])
+    held_out = held_out[group]
+    tied = ~is_given & (held_out >= 0)
+    is_open = groups.closed >> np.maximum(held_out, 0) & 1 == 0
+    split[tied] = np.where(is_open, held_out, SPLITS.index("train"))[tied]
+    is_free = ~is_given & ~tied
     closed = np.zeros_like(groups.closed)
-    np.bitwise_or.at(closed, group[drawn], groups.closed[drawn])
+    np.bitwise_or.at(closed, group[is_free], groups.closed[is_free])
     closed = closed[group]
-    for mask in np.unique(closed[drawn]).tolist():
-        some = drawn & (closed == mask)
-        split[some] = split_groups(
-            (np.cumsum(some) - 1)[group[some]],
-            groups.keys[some],
+    for mask in np.unique(closed[is_free]).tolist():
+        members = is_free & (closed == mask)
+        split[members] = split_groups(
+            (np.cumsum(members) - 1)[group[members]],
+            groups.keys[members],
             seed,
             0.0 if mask >> SPLITS.index("validation") & 1 else validation_fraction,
             0.0 if mask >> SPLITS.index("test") & 1 else test_fraction,
         )
-    return split, (split == SPLITS.index("train")) & (held > SPLITS.index("train"))
+    return split, (split == SPLITS.index("train")) & (held_out > SPLITS.index("train"))
 
 
 def split_groups(

@@ -93,7 +93,7 @@ class ChatTemplate:
         else:
             borders = [0, *self._borders(messages, text), len(text)]
             texts = [text[start:stop] for start, stop in pairwise(borders)]
-        return [(each, number % 2 == 1) for number, each in enumerate(texts) if each]
+        return [(part, number % 2 == 1) for number, part in enumerate(texts) if part]
 
     def _render(self, messages: Sequence[Message], ends_in_prompt: bool) -> str:
         try:

@@ -35,24 +35,24 @@ def copies(
     """
     if not is_bare_tune(record):
         return [record], []
-    made: list[Record] = []
+    records: list[Record] = []
     drops: list[Drop] = []
     for shift in semitones:
         if shift == 0:
-            made.append(record)
+            records.append(record)
             continue
         copy_id = f"{record['id']}{shift:+d}"
         try:
             score = parse(record["text"], limits)
             beyond = _beyond(score, shift)
             if beyond is None:
-                made.append({**record, "id": copy_id, "text": transpose(score, shift, limits)})
+                records.append({**record, "id": copy_id, "text": transpose(score, shift, limits)})
                 continue
             reason, detail = "leaves its range when transposed", beyond
         except AbcError as error:
             reason, detail = "cannot be transposed", str(error)
         drops.append(Drop(record["source"], copy_id, reason, detail, is_fault=False))
-    return made, drops
+    return records, drops
 
 
 def _beyond(score: Score, shift: int) -> str | None:
@@ -61,8 +61,8 @@ def _beyond(score: Score, shift: int) -> str | None:
         return None
     for name, low, high in _ranges(score):
         if (shift < 0 and low + shift < LOWEST) or (shift > 0 and high + shift > HIGHEST):
-            found = f"voice {name} would reach from {low + shift} to {high + shift}"
-            return f"{found}, beyond {LOWEST} to {HIGHEST} (MIDI numbers)"
+            reach = f"voice {name} would reach from {low + shift} to {high + shift}"
+            return f"{reach}, beyond {LOWEST} to {HIGHEST} (MIDI numbers)"
     return None
 
 

@@ -97,12 +97,12 @@ def list_files(
         raise InputError(f"{key}={location} is not there; give a file or a folder")
     listing = Listing(location if location.is_dir() else location.parent, kinds)
     names = sorted(_visible(location, listing.ignored)) if location.is_dir() else [location.name]
-    chosen, strays = set(choose(names)), set(_strays(listing.root, names))
+    choice, strays = set(choose(names)), set(_strays(listing.root, names))
     for name in names:
         path = listing.root / name
         if name in strays:
             listing.ignored[f"{path.suffix} (of no saved data set)"] += 1
-        elif name not in chosen:
+        elif name not in choice:
             listing.ignored[path.suffix or "without suffix"] += 1
         elif path.suffix.lower() == ".zip":
             for member in _members(path):

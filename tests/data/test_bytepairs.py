@@ -101,7 +101,7 @@ def test_a_long_run_of_blanks_has_the_same_tokens(name: str) -> None:
     assert encoder is not None
     text = " " * (MOST_CHARS - 1) + "a"
     assert encoder.encode([text]) == list(plain(core, [text]))
-    assert encoder._is_left(text + "a") == (name != "sentencepiece")  # patterns that look ahead
+    assert encoder._needs_core(text + "a") == (name != "sentencepiece")  # patterns that look ahead
 
 
 def test_every_code_point_has_the_same_tokens() -> None:
@@ -210,7 +210,7 @@ def test_a_tokenizer_that_differs_on_the_sample_is_refused(
 def test_a_difference_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = BytePairs.of(TOKENIZERS["ours"]())
     assert encoder is not None
-    monkeypatch.setattr(encoder, "_one", lambda _: array("i", [7]))
+    monkeypatch.setattr(encoder, "_encode_text", lambda _: array("i", [7]))
     encoder._num_texts = 1
     assert encoder.encode(["DEFG"] * (TEXTS_PER_COMPARISON - 1))[0] == array("i", [7])
     with pytest.raises(StageError, match="kitoken changes the tokens of 'ABcd'"):

@@ -76,8 +76,12 @@ def find_problems(settings: InstructionSettings) -> list[Problem]:
     Raises:
         InputError: a file of phrasings has a mistake.
     """
-    unknown = [task for task in settings.tasks if task not in TASKS]
-    problems = [Problem(f"{_KEY}.tasks", task, _unknown(task)) for task in unknown]
+    problems = []
+    for task in settings.tasks:
+        if task not in TASKS:
+            near = get_close_matches(task, TASKS, n=1, cutoff=0.0)[0]
+            rule = f"is no instruction family; did you mean {near}? There are {', '.join(TASKS)}"
+            problems.append(Problem(f"{_KEY}.tasks", task, rule))
     if not settings.tasks:
         rule = f"names no instruction family; there are {', '.join(TASKS)}"
         problems.append(Problem(f"{_KEY}.tasks", "[]", rule))
@@ -97,11 +101,6 @@ def find_problems(settings: InstructionSettings) -> list[Problem]:
     for language in settings.languages:
         problems += _uncovered(language, settings)
     return problems
-
-
-def _unknown(task: str) -> str:
-    near = get_close_matches(task, TASKS, n=1, cutoff=0.0)[0]
-    return f"is no instruction family; did you mean {near}? There are {', '.join(TASKS)}"
 
 
 def _uncovered(language: str, settings: InstructionSettings) -> list[Problem]:

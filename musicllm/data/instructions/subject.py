@@ -98,12 +98,12 @@ class Subject:
             return None
         if own:
             return self.text if len(own) >= MIN_OWN_CHORDS * len(self.score.bars) else None
-        placed = harmonize(self.score)
-        text = with_chords(self.text, placed)
-        if not placed or without_chords(text) != self.text:
+        placements = harmonize(self.score)
+        text = with_chords(self.text, placements)
+        if not placements or without_chords(text) != self.text:
             return None
         result = self.parse_again(text).score
-        fits = placed_chords(result) == placed and chord_cover(result) >= MIN_COVER
+        fits = placed_chords(result) == placements and chord_cover(result) >= MIN_COVER
         return text if fits else None
 
     def opening(self, num_bars: int) -> str | None:

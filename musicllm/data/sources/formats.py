@@ -161,8 +161,8 @@ def _pair(item: Any) -> tuple[str, str]:
 
 
 FORMATS = {
-    known.name: known
-    for known in (
+    record_format.name: record_format
+    for record_format in (
         Format("record", (("id",), ("source",), ("text", "messages")), _OWN_EXTRAS, _record),
         Format("openai", (("messages",),), (), _openai),
         Format("sharegpt", (("conversations",),), ("system",), _sharegpt),
@@ -196,4 +196,4 @@ FORMATS = {
 
 def detect(fields: Collection[str]) -> Format | None:
     """Return the first format that an object with these fields fits, or None."""
-    return next((known for known in FORMATS.values() if known.fits(fields)), None)
+    return next((entry for entry in FORMATS.values() if entry.fits(fields)), None)

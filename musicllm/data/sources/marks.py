@@ -43,8 +43,8 @@ def is_trained(turn: Mapping[str, Any], role: str, number: int) -> bool:
         if not isinstance(value, int | float) or value not in (0, 1):
             raise _refused(number, f"{name} is {value!r}; 0 masks a turn, and 1 trains it")
     if len(set(map(bool, values.values()))) > 1:
-        said = ", ".join(f"{name} is {value!r}" for name, value in values.items())
-        raise _refused(number, f"{said}, which contradict each other")
+        marks = ", ".join(f"{name} is {value!r}" for name, value in values.items())
+        raise _refused(number, f"{marks}, which contradict each other")
     for name in _OF_PARTS:
         if turn.get(name):
             raise _refused(number, f"{name} marks parts of it; only whole turns can be masked")

@@ -29,8 +29,8 @@ def read_part(part: Part) -> Iterator[Record | Drop]:
 
 
 def _read(part: Part) -> Iterator[Record | Drop]:
-    known = FORMATS[part.format]
-    fields = None if part.is_corpus else known.fields
+    record_format = FORMATS[part.format]
+    fields = None if part.is_corpus else record_format.fields
     with Opener(part.root) as opener:
         for piece in part.pieces:
             prefix = f"{part.source}/{piece.place}:"
@@ -38,19 +38,21 @@ def _read(part: Part) -> Iterator[Record | Drop]:
                 for number, raw in KINDS[piece.kind].read(file, piece, fields):
                     place = f"{prefix}{number}"
                     try:
-                        yield _record(part, known, place, raw)
+                        yield _record(part, record_format, place, raw)
                     except Misfit as misfit:
                         yield Drop(part.source, place, misfit.reason, misfit.detail)
 
 
-def _record(part: Part, known: Format, place: str, raw: Any) -> Record:
+def _record(part: Part, record_format: Format, place: str, raw: Any) -> Record:
     if isinstance(raw, Misfit):
         raise raw
     if not isinstance(raw, dict):
         raise Misfit("is not an object", f"found {type(raw).__name__}")
-    if not known.fits(raw):
-        raise Misfit("has other fields", f"found {field_names(raw)}; expected {known.expects}")
-    content = known.convert(raw)
+    if not record_format.fits(raw):
+        raise Misfit(
+            "has other fields", f"found {field_names(raw)}; expected {record_format.expects}"
+        )
+    content = record_format.convert(raw)
     if part.is_corpus:
         return raw
     return {"id": place, "source": part.source, **content}
