@@ -20,14 +20,14 @@ from musicllm.inference.shared_sampling import sample_all
 
 
 class Examinee:
-    """A model and what is measured on; its weights are read when a measurement needs them.
+    """A model and the data of its benchmarks; weights are loaded at the first measurement.
 
     Args:
         load: returns the model and its tokenizer.
-        materials: what is measured on.
-        role: of the model, under which its measurements are kept.
+        materials: data of the benchmarks.
+        role: of the model, under which its measurements are stored.
         team: the processes that share the work; None: this one.
-        partial: keeps finished measurements; None keeps nothing.
+        partial: stores finished measurements; None stores nothing.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Examinee:
         return Scorer(self._loaded[0], self._team)
 
     def memoize(self, name: str, measure: Callable[[], Any]) -> Any:
-        """Return the JSON value that an interrupted run measured, or measure and keep it."""
+        """Return the JSON value that an interrupted run measured, or measure and store it."""
         if self._partial is None:
             return measure()
         return self._partial.get(f"{self._role}-{name}", measure)
@@ -79,7 +79,7 @@ class Examinee:
 
         Args:
             conversations: messages with `role` and `content`.
-            sampling: how tokens are chosen.
+            sampling: settings of the sampling.
             batch_size: answers that are sampled together.
         """
         encoder = Encoder(self.tokenizer)

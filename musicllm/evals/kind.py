@@ -27,7 +27,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class BenchmarkKind:
-    """A way to measure models; a kind overrides what differs from this.
+    """A kind of benchmark; it overrides what differs from this.
 
     Attributes:
         name: what `benchmark.<name>.kind` says.
@@ -147,7 +147,7 @@ def subset_words(facts: Mapping[str, Any]) -> str:
 
     Args:
         facts: of a benchmark, as under `benchmarks` in results.json: `complete`, `num_questions`,
-            and where they are known `num_available`, `num_skipped` (too long) and `kind`.
+            and where they are there `num_available`, `num_skipped` (too long) and `kind`.
     """
     if facts["complete"]:
         return ""

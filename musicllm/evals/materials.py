@@ -1,4 +1,4 @@
-"""What the benchmarks of a run measure on, read once for all models."""
+"""The data of the benchmarks of a run, read once for all models."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from musicllm.inference.sampling import SamplingSettings
 from musicllm.schema import BenchmarkConfig
 
 MAX_TRAINING_CHARACTERS = 20_000_000
-"""Training text that xz is primed with and copies are looked for in, which takes about 1.2 GB."""
+"""Training text that primes xz and is searched for copies, which takes about 1.2 GB."""
 
 Value = TypeVar("Value")
 
 
 class Materials:
-    """What kinds of benchmark read, and what they all need to know of a run.
+    """The data of benchmarks, and what they all need to know of a run.
 
     Attributes:
         inputs: folders of artifacts by role.
         cache: folder of downloads.
         seed: of draws and of the resampling for intervals.
-        sampling: how tokens are chosen where a model writes.
+        sampling: settings of the sampling.
         max_items: measured of a benchmark at most, during training; None: as many as it says.
     """
 
@@ -125,5 +125,5 @@ class Materials:
 
     @cached_property
     def copy_index(self) -> CopyIndex:
-        """Where copies are looked for."""
+        """The index of the training texts that is searched for copies."""
         return CopyIndex(self.training_texts)

@@ -60,13 +60,13 @@ NO_MATCH = MelodyMatch(0, 0.0, 0.0, 0.0, -1)
 
 
 class MelodyIndex:
-    """The melodies in training texts, read when the first one is looked for.
+    """The melodies in training texts, read at the first search.
 
     Reading takes less than a millisecond a tune; 12 bytes for each figure stay, and for each step
     what `SuffixIndex` needs.
 
     Args:
-        texts: training texts; tunes in them are found, also amid prose, and what does not parse is
+        texts: training texts; tunes amid prose count, too, and what does not parse is
             left out, since it has no melody.
     """
 

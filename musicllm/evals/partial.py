@@ -15,10 +15,10 @@ from musicllm import artifacts
 
 
 class Partial:
-    """Finished measurements in a folder; those of other settings are not taken for ours.
+    """Finished measurements in a folder; those of other settings are ignored.
 
     Args:
-        folder: made when the first measurement is kept.
+        folder: created with the first measurement.
         fingerprint: of the settings and inputs that all measurements depend on.
     """
 
@@ -32,7 +32,7 @@ class Partial:
         """Measurements that this run had finished, for another benchmark."""
 
     def find(self, name: str) -> Any:
-        """Return what was kept under a name, or None."""
+        """Return the stored value of a name, or None."""
         try:
             content = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -46,14 +46,14 @@ class Partial:
         return content["value"]
 
     def keep(self, name: str, value: Any) -> None:
-        """Keep a JSON value; processes may keep values of different names at the same time."""
+        """Store a JSON value; processes may store values of different names at the same time."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._earlier.discard(f"{name}.json")
         content = {"fingerprint": self._fingerprint, "value": value}
         artifacts.write_json(self._folder / f"{name}.json", content)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
-        """Return a kept measurement, or measure and keep it.
+        """Return a stored measurement, or measure and store it.
 
         Args:
             name: of the file, without suffix.
@@ -66,5 +66,5 @@ class Partial:
         return value
 
     def remove(self) -> None:
-        """Delete everything kept; for when the results are written."""
+        """Delete all measurements; for when the results are written."""
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -2,8 +2,7 @@
 
 Perplexity per token compares models of one tokenizer; that per word, per byte and per character,
 models of any. Words and bytes count as in lm-evaluation-harness: pieces between white space, and
-bytes of UTF-8. The harness does not score the end of a document; whether these scores do is for
-`likelihood` to say, which scores them.
+bytes of UTF-8. The harness does not score the end of a document; `likelihood` may (`ends`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def measure(
     Args:
         scores: of each document.
         seed: of the resampling of documents for the intervals.
-        texts: the documents; without them, nothing is said per word and per byte.
+        texts: the documents; without them, there are no metrics per word and per byte.
     """
     nats = [score.nll_nats for score in scores]
     tokens = [score.num_tokens for score in scores]
@@ -70,7 +69,7 @@ def forgetting(
 ) -> Metrics:
     """Compare two models on the same documents, whatever their tokenizers.
 
-    Documents are drawn with what both models make of them, so an interval is about the change, not
+    Documents are resampled in pairs of both models' scores, so an interval is about the change, not
     about how hard the documents are.
 
     Args:
@@ -86,7 +85,12 @@ def forgetting(
         InputError: the documents are not the same.
     """
     former = {row["document_id"]: row for row in before}
-    _refuse_others(former, after)
+    ids = {row["document_id"] for row in after}
+    if not ids or ids != former.keys():
+        raise InputError(
+            f"the two evaluations read different documents: {len(former)} and {len(ids)}, of which "
+            f"{len(ids & former.keys())} are the same; evaluate both models on the same texts"
+        )
     pairs = [(former[row["document_id"]], row) for row in after]
     words = [old["num_words"] for old, _ in pairs]
     sizes = [old["num_bytes"] for old, _ in pairs]
@@ -134,12 +138,3 @@ def _perplexity(name: str, nats: Sequence[float], units: Sequence[int], seed: in
 def _bits(name: str, nats: Sequence[float], units: Sequence[int], seed: int) -> Metrics:
     low, high = (bound / math.log(2) for bound in bootstrap(nats, seed, units))
     return with_interval(name, sum(nats) / math.log(2) / sum(units), (low, high))
-
-
-def _refuse_others(former: Mapping[str, object], after: Sequence[Mapping[str, Any]]) -> None:
-    ids = {row["document_id"] for row in after}
-    if not ids or ids != former.keys():
-        raise InputError(
-            f"the two evaluations read different documents: {len(former)} and {len(ids)}, of which "
-            f"{len(ids & former.keys())} are the same; evaluate both models on the same texts"
-        )

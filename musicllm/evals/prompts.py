@@ -51,7 +51,7 @@ class PromptFormat:
         return self.text(solved) + self.delimiter + self.target(solved)
 
     def prompt(self, solved: LabelledQuestion, shots: Sequence[LabelledQuestion] = ()) -> str:
-        """Return the whole prompt up to the cue; examples stand in the order they are given."""
+        """Return the whole prompt up to the cue, with the examples in their order."""
         examples = [self.shot(shot) + self.separator for shot in shots]
         return "".join([self.hint(solved.subject), *examples, self.text(solved)])
 

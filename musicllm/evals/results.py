@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from musicllm import artifacts
 
 Metrics = dict[str, float | int | None]
-"""Value by metric; `<metric>_low` and `<metric>_high` bound it where uncertainty is known."""
+"""Value by metric; `<metric>_low` and `<metric>_high` bound it where there is an interval."""
 
 Z95 = 1.959963984540054
 """The normal distribution lies within plus or minus this many deviations with 95 %."""
@@ -37,13 +37,13 @@ HARNESS_KEYS = (
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What one benchmark found for one model.
+    """The results of one model in one benchmark.
 
     Attributes:
         metrics: the numbers.
         predictions: one row per question.
         generations: one row per generated tune.
-        harness: results in the harness's format, of what was asked as its tasks; else empty.
+        harness: results in the harness's format, of benchmarks that are its tasks; else empty.
     """
 
     metrics: Metrics
@@ -77,8 +77,8 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Return the percentile interval of `sum(values) / sum(weights)` (Efron 1979).
 
-    Items are drawn with their weight, so the interval of a share of all bars respects that bars
-    come in tunes. Cost: `NUM_RESAMPLES` times the number of items, in time; little memory.
+    Items are resampled with their weights, so the interval of a share of all bars respects that
+    bars come in tunes. Cost: `NUM_RESAMPLES` times the number of items, in time; little memory.
 
     Args:
         values: one number per item; at least one item.

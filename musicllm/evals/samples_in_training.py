@@ -29,7 +29,7 @@ from musicllm.serve.tunes import draw_requests
 from musicllm.train.tunes import SampleReport, SampleTune, SampleWriter
 
 BEGINNING = "X:1\n"
-"""How a tune begins, where nothing else is asked for."""
+"""The prompt where there is no other: how a tune begins."""
 
 MEASURED = (
     "parse_share", "bars_fitting", "bars_fitting_strict", "key_fit", "metre_as_asked",
@@ -39,7 +39,7 @@ MEASURED = (
 
 
 class Prompt(NamedTuple):
-    """What a model is given.
+    """A prompt of a model.
 
     Attributes:
         text: as people read it.
@@ -66,7 +66,7 @@ def sample_writer(
 
     Args:
         callbacks: with `num_samples` and `sample_prompts`.
-        sampling: how tokens are chosen.
+        sampling: settings of the sampling.
         corpus: that the model is trained on.
         seed: of sampling, and of the prompts that are taken from the corpus.
         batch_size: prompts at a time.
@@ -122,7 +122,7 @@ def _requests(corpus: Corpus, count: int, seed: int) -> list[str]:
 def _fitting(
     sampling: SamplingSettings, prompts: Sequence[Prompt], max_length: int
 ) -> SamplingSettings:
-    """Return how tokens are chosen; a text is never longer than those that the model has seen."""
+    """Limit new tokens so that no text is longer than the rows that the model is trained on."""
     longest = max(prompts, key=lambda prompt: len(prompt.ids))
     room = max_length - len(longest.ids)
     if room < 1:

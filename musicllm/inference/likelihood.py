@@ -55,7 +55,7 @@ def document_nll(
         texts: in any order.
         ends: whether the mark of the end is scored, too: that of a tune belongs to it, that of a
             general text may be all that a training in chat changed.
-        memoize: where finished portions are kept and looked for.
+        memoize: where finished portions are stored and looked up.
 
     Raises:
         InputError: the tokenizer has no mark for the end of a text.

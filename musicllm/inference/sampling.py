@@ -1,8 +1,7 @@
 """Text from a model: batched, seeded, stopped at its end tokens.
 
-Prompts are tokens, as the encoder of the training data makes them (`Encoder.prompt`), so a model is
-asked in the form in which it learned to answer. What the text means (a tune, an
-answer) is for the caller.
+Prompts are tokens, as the encoder of the training data makes them (`Encoder.prompt`), so a model
+gets prompts in the form that it was trained on.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How the next token is chosen.
+    """Settings of the sampling.
 
     Attributes:
         temperature: divides the logits; 0 takes the most likely token.
@@ -72,7 +71,7 @@ def sample(
 ) -> list[Completion]:
     """Continue every prompt.
 
-    The result depends on the arguments alone, not on what was drawn before; a prompt's own result
+    The result depends on the arguments alone, not on earlier random numbers; a prompt's own result
     does depend on which prompts it shares a batch with. Prompts of like length share one. Time
     grows with `max_new_tokens` per batch, each step with the tokens so far (key-value cache).
 
@@ -80,8 +79,8 @@ def sample(
         model: any causal language model, with or without an adapter.
         encoder: of the prompts; its `end_ids` end an answer.
         prompts: tokens, such as of `encoder.prompt(messages)`.
-        settings: how tokens are chosen.
-        seed: of the choices.
+        settings: of the sampling.
+        seed: of the sampling.
         batch_size: prompts continued together; memory grows with it.
         progress: called with the number of prompts done after each batch.
 

@@ -1,7 +1,7 @@
 """Texts that a model writes after many prompts, in batches that processes share.
 
 Which prompts share a batch, and its seed, do not depend on the number of processes, so that one and
-several write the same. A finished batch is kept.
+several write the same. A finished batch is stored.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def sample_all(
         model: any causal language model.
         encoder: of its tokenizer.
         prompts: tokens.
-        settings: how tokens are chosen.
+        settings: of the sampling.
         seed: of the first batch; the others count on.
         batch_size: prompts that are continued together.
         team: the processes that share the batches; each gets all completions.
-        memoize: where finished batches are kept and looked for.
+        memoize: where finished batches are stored and looked up.
     """
     order = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -25,9 +25,9 @@ Tally = tuple[int, int]
 
 
 def metrics(rows: Sequence[PredictionRow], seed: int) -> Metrics:
-    """Return what the answers to at least one question amount to.
+    """Return the metrics of the answers to at least one question.
 
-    A question without an answer (no letter was found in what the model wrote) counts as wrong, and
+    A question without an answer (the model wrote no letter) counts as wrong, and
     a flagged one, say with a blank option, counts like any other; both are counted as well.
 
     Args:
@@ -38,7 +38,7 @@ def metrics(rows: Sequence[PredictionRow], seed: int) -> Metrics:
         `accuracy` and the macro means with bootstrap intervals; `accuracy_<subject>`,
         `accuracy_category_<category>` and `accuracy_level_<level>`, which may rest on few
         questions, with Wilson's, which stays honest there. In perplexity mode
-        `accuracy_by_letter`, what the likelihood of the letter alone would have chosen, and
+        `accuracy_by_letter`, the accuracy by the likelihood of the letter alone, and
         `agreement`, the share of questions on which both choose the same. Calibration where there
         are likelihoods. `majority_accuracy`, of always giving the most frequent right letter.
         Counts.
@@ -104,7 +104,7 @@ def _parts(rows: Sequence[PredictionRow], key: str, name: str) -> Metrics:
 
 
 def _by_letter(rows: Sequence[PredictionRow], seed: int) -> Metrics:
-    """Compare the two ways to choose, where both are known."""
+    """Compare the two ways to choose, where there are both."""
     if any(row["mean_nll"] is None or row["predicted_by_letter"] is None for row in rows):
         return {}
     right = sum(row["predicted_by_letter"] == row["gold"] for row in rows)

@@ -28,7 +28,7 @@ class AccuracyComparison:
     Attributes:
         num_questions: answered by both.
         num_unpaired: answered by one of them only, and left out.
-        num_other_prompts: asked with another prompt, say since an example was dropped.
+        num_other_prompts: answered to different prompts, say since an example was dropped.
         baseline: its accuracy on these questions.
         model: likewise.
         difference: of the model from the baseline.
@@ -96,9 +96,9 @@ def compare(
 def compare_by_subject(
     baseline: Sequence[PredictionRow], model: Sequence[PredictionRow], seed: int
 ) -> dict[str, AccuracyComparison]:
-    """Compare within every subject that both were asked about; for the errors see `compare`.
+    """Compare within every subject that both have; for the errors see `compare`.
 
-    Many tests find something by chance: correct the p values with `holm`.
+    Of many tests some are significant by chance: correct the p values with `holm`.
     """
     by_subject: dict[str, list[Pair]] = {}
     for pair in _paired(baseline, model)[0]:

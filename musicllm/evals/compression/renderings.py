@@ -18,7 +18,7 @@ from musicllm.music.render import abc_to_midi
 from musicllm.music.render.kinds.sound import RATE_HZ, TAIL_S
 
 NUM_RENDERED = 200
-"""Tunes that are drawn; at 20 to 25 ms each, about 5 s."""
+"""Size of the sample; at 20 to 25 ms a tune, about 5 s."""
 
 _HEADER_BYTES = 44
 _SAMPLE_BYTES = 2
@@ -55,7 +55,7 @@ def render(texts: Sequence[str], seed: int) -> tuple[list[Rendered], int]:
         seed: of the draw.
 
     Returns:
-        The rendered ones, and how many drawn ones could not be rendered.
+        The rendered ones, and how many of the sample could not be rendered.
     """
     tunes = [(index, tune) for index, text in enumerate(texts) if (tune := _only_tune(text))]
     sample = random.Random(seed).sample(tunes, min(NUM_RENDERED, len(tunes)))

@@ -24,7 +24,7 @@ class Yardsticks:
         notes: of each document; None where they cannot be counted.
         sizes_noted: of the documents with notes together, by compressor; empty when there are none.
         rendered: a sample of the documents as MIDI.
-        num_not_rendered: drawn for the sample, but without MIDI.
+        num_not_rendered: documents of the sample without MIDI.
         midi_xz_bytes: the sample's MIDI in one `xz -9e`.
         num_training_characters: of the text that xz was primed with.
     """

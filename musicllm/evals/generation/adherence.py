@@ -1,6 +1,6 @@
-"""Whether a tune keeps to what was asked for, one number for each thing that can be asked.
+"""Whether a tune meets the conditions of its request, one number for each condition.
 
-What was not asked is None. What was asked of an answer that is no tune is not kept: False or 0.
+Without the condition the number is None. An answer that is no tune meets none: False or 0.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from musicllm.music.analysis.chords import quoted_symbols
 from musicllm.music.analysis.sections import sounds
 
 NOT_FOUND = "none"
-"""Stands for the form of a motif that does not come."""
+"""The form of a motif that the tune does not have."""
 
 _TERM = re.compile(r"'([^']*)'")
 
 
 @dataclass(frozen=True)
 class Adherence:
-    """What one tune keeps of what its request asks for; None where it does not ask.
+    """Which conditions of its request a tune meets; None where the request has none.
 
     Attributes:
         metre_as_asked: the metre at the start is the one asked for.
@@ -45,7 +45,7 @@ class Adherence:
             length of the longer (Levenshtein).
         motif_as_asked: the motif's bars stand in the first voice.
         motif_times: how often.
-        motif_form: the closest of `motif_forms.FORMS` in which it comes, or `none`.
+        motif_form: the closest of `motif_forms.FORMS` in which the tune has it, or `none`.
         form_as_asked: the letters are those asked for, or all terms asked for apply; by sound:
             what a `P:` in the answer claims does not count.
         form_adherence: 1 less the edits between the letters, over the length of the longer; where
@@ -73,7 +73,7 @@ def adherence(request: Request, score: abc.Score | None) -> Adherence:
     """Compare a tune with its request.
 
     Args:
-        request: what was asked.
+        request: with its conditions.
         score: the answer; None when it is no tune.
     """
     conditions, stated = request.conditions, request.stated
@@ -170,7 +170,7 @@ def _form(request: Request, score: abc.Score | None) -> float | None:
 
 
 def _first_bars(opening: str, score: abc.Score | None) -> float | None:
-    """Return the share of bars kept; None when the bars given cannot be read."""
+    """Return the share of the opening's bars that the tune keeps; None if they cannot be read."""
     bars = read_bars(opening)
     if not bars or score is None:
         return 0.0 if bars else None

@@ -61,7 +61,7 @@ def _distinct(size: int, melodies: Sequence[Sequence[object]]) -> Metrics:
 
 
 def _similarities(figures: Sequence[frozenset[int]]) -> Metrics:
-    """Compare each tune with each other; short ones, which are like anything, with none."""
+    """Compare all pairs of tunes; short ones, which resemble any tune, are left out."""
     long = [own for own in figures if len(own) >= MIN_FIGURES]
     table = _table(long)
     num_tunes = len(long)

@@ -1,4 +1,4 @@
-"""In which form a motif comes in a tune: as given, or varied as composers vary motifs.
+"""The form in which a tune has a motif: exact, or varied as composers vary motifs.
 
 Works on notes, wherever they stand in their bars; `music.analysis.count_motif` counts whole bars
 that sound the same.
@@ -16,7 +16,7 @@ from musicllm.music import abc
 from musicllm.music.abc.keys import NATURALS, Key
 
 MIN_VARIED_NOTES = 4
-"""A motif of fewer notes is looked for as given only: varied ones would be found anywhere."""
+"""A motif of fewer notes only matches exactly: its variations would match anywhere."""
 
 
 class Sounding(NamedTuple):
@@ -120,10 +120,10 @@ FORMS: Mapping[str, Callable[[Notes, Notes, Key], bool]] = {
     "pitches": _has_pitches,
     "rhythm": _has_rhythm,
 }
-"""How a motif can come, from the closest; `pitches` and `rhythm` keep only these."""
+"""Forms of a motif, the closest first; `pitches` and `rhythm` share only these with it."""
 
 RECOGNISABLE = frozenset(FORMS) - {"pitches", "rhythm"}
-"""The forms in which both pitches and rhythm come from the motif."""
+"""The forms that take both pitches and rhythm from the motif."""
 
 
 def _durations(notes: Notes) -> list[Fraction]:

@@ -1,7 +1,7 @@
 """Requests for tunes, made from held-out tunes, whose answer a person has written.
 
-What is asked follows from the tune and is checked on it, as in `data.instructions`, whose wordings
-these are: a model that was trained on such instructions is asked as it was taught.
+A request follows from the tune and is checked on it, as in `data.instructions`, whose wordings
+these are: a model that was trained on such instructions gets the prompts that it was trained on.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def make_requests(
     """Make requests from tunes, as many of each family as far as the tunes offer them.
 
     Families take turns; each goes through the tunes in an order of its own and takes none twice.
-    Tunes that another family has come last, so that all are different while there are enough. A
-    tune that does not offer what a family asks for (no motif comes back, no chords fit) is passed
-    over. A pure function of the arguments.
+    Tunes that another family uses come last, so that all are different while there are enough. A
+    tune without the trait of a family (no repeated motif, no chords that fit) is skipped. A pure
+    function of the arguments.
 
     Args:
-        tunes: held-out texts; those that are no tunes are passed over too.
+        tunes: held-out texts; those that are no tunes are skipped too.
         families: keys of `FAMILIES`; empty for all.
         num: how many in all; fewer are returned when the tunes are used up. None: as many as there
             are tunes.

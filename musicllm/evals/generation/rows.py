@@ -22,9 +22,9 @@ class TuneRow:
     Attributes:
         family: kind of request; empty when unknown.
         prompt: the user's message.
-        wanted: what the answer must keep to, as in `Request`.
+        wanted: conditions of the request, as in `Request`.
         completion: the answer.
-        abc: the tune found in it, or empty.
+        abc: the tune in it, or empty.
         parses: whether it is valid ABC with at least one bar.
         problem: why it does not parse, or empty.
         num_bars: bars in a metre; free metre has none that could fit.
@@ -38,9 +38,9 @@ class TuneRow:
         copy_share: share of the tune's body in that run.
         is_near_copy: whether that run is large (`copies.NEAR_COPY_SHARE`).
         copied_from: index of the training tune, or -1.
-        heard: what of its melody is known from training, in any key.
+        heard: what its melody has in common with the training tunes, in any key.
         is_melodic_copy: whether it is a version of a training tune (`memorisation.SAME_MELODY`).
-        adherence: what it keeps of what was asked.
+        adherence: which conditions of the request it meets.
         structure: how it is built; None when it does not parse.
     """
 
@@ -78,12 +78,12 @@ def measure_tune(
     """Measure one answer; an answer without a valid tune is a row too.
 
     Args:
-        request: what was asked; of a message alone, what it states in words or fields counts.
+        request: of a message alone, what it states in words or fields counts.
         completion: the answer.
         finished: whether the model ended it itself.
         index: of the training tunes.
     """
-    asked_for = Request(request) if isinstance(request, str) else request
+    request = Request(request) if isinstance(request, str) else request
     tune = find_tune(completion)
     run = index.longest_run(tune)
     score, problem = _parsed(tune)
@@ -91,9 +91,9 @@ def measure_tune(
     faults = len(abc.check(score).faults) if score else 0
     match = index.melodies.look_up(score) if score else NO_MATCH
     return TuneRow(
-        family=asked_for.family,
-        prompt=asked_for.prompt,
-        wanted=asked_for.conditions,
+        family=request.family,
+        prompt=request.prompt,
+        wanted=request.conditions,
         completion=completion,
         abc=tune,
         parses=score is not None,
@@ -110,7 +110,7 @@ def measure_tune(
         copied_from=run.source,
         heard=match,
         is_melodic_copy=match.is_copy,
-        adherence=adherence(asked_for, score),
+        adherence=adherence(request, score),
         structure=structure(score) if score else None,
     )
 

@@ -1,8 +1,8 @@
-"""How a tune is built: its length, its repeats, and how much of it comes back.
+"""How a tune is built: its length, its repeats, and how much of it is repetition.
 
-About the first voice, whatever was asked for. High is not good by itself: tunes repeat themselves
-in part, and neither a tune without any repetition nor one bar over and over is one. Read the
-figures beside those of the held-out tunes.
+Of the first voice, whatever the request. High is not good by itself: tunes repeat themselves in
+part, and neither a tune without any repetition nor one bar over and over is one. Read the figures
+beside those of the held-out tunes.
 """
 
 from __future__ import annotations

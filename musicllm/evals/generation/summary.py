@@ -1,4 +1,4 @@
-"""Means with intervals of what single tunes showed, over all and by family of requests."""
+"""Means with intervals of the measurements of tunes, over all and by family of requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BY_FAMILY = (
     "first_bars_as_asked", "first_bars_kept", "phrase_repetition", "bars_per_tune",
     "near_copies", "melodic_copies", "num_tunes",
 )  # fmt: skip
-"""Metrics that are also given for each family, as `<family>/<metric>`, where it asks for them."""
+"""Metrics that are also given for each family, as `<family>/<metric>`, where they are defined."""
 
 ALWAYS = (
     "parse_share", "bars_fitting", "bars_fitting_per_tune", "bars_fitting_strict", "key_fit",
@@ -39,7 +39,7 @@ def measure(
     """Measure the answers to requests, at least one.
 
     Args:
-        requests: what was asked; messages alone belong to no family.
+        requests: messages alone belong to no family.
         completions: an answer to each.
         finished: whether the model ended each answer itself.
         index: of the training tunes.
@@ -61,8 +61,8 @@ def summarise(rows: Sequence[TuneRow], seed: int) -> Metrics:
 
     `bars_fitting` is over the bars of all tunes that parse, `bars_fitting_per_tune` the mean over
     these tunes, and `bars_fitting_strict` the mean over all tunes, where one that does not parse
-    counts 0. What was asked for is a mean over the requests that ask for it; a tune that does not
-    parse keeps to nothing. What describes how tunes are built is a mean over those that parse, and
+    counts 0. Adherence to a condition is a mean over the requests that have it; a tune that does
+    not parse meets none. What describes how tunes are built is a mean over those that parse, and
     copies are over all. docs/GENERATION_METRICS.md has every metric.
 
     Args:
@@ -85,7 +85,7 @@ def summarise(rows: Sequence[TuneRow], seed: int) -> Metrics:
 
 
 def _of_tunes(rows: Sequence[TuneRow], seed: int) -> Metrics:
-    """Measure tunes each for itself."""
+    """Return the means of what is measured tune by tune."""
     valid = [row for row in rows if row.parses]
     bars, fitting = [row.num_bars for row in valid], [row.num_bars_fitting for row in valid]
     metrics = {

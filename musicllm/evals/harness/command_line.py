@@ -40,7 +40,7 @@ def questions(
         metadata: the rest of `--metadata`; under the benchmark's name, a location of its own.
 
     Returns:
-        `test` and `dev` (what may be shown before), of which `dev` may be empty.
+        `test`, and `dev` with the examples, which may be empty.
 
     Raises:
         InputError: the location is missing or holds none of these questions.

@@ -27,8 +27,8 @@ class Sheet:
         category: of the subject, in MMLU.
         format: how a question is put.
         hint: what stands before everything.
-        questions: what is asked, in order.
-        examples: what is shown before each of them, in order.
+        questions: in order.
+        examples: solved ones that stand before each question, in order.
     """
 
     task: str
@@ -43,13 +43,13 @@ class Sheet:
 def make_sheets(
     question_set: QuestionSet, benchmark: str, prompt_format: str, num_fewshot: int
 ) -> Iterator[Sheet]:
-    """Yield a sheet per subject, in the order in which subjects are first asked about.
+    """Yield a sheet per subject, in the order of their first questions.
 
     Args:
         question_set: questions and examples.
         benchmark: its name.
         prompt_format: a key of `prompts.FORMATS`.
-        num_fewshot: examples to show, as far as there are so many.
+        num_fewshot: most examples before a question.
     """
     by_subject: dict[str, list[LabelledQuestion]] = {}
     for question in question_set.questions:

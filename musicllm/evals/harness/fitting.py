@@ -1,4 +1,4 @@
-"""Which examples a prompt has room for. Counts tokens; builds no task and asks nothing."""
+"""Which examples a prompt has room for. Counts tokens; no model runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Fit(NamedTuple):
 def fit_shots(
     sheet: Sheet, settings: PromptSettings, count_tokens: CountTokens
 ) -> list[Fit | None]:
-    """Return, per question, the examples that stand before it; None: it is not asked.
+    """Return, per question, the examples that stand before it; None: it is left out.
 
     Parts are counted once; a whole prompt only where their sum is too near the limit to tell.
     OpenCompass leaves out the last example as long as a prompt is too long (`drop_last_shots`);

@@ -49,10 +49,10 @@ def measure_choices(
     Args:
         scorer: of the model, which is neither moved nor cast.
         tokenizer: its tokenizer.
-        question_set: the questions, all of which are asked.
+        question_set: the questions and examples.
         settings: of the prompts.
         seed: of the resampling for intervals.
-        memoize: where finished parts are kept and looked for.
+        memoize: where finished parts are stored and looked up.
 
     Raises:
         InputError: a question does not fit into the model, or the tokenizer is not the model's.
@@ -125,8 +125,8 @@ def ask(
         settings: of the prompts; the model's context limits `max_length`, too.
 
     Returns:
-        One row per question that fits, in the order asked (see `predictions.jsonl`), and the
-        harness's results without its samples: plain JSON values.
+        One row per question that fits, in their order (see `predictions.jsonl`), and the harness's
+        results without its samples: plain JSON values.
 
     Raises:
         InputError: there is nothing to ask, or a prompt is too long.

@@ -36,7 +36,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         generate: writes answers; None where no task asks for any.
         as_message: from a prompt that is answered in words to its tokens as a user's message, up
             to where the answer begins; None: it is plain text.
-        memoize: where finished portions are kept and looked for.
+        memoize: where finished portions are stored and looked up.
 
     Raises:
         InputError: the model's vocabulary is smaller than the tokenizer's.

@@ -1,4 +1,4 @@
-"""`--model musicllm` of the harness's command line: our scorer around a model given by its name.
+"""`--model musicllm` of the harness's command line: our scorer around a model by its name.
 
 Scores options and texts. Tasks that are answered in words need `--model hf`.
 """
@@ -23,7 +23,7 @@ class NamedModel(HarnessModel):
         revision: of the hub's repository.
         dtype: float32, bfloat16 or float16; `auto`: as stored.
         device: for torch; None: the GPU if there is one. A GPU that is not there becomes the CPU,
-            which is said.
+            with a note.
         add_bos_token: put the mark of the beginning before prompts.
         max_length: tokens; None: the model's context.
         batch_size: accepted, since the harness always gives one; batches find their size here.
@@ -61,7 +61,7 @@ class NamedModel(HarnessModel):
         super().__init__(scorer, tokenizer, add_bos=add_bos_token, max_length=max_length)
 
     def generate_until(self, *_: object, **__: object) -> list[str]:
-        """Refuse: nothing writes here.
+        """Refuse to write.
 
         Raises:
             NotAvailableError: always.
@@ -73,7 +73,7 @@ class NamedModel(HarnessModel):
 
 
 def usable(device: str | None) -> str:
-    """Return the device that is taken for what `--device` says."""
+    """Return the device to use for `--device`."""
     import torch
 
     has_gpu = torch.cuda.is_available()

@@ -23,8 +23,8 @@ class Prediction:
     Attributes:
         logliks: letter -> log-likelihood behind the prompt, in nats; None where it wrote.
         mean_nll: letter -> nats per token of the whole prompt with it; None but in perplexity mode.
-        answer: what it wrote; None where it did not.
-        predicted: the choice by the mode; None where no letter was found.
+        answer: the text that it wrote; None in the other modes.
+        predicted: the choice by the mode; None where the answer has no letter.
         by_letter: the choice by `logliks`; None where it wrote.
     """
 

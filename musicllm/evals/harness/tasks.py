@@ -2,7 +2,7 @@
 
 A task is configured as a YAML file would (see `plugin/`), with two differences: its prompts are
 put together by plain functions, and each may show fewer examples where they do not fit. A question
-that does not fit at all is in no task. Nothing is asked here; `measuring` does.
+that does not fit at all is in no task. No model runs here, but in `measuring`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class SubjectTask(ConfigurableTask):  # type: ignore[misc]
     """The questions of one subject.
 
     Args:
-        sheet: what is asked and shown.
-        settings: how.
+        sheet: questions and examples.
+        settings: of the prompts.
         fits: per question, the examples that stand before it.
         mean_nll: of whole prompts, for perplexity mode.
     """
@@ -137,8 +137,8 @@ def make_tasks(
     """Return the tasks of a benchmark as `lm_eval.evaluator.evaluate` takes them.
 
     Args:
-        question_set: questions, and the examples to show.
-        settings: how to ask.
+        question_set: questions and examples.
+        settings: of the prompts.
         count_tokens: of texts, as the model would be fed with them.
         mean_nll: of whole prompts, for perplexity mode.
 

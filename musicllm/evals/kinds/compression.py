@@ -37,7 +37,7 @@ class Compression(BenchmarkKind):
         return materials.documents(spec)
 
     def measure(self, examinee: Examinee, spec: BenchmarkConfig) -> BenchmarkResult:
-        """Score the documents, and compress them by everything else unless that is done."""
+        """Score the documents, and compress them with everything else once for all models."""
         from musicllm.evals import compression
         from musicllm.evals.results import BenchmarkResult
 

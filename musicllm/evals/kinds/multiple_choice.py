@@ -27,7 +27,7 @@ PROMPT_KEYS = (
 
 
 class MultipleChoice(BenchmarkKind):
-    """Accuracy in questions with lettered options, asked through lm-evaluation-harness."""
+    """Accuracy in questions with lettered options, by lm-evaluation-harness."""
 
     name = "multiple_choice"
     headline = "accuracy"
@@ -110,7 +110,7 @@ class MultipleChoice(BenchmarkKind):
         return question_set, PromptSettings(benchmark=spec.name, **values)
 
     def read_questions(self, materials: Materials, spec: BenchmarkConfig) -> QuestionSet:
-        """Return as many questions as the benchmark wants, drawn evenly over its subjects."""
+        """Return `num_questions` questions of the benchmark, drawn evenly over its subjects."""
         from musicllm.evals.questions import draw, read_benchmark
 
         assert spec.location is not None, "checks refuse questions from nowhere"
@@ -169,7 +169,7 @@ class MultipleChoice(BenchmarkKind):
         }
 
     def compare(self, before: Rows, after: Rows, seed: int) -> dict[str, Any]:
-        """Compare question by question; empty where no question was asked of both."""
+        """Compare question by question; empty where the two share no question."""
         from musicllm.evals import choices
 
         comparison = choices.compare(before, after, seed)

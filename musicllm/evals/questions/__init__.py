@@ -1,8 +1,7 @@
 """The questions of benchmarks, one form for all: MMLU, MusicTheoryBench, our own theory quiz.
 
-`rows` reads them, `flags` finds what is wrong with single ones, `benchmark` puts together what is
-asked and what is shown before it, or takes a part of them; `notes` says what is missing.
-Nothing is asked or scored here.
+`rows` reads them, `flags` marks faulty ones, `benchmark` puts questions and examples together or
+draws some of them, and `notes` says what is missing. No model is involved.
 """
 
 from musicllm.evals.questions.benchmark import QuestionSet, draw, read_benchmark

@@ -1,4 +1,4 @@
-"""What is asked of a benchmark, what is shown before it, and what is missing of it.
+"""The questions of a benchmark, the examples before them, and what is missing.
 
 A missing file is an error or a note, never an unremarked gap in the scores.
 """
@@ -27,11 +27,11 @@ class QuestionSet:
     """The questions of a benchmark.
 
     Attributes:
-        questions: what is asked.
-        examples: subject of a question -> what is shown before it, in this order.
+        questions: to be answered.
+        examples: subject -> the solved examples before its questions, in order.
         notes: what a reader of the scores should know, one sentence each.
         flags: id of a question -> what is wrong with it, such as `blank option`; see `flags`.
-        num_published: how many questions the split has as published, where that is known.
+        num_published: number of questions of the published split; None for other benchmarks.
     """
 
     questions: tuple[LabelledQuestion, ...]
@@ -51,16 +51,16 @@ def read_benchmark(
     num_fewshot: int,
     revision: str | None = None,
 ) -> QuestionSet:
-    """Read what is asked of a benchmark.
+    """Read the questions of a benchmark, and the examples before them.
 
-    In MMLU's schema, a subject is shown the first examples of its own; in MusicTheoryBench's, the
-    first of the split are shown to all subjects, as its authors do.
+    In MMLU's schema, a subject has the first examples of its own; in MusicTheoryBench's, all
+    subjects have the first of the split, as in its authors' evaluation.
 
     Args:
         name: of the benchmark, for messages.
         location: file, folder or hub id.
         cache: folder below which the files of a hub id lie or will lie.
-        split: what is asked; examples are those of `dev`.
+        split: of the questions; examples are those of `dev`.
         subjects: which ones; empty: all.
         num_fewshot: examples that every subject must have.
         revision: of a hub data set.
@@ -92,9 +92,6 @@ class _Subset:
     subjects: frozenset[str]
     num_fewshot: int
 
-    def has(self, subject: str) -> bool:
-        return not self.subjects or subject in self.subjects
-
     def setting(self, key: str, value: object) -> str:
         return f"benchmark.{self.benchmark}.{key}={value}"
 
@@ -115,7 +112,9 @@ def _selected(subset: _Subset, entries: Sequence[Entry]) -> tuple[LabelledQuesti
         )
     _check_subjects(subset, {solved.subject for solved in of_split})
     _check_pairs(subset, entries, {solved.subject for solved in of_split})
-    return tuple(solved for solved in of_split if subset.has(solved.subject))
+    return tuple(
+        solved for solved in of_split if not subset.subjects or solved.subject in subset.subjects
+    )
 
 
 def _check_subjects(subset: _Subset, subjects: set[str]) -> None:
@@ -150,10 +149,10 @@ def _check_pairs(subset: _Subset, entries: Sequence[Entry], subjects: set[str]) 
 def _examples(
     subset: _Subset, entries: Sequence[Entry], questions: Sequence[LabelledQuestion]
 ) -> dict[str, tuple[LabelledQuestion, ...]]:
-    """Return what is shown before the questions of each subject.
+    """Return the solved examples before the questions of each subject.
 
     Raises:
-        InputError: there is too little of it, or it is what is asked.
+        InputError: there are too few, or they are the questions themselves.
     """
     subjects = list(dict.fromkeys(solved.subject for solved in questions))
     if subset.num_fewshot == 0:

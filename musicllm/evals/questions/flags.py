@@ -1,4 +1,4 @@
-"""What is wrong with single questions that are asked all the same.
+"""Faults of single questions, which are asked nevertheless.
 
 A flag stands in the row of every question that it concerns, and their number in the notes of the
 benchmark, so that nobody takes the scores for cleaner than they are. Nothing is dropped here.
@@ -39,8 +39,8 @@ def find_flags(
     """Return the flags by question id, of those questions that have any.
 
     Args:
-        questions: what is asked.
-        examples: what is shown before the questions of a subject.
+        questions: of the benchmark.
+        examples: solved ones, by subject of the questions that they stand before.
         of_music: whether excerpts and passages that they speak of are scores.
     """
     example_contents = {

@@ -19,11 +19,11 @@ _MUSIC_SUBJECTS = {"knowledge", "reasoning", UNNAMED_SUBJECT}
 
 
 def num_published(questions: Sequence[LabelledQuestion], split: str) -> int | None:
-    """Return how many questions the split has as published, of the benchmarks known here.
+    """Return the published number of questions of a split; None for other benchmarks.
 
     Args:
-        questions: what was found of the split; its subjects tell which benchmark it is.
-        split: which one.
+        questions: of the split; their subjects tell which benchmark it is.
+        split: its name.
     """
     subjects = {solved.subject for solved in questions}
     if subjects & set(MMLU_SUBJECTS):
@@ -41,21 +41,21 @@ def make_notes(
     """Return what is missing and what is odd, one sentence each.
 
     Args:
-        of_split: all questions of the split that is asked.
-        questions: those of the subjects that are asked.
+        of_split: all questions of the split.
+        questions: those of the selected subjects.
         flags: of the questions asked.
         of_music: whether questions may have scores.
     """
     subjects = {solved.subject for solved in of_split}
-    asked_subjects = {solved.subject for solved in questions}
+    selected = {solved.subject for solved in questions}
     published = num_published(of_split, questions[0].split)
     notes = []
     if subjects & set(MMLU_SUBJECTS):
         notes += _of_mmlu(subjects)
     if published not in (None, len(of_split)):
         notes.append(f"{len(of_split):,} questions are here, {published:,} are published.")
-    if asked_subjects != subjects:
-        notes.append(f"{len(asked_subjects)} of {len(subjects)} subjects are asked.")
+    if selected != subjects:
+        notes.append(f"{len(selected)} of {len(subjects)} subjects are asked.")
     if of_music:
         number = sum(solved.question.abc is None for solved in questions)
         notes.append(f"{number:,} of {len(questions):,} questions asked have no score.")

@@ -13,7 +13,7 @@ def solved(benchmark: str, question: theory.TheoryQuestion, split: str) -> Label
     Args:
         benchmark: its name.
         question: as the quiz makes it.
-        split: `test` for what is asked, `dev` for what is shown.
+        split: `test` for questions, `dev` for examples.
     """
     score = question.abc_score or None
     return LabelledQuestion(

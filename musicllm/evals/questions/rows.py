@@ -1,7 +1,7 @@
 """From the rows of files to questions with their answers.
 
 Understands the schemas of MMLU and MusicTheoryBench. Every row is a question or an error that names
-its place; what is odd about a question, but can be asked, is found in `flags`.
+its place; faults of questions that can be asked nevertheless are marked in `flags`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """A question with what is known about it.
+    """A question with its answer and subject.
 
     Attributes:
         question: stem, options and tune.
         answer: letter of the right option.
         subject: what it is about; in MMLU's layout the file's name where it does not say.
-        split: `dev` (to be shown as solved examples), `validation` or `test`; or `train`, which
+        split: `dev` (solved examples), `validation` or `test`; or `train`, which
             only a row can say, since training files are not read.
         analysis: why the answer is right, where the benchmark says so.
         level: of difficulty, where the benchmark says so.
@@ -58,7 +58,7 @@ class Entry:
     Attributes:
         solved: the question.
         of_music: whether the row has MusicTheoryBench's schema, not MMLU's: it may have a score,
-            and all subjects are shown the same examples, not each its own.
+            and all subjects have the same examples.
     """
 
     solved: LabelledQuestion

@@ -1,4 +1,4 @@
-"""How many tokens a batch may have: what memory allows, found by a probe, and less after a failure.
+"""How many tokens a batch may have: what memory allows by a probe, and less after a failure.
 
 On a GPU a pass of a known size says how much memory a token takes; on a CPU speed decides, since
 it stops growing with the batch long before memory is full.
@@ -43,7 +43,7 @@ class Room:
         Args:
             num_rows: of the batch.
             tokens_per_row: as what its longest row counted when it was formed.
-            reason: what torch said.
+            reason: message of torch.
 
         Raises:
             StageError: it was a single row, which cannot be divided.
@@ -61,7 +61,7 @@ def too_large(reason: str) -> StageError:
     """Return the error about one prompt that does not fit.
 
     Args:
-        reason: what torch said.
+        reason: message of torch.
     """
     message = "".join(reason.strip().splitlines()[:1])[:120]
     return StageError(

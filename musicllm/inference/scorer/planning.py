@@ -3,7 +3,7 @@
 A sequence is fed without its last token, which nothing follows. Equal inputs are fed once, and so
 is one that another begins with: the options of a question that are one token each become one input.
 Inputs that begin alike share a prefix (a hint, solved examples), fed once for all of them. No model
-is known here.
+runs here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class Item:
-    """A sequence, and where the part begins whose likelihood is wanted.
+    """A sequence, and where the part begins that is scored.
 
     Attributes:
         ids: tokens.

@@ -1,6 +1,6 @@
 """From the inputs of a portion to the likelihood of every item in it.
 
-A model's answers are kept as lines: log-likelihoods of an input's own tokens, position by position,
+A model's outputs are stored as lines: log-likelihoods of an input's tokens, position by position,
 summed up from the left, so that any stretch of them is one subtraction. An item is a stretch of the
 prefix's line, a stretch of its input's line, and its last token, which may be none of the input's.
 """
@@ -19,7 +19,7 @@ from musicllm.inference.scorer.reader import Reader, TokenQuery
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says about an item.
+    """The score of an item under a model.
 
     Attributes:
         logprob: nats, the sum over the tokens from `start` on.
@@ -75,7 +75,7 @@ class Prefix:
             self._line = Line(begin, logprobs.tolist(), is_first.tolist())
 
     def read(self, hosts: Sequence[Host]) -> dict[int, Scored]:
-        """Feed inputs behind the prefix, as one batch, and return what their items have."""
+        """Feed inputs behind the prefix, as one batch, and return the scores of their items."""
         queries: list[TokenQuery] = []
         paths: list[tuple[int, int]] = []
         for row, host in enumerate(hosts):
@@ -103,7 +103,7 @@ class Prefix:
         return max(first, self._size), max(len(item.ids) for item in members) - 2
 
     def _last(self, member: int) -> tuple[int, int]:
-        """Return where an item's last token is asked for, counted behind the prefix, and which."""
+        """Return the position behind the prefix that predicts an item's last token, and that."""
         ids = self._items[member].ids
         return len(ids) - 2 - self._size, ids[-1]
 

@@ -1,10 +1,10 @@
-"""What a causal language model says about tokens: the one place where a model is run to score.
+"""Log-likelihoods of tokens under a causal language model: the one place where models run to score.
 
 Rows are padded on the right, which causal attention never sees, so a score does not depend on what
-shares its batch beyond rounding. Logits are made only for positions that are asked for, a piece at
-a time, and their log-softmax is float32 whatever the weights are.
+shares its batch beyond rounding. Logits are computed only for queried positions, a piece at a
+time, and their log-softmax is float32 whatever the weights are.
 
-Axes: B rows, T tokens, S positions asked for, V vocabulary, D hidden size.
+Axes: B rows, T tokens, S queried positions, V vocabulary, D hidden size.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ TOLERANCE, HALF_TOLERANCE = 1e-3, 0.05
 PROBE_TOKENS = 12
 
 TokenQuery = tuple[int, int, int]
-"""Row, position in it, and the token whose likelihood behind that position is wanted."""
+"""Row, position in it, and the token whose likelihood behind that position is queried."""
 
 
 class Reader:
-    """A model that is asked for likelihoods.
+    """A model that computes likelihoods.
 
-    What the model allows is tried out once with three short passes: whether its logits are those of
-    its head on its last states, and whether a prefix may be shared. Where they are not, all logits
-    are made, or nothing is shared, and the terminal says so.
+    Three short passes test once whether its logits are those of its head on its last hidden states,
+    and whether a prefix may be shared. Where they are not, all logits are computed, or nothing is
+    shared, with a note.
 
     Args:
         model: any causal language model of transformers, with or without PEFT's adapters.
@@ -149,7 +149,7 @@ class Reader:
         return logprobs, is_first
 
     def _try_out(self) -> None:
-        """Find out what the model allows; see the class."""
+        """Test what the model allows; see the class."""
         step = max(1, self.vocab_size // PROBE_TOKENS)
         ids = [number * step % self.vocab_size for number in range(PROBE_TOKENS)]
         whole = self._base(input_ids=torch.tensor([ids], device=self.device), use_cache=False)
@@ -189,7 +189,7 @@ class Reader:
 
 
 def _refuse_other_than_numbers(logprobs: Tensor) -> None:
-    """Refuse NaN and infinities, of which no mean can be made and nothing kept as JSON."""
+    """Refuse NaN and infinities, which have no mean and no JSON."""
     if not bool(logprobs.isfinite().all()):
         raise StageError(
             "the model gives likelihoods that are not numbers; its weights or their dtype are to "
@@ -198,5 +198,5 @@ def _refuse_other_than_numbers(logprobs: Tensor) -> None:
 
 
 def _places(queries: Sequence[TokenQuery]) -> list[tuple[int, int]]:
-    """Return every row and position that is asked for, once, in the order of first use."""
+    """Return every queried row and position once, in the order of first use."""
     return list(dict.fromkeys((row, position) for row, position, _ in queries))

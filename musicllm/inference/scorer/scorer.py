@@ -1,6 +1,6 @@
 """Scores sequences portion by portion: alone or with other processes, anew or continued.
 
-What is fed is decided in `planning`, how in `portions` and `reader`; here batches are formed and
+What is fed is planned in `planning`, how in `portions` and `reader`; here batches are formed and
 results collected. Which rows share a batch depends on the portion alone, so one process and several
 give the same numbers.
 """
@@ -24,7 +24,7 @@ PREFIX_ROWS = 16
 """The rows of a batch, times their length with the prefix, are at most so often its tokens."""
 
 Memoize = Callable[[str, Callable[[], Any]], Any]
-"""Returns the JSON value that was kept under a name, or measures and keeps it."""
+"""Returns the JSON value that is stored under a name, or measures and stores it."""
 
 
 class Scorer:
@@ -52,7 +52,7 @@ class Scorer:
         Args:
             items: in any order.
             description: of the progress bar.
-            memoize: where finished portions are kept and looked for; None keeps nothing.
+            memoize: where finished portions are stored and looked up; None stores nothing.
 
         Returns:
             One result per item, in their order, in every process of the team.
@@ -90,7 +90,7 @@ class _Portions:
         self._prefix: Prefix | None = None
 
     def of(self, portion: Portion) -> dict[int, Scored]:
-        """Return what the items of a portion have, by number."""
+        """Return the scores of a portion's items, by number."""
         prefix = self._prefix_of(portion)
         scored: dict[int, Scored] = {}
         waiting = portion.hosts
@@ -127,7 +127,7 @@ class _Portions:
 def _memoized(
     portion: Portion, items: Sequence[Item], measure: _Portions, memoize: Memoize | None
 ) -> dict[int, Scored]:
-    """Return what a portion's items have, measured, or kept by an earlier run."""
+    """Return the scores of a portion's items, measured, or stored by an earlier run."""
     if memoize is None:
         return measure.of(portion)
     members = [member for host in portion.hosts for member in host.members]
