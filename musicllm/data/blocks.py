@@ -19,7 +19,7 @@ from musicllm.data.atomic import replacing
 from musicllm.data.documents import Documents
 
 IDS, SUPERVISED, INDEX = "ids", "supervised", "npy"
-"""Suffixes of a block's files: int32 a token, a byte a token, and what it knows of documents."""
+"""Suffixes of a block's files: int32 a token, a byte a token, and the index of its documents."""
 
 COLUMNS = np.dtype(
     [

@@ -42,14 +42,14 @@ MIN_LONG_IN_QUESTION = 4
 """Different ones in a short question that is looked for."""
 
 MAX_QUESTIONS_PER_RUN = 10
-"""A run that more questions have is how a benchmark asks, and tells none of them."""
+"""A run that more questions have is a benchmark's usual wording, and identifies none of them."""
 
 MIN_SHARE_OF_TUNE = 0.5
 MIN_MELODIC_HASHES = 8
 """Of a question's tune; fewer, some 14 notes, are a scale or a figure that many tunes have."""
 
 _FILTER_BITS = 24
-"""Those of a hash that the filter knows, 2 MB; it lets pass 4 % of what is not in all of MMLU."""
+"""Upper bits of a hash that the filter holds, 2 MB; it passes 4 % of what is not in all of MMLU."""
 _UNFILTERED_BITS = np.uint64(64 - _FILTER_BITS)
 
 
@@ -74,7 +74,7 @@ class ContaminationIndex:
     For the 14,042 test questions of MMLU, building it takes 2 s and 140 MB; pickled it has 30 MB.
 
     Attributes:
-        not_covered: questions that say too little to be looked for.
+        not_covered: questions with too few words to be looked for, and no tune.
     """
 
     def __init__(self, questions: Sequence[Question]) -> None:

@@ -20,11 +20,11 @@ from musicllm.errors import ArtifactError
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus on disk; nothing but the manifest is read until it is asked for.
+    """A corpus on disk; nothing but the manifest is read before it is needed.
 
     Attributes:
         path: the artifact's folder.
-        facts: counts, token numbers and fingerprints, as `prepare` recorded them.
+        facts: counts and fingerprints, as `prepare` recorded them.
     """
 
     path: Path

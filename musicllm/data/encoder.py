@@ -58,14 +58,14 @@ class Encoded(NamedTuple):
     """What became of some records.
 
     Attributes:
-        documents: those of the records that were kept.
-        kept: index of the record of every document.
+        documents: those of the records that are not dropped.
+        record_indices: of the record of every document.
         drops: the other records.
         num_cut: documents that lost tokens, which only `compat=reference` does.
     """
 
     documents: Documents
-    kept: list[int]
+    record_indices: list[int]
     drops: list[Drop]
     num_cut: int
 
@@ -231,11 +231,11 @@ class Encoder:
 
         After a special token it begins a text anyway, and the blank of the answer is a second one.
         """
-        before = ""
+        previous = ""
         for text, is_answer in parts:
-            goes_on = before and not before.endswith(self._lexicon.special_tokens)
+            goes_on = previous and not previous.endswith(self._lexicon.special_tokens)
             yield (text[1:] if is_answer and goes_on and text[0] == " " else text), is_answer
-            before = text
+            previous = text
 
     def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
         if "text" in record:

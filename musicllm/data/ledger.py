@@ -2,7 +2,7 @@
 
 No record disappears without an entry here. Faults (a tune that does not parse) count against the
 share of drops that a preparation accepts; leftovers (a duplicate of a record that stays) do not.
-A ledger holds numbers and one example for each reason; the entries themselves go to a file as they
+A ledger holds counts and one example for each reason; the entries themselves go to a file as they
 come, so that it stays small whatever it counts.
 """
 
@@ -43,7 +43,7 @@ class Ledger:
             self.examples.setdefault(drop.reason, f"{drop.place}: {drop.detail}")
 
     def add(self, other: Ledger) -> None:
-        """Add the numbers of a later part."""
+        """Add the counts of a later part."""
         self.num_read.update(other.num_read)
         self.faults.update(other.faults)
         for source, reasons in other.dropped.items():
@@ -81,7 +81,7 @@ class Ledger:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON."""
+        """Return the counts as JSON."""
         return dict(vars(self))
 
     @classmethod

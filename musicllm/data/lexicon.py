@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """A tokenizer's core, and what its folder says beside.
+    """A tokenizer's core, its named tokens and its chat template.
 
     Attributes:
         name: folder or hub id, for messages.

@@ -10,7 +10,7 @@ Letters: R rows, P documents or pieces of documents in them, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,13 @@ class RowStore:
                 self.num_supervised: npt.NDArray[np.int64] = index["num_supervised"]
         except FileNotFoundError:
             raise ArtifactError(f"{folder} holds no rows: it has no {INDEX}") from None
-        self._batches = [batch for path in sorted(folder.glob("*.arrow")) for batch in _map(path)]
+        files = [pa.memory_map(str(path)) for path in sorted(folder.glob("*.arrow"))]
+        readers = [pa.ipc.open_file(file) for file in files]
+        self._batches = [
+            reader.get_batch(number)
+            for reader in readers
+            for number in range(reader.num_record_batches)
+        ]
         self._firsts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         if self._firsts[-1] != len(self.num_tokens):
             raise ArtifactError(
@@ -218,11 +224,6 @@ class RowStore:
         which = int(np.searchsorted(self._firsts, index, side="right")) - 1
         batch, inside = self._batches[which], index - int(self._firsts[which])
         return Row(*(_values(batch.column(name), inside) for name in SCHEMA.names))
-
-
-def _map(path: Path) -> Iterator[pa.RecordBatch]:
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    return (reader.get_batch(number) for number in range(reader.num_record_batches))
 
 
 def _values(column: pa.ListArray, index: int) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What a preparation is told: plain values, no configuration, picklable for worker processes."""
+"""Settings of a preparation: plain values, no configuration, picklable for worker processes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Question:
     Attributes:
         benchmark: its name.
         id: unique within the benchmark, such as `virology/17`.
-        stem: what is asked, without options.
+        stem: the question without options.
         options: the answers to choose from.
         abc: a tune that belongs to it, or None.
     """

@@ -174,7 +174,7 @@ class TokenStore:
 
 
 def _join(paths: Sequence[Path]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return what the indexes of blocks say of all documents and blocks."""
+    """Join the indexes of blocks: a row for every document, and one for every block."""
     indexes = [np.load(block_file(path, INDEX)) for path in paths]
     columns = np.concatenate([np.zeros(0, COLUMNS), *indexes])
     documents = np.empty(len(columns), DOCUMENTS)

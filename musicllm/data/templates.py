@@ -62,7 +62,7 @@ class ChatTemplate:
         Args:
             source: Jinja.
             named_tokens: such as `bos_token`, for the template to write.
-            special_tokens: all that the tokenizer knows; one of them ends an answer.
+            special_tokens: all of the tokenizer; one of them ends an answer.
 
         Raises:
             InputError: the source is no Jinja.

@@ -1,4 +1,4 @@
-"""Which split the name of a file or folder says: `train.jsonl`, `test/1.abc`, `dev-00000-of-00002`.
+"""Which split a file or folder is named after: `train.jsonl`, `test/1.abc`, `dev-00000-of-00002`.
 
 The words are those of the Hugging Face hub (`datasets.data_files`). In names of files of rows they
 may stand beside others, between `-`, `_`, `.` or blanks; a tune book or a text is often called by
@@ -23,13 +23,13 @@ _SHARDS = "of"
 
 
 def split_of(piece: Piece) -> str | None:
-    """Return the split that a piece's names say, the innermost first; None when none does."""
+    """Return the split that a piece is named after, the innermost name first; None for no split."""
     word = piece.list_name.lower()
     return SPLIT_OF_WORD.get(word) or split_of_name(piece.place)
 
 
 def split_of_name(name: str, *, has_titles: bool = True) -> str | None:
-    """Return the split that a path says, relative to the location of its data set.
+    """Return the split that a path is named after, relative to the location of its data set.
 
     Args:
         name: the path, with `/`.

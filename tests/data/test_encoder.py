@@ -61,7 +61,7 @@ def test_a_text_is_supervised_but_for_its_first_token(encoder: Encoder) -> None:
     assert document(made, 0) == ([1, blank, q, 2], [False, True, True, True])
     assert document(made, 1) == ([1, blank, q, z, 2], [False, True, True, True, True])
     assert made.documents.input_ids.dtype == "int32"
-    assert (made.kept, made.drops, made.num_cut) == ([0, 1], [], 0)
+    assert (made.record_indices, made.drops, made.num_cut) == ([0, 1], [], 0)
 
 
 def test_texts_and_conversations_mix_and_keep_their_order(encoder: Encoder) -> None:
@@ -70,7 +70,7 @@ def test_texts_and_conversations_mix_and_keep_their_order(encoder: Encoder) -> N
 
     made = encoder.encode(records)
 
-    assert made.kept == [*range(5), *range(6, 700)]
+    assert made.record_indices == [*range(5), *range(6, 700)]
     for place, number in ((0, 0), (5, 6), (698, 699)):
         assert document(made, place) == document(encoder.encode([records[number]]))
 
@@ -273,7 +273,7 @@ def test_a_long_conversation_is_dropped_or_stops_and_a_long_text_is_neither(
     length = len(document(Encoder(tokenizer, ROWS).encode(records[:1]))[0])
     assert (drop.source, drop.place, drop.reason) == ("c", "c/1", "is longer than a row")
     assert drop.detail == f"{length} tokens, data.max_length=64"
-    assert made.kept == [1]
+    assert made.record_indices == [1]
     assert made.documents.lengths.tolist() == [103]
 
     with pytest.raises(InputError) as caught:
@@ -305,7 +305,7 @@ def test_conversations_that_cannot_be_used(
     made = encoder.encode([record, text("Q")])
 
     assert [(drop.reason, drop.detail) for drop in made.drops] == [(reason, detail)]
-    assert made.kept == [1]
+    assert made.record_indices == [1]
 
 
 def test_a_tokenizer_without_an_end_or_a_template_is_an_error() -> None:

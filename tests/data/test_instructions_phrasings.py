@@ -101,9 +101,9 @@ def test_a_users_wordings_are_added_to_ours(tmp_path: Path) -> None:
 def test_a_users_words_replace_ours(tmp_path: Path) -> None:
     folder = write(tmp_path, "zh", '[words.rhythms]\nreel = "苏格兰舞曲"\n')
     mine = wordings("zh", folder).words
-    assert mine.say("rhythm", "reel") == "苏格兰舞曲"
-    assert mine.say("rhythm", "jig") == "吉格舞曲"
-    assert mine.say("rhythm", "tarantella") == "tarantella"
+    assert mine.translate("rhythm", "reel") == "苏格兰舞曲"
+    assert mine.translate("rhythm", "jig") == "吉格舞曲"
+    assert mine.translate("rhythm", "tarantella") == "tarantella"
 
 
 def test_a_new_language_needs_no_code(tmp_path: Path) -> None:

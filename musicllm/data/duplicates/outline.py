@@ -49,7 +49,7 @@ class Outline(NamedTuple):
         frame: hash of what must be equal; 0 for a plain text.
         parts: texts that must be similar, at most `MAX_PARTS`; records with equal frames have
             equally many.
-        around: hash of what stands around the record's tunes, by which versions of a tune are told
+        around: hash of what stands around the record's tunes, which tells versions of a tune
             from two texts about it; 0 for a tune with fewer than `SHORT_WORDS` words around it.
     """
 

@@ -45,7 +45,9 @@ def minhash(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
     Returns:
         [records, NUM_HASHES]
     """
-    shingles = [_shingles(Words(text)) for text in texts]
+    shingles = [
+        words.hashes(max(1, min(WORDS_PER_SHINGLE, len(words)))) for words in map(Words, texts)
+    ]
     offsets = np.cumsum([0, *map(len, shingles)], dtype=np.uint64)
     flat = np.concatenate([np.zeros(0, np.uint64), *shingles])
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, NUM_HASHES, _SEED)
@@ -69,7 +71,3 @@ def signature_rows(parts: Sequence[Sequence[str]]) -> npt.NDArray[np.uint32]:
     columns = np.arange(NUM_HASHES)
     places = (np.cumsum(sizes) - sizes)[:, None] + columns % sizes[:, None]
     return signatures[places, columns]
-
-
-def _shingles(words: Words) -> npt.NDArray[np.uint64]:
-    return words.hashes(max(1, min(WORDS_PER_SHINGLE, len(words))))

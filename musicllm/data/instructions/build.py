@@ -44,22 +44,22 @@ def make_instructions(
         ConfigError: the settings have problems.
         InputError: a file of phrasings has a mistake.
     """
-    spoken = _wordings(settings)
+    by_language = _wordings(settings)
     try:
         tune = Subject(record.get("text", "").strip())
     except InputError as error:
         return [], [Drop(record["source"], record["id"], "is no tune to ask about", str(error))]
     draw = random.Random(f"{seed}:{record['id']}")
-    turn_to = draw.randrange(len(spoken))
-    waiting = draw.sample(settings.tasks, len(settings.tasks))
+    first = draw.randrange(len(by_language))
+    tasks = draw.sample(settings.tasks, len(settings.tasks))
     records: list[Record] = []
-    while waiting and len(records) < settings.samples_per_tune:
-        task = waiting.pop(0)
-        language = spoken[(turn_to + len(records)) % len(spoken)]
+    while tasks and len(records) < settings.samples_per_tune:
+        task = tasks.pop(0)
+        language = by_language[(first + len(records)) % len(by_language)]
         turns = _turns(task, tune, language, settings.max_turns, draw)
         if turns:
             records.append(_conversation(record, len(records), task, language.language, turns))
-            waiting.append(task)
+            tasks.append(task)
     reasons = []
     if tune.unreadable_chords and ABOUT_CHORDS & set(settings.tasks):
         detail = f"no request about its chords is made: {', '.join(tune.unreadable_chords)}"

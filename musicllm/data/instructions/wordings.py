@@ -88,7 +88,7 @@ class Wordings:
 
     def fill(self, wording: Wording, values: Mapping[str, str]) -> str:
         """Return a wording filled with values in this language."""
-        words = {name: self.words.say(name, values[name]) for name in wording.places}
+        words = {name: self.words.translate(name, values[name]) for name in wording.places}
         return wording.fill(words, self.words.before_vowel)
 
 

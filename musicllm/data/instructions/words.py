@@ -32,15 +32,15 @@ class LanguageWords:
     terms: Mapping[str, str] = field(default_factory=dict)
     before_vowel: Mapping[str, str] = field(default_factory=dict)
 
-    def say(self, name: str, value: str) -> str:
+    def translate(self, name: str, value: str) -> str:
         """Translate the value of a condition to this language."""
-        say: Mapping[str, Callable[[str], str]] = {
+        translators: Mapping[str, Callable[[str], str]] = {
             "key": self._key,
             "rhythm": partial(_translate, self.rhythms),
             "style": partial(_translate, self.rhythms),
             "terms": self._terms,
         }
-        return say[name](value) if name in say else value
+        return translators[name](value) if name in translators else value
 
     def _key(self, value: str) -> str:
         tonic, _, mode = value.partition(" ")

@@ -192,7 +192,7 @@ class SplitWriter:
     def add(self, placed: Sequence[PlacedRecord]) -> list[Drop]:
         """Encode and write records; returns those that the encoder refuses."""
         encoded = self._encoder.encode([item.record for item in placed])
-        stored = [placed[index] for index in encoded.kept]
+        stored = [placed[index] for index in encoded.record_indices]
         records = [item.record for item in stored]
         sources = [self._position[record["source"]] for record in records]
         kinds = [item.kind for item in stored]

@@ -120,7 +120,7 @@ def _join(files: Sequence[Path], path: Path) -> None:
 
 
 def _formats(parts: ReadParts) -> dict[str, str]:
-    """Return the format that each source's records were found to have."""
+    """Return the formats of each source's records."""
     formats: dict[str, dict[str, None]] = {}
     for part in parts.facts:
         for source in part["ledger"]["num_read"]:

@@ -21,11 +21,11 @@ FACTS = "facts.json"
 
 
 def once(folder: Path, make: Callable[[Path], Facts]) -> Facts:
-    """Return the facts of an item, making it unless it was made before.
+    """Return the facts of an item, which is made unless its folder is there.
 
     Args:
         folder: of the item.
-        make: fills an empty folder and returns what is known of it, as JSON.
+        make: fills an empty folder and returns its facts, which JSON can hold.
     """
     if (folder / FACTS).is_file():
         return facts_of(folder)

@@ -40,7 +40,7 @@ class Turn(NamedTuple):
 
     Attributes:
         role: a value of `ROLES`.
-        content: what is said.
+        content: its text.
         is_trained: whether the assistant's is to be learned; means nothing for the others.
     """
 

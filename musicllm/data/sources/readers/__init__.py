@@ -24,7 +24,7 @@ class SourceReader:
             `sources.find_parts`.
         needs_location: whether `location` must be set.
         input_role: of the artifact that is read where `location` is null.
-        counts: tells by its relative name whether a file belongs to the contents of `location`.
+        counts: whether a file, by its relative name, belongs to the contents of `location`.
     """
 
     name: str
