@@ -1,4 +1,4 @@
-r"""Reads which option a written answer states. Asks nothing and scores nothing.
+r"""Reads which option a written answer states; scores nothing.
 
 The rules, in this order; the first that finds a letter decides:
 

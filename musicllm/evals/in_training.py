@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -11,8 +11,7 @@ from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.evals.materials import Materials
 from musicllm.evals.results import Metrics
 from musicllm.schema import BenchmarkConfig
-
-Measure = Callable[[PreTrainedModel], Metrics]
+from musicllm.train.evaluation import Measure
 
 
 def measures_in_training(

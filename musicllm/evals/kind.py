@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from musicllm.evals.materials import Materials
     from musicllm.evals.results import BenchmarkResult, Metrics
 
-Rows = Sequence[Mapping[str, Any]]
+PredictionRows = Sequence[Mapping[str, Any]]
 
 
 class BenchmarkKind:
@@ -128,7 +128,9 @@ class BenchmarkKind:
         is_complete = limit is None or (count is not None and count < limit)
         return {"complete": is_complete, "num_questions": count, "num_available": None}
 
-    def compare(self, before: Rows, after: Rows, seed: int) -> dict[str, Any] | None:
+    def compare(
+        self, before: PredictionRows, after: PredictionRows, seed: int
+    ) -> dict[str, Any] | None:
         """Compare the model with the baseline, for `comparisons` of results.json.
 
         Args:

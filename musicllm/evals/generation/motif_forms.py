@@ -26,7 +26,7 @@ class Sounding(NamedTuple):
     duration: Fraction
 
 
-Notes = Sequence[Sounding]
+Melody = Sequence[Sounding]
 Heights = list[int | None]
 
 
@@ -78,40 +78,40 @@ def melody(bars: Sequence[abc.Bar]) -> list[Sounding]:
     ]
 
 
-def _is_exact(motif: Notes, window: Notes, _key: Key) -> bool:
+def _is_exact(motif: Melody, window: Melody, _key: Key) -> bool:
     return motif == window
 
 
-def _is_transposed(motif: Notes, window: Notes, key: Key) -> bool:
+def _is_transposed(motif: Melody, window: Melody, key: Key) -> bool:
     """By semitones, or by steps of the scale."""
     return _durations(motif) == _durations(window) and _moves_alike(motif, window, key, 1)
 
 
-def _is_inverted(motif: Notes, window: Notes, key: Key) -> bool:
+def _is_inverted(motif: Melody, window: Melody, key: Key) -> bool:
     """With rises for falls, by semitones or by steps of the scale."""
     return _durations(motif) == _durations(window) and _moves_alike(motif, window, key, -1)
 
 
-def _is_retrograde(motif: Notes, window: Notes, _key: Key) -> bool:
+def _is_retrograde(motif: Melody, window: Melody, _key: Key) -> bool:
     return motif[::-1] == window
 
 
-def _is_augmented(motif: Notes, window: Notes, _key: Key) -> bool:
+def _is_augmented(motif: Melody, window: Melody, _key: Key) -> bool:
     """All durations multiplied by one number, above or below 1."""
     ratios = {after.duration / before.duration for before, after in zip(motif, window, strict=True)}
     return len(ratios) == 1 and _pitches(motif) == _pitches(window)
 
 
-def _has_pitches(motif: Notes, window: Notes, _key: Key) -> bool:
+def _has_pitches(motif: Melody, window: Melody, _key: Key) -> bool:
     return _pitches(motif) == _pitches(window)
 
 
-def _has_rhythm(motif: Notes, window: Notes, _key: Key) -> bool:
+def _has_rhythm(motif: Melody, window: Melody, _key: Key) -> bool:
     rests = [note.pitch is None for note in motif] == [note.pitch is None for note in window]
     return rests and _durations(motif) == _durations(window)
 
 
-FORMS: Mapping[str, Callable[[Notes, Notes, Key], bool]] = {
+FORMS: Mapping[str, Callable[[Melody, Melody, Key], bool]] = {
     "exact": _is_exact,
     "transposed": _is_transposed,
     "augmented": _is_augmented,
@@ -126,15 +126,15 @@ RECOGNISABLE = frozenset(FORMS) - {"pitches", "rhythm"}
 """The forms that take both pitches and rhythm from the motif."""
 
 
-def _durations(notes: Notes) -> list[Fraction]:
+def _durations(notes: Melody) -> list[Fraction]:
     return [note.duration for note in notes]
 
 
-def _pitches(notes: Notes) -> Heights:
+def _pitches(notes: Melody) -> Heights:
     return [note.pitch for note in notes]
 
 
-def _moves_alike(motif: Notes, window: Notes, key: Key, sign: int) -> bool:
+def _moves_alike(motif: Melody, window: Melody, key: Key, sign: int) -> bool:
     """Say whether the window moves as the motif does, up or (`sign=-1`) upside down."""
     heights, other = _pitches(motif), _pitches(window)
     if _moves(heights, sign) == _moves(other):

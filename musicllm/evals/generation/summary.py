@@ -109,11 +109,11 @@ def _of_tunes(rows: Sequence[TuneRow], seed: int) -> Metrics:
     }
 
 
-Values = Mapping[str, Sequence[float | None]]
+TuneValues = Mapping[str, Sequence[float | None]]
 """Per tune, by metric; truth values become shares, numbers means, and None is left out."""
 
 
-def _adherence_values(rows: Sequence[TuneRow]) -> Values:
+def _adherence_values(rows: Sequence[TuneRow]) -> TuneValues:
     adherences = [row.adherence for row in rows]
     forms = [adherence.motif_form for adherence in adherences]
     return {
@@ -135,7 +135,7 @@ def _adherence_values(rows: Sequence[TuneRow]) -> Values:
     }
 
 
-def _built(valid: Sequence[TuneRow]) -> Values:
+def _built(valid: Sequence[TuneRow]) -> TuneValues:
     shapes = [row.structure for row in valid if row.structure]
     return {
         "has_repeats": [shape.has_repeats for shape in shapes],
@@ -149,7 +149,7 @@ def _built(valid: Sequence[TuneRow]) -> Values:
     }
 
 
-def _copied(rows: Sequence[TuneRow]) -> Values:
+def _copied(rows: Sequence[TuneRow]) -> TuneValues:
     return {
         "characters_per_tune": [row.num_characters for row in rows],
         "copy_share": [row.copy_share for row in rows],

@@ -22,7 +22,7 @@ from musicllm import console
 from musicllm.data.encoder import Encoder
 from musicllm.evals import choices
 from musicllm.evals.harness.fitting import CountTokens
-from musicllm.evals.harness.model import Generate, HarnessModel
+from musicllm.evals.harness.model import HarnessModel, WriteTexts
 from musicllm.evals.harness.tasks import make_tasks
 from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.questions import QuestionSet
@@ -98,7 +98,7 @@ def _writer(
     tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int | None,
     memoize: Memoize | None,
-) -> Generate | None:
+) -> WriteTexts | None:
     """Return what writes answers, always with the most likely token, as benchmarks are written."""
     if max_new_tokens is None:
         return None

@@ -20,7 +20,7 @@ from musicllm.errors import InputError
 from musicllm.inference.scorer.planning import Item
 from musicllm.inference.scorer.scorer import Memoize, Scorer
 
-Generate = Callable[[Sequence[list[int]], Sequence[Mapping[str, Any]]], list[str]]
+WriteTexts = Callable[[Sequence[list[int]], Sequence[Mapping[str, Any]]], list[str]]
 """From the tokens of prompts and the harness's settings of generation to what the model writes."""
 
 
@@ -50,7 +50,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         add_bos: bool = False,
         whole_prompts: bool = False,
         max_length: int | None = None,
-        generate: Generate | None = None,
+        generate: WriteTexts | None = None,
         as_message: Callable[[str], list[int]] | None = None,
         memoize: Memoize | None = None,
     ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from musicllm.errors import Problem
-from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind, Rows
+from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind, PredictionRows
 from musicllm.schema import BenchmarkConfig
 from musicllm.schema.keys import settings
 
@@ -168,7 +168,7 @@ class MultipleChoice(BenchmarkKind):
             "flags": {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
         }
 
-    def compare(self, before: Rows, after: Rows, seed: int) -> dict[str, Any]:
+    def compare(self, before: PredictionRows, after: PredictionRows, seed: int) -> dict[str, Any]:
         """Compare question by question; empty where the two share no question."""
         from musicllm.evals import choices
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from musicllm.errors import Problem
-from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind, Rows
+from musicllm.evals.kind import BENCHMARK_KINDS, BenchmarkKind, PredictionRows
 from musicllm.schema import BenchmarkConfig
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Perplexity(BenchmarkKind):
         metrics = perplexity.measure(scores, examinee.materials.seed, texts)
         return BenchmarkResult(metrics, predictions=perplexity.document_rows(scores, texts))
 
-    def compare(self, before: Rows, after: Rows, seed: int) -> dict[str, Any]:
+    def compare(self, before: PredictionRows, after: PredictionRows, seed: int) -> dict[str, Any]:
         """Return what the model forgot of what the baseline knew."""
         from musicllm.evals import perplexity
 

@@ -16,7 +16,7 @@ from musicllm.errors import InputError
 from musicllm.evals.questions.files import locate
 from musicllm.evals.questions.flags import find_flags
 from musicllm.evals.questions.notes import make_notes, num_published
-from musicllm.evals.questions.rows import Entry, LabelledQuestion, read_entries
+from musicllm.evals.questions.rows import LabelledQuestion, QuestionRow, read_question_rows
 
 EXAMPLES = "dev"
 """The split that examples are taken from."""
@@ -74,7 +74,7 @@ def read_benchmark(
     """
     path = locate(name, location, cache, revision)
     subset = _Subset(name, path, split, frozenset(subjects), num_fewshot)
-    entries = list(read_entries(name, path))
+    entries = list(read_question_rows(name, path))
     questions = _selected(subset, entries)
     examples = _examples(subset, entries, questions)
     of_music = any(entry.of_music for entry in entries)
@@ -96,7 +96,7 @@ class _Subset:
         return f"benchmark.{self.benchmark}.{key}={value}"
 
 
-def _selected(subset: _Subset, entries: Sequence[Entry]) -> tuple[LabelledQuestion, ...]:
+def _selected(subset: _Subset, entries: Sequence[QuestionRow]) -> tuple[LabelledQuestion, ...]:
     """Return the questions of the split and the subjects.
 
     Raises:
@@ -128,7 +128,7 @@ def _check_subjects(subset: _Subset, subjects: set[str]) -> None:
     )
 
 
-def _check_pairs(subset: _Subset, entries: Sequence[Entry], subjects: set[str]) -> None:
+def _check_pairs(subset: _Subset, entries: Sequence[QuestionRow], subjects: set[str]) -> None:
     """Refuse a folder with the examples of a subject whose questions are missing."""
     lone = sorted(
         {
@@ -147,7 +147,7 @@ def _check_pairs(subset: _Subset, entries: Sequence[Entry], subjects: set[str]) 
 
 
 def _examples(
-    subset: _Subset, entries: Sequence[Entry], questions: Sequence[LabelledQuestion]
+    subset: _Subset, entries: Sequence[QuestionRow], questions: Sequence[LabelledQuestion]
 ) -> dict[str, tuple[LabelledQuestion, ...]]:
     """Return the solved examples before the questions of each subject.
 

@@ -52,7 +52,7 @@ class LabelledQuestion:
 
 
 @dataclass(frozen=True)
-class Entry:
+class QuestionRow:
     """A question and the schema of its row.
 
     Attributes:
@@ -95,11 +95,11 @@ def read_solved(benchmark: str, path: Path) -> Iterator[LabelledQuestion]:
     Raises:
         InputError: a file or row cannot be understood.
     """
-    for entry in read_entries(benchmark, path):
+    for entry in read_question_rows(benchmark, path):
         yield entry.solved
 
 
-def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
+def read_question_rows(benchmark: str, path: Path) -> Iterator[QuestionRow]:
     """Yield the questions of a file or folder.
 
     A question's id is its subject, its split and its number among those of both, so that it is the
@@ -122,7 +122,7 @@ def read_entries(benchmark: str, path: Path) -> Iterator[Entry]:
             split,
             str(fields.get("analysis") or "").strip(),
         )
-        yield Entry(solved, "stem" in fields)
+        yield QuestionRow(solved, "stem" in fields)
 
 
 def _named(row: FileRow) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ class Scored:
     is_greedy: bool
 
 
-class Line:
+class LogprobLine:
     """Likelihoods behind consecutive positions.
 
     Args:
@@ -68,11 +68,11 @@ class Prefix:
         ids, begin = self.key
         self._size = portion.shared
         self._cache: Cache | None = None
-        self._line = Line(0, [], [])
+        self._line = LogprobLine(0, [], [])
         if self._size:
             queries = [(0, place, ids[place + 1]) for place in range(begin, self._size)]
             self._cache, logprobs, is_first = reader.prefix(ids[: self._size], queries)
-            self._line = Line(begin, logprobs.tolist(), is_first.tolist())
+            self._line = LogprobLine(begin, logprobs.tolist(), is_first.tolist())
 
     def read(self, hosts: Sequence[Host]) -> dict[int, Scored]:
         """Feed inputs behind the prefix, as one batch, and return the scores of their items."""
@@ -90,7 +90,7 @@ class Prefix:
         done = 0
         for host, (begin, end) in zip(hosts, paths, strict=True):
             own = slice(done, done + max(end - begin, 0))
-            line = Line(begin, logprobs[own], is_first[own])
+            line = LogprobLine(begin, logprobs[own], is_first[own])
             for place, member in enumerate(host.members, own.stop):
                 scored[member] = self._sum(member, line, logprobs[place], is_first[place])
             done = own.stop + len(host.members)
@@ -107,7 +107,7 @@ class Prefix:
         ids = self._items[member].ids
         return len(ids) - 2 - self._size, ids[-1]
 
-    def _sum(self, member: int, line: Line, logprob: float, is_first: bool) -> Scored:
+    def _sum(self, member: int, line: LogprobLine, logprob: float, is_first: bool) -> Scored:
         item = self._items[member]
         stretch = item.start - 1, len(item.ids) - 2
         (begun, missed), (followed, missed_too) = self._line.over(*stretch), line.over(*stretch)
