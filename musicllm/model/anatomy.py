@@ -6,7 +6,6 @@ FLOPs and the memory estimate start from an `Anatomy`. A model of another shape 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from musicllm.model.spec import ModelSpec
@@ -74,15 +73,6 @@ class Anatomy:
 
 def anatomy_of(spec: ModelSpec) -> Anatomy:
     """Return the anatomy of an architecture in Llama's layout."""
-    return Anatomy(
-        width=spec.hidden_size,
-        vocab_size=spec.vocab_size,
-        tied=spec.tie_word_embeddings,
-        layers=tuple(_layers(spec)),
-    )
-
-
-def _layers(spec: ModelSpec) -> Iterator[LayerAnatomy]:
     width, inner = spec.hidden_size, spec.intermediate_size
     head_dim = width // spec.num_attention_heads
     narrow = head_dim * spec.num_key_value_heads
@@ -97,5 +87,6 @@ def _layers(spec: ModelSpec) -> Iterator[LayerAnatomy]:
         num_heads=spec.num_attention_heads,
         head_dim=head_dim,
     )
-    for _ in range(spec.num_hidden_layers):
-        yield layer
+    return Anatomy(
+        width, spec.vocab_size, spec.tie_word_embeddings, (layer,) * spec.num_hidden_layers
+    )

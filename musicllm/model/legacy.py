@@ -1,4 +1,4 @@
-"""Blanks of SentencePiece in tokenizers of LLaMA's class, where transformers 4 puts them."""
+"""Blanks of SentencePiece in LLaMA tokenizers, in the places of transformers 4."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from musicllm import console
 
 
 def as_published(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer of LLaMA's class put blanks where transformers 4 puts them, and say so.
+    """Make a LLaMA tokenizer insert blanks as in transformers 4, and print a note.
 
-    There a tokenizer is legacy unless its files say `legacy: false`: SentencePiece puts a blank
-    before every stretch between special tokens. transformers 5 takes it for not legacy unless they
-    say `legacy: true`, and writes neither when it saves one, only what follows from it.
+    In transformers 4 a tokenizer is legacy unless its files have `legacy: false`: SentencePiece
+    inserts a blank before every text between special tokens. In transformers 5 it is not legacy
+    unless they have `legacy: true`; saved tokenizers have neither, only the pre-tokenizer.
     """
     core = tokenizer.backend_tokenizer
     if not isinstance(core.pre_tokenizer, pre_tokenizers.Metaspace) or not _is_legacy(tokenizer):
@@ -37,8 +37,8 @@ def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
     settings = cached_file(
         name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
     )
-    said = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
-    if said.get("legacy") is not None:
-        return bool(said["legacy"])
+    config = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
+    if config.get("legacy") is not None:
+        return bool(config["legacy"])
     saved = Tokenizer.from_file(cached_file(name, "tokenizer.json")).pre_tokenizer
     return not isinstance(saved, pre_tokenizers.Metaspace) or saved.prepend_scheme != "first"

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from musicllm.errors import InputError
 
-NUM_SHOWN = 5
+MAX_FAULTS = 5
 """Maximum number of faults to list; the rest are counted."""
 
 CONVERTED = re.compile(r"^(\S+) +\| \S*CONVERSION", re.MULTILINE)
@@ -29,8 +29,8 @@ CONVERTED = re.compile(r"^(\S+) +\| \S*CONVERSION", re.MULTILINE)
 def summarise(faults: Iterable[str]) -> str:
     """Return the first faults in alphabetical order, and the number of further ones."""
     ordered = sorted(set(faults))
-    more = f"; and {len(ordered) - NUM_SHOWN} more" if len(ordered) > NUM_SHOWN else ""
-    return "; ".join(ordered[:NUM_SHOWN]) + more
+    more = f"; and {len(ordered) - MAX_FAULTS} more" if len(ordered) > MAX_FAULTS else ""
+    return "; ".join(ordered[:MAX_FAULTS]) + more
 
 
 def shape_faults(

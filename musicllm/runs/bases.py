@@ -1,9 +1,9 @@
-"""The base of an adapter: what is remembered of it, where it lies now, and whether it is the same.
+"""The base of an adapter: its record in the adapter's manifest, its location and its identity.
 
-An adapter is an update of certain weights and of no others, and its own files do not tell its base
-from one that was made again, with another seed say. So its manifest holds the identity of its
-base's weights (of their bytes, where these are on this machine) and where they lay: the absolute
-path, and the path from the adapter, which still holds when all runs are moved together.
+An adapter fits only the weights that it was trained on, and PEFT's files do not distinguish them
+from those of another training, with another seed say. So the manifest has the identity of the
+base's weights (a hash of their bytes, if they are on this machine) and their location: the absolute
+path, and the path relative to the adapter, which stays valid when all runs are moved together.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NOWHERE = {"absolute": None, "relative": None}
 
 
 class Place(NamedTuple):
-    """Where a model lies.
+    """The location of a model.
 
     Attributes:
         path: folder or hub id of the weights.
         revision: of a hub repository.
-        adapter: folder of an adapter that goes on them, or None.
+        adapter: folder of an adapter to load onto them, or None.
     """
 
     path: str
@@ -41,9 +41,9 @@ class Place(NamedTuple):
 
 
 def memory_of(job: Job) -> dict[str, Any]:
-    """Return what an adapter remembers of the base that a job trains it on.
+    """Return the record of the base on which a job trains an adapter.
 
-    Its weights are those that were there when the job was bound.
+    Its weights are those of the time when the job was bound.
     """
     model = job.config.model
     if "model" in job.inputs:
@@ -65,13 +65,13 @@ def memory_of(job: Job) -> dict[str, Any]:
 
 
 def base_of(adapter: Artifact, job: Job) -> Place:
-    """Return the base that goes under an adapter: `inputs.model`, or the one that it remembers.
+    """Return the base of an adapter: `inputs.model`, or that of its record.
 
     Raises:
-        ArtifactError: it is not where it was, it has other weights, or it is not remembered.
+        ArtifactError: it was moved, it has other weights, or there is no record.
     """
     if job.inputs.get("adapter") is adapter and "model" in job.inputs:
-        return _given(adapter, job)
+        return _input_base(adapter, job)
     memory = _memory(adapter)
     if memory.get("location") is None:
         raise ArtifactError(
@@ -106,9 +106,9 @@ def base_of(adapter: Artifact, job: Job) -> Place:
 
 
 def weights_at(place: Place, config: Config) -> str | None:
-    """Return what the weights at a place are; None for a hub repository that is not in the cache.
+    """Return the identity of the weights at a place; None for a hub model that is not in the cache.
 
-    Cost: nothing for an artifact, whose manifest says it; a plain folder is read once.
+    Cost: none for an artifact, whose manifest has it; a plain folder is read once.
     """
     folder = cached_folder(place.path, place.revision)
     if folder is None:
@@ -126,7 +126,7 @@ def configured(location: str, revision: str | None, config: Config) -> Place:
 def _compared(
     place: Place, memory: Mapping[str, Any], config: Config
 ) -> tuple[str | None, str | None]:
-    """Return an identity of the base as it is remembered, and that of what lies at a place."""
+    """Return the identity of the base in the record, and that of the model at a place."""
     folder = Path(place.path)
     if memory["weights"] is not None or not (folder / artifacts.MANIFEST).is_file():
         return memory["weights"], weights_at(place, config)
@@ -134,12 +134,12 @@ def _compared(
 
 
 def _weights(digests: Mapping[str, str]) -> str | None:
-    """Identify weights by their files, where there are any."""
+    """Return the identity of weights by their files; None without any."""
     own = {name: sha for name, sha in digests.items() if name.endswith(".safetensors")}
     return artifacts.fingerprint(own) if own else None
 
 
-def _given(adapter: Artifact, job: Job) -> Place:
+def _input_base(adapter: Artifact, job: Job) -> Place:
     """Return `inputs.model`, if it is the adapter's base or may be another one."""
     base, memory = job.input("model"), _memory(adapter)
     ours, theirs = memory.get("weights"), _weights(base.files)
@@ -171,7 +171,7 @@ def _say_unknown(adapter: Artifact, base: object) -> None:
 
 
 def _memory(adapter: Artifact) -> dict[str, Any]:
-    """Return what an adapter remembers; of older versions the path as it was typed, if that."""
+    """Return the record of an adapter's base; of older versions the configured path, if any."""
     if "base" in adapter.facts:
         return dict(adapter.facts["base"])
     model = adapter.provenance.get("config", {}).get("model", {})
@@ -189,7 +189,7 @@ def _memory(adapter: Artifact) -> dict[str, Any]:
 
 
 def _places(adapter: Artifact, memory: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield where a base may lie: its absolute path, and its path from the adapter."""
+    """Yield possible locations of a base: its absolute path, and its path from the adapter."""
     if memory["absolute"]:
         yield Path(memory["absolute"])
     if memory["relative"]:
@@ -199,7 +199,7 @@ def _places(adapter: Artifact, memory: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _above(adapter: Artifact, location: str) -> Iterator[Path]:
-    """Yield folders of that relative name beside the adapter or beside a folder above it."""
+    """Yield folders with this relative path in the folders above the adapter."""
     for parent in adapter.path.absolute().parents:
         if (parent / location).is_dir():
             yield parent / location

@@ -1,4 +1,4 @@
-"""Binds a configuration to its run folder and its inputs, and identifies what it will make."""
+"""Binds a configuration to its run folder and inputs, and computes the identity of its result."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import Any
 
 from musicllm import artifacts
 from musicllm.command import NO_WORDS, Command
-from musicllm.contents import Contents
 from musicllm.job import Job, public
 from musicllm.runs import names
 from musicllm.runs.inputs import find_input, refuse_other_kind
-from musicllm.runs.locations import Key, local_contents, with_contents
+from musicllm.runs.locations import local_contents, with_contents
 from musicllm.runs.stages import STAGES, artifact_kind, is_deciding, makes_artifact
 from musicllm.schema import Config
 
 
 def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
-    """Return the job of a configuration; of a plan or a pipeline one without inputs and identity.
+    """Return the job of a configuration; for a plan or a pipeline without inputs and identity.
 
     Args:
         config: checked.
         recipe: its name.
-        command: its words.
+        command: the command line.
 
     Raises:
         ArtifactError: an input is missing.
@@ -41,10 +40,11 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
     for number, name in enumerate(config.runs, 1):
         inputs[f"run {number}"] = find_input("runs", name, config)
     local = local_contents(config, partial(is_deciding, config))
+    values = _leaves(with_contents(public(config), local))
     decides = {
         "task": config.task,
         "version": STAGES[config.task].version,
-        "settings": _settings(config, local),
+        "settings": {key: value for key, value in values if is_deciding(config, key)},
         "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
     }
     identity = artifacts.fingerprint(decides)
@@ -66,14 +66,8 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
 
 
 def is_up_to_date(job: Job) -> bool:
-    """Tell whether nothing has to be done."""
+    """Return whether the result exists and the stage does not repeat."""
     return not STAGES[job.config.task].repeats and job.existing() is not None
-
-
-def _settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
-    """Return the settings that decide the stage's result, by their full names."""
-    values = with_contents(public(config), local)
-    return {key: value for key, value in _leaves(values) if is_deciding(config, key)}
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

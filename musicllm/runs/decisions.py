@@ -1,7 +1,7 @@
-"""What a training decides on the machine where it begins: threads, and how long it is.
+"""Decisions of a training by the speed of its machine: number of threads and of steps.
 
-Threads are measured at every start, since they never change the result. The number of steps does,
-so it is decided once and kept in the run folder, and it is part of what the artifact is.
+The number of threads is chosen at every start, since it never changes the result. The number of
+steps does, so it is chosen once, stored in the run folder, and part of the artifact's identity.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from musicllm.train.run_plan import RunPlan
 from musicllm.train.threads import candidates
 
 LENGTH = "length.json"
-"""The decision on the number of steps, in the run folder."""
+"""File of the number of steps, in the run folder."""
 
 KEPT = ", when this run began"
 
 
 def decided(job: Job, corpus: Corpus, model: nn.Module, plan: RunPlan) -> RunPlan:
-    """Return the plan with what the machine decides.
+    """Return the plan with the decisions.
 
     Args:
         job: of the training.
         corpus: its rows.
-        model: as it is trained; it is left as it was.
-        plan: with the steps that the plan's own estimate of the speed would choose.
+        model: as it is trained; restored afterwards.
+        plan: with the number of steps by the estimated speed.
     """
     rehearsal = _rehearsal(job, corpus, model, plan.steps)
     remembered = group.from_main(lambda: _remembered(job))
@@ -56,7 +56,7 @@ def decided(job: Job, corpus: Corpus, model: nn.Module, plan: RunPlan) -> RunPla
 
 
 def _remembered(job: Job) -> Length | None:
-    """Return the decision of an earlier start of this run, if there was one."""
+    """Return the number of steps that an earlier start of this run chose."""
     path = job.folder / LENGTH
     if not step_choices(job.config) or not path.is_file():
         return None
@@ -66,7 +66,7 @@ def _remembered(job: Job) -> Length | None:
 
 
 def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehearsal | None:
-    """Measure steps, in one process on a CPU, where there is something to choose."""
+    """Measure steps in a single process on a CPU if there is a choice to make."""
     config = job.config
     hardware = config.hardware
     if hardware.accelerator != "cpu" or ranks.launched():

@@ -1,7 +1,7 @@
-"""What `inputs.<role>=` and `runs=[...]` name: an artifact, or a plain folder of another program.
+"""Resolves `inputs.<role>=` and `runs=[...]`: an artifact, or a plain folder of another program.
 
-A plain Hugging Face folder counts as a model, and a plain PEFT folder as an adapter whose base
-stands in its `adapter_config.json`. What is neither is described, with the command that helps.
+A plain folder of transformers is a model, and a plain folder of PEFT an adapter whose base is that
+of its `adapter_config.json`. For anything else the error describes it, with a command that helps.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from musicllm.runs.names import FAILED
 from musicllm.schema import Config
 
 MODEL, ADAPTER = "config.json", "adapter_config.json"
-"""What a plain folder of transformers has, and one of PEFT."""
+"""Files by which plain folders of transformers and PEFT are recognised."""
 
 KINDS = {
     "corpus": ("corpus",),
     "adapter": ("adapter",),
     "model": ("model", "adapter"),
 }
-"""Role of an input -> kinds of artifact that it may be; other roles take any."""
+"""Role of an input -> allowed kinds of artifact; other roles allow any."""
 
 WHOLE = ("train",)
-"""Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. What
-lies under an adapter is the business of `bases`."""
+"""Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. For
+the base of an adapter see `bases`."""
 
 
 def find_input(key: str, name: str, config: Config) -> Artifact:
@@ -38,12 +38,12 @@ def find_input(key: str, name: str, config: Config) -> Artifact:
 
     Args:
         key: of the setting, such as `inputs.corpus`.
-        name: a recipe, whose latest complete run is meant, a run folder, an artifact's folder, or a
-            plain folder of transformers or PEFT.
-        config: where runs and the cache are.
+        name: a recipe, for its latest complete run; a run folder; an artifact's folder; or a plain
+            folder of transformers or PEFT.
+        config: for the paths of runs and cache.
 
     Raises:
-        ArtifactError: there is none; the text says what lies there and which command helps.
+        ArtifactError: there is none; the text says what is there and which command helps.
     """
     runs = Path(config.paths.runs)
     pointer = runs / name / "latest"
@@ -60,10 +60,10 @@ def find_input(key: str, name: str, config: Config) -> Artifact:
 
 
 def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
-    """Refuse an input that is of no use in its role.
+    """Refuse an input whose kind does not fit its role.
 
     Raises:
-        ArtifactError: with the command that makes of it what is needed.
+        ArtifactError: with the command that converts it, if there is one.
     """
     kinds = KINDS.get(role, (artifact.kind,))
     if role == "model" and task in WHOLE:
@@ -90,13 +90,13 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
 
 
 def _plain(kind: str, folder: Path, config: Config, provenance: dict[str, Any]) -> Artifact:
-    """Return a plain folder as an artifact: it is what it holds, wherever it lies."""
-    held = contents.read(folder, Path(config.paths.cache), of_model)
-    return Artifact(folder, kind, held.identity, files=held.digests, provenance=provenance)
+    """Return a plain folder as an artifact, identified by its content."""
+    content = contents.read(folder, Path(config.paths.cache), of_model)
+    return Artifact(folder, kind, content.identity, files=content.digests, provenance=provenance)
 
 
 def _base_in(folder: Path) -> dict[str, Any]:
-    """Return the provenance of a plain adapter: the base that it names itself.
+    """Return the provenance of a plain adapter: the base named in its settings.
 
     Raises:
         ArtifactError: its settings cannot be read.
@@ -110,7 +110,7 @@ def _base_in(folder: Path) -> dict[str, Any]:
 
 
 def _instead(name: str, folder: Path, runs: Path) -> str:
-    """Return what a name stands for that names no artifact, and what to do."""
+    """Return what a name that names no artifact refers to, and what to do."""
     recipes = configuration.options("recipe")
     if name in recipes:
         return (

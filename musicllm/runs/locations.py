@@ -1,7 +1,7 @@
-"""The files and folders of the user that a stage reads, and which files of a folder count.
+"""Files and folders that settings name, and which of their files count as content.
 
-What a setting names counts by what it holds, so that a copy elsewhere is the same input. A model or
-data set of the hub counts by its name and revision, a model in a package by its version.
+A location is identified by its content, so that a copy elsewhere is the same input; a model or data
+set of the hub by its name and revision; a model in a package by the package's version.
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ from musicllm.files.kinds import is_data
 from musicllm.schema import Config
 
 Key = tuple[str, ...]
-"""The parts of a setting's name; a part may hold dots."""
+"""The parts of a setting's name; a part may contain dots."""
 
 PACKAGE = "package:"
 MODEL_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".tiktoken", ".py")
 MODEL_NAMES = ("merges.txt", "vocab.txt")
 MODEL_FOLDERS = ("additional_chat_templates",)
-"""What transformers reads of a model's folder; `manifest.json` is ours and says when and how."""
+"""The files that transformers reads in a model's folder; `manifest.json` is ours."""
 
 
 def of_model(name: str) -> bool:
-    """Tell whether a file belongs to what a model's folder holds."""
+    """Return whether a file counts as content of a model's folder."""
     path = PurePosixPath(name)
     if len(path.parts) > 1 and path.parts[0] not in MODEL_FOLDERS:
         return False
-    known = path.suffix in MODEL_SUFFIXES or path.name in MODEL_NAMES
-    return known and name != "manifest.json"
+    is_model = path.suffix in MODEL_SUFFIXES or path.name in MODEL_NAMES
+    return is_model and name != "manifest.json"
 
 
-def local_contents(config: Config, wanted: Callable[[str], bool | None]) -> dict[Key, Contents]:
-    """Return what lies at the places on this machine that settings name.
+def local_contents(config: Config, covers: Callable[[str], bool | None]) -> dict[Key, Contents]:
+    """Return the contents of the local files and folders that settings name.
 
-    Cost: see `contents.read`; weights are read whole once.
+    Cost: see `contents.read`; weights are read once.
 
     Args:
         config: the configuration.
-        wanted: tells of a setting by its full name whether it matters.
+        covers: whether a setting, by its full name, is relevant.
 
     Raises:
-        InputError: something cannot be read.
+        InputError: a file cannot be read.
     """
     cache = Path(config.paths.cache)
     return {
         key: contents.read(path, cache, counts)
         for key, location, counts in _places(config)
         if location is not None
-        and wanted(".".join(key))
+        and covers(".".join(key))
         and (path := Path(location).expanduser()).exists()
     }
 
 
 def with_contents(values: dict[str, Any], local: Mapping[Key, Contents]) -> dict[str, Any]:
-    """Return the configuration as it counts: places are replaced by what they hold.
+    """Return the configuration with locations replaced by their contents.
 
     Args:
         values: the configuration as JSON; changed in place.
@@ -66,7 +66,9 @@ def with_contents(values: dict[str, Any], local: Mapping[Key, Contents]) -> dict
     """
     model = values["model"]
     if (model["location"] or "").startswith(PACKAGE):
-        model["location"] += _version(model["location"].removeprefix(PACKAGE))
+        version = facts.version(model["location"].removeprefix(PACKAGE))
+        if version is not None:  # otherwise the stage reports the missing package
+            model["location"] += f"=={version}"
     for key, content in local.items():
         *groups, name = key
         place: Any = values
@@ -77,29 +79,20 @@ def with_contents(values: dict[str, Any], local: Mapping[Key, Contents]) -> dict
 
 
 def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], bool]]]:
-    """Yield every setting that may name a place, its value, and which files count there."""
+    """Yield every setting that may name a location, its value, and which of its files count."""
     data = config.data
     for name, source in data.sources.items():
         counts = READERS[source.reader].counts
         yield ("data", "sources", name, "location"), source.location, counts
-    yield ("data", "instructions", "phrasings"), data.instructions.phrasings, _of_phrasings
+    phrasings = data.instructions.phrasings
+    yield ("data", "instructions", "phrasings"), phrasings, lambda name: name.endswith(".toml")
     yield ("model", "location"), config.model.location, of_model
     for name, benchmark in config.benchmark.items():
         yield ("benchmark", name, "location"), benchmark.location, is_data
     yield ("bench", "questions"), config.bench.questions, is_data
     for number, place in enumerate(config.extensions):
-        yield ("extensions", str(number)), place, _of_extensions
+        yield ("extensions", str(number)), place, _is_top_module
 
 
-def _of_extensions(name: str) -> bool:
+def _is_top_module(name: str) -> bool:
     return name.endswith(".py") and "/" not in name
-
-
-def _of_phrasings(name: str) -> bool:
-    return name.endswith(".toml")
-
-
-def _version(package: str) -> str:
-    """Return `==version` of an installed package; without it the stage says what is missing."""
-    version = facts.version(package)
-    return "" if version is None else f"=={version}"

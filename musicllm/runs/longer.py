@@ -1,6 +1,6 @@
-"""Whether a training can be made longer: its steps so far must be those of the longer run.
+"""Whether a training can be extended: its steps so far must be those of the longer run.
 
-The rows of a step do not depend on how many steps there are; its learning rate may.
+The rows of a step do not depend on the number of steps; its learning rate may.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from musicllm.train.plan import make_plan
 from musicllm.train.schedule import Schedule
 
 LENGTH = {"training.max_steps", "training.num_epochs"}
-"""Settings that say when a training ends."""
+"""Settings that determine the length of a training."""
 
 
 def why_not(
     old: Mapping[str, Any], new: Mapping[str, Any], corpus: Artifact | None, num_done: int
 ) -> str | None:
-    """Return why a training cannot go on under another length, or None.
+    """Return why a training cannot continue with another length, or None.
 
     Args:
-        old: settings of the training that is there, by full name.
-        new: those that are asked for; only `LENGTH` differs.
-        corpus: both read it.
-        num_done: steps of its newest checkpoint.
+        old: settings of the existing training, by full name.
+        new: its new settings; only `LENGTH` differs.
+        corpus: of both.
+        num_done: steps of the newest checkpoint.
     """
     if any(settings["training.max_steps"] is None and settings.get("training.step_choices")
            for settings in (old, new)):  # fmt: skip
@@ -72,13 +72,12 @@ def _schedule(settings: Mapping[str, Any], corpus: Artifact | None) -> Schedule:
 
 
 def _first_difference(before: Schedule, after: Schedule, num_done: int) -> int | None:
-    """Return the first finished step, counted from 0, whose rate would be another; None if none.
+    """Return the first finished step, counted from 0, whose learning rate differs, or None.
 
-    Beyond the warm-up two schedules of one kind that differ do so from their second step there.
+    After the warm-up two schedules of one kind differ from their second step on, if at all.
     """
     ends = (before.warmup_steps, after.warmup_steps)
-    looked_at = sorted({0, *ends, *(end + 1 for end in ends), *(end - 1 for end in ends)})
-    for step in looked_at:
+    for step in sorted({0, *ends, *(end + 1 for end in ends), *(end - 1 for end in ends)}):
         if 0 <= step < num_done and before.lr_scale(step) != after.lr_scale(step):
             return step
     return None

@@ -1,7 +1,6 @@
 """The model that a stage uses: an input, or the one that the configuration names.
 
-An input is a model or an adapter; an adapter is put on the base that it was trained on, without
-merging it.
+An input is a model or an adapter, which is loaded onto the base that it was trained on.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def place_of(job: Job, role: str = "model") -> Place:
-    """Return where a model lies: the input of this role goes first, then `model.location`.
+    """Return the location of a model: the input of this role, else `model.location`.
 
     With `inputs.adapter` the model is that adapter on `inputs.model` or on its own base.
 
@@ -54,13 +53,13 @@ def place_of(job: Job, role: str = "model") -> Place:
 def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Load a model and its tokenizer.
 
-    Its weights are as `hardware.precision` says; `auto` is float32 on a CPU, and as they are stored
-    on a GPU. `adapter.quantization=nf4` loads the base in 4 bits.
+    The dtype is that of `hardware.precision`; `auto` is float32 on a CPU, and the stored dtype on a
+    GPU. `adapter.quantization=nf4` loads the base in 4 bits.
 
     Raises:
         MusicLLMError: as `place_of`, `model.base.load` and `model.adapters.load_adapter` do.
-        ConfigError: the device does not compute in this precision.
-        NotAvailableError: a GPU is wanted, and there is none.
+        ConfigError: the device does not support this precision.
+        NotAvailableError: a GPU is configured, and there is none.
     """
     place = place_of(job, role)
     config = job.config
@@ -120,7 +119,7 @@ def _dtype(config: Config, place: Place) -> str:
 
 
 def _share_threads(config: Config) -> None:
-    """Give every process of this machine its part of the cores, unless the profile says more."""
+    """Divide the cores between the processes of this machine, unless the profile sets them."""
     num_threads = config.hardware.num_threads
     if num_threads is None and ranks.launched() and config.hardware.accelerator == "cpu":
         num_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -130,20 +129,20 @@ def _share_threads(config: Config) -> None:
 
 
 def _quickest_threads(model: nn.Module) -> int:
-    """Return the number of threads with which the model reads a short text soonest."""
+    """Return the number of threads with which a short forward pass is fastest."""
     tokens = torch.zeros((1, 64), dtype=torch.long)
 
-    def read() -> torch.Tensor:
+    def forward() -> torch.Tensor:
         with torch.inference_mode():
             logits: torch.Tensor = model(input_ids=tokens).logits
         return logits
 
     options = candidates(torch.get_num_threads())
-    return quickest(read, options) if len(options) > 1 else options[0]
+    return quickest(forward, options) if len(options) > 1 else options[0]
 
 
 def remember_ends(folder: Path) -> None:
-    """Let other tools stop where our chat template ends an answer, which may not end the text."""
+    """Store the ids that end an answer in the generation config, for other tools."""
     ends = Encoder(base.load_tokenizer(folder)).end_ids
     settings = GenerationConfig.from_pretrained(folder)
     if len(ends) > 1:

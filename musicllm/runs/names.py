@@ -1,13 +1,13 @@
-"""Whose a run folder with a name is, and when a command with other settings may have it.
+"""The owner of a named run folder, and when a command with other settings may take it over.
 
-A folder that keeps nothing of worth goes to whoever asks for it. A training whose length alone is
-another goes on in it, where its steps so far are those of the longer run. Anything else is refused,
-naming what differs. Files of a run folder that are the run's own business stand here.
+A folder without a result or unfinished work may be taken over. A training of which only the length
+differs continues in it, if its steps so far are those of the longer run. Anything else is refused
+with the differences. Files of the run folder that are managed here:
 
-    fingerprint     of the job that has the folder
-    identity.json   the settings and inputs that the fingerprint covers, and earlier fingerprints of
-                    the same training, which was shorter then
-    failed          what stopped its last run
+    fingerprint     of the job that owns the folder
+    identity.json   settings and inputs that the fingerprint covers, and earlier fingerprints of the
+                    same training with a smaller length
+    failed          the error that stopped its last run
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LEFTOVERS = (
     "work", "partial", "incidents", "samples", "left-out-steps.json", "metrics.jsonl", "plan.json",
     "summary.json", "report.html",
 )  # fmt: skip
-"""What a run without a result leaves, which is of no use to one with other settings."""
+"""Files of a run without a result, which are deleted when another run takes the folder over."""
 
-NUM_SHOWN = 5
+MAX_CHANGES = 5
 
 
 def claim(
@@ -41,14 +41,14 @@ def claim(
     name: str | None,
     corpus: Artifact | None,
 ) -> tuple[str, ...]:
-    """Return earlier fingerprints under which this job's checkpoints may lie in its folder.
+    """Return earlier fingerprints that the checkpoints in this job's folder may have.
 
     Args:
         folder: the run folder, which may not exist.
         identity: fingerprint of the job.
         decides: what it covers: task, version, settings and inputs.
-        name: that was asked for.
-        corpus: of a training, whose rows decide its number of steps.
+        name: of the run, as configured.
+        corpus: of a training, whose rows determine its number of steps.
 
     Raises:
         ConfigError: the folder belongs to a run with other settings, and is worth keeping.
@@ -68,12 +68,12 @@ def claim(
         if reason is None:
             return (*record.get("earlier", ()), owner)
         fix = f"{reason}; {_from_its_weights(folder)}, or delete {folder}"
-    rule = f"is the name of a run with other settings or inputs ({folder}): {_shown(changes)}"
+    rule = f"is the name of a run with other settings or inputs ({folder}): {_listing(changes)}"
     raise ConfigError([Problem("name", name, rule, fix)])
 
 
 def take(folder: Path, identity: str, decides: Mapping[str, Any], earlier: tuple[str, ...]) -> None:
-    """Mark a folder as this job's; what a failed run with other settings left there is deleted."""
+    """Mark a folder as this job's, and delete the leftovers of a failed run with other settings."""
     folder.mkdir(parents=True, exist_ok=True)
     if _read(folder / MARKER).strip() not in ("", identity, *earlier):
         for leftover in (folder / name for name in LEFTOVERS):
@@ -88,12 +88,12 @@ def take(folder: Path, identity: str, decides: Mapping[str, Any], earlier: tuple
 
 
 def fail(folder: Path, error: Exception) -> None:
-    """Keep what stopped a run, so that its folder is known not to be one that was interrupted."""
+    """Record the error that stopped a run, to distinguish it from one that was interrupted."""
     artifacts.write_text(folder / FAILED, f"{error}\n")
 
 
 def is_worth_keeping(folder: Path) -> bool:
-    """Tell whether a run folder has a result, a checkpoint, or work that was interrupted."""
+    """Return whether a run folder has a result, a checkpoint, or interrupted work."""
     if (folder / "artifact" / artifacts.MANIFEST).is_file() or last_step(folder):
         return True
     interrupted = not (folder / FAILED).is_file()
@@ -101,13 +101,13 @@ def is_worth_keeping(folder: Path) -> bool:
 
 
 def last_step(folder: Path) -> int:
-    """Return the step of the newest checkpoint in a run folder, 0 where there is none."""
+    """Return the step of the newest checkpoint in a run folder, or 0."""
     steps = (path.name.removeprefix("step-") for path in (folder / "checkpoints").glob("step-*"))
     return max((int(step) for step in steps if step.isdecimal()), default=0)
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield the full key, the old and the new value of everything that differs; None is absent."""
+    """Yield full key, old and new value of all differences; None is absent."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             below = f"{key}.{name}" if key and key != "settings" else name
@@ -116,12 +116,12 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, tuple[
         yield key, (old, new)
 
 
-def _shown(changes: Mapping[str, tuple[Any, Any]]) -> str:
+def _listing(changes: Mapping[str, tuple[Any, Any]]) -> str:
     if not changes:
         return "it was made by an older version, which did not note them; its config.yaml has them"
-    shown = [_change(key, *values) for key, values in list(changes.items())[:NUM_SHOWN]]
-    more = len(changes) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    texts = [_change(key, *values) for key, values in list(changes.items())[:MAX_CHANGES]]
+    more = len(changes) - len(texts)
+    return ", ".join(texts) + (f" and {more} more" if more else "")
 
 
 def _change(key: str, old: Any, new: Any) -> str:
@@ -141,7 +141,7 @@ def _plain(value: Any) -> str:
 
 
 def _from_its_weights(folder: Path) -> str:
-    """Return how a new run starts from what a finished one has learned."""
+    """Return how to start a new run from the weights of a finished one."""
     if (folder / "artifact" / "adapter_config.json").is_file():
         merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", folder))
         return f"start a new run from its weights: {merge}, and inputs.model=<that run>"

@@ -1,7 +1,7 @@
-"""What a stage needs beyond the core packages, asked before it works: extras and a compiler.
+"""Optional dependencies of a stage, checked before it starts: extras and a compiler.
 
-A need is declared once, with the setting that brings it. The rooms refuse for themselves, too, when
-they are used as a library; here everything that lacks is told together, with one command.
+A need is declared once, with the setting that causes it. Rooms that are used as a library check for
+themselves, too; here everything missing is reported together, with one command to install it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ COMPILERS = ("g++", "clang++", "c++")
 
 @dataclass(frozen=True)
 class Need:
-    """Something that a setting needs.
+    """A dependency of a setting.
 
     Attributes:
-        wanted: returns the setting that asks for it as `key=value`, or None.
-        what: modules of Python, any of which will do.
-        extra: of musicllm, which installs it; or None, and `command` does.
-        command: that installs it, where no extra can.
+        cause: returns the setting that needs it as `key=value`, or None.
+        modules: of Python, any of which suffices.
+        extra: of musicllm that installs it; None if `command` does.
+        command: that installs it.
     """
 
-    wanted: Callable[[Config], str | None]
-    what: tuple[str, ...]
+    cause: Callable[[Config], str | None]
+    modules: tuple[str, ...]
     extra: str | None = None
     command: str | None = None
 
 
 def _bench(config: Config) -> str | None:
-    """Return the benches that train a tokenizer of SentencePiece."""
+    """Return the benches that train a SentencePiece tokenizer."""
     name = config.bench.name if config.task == "bench" else None
     if name == "prepare" or (name == "eval" and config.model.location is None):
         return f"bench.name={name}"
@@ -71,7 +71,7 @@ def _wandb(config: Config) -> str | None:
 
 
 def _packaged(config: Config) -> str | None:
-    """Return a model that comes inside a package, where nothing else is loaded instead."""
+    """Return a model that is part of a package, unless another one is loaded."""
     location = config.model.location or ""
     loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
     loads |= config.task == "prepare" and config.data.tokenizer == "model"
@@ -92,34 +92,34 @@ NEEDS = (
 
 
 def require(*configs: Config) -> None:
-    """Make sure that all is here that stages need: one, or those of a pipeline.
+    """Make sure that the dependencies of a stage, or of all stages of a pipeline, are installed.
 
     Raises:
-        NotAvailableError: with everything that lacks, and how to install it.
+        NotAvailableError: names everything that is missing, and how to install it.
     """
     lacking = [pair for config in configs for pair in _lacking(config)]
     compilers = [key for config in configs if (key := _compiler(config))]
     if not lacking and not compilers:
         return
-    lines = [f"{key} needs {need.what[0]}, which is not installed" for key, need in lacking]
+    lines = [f"{key} needs {need.modules[0]}, which is not installed" for key, need in lacking]
     lines += [f"{key} needs a C++ compiler, and there is none" for key in compilers]
     extras = dict.fromkeys(need.extra for _, need in lacking if need.extra)
     commands = [f"pip install 'musicllm[{','.join(extras)}]'"] if extras else []
     commands += [need.command for _, need in lacking if need.command]
     commands += ["apt install g++, or training.compile=false"] if compilers else []
-    shown = [*dict.fromkeys(lines), *(f"install it: {text}" for text in dict.fromkeys(commands))]
-    raise NotAvailableError("something is missing:\n" + "\n".join(f"  {line}" for line in shown))
+    lines = [*dict.fromkeys(lines), *(f"install it: {text}" for text in dict.fromkeys(commands))]
+    raise NotAvailableError("something is missing:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def _lacking(config: Config) -> Iterator[tuple[str, Need]]:
     for need in NEEDS:
-        key = need.wanted(config)
-        if key is not None and not any(find_spec(name) for name in need.what):
+        key = need.cause(config)
+        if key is not None and not any(find_spec(name) for name in need.modules):
             yield key, need
 
 
 def _compiler(config: Config) -> str | None:
-    """Return the setting for which torch compiles C++ on a CPU, where no compiler is."""
+    """Return the setting for which torch compiles C++ on a CPU, if there is no compiler."""
     compiles = config.task in ("train", "bench") and config.training.compile
     if not compiles or config.hardware.accelerator != "cpu":
         return None

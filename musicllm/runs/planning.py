@@ -1,4 +1,4 @@
-"""From the configuration to the plan of a training run: which numbers go into which formula."""
+"""The plan of a training run from its configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from musicllm.runs.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.schema import Config
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
-from musicllm.train.disk import Disk, disk
+from musicllm.train.disk import disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
 from musicllm.train.memory import Memory, Spread, Workload, estimate
 from musicllm.train.memory.advice import Choice, nearest, overrides
@@ -36,13 +36,13 @@ def run_plan(
     rehearsal: Rehearsal | None = None,
     length: Length | None = None,
 ) -> RunPlan:
-    """Return what is known of a training run; `refuse()` it if it does not fit.
+    """Return the plan of a training run; its `refuse()` raises if it does not fit.
 
     Args:
         config: a checked configuration of a training.
         corpus: facts of the prepared corpus; None estimates from published sizes.
-        rehearsal: of the run's steps, for its time; None estimates that from FLOPs.
-        length: as it was chosen before; None chooses where the configuration leaves it open.
+        rehearsal: of the run's steps, for its time; None estimates it from FLOPs.
+        length: as chosen before; None chooses it if the configuration has several.
 
     Raises:
         ConfigError: the model has no rows for some tokens of the corpus.
@@ -65,16 +65,14 @@ def run_plan(
     def find_advice() -> Advice | None:
         devices = hardware.devices_per_node
         share = steps.rows_per_step // steps.num_devices
-        found = nearest(
+        other = nearest(
             choice,
-            lambda other: fits(needs(other), device_bytes, host_bytes, devices),
+            lambda candidate: fits(needs(candidate), device_bytes, host_bytes, devices),
             micro_batches=[n for n in range(steps.rows_per_device, 0, -1) if share % n == 0],
             on_gpu=on_gpu,
             can_quantize=adapter.kind == "lora",
         )
-        if found is None:
-            return None
-        return Advice(overrides(choice, found), needs(found).total)
+        return None if other is None else Advice(overrides(choice, other), needs(other).total)
 
     return RunPlan(
         steps=steps,
@@ -86,29 +84,24 @@ def run_plan(
         duration=_duration(config, adapter, steps, corpus, step_s),
         length=length,
         rehearsal=rehearsal,
-        disk=_disk(config, counted, steps),
+        disk=disk(
+            counted,
+            adapter,
+            dtype=config.model.dtype,
+            optimizer=config.optimizer.name,
+            num_kept=config.training.keep_last_checkpoints + config.training.keep_best_checkpoints,
+            num_steps=steps.num_steps,
+            runs=Path(config.paths.runs),
+        ),
         runs=Path(config.paths.runs),
         find_advice=find_advice,
-    )
-
-
-def _disk(config: Config, counted: size.Size, steps: Plan) -> Disk:
-    training = config.training
-    return disk(
-        counted,
-        adapter_spec(config),
-        dtype=config.model.dtype,
-        optimizer=config.optimizer.name,
-        num_kept=training.keep_last_checkpoints + training.keep_best_checkpoints,
-        num_steps=steps.num_steps,
-        runs=Path(config.paths.runs),
     )
 
 
 def _length(
     config: Config, corpus: Mapping[str, Any] | None, step_s: float | None
 ) -> Length | None:
-    """Choose the number of steps where the configuration leaves it to the machine."""
+    """Choose the number of steps if the configuration has several."""
     choices = step_choices(config)
     if not choices:
         return None
@@ -119,7 +112,7 @@ def _length(
 
 
 def compute_dtype(config: Config) -> str:
-    """Return the type of matrix products; for `auto` on a GPU that is not here, bfloat16."""
+    """Return the dtype of matrix products; for `auto` on a GPU that is not here, bfloat16."""
     hardware = config.hardware
     try:
         name = strategies.precision(
@@ -147,7 +140,7 @@ def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice)
 
 
 def _attention(config: Config) -> str:
-    """Return the attention as far as memory depends on it."""
+    """Return the attention, as far as memory depends on it."""
     hardware = config.hardware
     if hardware.attention != "auto":
         return hardware.attention
@@ -177,7 +170,7 @@ def _row_length(config: Config, corpus: Mapping[str, Any] | None) -> int:
 
 
 def _device_bytes(config: Config) -> float | None:
-    """Return the profile's figure, or that of the device if it is here."""
+    """Return the memory of the hardware profile, or that of this machine's device."""
     hardware = config.hardware
     if hardware.memory_gb is not None:
         return 1e9 * hardware.memory_gb
@@ -188,7 +181,7 @@ def _device_bytes(config: Config) -> float | None:
 
 
 def _host_bytes(config: Config) -> float | None:
-    """Return the profile's figure, or that of this machine if it has the devices."""
+    """Return the memory of the hardware profile, or that of this machine if it has the devices."""
     hardware = config.hardware
     if hardware.host_memory_gb is not None:
         return 1e9 * hardware.host_memory_gb

@@ -1,4 +1,4 @@
-"""What a job prepares: its sources, settings and tokenizer, as `musicllm.data` takes them."""
+"""The preparation of a job: sources, settings and tokenizer, in the form of `musicllm.data`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from musicllm.schema import SourceConfig
 def preparation_of(
     job: Job, questions: tuple[Question, ...] = (), max_records: int | None = None
 ) -> Preparation:
-    """Return what the configuration says about a corpus.
+    """Return the settings of a corpus.
 
     Args:
         job: with `inputs.corpus` where a source reads a prepared corpus.
         questions: of benchmarks, which the corpus must not hold.
-        max_records: read at most so many of each source.
+        max_records: limit of records per source.
 
     Raises:
         ConfigError: there is no such family of instructions, or it does not fit its settings.
@@ -93,7 +93,7 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
 
 
 def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
-    """Load or inherit the tokenizer, with the configured chat template, or say how to train one.
+    """Load or inherit the tokenizer, with the configured chat template, or return how to train one.
 
     Raises:
         InputError: the model has no tokenizer.

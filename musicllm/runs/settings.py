@@ -1,4 +1,4 @@
-"""Turns groups of the configuration into the plain values that the rooms take."""
+"""Converts groups of the configuration into the settings of the rooms."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def adapter_spec(config: Config) -> AdapterSpec:
 
 
 def sampling_settings(config: Config) -> SamplingSettings:
-    """Return how tokens are chosen, by `config.generation`."""
+    """Return the sampling settings of `config.generation`."""
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
     return SamplingSettings(**{name: getattr(config.generation, name) for name in names})
 
 
 def machine_of(config: Config) -> Machine:
-    """Return `config.hardware` and `config.strategy`, with what the device decides."""
+    """Return `config.hardware` and `config.strategy`, with what the device determines."""
     hardware = config.hardware
     return Machine(
         accelerator=hardware.accelerator,
@@ -69,7 +69,7 @@ def training_plan(
         config: a checked configuration.
         corpus: facts of the prepared corpus; None estimates its rows from the published sizes of
             the configured sources.
-        num_steps: the choice from `training.step_choices`; None takes the largest there is.
+        num_steps: chosen from `training.step_choices`; None for the largest.
     """
     training, hardware = config.training, config.hardware
     num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
@@ -87,12 +87,12 @@ def training_plan(
 
 
 def step_choices(config: Config) -> list[int]:
-    """Return the lengths of the run from which its speed chooses; none where one is set."""
+    """Return the numbers of steps to choose from by speed; none if `max_steps` is set."""
     return [] if config.training.max_steps is not None else config.training.step_choices
 
 
 def estimated_rows(config: Config) -> int | None:
-    """Return the rows that the published sizes of the sources promise; None where they are not."""
+    """Return the rows by the published sizes of the sources; None if one is unknown."""
     data = config.data
     return estimate_rows(
         row_former=data.row_former,
@@ -103,6 +103,6 @@ def estimated_rows(config: Config) -> int | None:
 
 
 def total(sizes: Iterable[int | None]) -> int | None:
-    """Return the sum, or None when a size is not known."""
+    """Return the sum, or None if a size is unknown."""
     terms = list(sizes)
     return None if None in terms else sum(term for term in terms if term is not None)

@@ -1,6 +1,6 @@
-"""What is known of a stage before it starts: what it makes, needs and reads.
+"""Declarations of the stages: the artifact that each makes, its inputs and its settings.
 
-Nothing is imported of what a stage itself needs.
+Imports nothing that the stages themselves import.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from musicllm.schema import Config
 
 @dataclass(frozen=True)
 class Stage:
-    """What the command has to know of a verb before it starts.
+    """The declaration of a stage.
 
     Attributes:
         summary: one line for people.
-        kind: kind of artifact that it makes; empty for a pipeline, whose steps make them.
+        kind: of the artifact that it makes; empty for a pipeline, whose steps make them.
         settings: keys and groups of the configuration that decide the result; the fingerprint
-            covers them, and what is named in `ALWAYS`.
-        free: what else the stage reads, or lies in these groups, and does not change the result;
-            the longer of two names that cover a key wins. `FREE` holds for all stages, but where
-            `settings` name the key or its group. Other settings cannot be read; see `view`.
-        needs: roles of `inputs` without which it cannot run.
-        available: it can run in this version; otherwise it only plans.
+            covers them and `ALWAYS`.
+        free: other keys that the stage reads, or of these groups, which do not change the result;
+            of two names that cover a key the longer takes precedence. `FREE` applies to all stages,
+            except for keys and groups in `settings`. Other settings cannot be read; see `view`.
+        needs: required roles of `inputs`.
+        available: it can run in this version; otherwise it can only be planned.
         spreads: runs in one process per device, unless strategy=single.
-        repeats: runs again though its artifact is complete, since it is there to be looked at.
-        version: of what the stage makes; a new one makes old artifacts out of date.
+        repeats: runs again even if its artifact is complete.
+        version: of the result; a new one makes old artifacts out of date.
     """
 
     summary: str
@@ -43,15 +43,15 @@ class Stage:
 
 FREE = (
     "task", "stage", "name", "description", "source", "trusted_packages",
-    "inputs", "runs",  # the artifacts count, not where they lie
+    "inputs", "runs",  # their artifacts count, not their locations
     "paths", "logger", "launcher", "sweep",
     "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",
     "hardware.devices_per_node", "hardware.num_threads",
 )  # fmt: skip
-"""Who runs a job, where, and who looks on."""
+"""Where a job runs, its name, inputs and loggers."""
 
 ALWAYS = ("extensions",)
-"""Code of the user's own, which may change whatever a stage makes."""
+"""Code of the user, which may change any result."""
 
 SAVING = (
     "training.checkpoint_every_steps",
@@ -68,8 +68,7 @@ MODEL_IN_USE = (
 )
 
 TOKENIZER_CHECK = ("model.name", "model.vocab_size", "training.resize_embeddings", "adapter.kind")
-"""Settings that decide whether a model has rows for its tokenizer, and how to say that it has not.
-They refuse a corpus or do not touch it."""
+"""Settings of the check that a model has rows for its tokenizer. They do not change a corpus."""
 
 STAGES: dict[str, Stage] = {
     "prepare": Stage(
@@ -163,7 +162,7 @@ STAGES: dict[str, Stage] = {
 
 
 def is_deciding(config: Config, key: str) -> bool | None:
-    """Tell whether a key decides what the configured stage makes; None when nothing is said of it.
+    """Return whether a key decides the result of the configured stage; None if it is not declared.
 
     Args:
         config: the configuration.
@@ -172,7 +171,7 @@ def is_deciding(config: Config, key: str) -> bool | None:
     cover = _cover(config.task)
     watches = "callbacks.loss_spike_factor" in cover
     if key == "training.log_every_steps" and watches and config.callbacks.loss_spike_factor:
-        return True  # what is usual is known from the logged losses
+        return True  # the median is that of logged losses
     while key and key not in cover:
         key = key.rpartition(".")[0]
     return cover.get(key)
@@ -180,7 +179,7 @@ def is_deciding(config: Config, key: str) -> bool | None:
 
 @cache
 def _cover(task: str) -> dict[str, bool]:
-    """Return by name of a key or group whether it decides what a stage makes."""
+    """Return key or group -> whether it decides the result of a stage."""
     stage = STAGES[task]
     groups = tuple(f"{name}." for name in stage.settings)
     free = [name for name in FREE if not name.startswith(groups)]
@@ -190,12 +189,12 @@ def _cover(task: str) -> dict[str, bool]:
 
 
 def makes_artifact(config: Config) -> bool:
-    """Tell whether the configured stage makes an artifact: a plan and a pipeline make none."""
+    """Return whether the configured stage makes an artifact; a plan and a pipeline make none."""
     return config.stage != "plan" and bool(STAGES[config.task].kind)
 
 
 def artifact_kind(config: Config) -> str:
-    """Return the kind of artifact that the configured stage makes."""
+    """Return the kind of artifact of the configured stage."""
     if config.task == "train" and config.adapter.kind == "full":
         return "model"
     return STAGES[config.task].kind

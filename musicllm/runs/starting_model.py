@@ -1,7 +1,6 @@
 """The model from which a training starts: random, loaded, or loaded and adapted.
 
-It computes as the devices can: attention and types are chosen here, once, from what they are asked
-for and what the device runs.
+Attention and dtypes are chosen here, from the settings and what the device supports.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     """Return the model that is trained, its adapter attached.
 
     Raises:
-        ConfigError: the device lacks the precision or the attention, numbers do not fit, or the
-            model has no rows for some tokens of the corpus.
+        ConfigError: the device does not support the precision or the attention, dimensions differ
+            from those of the weights, or the model has no rows for some tokens of the corpus.
         ArtifactError: the model has another tokenizer than the corpus, or shorter rows.
     """
     config = job.config
@@ -77,7 +76,7 @@ def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
 
 
 def _load(config: Config, location: str) -> PreTrainedModel:
-    """Load weights: trained ones in float32, frozen ones in the type in which they are used."""
+    """Load weights: trained ones in float32, frozen ones in the compute dtype."""
     model = base.load(
         location,
         dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),
@@ -93,7 +92,7 @@ def _load(config: Config, location: str) -> PreTrainedModel:
 
 
 def _give_rows(model: PreTrainedModel, config: Config, corpus: Corpus) -> None:
-    """Add rows for tokens of the corpus that the model lacks, where that is asked for."""
+    """Add rows for tokens of the corpus that the model lacks, if configured."""
     num_tokens = base.num_rows_of(base.load_tokenizer(corpus.tokenizer_path))
     refuse_lacking_rows(config, num_tokens, corpus.tokenizer_path)
     num_rows = model.get_input_embeddings().num_embeddings
@@ -129,10 +128,10 @@ def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
 
 
 def _identity(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Fingerprint what a tokenizer does to a text, without the state that calls leave in it.
+    """Return a fingerprint of a tokenizer's behaviour, without the state of earlier calls.
 
-    Where SentencePiece's blank stands is left out: a corpus with `data.compat=reference` has it
-    where transformers 4 put it (see `model.legacy`), and the ids mean the same.
+    The place of SentencePiece's blank is ignored: with `data.compat=reference` it is that of
+    transformers 4 (see `model.legacy`), and the ids mean the same.
     """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     before = content.get("pre_tokenizer")

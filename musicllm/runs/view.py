@@ -1,7 +1,7 @@
-"""The view of the configuration that a stage gets: what its declaration covers, and nothing else.
+"""A view of the configuration, restricted to the settings that a stage declares.
 
-What cannot be read cannot be missing from the identity of what a stage makes. Values that are
-declared are plain attributes of the view, so that reading them costs nothing more.
+What cannot be read cannot be missing in the identity of a result. Declared values are plain
+attributes of the view, so that reading them has no overhead.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class UndeclaredSettingError(AssertionError):
 
 
 def view_of(config: Config) -> Config:
-    """Return a read-only configuration of which the configured stage can read what it declares.
+    """Return a configuration from which the configured stage can read what it declares.
 
     Groups that are covered whole are those of the configuration itself. A view can be pickled; to
-    read another setting raises `UndeclaredSettingError`. A plan, which makes nothing, sees all.
+    read another setting raises `UndeclaredSettingError`. A plan, which makes nothing, reads all.
     """
     if config.stage == "plan" or isinstance(config, _Group):
         return config
@@ -32,13 +32,13 @@ def view_of(config: Config) -> Config:
 
 
 def whole(value: T) -> T:
-    """Return the configuration or group behind a view, for what records all of it."""
+    """Return the complete configuration or group of a view, for records."""
     complete: T = value.complete if isinstance(value, _Group) else value
     return complete
 
 
 class _Group:
-    """What the views of all groups share; each has a class of its own, below that of its group."""
+    """Base class of all views; each has its own class, derived from this and its group's."""
 
     complete: Any
     _hidden: frozenset[str]
@@ -63,7 +63,7 @@ class _Group:
 
 
 def _view(group: Any, key: str, config: Config) -> Any:
-    """Return what can be read of a group: itself if it is declared whole, or a view."""
+    """Return a view of a group, or the group itself if it is declared whole."""
     readable = {}
     for field in dataclasses.fields(group):
         name, value = f"{key}.{field.name}".removeprefix("."), getattr(group, field.name)

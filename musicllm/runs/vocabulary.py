@@ -1,7 +1,7 @@
 """Whether a model has a row of its embeddings for every token of a corpus.
 
-A token without a row is an error in the first step that sees it, and a model without rows for its
-tokenizer's tokens cannot be merged or passed on; so this is asked as soon as both are known.
+A token without a row would be an error in the first step that contains it, and a model without rows
+for its tokenizer's tokens cannot be merged; so this is checked as soon as both are known.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> N
     """Refuse more tokens than `model.vocab_size`, unless the training adds rows for them.
 
     Args:
-        config: names the model and says whether rows are added.
+        config: of the model, and whether rows are added.
         num_tokens: of the tokenizer, or one more than its highest id if that is more.
-        tokenizer: whose it is, for people.
+        tokenizer: its name, for people.
 
     Raises:
-        ConfigError: rows are lacking; the text says how to add them.
+        ConfigError: rows are missing; the text says how to add them.
     """
     model = config.model
     starts_random = model.location is None and "model" not in config.inputs
@@ -42,7 +42,7 @@ def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> N
 
 
 def with_rows(config: Config, num_tokens: int) -> Config:
-    """Return the configuration of the model as it is after rows were added."""
+    """Return the configuration with the vocabulary size after rows were added."""
     if not config.training.resize_embeddings or num_tokens <= config.model.vocab_size:
         return config
     model = dataclasses.replace(config.model, vocab_size=num_tokens)

@@ -38,7 +38,7 @@ class StepDriver(Callback):  # type: ignore[misc]
         finished = module.finished_steps(batch_idx)
         if finished is None:
             return
-        self._context.underway = module.finished_steps(batch_idx + module.accumulation) or 0
+        self._context.current_step = module.finished_steps(batch_idx + module.accumulation) or 0
         for observer in self._context.observers:
             observer.before_step(self._context, finished)
 

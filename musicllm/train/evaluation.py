@@ -1,7 +1,6 @@
-"""Benchmarks measured during training on the model as it is.
+"""Benchmarks measured during training.
 
-Which questions there are and how an answer is judged is not known here: functions from outside
-measure. When they do is decided in `callbacks.evaluation`.
+The measures are functions from outside; for when they are called see `callbacks.evaluation`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from musicllm.model.adapters import causal_model
 from musicllm.train.between_steps import undisturbed
 
 Measure = Callable[[PreTrainedModel], Mapping[str, float | None]]
-"""From a model in evaluation mode, with its adapter inside, to metrics; None is left out."""
+"""Model in evaluation mode, including its adapter -> metrics; None values are not logged."""
 
 PREFIX = "eval"
 SECONDS = "perf/evaluation_s"
@@ -25,12 +24,11 @@ SECONDS = "perf/evaluation_s"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is measured during a run.
+    """The benchmarks of a run.
 
     Attributes:
-        every_steps: optimizer steps between evaluations; one more before the first step, and one
-            after the last.
-        measures: by name of the benchmark; other ranks than 0 need none, as they only wait.
+        every_steps: steps between evaluations; also before the first and after the last step.
+        measures: by name of the benchmark; empty on ranks other than 0.
     """
 
     every_steps: int
@@ -41,7 +39,7 @@ def measured(model: nn.Module, measures: Mapping[str, Measure]) -> dict[str, flo
     """Return the metrics of all benchmarks, by `eval/<benchmark>/<metric>`, and the seconds.
 
     Args:
-        model: as it is trained; it is left as it was.
+        model: as it is trained; restored afterwards.
         measures: by name of the benchmark.
     """
     began = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Trains: puts module, batches, checkpoints and callbacks together under Lightning's Trainer.
+"""A training run: module, batches, checkpoints and callbacks in Lightning's Trainer.
 
-The same call continues a run that was interrupted, bit by bit as if it had not been. On a CPU
-every operation used here is deterministic; on a GPU some attention and embedding gradients are
-not, and making them so is not free, so it is not asked for.
+The same call continues an interrupted run, with the same bits as an uninterrupted one. On a CPU all
+operations are deterministic; on a GPU some gradients of attention and embeddings are not, since
+deterministic ones are slower.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from musicllm.train.tunes import SampleWriter
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A model, its rows, and everything that is to happen.
+    """A model, its rows, and the settings of the run.
 
     Attributes:
         model: a transformers or PEFT model; parameters that require gradients are trained, in
@@ -54,11 +54,11 @@ class TrainingRun:
         settings: what happens during the run.
         machine: where it happens.
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
-        identity: of the job; checkpoints of another one are not continued.
-        earlier: identities of the same job when it was to be shorter, whose checkpoints are.
-        write_samples: lets the model write tunes; see `SampleWriter`.
-        evaluation: benchmarks during the run; None for none.
-        callbacks: the user's own, beside ours.
+        identity: of the job, from whose checkpoints the run continues.
+        earlier: identities of earlier, shorter versions of the job, with the same effect.
+        write_samples: samples tunes; see `SampleWriter`.
+        evaluation: benchmarks during the run, or None.
+        callbacks: the user's Lightning callbacks.
     """
 
     model: nn.Module
@@ -78,11 +78,10 @@ class TrainingRun:
         """Train to the end, from the newest checkpoint of this job if there is one.
 
         Raises:
-            StageError: a loss was bad, and the policy is to stop, or fp16 made no update any more.
-            RollBack: a loss was bad, and the policy is to go back: call again, with a new model.
-            NotAvailableError: the model's head does more than training follows, or a logger's
-                package is missing.
-            SystemExit: after a checkpoint, when a signal came; see `interruption` for the code.
+            StageError: a loss was bad, and the policy is `stop`, or fp16 skips every update.
+            RollBack: a loss was bad, and the policy is `roll_back`: call again, with a new model.
+            NotAvailableError: the model's head is not supported, or a logger's package is missing.
+            SystemExit: after a checkpoint, if a signal was received; see `interruption`.
         """
         if self.machine.num_threads is not None:
             torch.set_num_threads(self.machine.num_threads)
@@ -112,7 +111,7 @@ class TrainingRun:
         bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
         left_out = frozenset(step - 1 for step in bad)
         batches = self._batches(start_step, left_out)
-        if len(batches) == 0:  # all that is left was rolled back
+        if len(batches) == 0:  # all remaining steps were rolled back
             return Totals()
         run = LoggedRun(self.folder, start_step, self.identity, self.settings.logged_settings)
         with ExitStack() as exits:
@@ -146,7 +145,7 @@ class TrainingRun:
         return context.totals
 
     def _fit(self, lightning: Trainer, module: CausalLMModule, context: FitContext) -> None:
-        """Let Lightning train, and end as signals ask for."""
+        """Train with Lightning, and convert signals into exit codes."""
         try:
             lightning.fit(module, context.loader, self._validation_loader())
         except SIGTERMException:  # between Lightning's start and ours, with exit code 0

@@ -1,14 +1,13 @@
 """The loss: negative log-likelihood of the supervised tokens, summed.
 
-The caller divides by the supervised tokens of the whole optimizer step, which the batch names, so
-cutting a step differently into micro-batches or ranks changes the loss only by rounding. Logits
-are made only where the next token is supervised, and never for more positions at a time than
-`LOGITS_AT_ONCE` allows; the [1, N, V] logits of the whole batch do not exist.
+The caller divides by the number of supervised tokens of the whole optimizer step, so another
+division of a step into micro-batches or ranks changes the loss only by rounding. Logits are
+computed only where the next token is supervised, and in pieces of at most `LOGITS_AT_ONCE`.
 
-How the pieces are differentiated is `fused`'s, for a head that is one matrix; any other head is
-called piece by piece, and once more for its gradient.
+For a linear head `fused` computes the gradient of each piece; any other head is called piece by
+piece, and again for its gradient.
 
-Axes: N tokens of the micro-batch, S supervised ones, D hidden numbers, V vocabulary.
+Axes: N tokens of the micro-batch, S supervised ones, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from musicllm.data.batches import IGNORED
 from musicllm.train import fused, group
 
 LOGITS_AT_ONCE = 1 << 23
-"""Most logits in one piece: 32 MiB in float32, which a CPU's caches gain by (2.5 times the speed of
-one large piece)."""
+"""Most logits in one piece: 32 MiB in float32, which is 2.5 times as fast on a CPU, by its caches,
+as one large piece."""
 
 TIMES_ON_GPU = 8
-"""A GPU takes pieces so many times as large, to have enough to do."""
+"""Factor of the size of pieces on a GPU, for its utilisation."""
 
 
 def supervised_positions(labels: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
     """Return which hidden states predict a supervised token, and those tokens.
 
-    The shift stays inside documents: a document's first token, at position 0, is never a target.
+    A document's first token, at position 0, is never a target.
 
     Args:
         labels: int64 [1, N], not shifted, -100 where not supervised.
         position_ids: int64 [1, N], from 0 in every document.
 
     Returns:
-        Indices into the N tokens, int64 [S], and the token that each must predict, int64 [S].
+        Indices into the N tokens, int64 [S], and their targets, int64 [S].
     """
     is_target = (labels[0] != IGNORED) & (position_ids[0] != 0)
     targets = is_target.nonzero().squeeze(1)
@@ -58,10 +57,9 @@ def sum_nll(
 ) -> Tensor:
     """Return the summed negative log-likelihood of the supervised tokens, in nats.
 
-    Time is S x D x V, memory one piece of logits and, in training, the gradient of what the loss
-    depends on: S x D numbers, and D x V for a trained head. A head that is more than one matrix
-    (LoRA, 4 bits, or parts that ZeRO-3 gathers) is computed again in the backward pass instead,
-    for one more product.
+    Time is S x D x V; memory is one piece of logits and, in training, the gradients of the inputs:
+    S x D elements, and D x V for a trained head. A head that is not a plain linear layer (LoRA, 4
+    bits, or gathered by ZeRO-3) is recomputed in the backward pass instead.
 
     Args:
         hidden: [1, N, D], the decoder's last hidden states.
@@ -88,10 +86,10 @@ def sum_nll(
 
 
 def pieces(states: Tensor, tokens: Tensor, piece: int) -> list[tuple[Tensor, Tensor]]:
-    """Cut states and their tokens for calls of a head, of which all ranks make equally many.
+    """Split states and their tokens into pieces, equally many on all ranks.
 
-    Under ZeRO 3 every call gathers the head from all ranks, which would wait for each other forever
-    if one had more to call for; so the others' last pieces are empty.
+    With ZeRO 3 every call of the head gathers it from all ranks, which would be a deadlock with
+    different numbers of calls; so the last pieces of some ranks are empty.
 
     Args:
         states: [S, D].
@@ -101,8 +99,8 @@ def pieces(states: Tensor, tokens: Tensor, piece: int) -> list[tuple[Tensor, Ten
     Returns:
         At least one pair.
     """
-    cut = list(zip(torch.split(states, piece), torch.split(tokens, piece), strict=True))
-    return cut + [(states[:0], tokens[:0])] * (group.most(len(cut)) - len(cut))
+    parts = list(zip(torch.split(states, piece), torch.split(tokens, piece), strict=True))
+    return parts + [(states[:0], tokens[:0])] * (group.most(len(parts)) - len(parts))
 
 
 def _nll(states: Tensor, tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:

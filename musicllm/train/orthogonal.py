@@ -1,7 +1,7 @@
-"""Muon with products in float32, and Muon joined with AdamW to one optimizer.
+"""Muon with products in float32, and Muon combined with AdamW in one optimizer.
 
-`torch.optim.Muon` orthogonalizes in bfloat16, whatever the weights are. A processor without it
-computes these products in software, thirty times slower than in float32 (docs/DECISIONS.md).
+`torch.optim.Muon` orthogonalizes in bfloat16, whatever the dtype of the weights. A CPU without
+bfloat16 emulates these products, thirty times slower than in float32 (docs/DECISIONS.md).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch.optim import AdamW, Muon, Optimizer
 
 
 class Float32Muon(Muon):
-    """`torch.optim.Muon` with its products in float32; settings and state are the same.
+    """`torch.optim.Muon` with products in float32; settings and state are the same.
 
-    Updates are as large as AdamW's: a matrix of m x n is moved by 0.2 lr sqrt(max(m, n)) times
-    the orthogonalized momentum (arXiv 2502.16982, section 2.2).
+    The update of an m x n matrix is the orthogonalized momentum times 0.2 lr sqrt(max(m, n)), which
+    matches the RMS of AdamW's updates (arXiv 2502.16982, section 2.2).
     """
 
     @torch.no_grad()
@@ -42,7 +42,7 @@ class Float32Muon(Muon):
             state["momentum_buffer"] = torch.zeros_like(gradient)
         momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
         direction = orthogonalized(
-            gradient.lerp(momentum, group["momentum"]),  # Nesterov's look ahead
+            gradient.lerp(momentum, group["momentum"]),  # Nesterov momentum
             coefficients=group["ns_coefficients"],
             num_iterations=group["ns_steps"],
             eps=group["eps"],
@@ -52,14 +52,14 @@ class Float32Muon(Muon):
 
 
 class MuonWithAdamW(Optimizer):
-    """Two optimizers that look like one, as Lightning and its checkpoints need.
+    """Two optimizers with the interface of one, as Lightning needs.
 
-    Parameter groups and state are shared objects: those of Muon come first, a schedule set on
-    them reaches both, and one `state_dict` holds everything.
+    Parameter groups and state are shared objects, with those of Muon first: a schedule applies to
+    both, and one `state_dict` has everything.
     """
 
     def __init__(self, muon: Muon, adamw: AdamW) -> None:
-        """Join two optimizers over different parameters."""
+        """Combine two optimizers over different parameters."""
         self._parts: tuple[Muon, AdamW] = (muon, adamw)
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self._share()
@@ -99,8 +99,8 @@ def orthogonalized(
     Args:
         matrix: [m, n].
         coefficients: a, b and c.
-        num_iterations: each takes two products with the matrix and one of the smaller side.
-        eps: the least norm that is divided by.
+        num_iterations: of Newton-Schulz.
+        eps: lower limit of the norm that the matrix is divided by.
     """
     a, b, c = coefficients
     is_tall = matrix.shape[0] > matrix.shape[1]

@@ -89,7 +89,7 @@ class Steps:
 
 
 def rehearse(steps: Steps, threads: Sequence[int]) -> Rehearsal:
-    """Measure steps under several numbers of threads, and undo them.
+    """Measure steps with several numbers of threads, and undo them.
 
     Cost: `NUM_MICRO_BATCHES` micro-batches and updates for every number of threads, and a second
     copy of the trained weights in memory.

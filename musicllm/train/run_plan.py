@@ -33,7 +33,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run in numbers.
+    """The plan of a run.
 
     Attributes:
         steps: batches and steps.

@@ -31,7 +31,7 @@ class FitSettings:
         loggers: where metrics go beside metrics.jsonl.
         flops_per_token: of training, for `perf/mfu`; None leaves it out.
         peak_flops_per_s: of one device, for `perf/mfu`; None leaves it out.
-        source_names: by the numbers in the rows; () when sources are not told apart.
+        source_names: by the indices in the rows; () when sources are not distinguished.
         logged_settings: settings that loggers display; no secrets.
     """
 
@@ -57,7 +57,7 @@ class Machine:
         devices_per_node: devices of each.
         precision: Lightning's name; see `strategies.precision`.
         strategy: how training is distributed over the devices.
-        has_bf16: the device computes in bfloat16 natively.
+        has_bf16: the device supports bfloat16 natively.
         num_threads: of torch on the CPU; None leaves torch's choice.
         num_data_workers: processes that read batches ahead.
     """

@@ -139,7 +139,7 @@ def test_auto_takes_the_fastest_that_runs() -> None:
         ("varlen", "cpu", {}, "it needs a GPU; use varlen_sdpa, or auto"),
         ("varlen", "gpu", {"dtype": "float32"}, "and this run in float32; use flex, or auto"),
         ("varlen", "gpu", {"dropout": 0.1}, "no dropout, and model.attention_dropout=0.1"),
-        ("flash_attention_2", "gpu", {"head_dim": 12}, "heads have 12 numbers; it takes mult"),
+        ("flash_attention_2", "gpu", {"head_dim": 12}, "heads have dimension 12; it takes mult"),
         (
             "flash_attention_2",
             "gpu",

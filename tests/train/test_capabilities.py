@@ -40,28 +40,28 @@ def test_a_cpu_is_asked_for_its_instructions(
 ) -> None:
     monkeypatch.setattr(minimal, "is_on", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {feature: True})
-    found = probe("cpu")
-    assert (found.device, found.num_devices, found.bf16, found.fp16) == ("CPU", 1, bf16, False)
-    assert found.memory_gb > 0.5
-    assert not found.fused_loss
+    result = probe("cpu")
+    assert (result.device, result.num_devices, result.bf16, result.fp16) == ("CPU", 1, bf16, False)
+    assert result.memory_gb > 0.5
+    assert not result.fused_loss
 
 
 def test_a_volta_runs_neither_flash_attention_nor_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = give(monkeypatch, VOLTA, bf16=False, packages={"triton", "flash_attn", "liger_kernel"})
+    result = give(monkeypatch, VOLTA, bf16=False, packages={"triton", "flash_attn", "liger_kernel"})
     reason = "it needs compute capability 8.0 (Ampere) or newer, and Tesla V100 has 7.0"
-    assert found.lacking == {"flash_attention_2": reason, "varlen": reason}
-    assert (found.num_devices, found.memory_gb, found.fused_loss) == (8, 32.0, True)
+    assert result.lacking == {"flash_attention_2": reason, "varlen": reason}
+    assert (result.num_devices, result.memory_gb, result.fused_loss) == (8, 32.0, True)
 
 
 def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)
-    found = give(monkeypatch, HOPPER, bf16=True, packages=set())
-    assert found.lacking == {
+    result = give(monkeypatch, HOPPER, bf16=True, packages=set())
+    assert result.lacking == {
         "flash_attention_2": "the package flash-attn is not installed",
         "varlen": f"torch {torch.__version__} has no torch.nn.attention.varlen as of 2.11",
         "flex": "torch compiles it with triton, which is not installed",
     }
-    assert not found.fused_loss
+    assert not result.fused_loss
 
 
 def test_an_older_form_of_varlen_attention_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

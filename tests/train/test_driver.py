@@ -26,10 +26,10 @@ class Scribe(Observer):
         self.calls.append((self.name, "start", context.module.start_step))
 
     def before_step(self, context: FitContext, finished: int) -> None:
-        self.calls.append((self.name, "before", finished, context.underway))
+        self.calls.append((self.name, "before", finished, context.current_step))
 
     def before_update(self, context: FitContext) -> None:
-        self.calls.append((self.name, "update", context.underway))
+        self.calls.append((self.name, "update", context.current_step))
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
         reading = context.module.readings.newest

@@ -34,21 +34,21 @@ def test_auto_asks_the_device(monkeypatch: pytest.MonkeyPatch, bf16: bool, expec
 
 
 def test_a_single_device_needs_nothing(tmp_path: Path) -> None:
-    made = options(StrategyConfig("single", "single", None, False, False), tmp_path)
-    assert (made["strategy"], made["precision"]) == ("auto", "16-mixed")
+    arguments = options(StrategyConfig("single", "single", None, False, False), tmp_path)
+    assert (arguments["strategy"], arguments["precision"]) == ("auto", "16-mixed")
 
 
 def test_ddp_speaks_gloo_on_cpus(tmp_path: Path) -> None:
-    made = options(DDP, tmp_path)
-    assert type(made["strategy"]).__name__ == "DDPStrategy"
-    assert made["strategy"].process_group_backend == "gloo"
+    arguments = options(DDP, tmp_path)
+    assert type(arguments["strategy"]).__name__ == "DDPStrategy"
+    assert arguments["strategy"].process_group_backend == "gloo"
 
 
 def test_deepspeed_scales_the_loss_of_fp16_by_itself(tmp_path: Path) -> None:
     spec = StrategyConfig("zero2", "deepspeed", 2, False, False)
-    made = options(spec, tmp_path)
-    assert "precision" not in made
-    assert made["strategy"].precision_plugin.loss_scale.value == 2.0**16
+    arguments = options(spec, tmp_path)
+    assert "precision" not in arguments
+    assert arguments["strategy"].precision_plugin.loss_scale.value == 2.0**16
     assert module_autocast(spec, "16-mixed") == torch.float16
     assert module_autocast(spec, "32-true") is None
     assert module_autocast(DDP, "16-mixed") is None

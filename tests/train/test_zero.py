@@ -25,15 +25,15 @@ def test_a_loss_scale_halves_and_doubles() -> None:
 @pytest.mark.parametrize("on_gpu", [True, False])
 def test_the_engine_is_told_what_we_know(on_gpu: bool) -> None:
     spec = StrategyConfig("zero3", "deepspeed", 3, True, True)
-    made = engine_config(spec, rows_per_device=4, gradient_clip=0.5, on_gpu=on_gpu)
-    assert made["train_micro_batch_size_per_gpu"] == 4
-    assert made["gradient_clipping"] == 0.5
-    assert made["zero_optimization"]["stage"] == 3
-    assert made["zero_optimization"]["overlap_comm"] is on_gpu
+    config = engine_config(spec, rows_per_device=4, gradient_clip=0.5, on_gpu=on_gpu)
+    assert config["train_micro_batch_size_per_gpu"] == 4
+    assert config["gradient_clipping"] == 0.5
+    assert config["zero_optimization"]["stage"] == 3
+    assert config["zero_optimization"]["overlap_comm"] is on_gpu
     in_memory = {"device": "cpu", "pin_memory": on_gpu}
-    assert made["zero_optimization"]["offload_optimizer"] == in_memory
-    assert made["zero_optimization"]["offload_param"] == in_memory
-    assert not {"fp16", "bf16", "optimizer", "scheduler"} & made.keys()
+    assert config["zero_optimization"]["offload_optimizer"] == in_memory
+    assert config["zero_optimization"]["offload_param"] == in_memory
+    assert not {"fp16", "bf16", "optimizer", "scheduler"} & config.keys()
 
 
 def test_nothing_is_offloaded_unasked() -> None:
@@ -43,9 +43,9 @@ def test_nothing_is_offloaded_unasked() -> None:
 
 
 def test_a_run_that_continues_scales_as_before() -> None:
-    told: list[float] = []
+    scales: list[float] = []
     types = OwnDtypes(LossScale(2.0**16))
-    types.adopt(SimpleNamespace(override_loss_scale=told.append))
+    types.adopt(SimpleNamespace(override_loss_scale=scales.append))
     types.load_state_dict({"value": 1024.0, "good_steps": 7, "period": 2000})
-    assert told == [2.0**16, 1024.0]
+    assert scales == [2.0**16, 1024.0]
     assert types.state_dict() == {"value": 1024.0, "good_steps": 7, "period": 2000}

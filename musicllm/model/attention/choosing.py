@@ -59,9 +59,9 @@ def _refusals(
         if dtype not in HALF:
             yield name, f"it computes in bfloat16 or float16, and this run in {dtype}"
         if head_dim % 8 or head_dim > 256:
-            yield name, f"heads have {head_dim} numbers; it takes multiples of 8 up to 256"
+            yield name, f"heads have dimension {head_dim}; it takes multiples of 8 up to 256"
     if head_dim < 16:
-        yield "flex", f"heads have {head_dim} numbers; it takes 16 or more"
+        yield "flex", f"heads have dimension {head_dim}; it takes 16 or more"
     if dropout:
         for name in ("varlen", "flex"):
             yield name, f"it has no dropout, and model.attention_dropout={dropout:g}"

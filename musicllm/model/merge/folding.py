@@ -46,8 +46,8 @@ def merge(
 
     Computation is in float32, so that the check measures the rounding of weights and not of
     activations. Memory: one shard of the output, the largest matrix four times in float32,
-    and for DoRA the square of its inputs too. The base
-    is read once; the result is written once and read once.
+    and for DoRA the square of its inputs too. The base is read once; the result is
+    written once and read once.
 
     Args:
         base_path: folder or hub id of the base.
@@ -179,7 +179,7 @@ def _own_dtype(adapted: Adapted, source: Path) -> str:
     dtype = str(adapted.base.dtype(f"{name}.weight")).removeprefix("torch.")
     if dtype not in TOLERANCES:
         raise InputError(
-            f"{source} stores its weights as {dtype}; name the type of the merged ones: "
+            f"{source} stores its weights as {dtype}; name the dtype of the merged ones: "
             f"merge.dtype={'|'.join(TOLERANCES)}"
         )
     return dtype

@@ -1,9 +1,9 @@
-"""What watches a training: observers of optimizer steps, one module for each kind.
+"""Callbacks of training: observers of optimizer steps, one module for each kind.
 
 `train.driver` finishes every optimizer step and calls the observers in the order of `ORDER`. A kind
-checks its settings and builds its observer. A kind of the user's own registers itself from a file
-that `extensions` names, and is chosen by `callbacks.extra.<name>={kind: <name of the kind>, ...}`.
-Importing a kind imports neither torch nor Lightning, since `checks` asks kinds, too.
+checks its settings and builds its observer. A kind of the user's own is registered by a file of
+`extensions`, and enabled by `callbacks.extra.<name>={kind: <name of the kind>, ...}`. Importing a
+kind imports neither torch nor Lightning, since `checks` uses the kinds, too.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ EXTRA = "extra"
 ORDER = (
     "loss_scale", "metrics", "incidents", "progress", "samples", "evaluation", EXTRA, "checkpoints",
 )  # fmt: skip
-"""The order in which observers are called, those of `callbacks.extra` at its place.
+"""The order in which observers are called; `EXTRA` is the place of those of `callbacks.extra`.
 
-`metrics` writes what `loss_scale` counted; a bad loss is judged after it was written and before the
-model is used or saved; a checkpoint is saved when everything else about its step is done.
+`metrics` logs what `loss_scale` counted; a loss is checked after it was logged and before the model
+is used or saved; a checkpoint is saved when everything else in its step is done.
 """
 
 
 @dataclass
 class FitContext:
-    """What observers see of a training.
+    """A training, as observers see it.
 
     Attributes:
         folder: the run folder.
-        identities: of the job, and of the same job when it was to be shorter.
+        identities: of the job, and of its earlier, shorter versions.
         plan: batches and steps.
         settings: what happens during the run.
-        batches: which rows a step has.
+        batches: assignment of rows to steps.
         loader: of the training batches.
-        loggers: the open ones; none on ranks other than 0.
-        restored: the checkpoint where the run continues; None at its beginning.
-        write_samples: lets the model write tunes; None without samples.
-        evaluation: benchmarks during the run; None for none.
-        interruption: whether a signal asked for the end.
-        exits: contexts that end with the training.
-        clock: seconds of steps; paused by whatever is no part of a step.
+        loggers: of Lightning, with their kinds; none on ranks other than 0.
+        restored: the checkpoint from which the run continues, or None.
+        write_samples: samples tunes from the model; None without samples.
+        evaluation: benchmarks during the run, or None.
+        interruption: signals that request a stop.
+        exits: context managers that are closed with the training.
+        clock: seconds of steps; paused by everything that is not part of a step.
         totals: work of this process.
         observers: in the order of `ORDER`.
         trainer: Lightning's; set when training starts.
         module: with the model; set when training starts.
-        underway: number of the step that is being computed.
-        num_supervised: supervised tokens of the step that was finished last, over all ranks.
+        current_step: number of the step that is being computed.
+        num_supervised: supervised tokens of the last finished step, over all ranks.
     """
 
     folder: Path
@@ -91,50 +91,50 @@ class FitContext:
     observers: list[Observer] = field(default_factory=list)
     trainer: Trainer = field(init=False)
     module: CausalLMModule = field(init=False)
-    underway: int = 0
+    current_step: int = 0
     num_supervised: int = 0
 
     @property
     def metrics_file(self) -> Path:
-        """The file metrics.jsonl of the run."""
+        """Path of metrics.jsonl."""
         return self.folder / NAME
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
-        """Write a line of metrics.jsonl and to the loggers; nothing on other ranks than 0."""
+        """Write metrics to metrics.jsonl and the loggers, on rank 0."""
         if self.trainer.is_global_zero:
             report(self.metrics_file, step, values, self.trainer.loggers)
 
     def show_tunes(self, step: int, tunes: list[SampleTune]) -> None:
-        """Show tunes where a logger can."""
+        """Display tunes in the loggers that can."""
         for kind, logger in self.loggers:
             kind.show_tunes(logger, step, tunes)
 
     def require_good_steps(self) -> None:
-        """Raise, as the end of a step would, if a finished step was bad; waits for its loss."""
+        """Raise, as after a step, if the loss of a finished step was bad; waits for the loss."""
         for observer in self.observers:
             observer.judge(self)
 
     def stop_requested(self) -> bool:
-        """Tell whether a signal came, to this process or another; all ranks must ask."""
+        """Return whether any process received a signal; must be called by all ranks."""
         from musicllm.train import group
 
         return group.any_of(self.interruption.signal is not None)
 
     def from_main(self, make: Callable[[], Value]) -> Value:
-        """Return on every rank what rank 0 makes; all ranks must ask."""
+        """Return the result of `make` on rank 0 on every rank; must be called by all ranks."""
         from musicllm.train import group
 
         return group.from_main(make)
 
     def barrier(self) -> None:
-        """Wait until every rank has come here."""
+        """Wait for all ranks."""
         from musicllm.train import group
 
         group.barrier()
 
 
 class Observer:
-    """Watches the optimizer steps of a training on every rank; override what is needed."""
+    """Hooks into the optimizer steps of a training, on every rank; none has to be overridden."""
 
     def start(self, context: FitContext) -> None:
         """Called once, when model and optimizer are on their device."""
@@ -144,7 +144,7 @@ class Observer:
 
         Args:
             context: of the training.
-            finished: the number of finished steps; the validation after them is done, too.
+            finished: number of finished steps, including the validation after the last.
         """
 
     def before_update(self, context: FitContext) -> None:
@@ -156,7 +156,7 @@ class Observer:
         Args:
             context: of the training.
             step: number of finished steps, which counts from 1.
-            is_last: the run ends with it.
+            is_last: it is the last step of the run.
         """
 
     def after_validation(self, context: FitContext) -> None:
@@ -166,7 +166,7 @@ class Observer:
         """Raise if a finished step was bad."""
 
     def values(self) -> Mapping[str, float]:
-        """Return what belongs to the line of the step in metrics.jsonl."""
+        """Return metrics for the line of the step in metrics.jsonl."""
         return {}
 
     def end(self, context: FitContext) -> None:
@@ -187,7 +187,7 @@ class CallbackKind(ABC):
 
     @abstractmethod
     def build(self, context: FitContext, options: Mapping[str, Any]) -> Observer | None:
-        """Return the observer, or None where the settings have it off.
+        """Return the observer, or None if the settings disable it.
 
         Args:
             context: of the training, without `trainer` and `module`.
@@ -197,12 +197,12 @@ class CallbackKind(ABC):
     def problems(
         self, callbacks: CallbacksConfig, hardware: HardwareConfig, strategy: StrategyConfig
     ) -> Iterator[Problem]:
-        """Yield settings of a kind of `ORDER` that do not go together."""
+        """Yield settings of a kind of `ORDER` that contradict each other."""
         del callbacks, hardware, strategy
         yield from ()
 
     def problems_of_options(self, key: str, options: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield what is wrong with an entry of `callbacks.extra`.
+        """Yield problems of an entry of `callbacks.extra`.
 
         Args:
             key: of the entry, such as `callbacks.extra.mine`.
@@ -216,7 +216,7 @@ CALLBACKS: Registry[CallbackKind] = Registry("callback", __name__)
 
 
 def observers(context: FitContext) -> list[Observer]:
-    """Build the observers that the settings ask for, in the order of `ORDER`."""
+    """Build the observers that the settings enable, in the order of `ORDER`."""
     extra = [entry for entry in context.settings.callbacks.extra.values() if "kind" in entry]
     built: list[Observer | None] = []
     for name in ORDER:
@@ -228,7 +228,7 @@ def observers(context: FitContext) -> list[Observer]:
 
 
 def problems_of_extra(callbacks: CallbacksConfig) -> Iterator[Problem]:
-    """Yield entries of `callbacks.extra` that name no class and no kind of the user's own."""
+    """Yield entries of `callbacks.extra` that name neither a class nor a kind of the user's own."""
     own = [name for name in CALLBACKS if name not in ORDER]
     for name, entry in callbacks.extra.items():
         key = f"callbacks.extra.{name}"

@@ -1,8 +1,8 @@
 """Saves checkpoints during a run and restores one at its start.
 
-Lightning's own checkpoints are not used: it sees what is left of the run as one epoch, so there
-is no loop to restore, and what is saved is only what was trained. The checkpoint of a step is saved
-when everything about that step is done and written, its validation too.
+Lightning's own checkpoints are not used: it sees the remaining steps as one epoch, so there is no
+loop to restore, and only trained parameters are saved. The checkpoint of a step is saved when the
+step is complete, including its metrics and validation.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 class Checkpoints(Observer):
-    """Restores, saves every so many steps, and stops after a save when a signal asked for it."""
+    """Restores, saves every `every` steps, and stops after a save if a signal was received."""
 
     def __init__(self, writer: Writer | None, *, every: int) -> None:
-        """Watch a run.
+        """Set where and when checkpoints are saved.
 
         Args:
             writer: None on ranks other than 0.
-            every: steps between checkpoints; the last step always has one.
+            every: steps between checkpoints; the last step is always saved.
         """
         self._writer = writer
         self._every = every
         self._score: float | None = None
 
     def start(self, context: FitContext) -> None:
-        """Restore optimizer, schedule and loss scaler, and begin to listen to signals."""
+        """Restore optimizer and loss scaler, and listen to signals."""
         from musicllm.train.state import restore_optimizer
 
         trainer, module = context.trainer, context.module
@@ -42,13 +42,13 @@ class Checkpoints(Observer):
             state = context.restored.state()
             restore_optimizer(trainer, module.model, state["optimizer"])
             trainer.precision_plugin.load_state_dict(state["precision"])
-        # validation falls on the same steps as in a run that never stopped
+        # so that validation is at the same steps as in an uninterrupted run
         num_micro_batches = module.start_step * module.accumulation
         trainer.fit_loop.epoch_loop.batch_progress.total.ready = num_micro_batches
         context.interruption.listen()
 
     def before_step(self, context: FitContext, finished: int) -> None:
-        """Save the step before this one if it is due or a signal came."""
+        """Save the finished step if it is due or a signal was received."""
         if finished == context.module.start_step:
             return
         stop = context.stop_requested()
@@ -59,7 +59,7 @@ class Checkpoints(Observer):
             self._stop(context, finished)
 
     def after_validation(self, context: FitContext) -> None:
-        """Remember the score of the step that may be saved next."""
+        """Store the score of the step that may be saved next."""
         self._score = context.module.validation_loss
 
     def end(self, context: FitContext) -> None:
@@ -70,7 +70,7 @@ class Checkpoints(Observer):
             self._stop(context, context.plan.num_steps)
 
     def failed(self, _context: FitContext) -> None:
-        """Let the last save end before the process does."""
+        """Wait for the last save."""
         self._wait()
 
     def _save(self, context: FitContext, step: int) -> None:
@@ -97,7 +97,7 @@ class Checkpoints(Observer):
 
         self._wait()
         loggers.close()
-        context.barrier()  # a launcher kills who is left soon after the first process has ended
+        context.barrier()  # a launcher kills the others soon after the first process has ended
         if context.trainer.is_global_zero:
             console.note(
                 f"stopped after step {step} of {context.plan.num_steps}, which is saved in "

@@ -1,7 +1,7 @@
-"""The evaluation callback: benchmarks measured every so many steps on the model as it is.
+"""The evaluation callback: benchmarks measured during training.
 
-Rank 0 measures, where the whole model must lie; the other ranks wait for it. How a benchmark is
-measured is not known here: see `train.evaluation`.
+Rank 0, which must have the whole model, measures; the other ranks wait. For the measures see
+`train.evaluation`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class Evaluations(Observer):
-    """Measures before the first step, every so many steps, and after the last."""
+    """Measures before the first step, every `every_steps` steps, and after the last."""
 
     def __init__(self, evaluation: Evaluation) -> None:
-        """Watch a run."""
+        """Set the measures and their interval."""
         self._evaluation = evaluation
 
     def start(self, context: FitContext) -> None:
-        """Measure what training starts from; a run that goes back to its start has done so."""
+        """Measure the initial model, unless an earlier start of the run has done so."""
         if context.module.start_step == 0 and not context.from_main(lambda: _has_start(context)):
             self._evaluate(context, 0)
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Measure if it is due, unless the model is broken."""
+        """Measure if it is due and no loss was bad."""
         if step % self._evaluation.every_steps == 0 or is_last:
             context.require_good_steps()
             self._evaluate(context, step)
@@ -66,7 +66,7 @@ class EvaluationKind(CallbackKind):
     def problems(
         self, callbacks: CallbacksConfig, _hardware: HardwareConfig, strategy: StrategyConfig
     ) -> Iterator[Problem]:
-        """Yield evaluations of a model in pieces."""
+        """Yield evaluations of a partitioned model."""
         every = callbacks.evaluate_every_steps
         if every is not None and strategy.zero_stage == 3:
             rule = "needs whole weights on one device, which ZeRO 3 does not keep"

@@ -1,10 +1,10 @@
-"""Bad losses: noticed, recorded with the rows that caused them, and handled by a policy.
+"""Bad losses: detected, recorded with their rows, and handled by a policy.
 
 A loss is bad when it, or outside fp16 the gradient's norm, is not finite, or when it is far above
-the median of the last lines of metrics.jsonl. The policies: `stop` ends the run; `skip` makes no
-update in that step, for which every step waits for its loss before the update; `roll_back` goes
-back to the last checkpoint and leaves the step out, for which whoever runs the training catches
-`RollBack`. What stays of an incident in the run folder is described in `records`.
+the median of the last lines of metrics.jsonl. The policies: `stop` ends the run; `skip` skips the
+update, for which every step waits for its loss before the update; `roll_back` returns to the last
+checkpoint and leaves the step out, for which the caller of the training catches `RollBack`. For the
+files of an incident see `records`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 ADVICE = "a lower optimizer.lr, a longer warm-up, or bf16 instead of fp16 usually helps"
 
 
-class RollBack(Exception):  # noqa: N818 - it is a request, and no error
-    """Asks to continue from the last checkpoint before a step, without that step.
+class RollBack(Exception):  # noqa: N818 - a request, not an error
+    """A request to continue from the last checkpoint before a step, without that step.
 
     Attributes:
-        step: the bad one, which `records.left_out_steps` names from now on.
+        step: with the bad loss; `records.left_out_steps` contains it from now on.
     """
 
     def __init__(self, step: int) -> None:
-        """Ask."""
+        """Set the message."""
         super().__init__(f"roll back to before step {step}")
         self.step = step
 
@@ -68,49 +68,49 @@ def fault(
 
 
 class Incidents(Observer):
-    """Judges the loss of every step.
+    """Checks the loss of every step.
 
     With `skip` a loss is read before the update. Otherwise it is read after the step, and on a GPU
-    one step late, so that nothing waits for it; but at once before a checkpoint and at the end.
+    one step later, to avoid a sync; but immediately before a checkpoint and at the end.
     """
 
     def __init__(self, records: Records) -> None:
-        """Watch a run."""
+        """Start without losses."""
         self._records = records
         self._logged: list[float] = []
-        self._judged = 0
+        self._last_judged = 0
 
     def start(self, context: FitContext) -> None:
-        """Read the losses that were logged before this start."""
+        """Read the losses logged by earlier processes."""
 
         def losses() -> list[float]:
             values = (line.get("train/loss") for line in metrics.read(context.metrics_file))
             window = context.settings.callbacks.loss_spike_window
             return [loss for loss in values if loss is not None][-window:]
 
-        self._judged = context.module.start_step
+        self._last_judged = context.module.start_step
         self._logged = context.from_main(losses)
 
     def before_update(self, context: FitContext) -> None:
-        """With `skip`, judge the step before it changes anything.
+        """With `skip`, check the loss before the update.
 
         Raises:
-            StageError: it is bad, and there were too many like it.
+            StageError: it is bad, and there were too many incidents.
         """
         policy, module = context.settings.callbacks, context.module
         if policy.on_bad_loss == "skip":
             loss = float(module.totals_of_step()[0])
             norm = 0.0 if loss_scale(context.trainer) else _gradient_norm(module)
             if what := fault(policy, loss, norm, self._logged):
-                self._act(context, context.underway, loss, what)
+                self._act(context, context.current_step, loss, what)
                 module.skip_step()
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Judge what can be read without waiting, or what must be known now.
+        """Check the losses that can be read without a sync, or all before a checkpoint.
 
         Raises:
-            StageError: a step is bad, and the policy is to stop, or there were too many like it.
-            RollBack: a step is bad, and the policy is to go back.
+            StageError: a loss is bad, and the policy is `stop`, or there were too many incidents.
+            RollBack: a loss is bad, and the policy is `roll_back`.
         """
         if step % context.settings.training.checkpoint_every_steps == 0 or is_last:
             self.judge(context)
@@ -118,15 +118,15 @@ class Incidents(Observer):
             self._judge(context, context.module.readings.settled)
 
     def judge(self, context: FitContext) -> None:
-        """Judge every finished step now, such as before it is saved; raises as `after_step`."""
+        """Check all finished steps now, such as before saving; raises as `after_step`."""
         self._judge(context, context.module.readings.settled)
         self._judge(context, context.module.readings.newest)
 
     def _judge(self, context: FitContext, reading: Reading | None) -> None:
-        if reading is None or reading.step <= self._judged:
+        if reading is None or reading.step <= self._last_judged:
             return
         policy = context.settings.callbacks
-        self._judged = reading.step
+        self._last_judged = reading.step
         norm = 0.0 if loss_scale(context.trainer) else reading.grad_norm
         what = fault(policy, reading.loss, norm, self._logged)
         is_logged = reading.step % context.settings.training.log_every_steps == 0
@@ -136,7 +136,7 @@ class Incidents(Observer):
             self._act(context, reading.step, reading.loss, what)
 
     def _act(self, context: FitContext, step: int, loss: float, what: str) -> None:
-        """Do what the policy says, on every rank alike."""
+        """Follow the policy, in the same way on every rank."""
         policy, message = context.settings.callbacks, f"the loss of step {step} {what}"
         num_incidents = context.from_main(
             lambda: self._record(policy.on_bad_loss, step, loss, message)
@@ -157,7 +157,7 @@ class Incidents(Observer):
             raise RollBack(step)
 
     def _record(self, policy: str, step: int, loss: float, message: str) -> int:
-        """Write the record, and return how many incidents this run has had."""
+        """Write the record, and return the number of incidents of this run."""
         num_incidents = self._records.write(step, loss, message, policy)
         if policy == "roll_back":
             self._records.leave_out(step)

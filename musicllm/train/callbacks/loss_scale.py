@@ -1,9 +1,8 @@
-"""fp16's loss scale during a run: its value, and the steps that made no update because of it.
+"""The loss scale of fp16 during a run, and the steps that were skipped because of it.
 
-A gradient that does not fit into fp16 costs a step: no update is made and the scale is halved,
-which is how the scale finds its place (mixed precision training, arXiv 1710.03740). A run whose
-every step ends so learns nothing, and is stopped. Who moves the scale is torch's scaler, or
-`zero.LossScale` under DeepSpeed.
+If a gradient overflows in fp16, the update is skipped and the scale is halved, by which the scale
+adapts (mixed precision training, arXiv 1710.03740). A run that skips every step learns nothing, and
+is stopped. The scale is updated by torch's scaler, or with DeepSpeed by `zero.LossScale`.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def loss_scale(trainer: Trainer) -> float | None:
-    """Return the factor in front of the loss, or None where the precision needs none.
+    """Return the loss scale, or None if the precision needs none.
 
-    On a GPU this waits for the device, which torch's scaler does after every step anyway.
+    On a GPU this is a sync, which torch's scaler does after every step anyway.
     """
     plugin = trainer.precision_plugin
     scaler = getattr(plugin, "scaler", None)
@@ -32,25 +31,25 @@ def loss_scale(trainer: Trainer) -> float | None:
 
 
 class SkippedSteps(Observer):
-    """Counts steps without an update; stops a run that makes no others."""
+    """Counts skipped steps; stops a run that makes no updates."""
 
     def __init__(self, *, max_in_a_row: int) -> None:
-        """Watch a run; more skipped steps than `max_in_a_row` without an update between stop it."""
+        """Stop a run with more than `max_in_a_row` consecutive skipped steps."""
         self._max_in_a_row = max_in_a_row
         self._scale: float | None = None
         self._in_a_row = 0
         self._since_last_line = 0
 
     def before_step(self, context: FitContext, finished: int) -> None:
-        """Remember the scale of the first step, which a checkpoint may have restored."""
+        """Store the scale of the first step, which may be that of a checkpoint."""
         if finished == context.module.start_step:
             self._scale = loss_scale(context.trainer)
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Count the step if the scale was halved.
+        """Count the step as skipped if the scale was halved.
 
         Raises:
-            StageError: too many in a row.
+            StageError: too many consecutive ones.
         """
         del is_last
         if self._scale is None:
@@ -72,7 +71,7 @@ class SkippedSteps(Observer):
             )
 
     def values(self) -> Mapping[str, float]:
-        """Return the scale and the steps skipped since the last line; nothing without a scale."""
+        """Return the scale and the steps skipped since the last line; {} without a scale."""
         if self._scale is None:
             return {}
         skipped, self._since_last_line = self._since_last_line, 0

@@ -1,8 +1,8 @@
 """Metrics of training and validation, in metrics.jsonl and to the loggers.
 
 `train/*` are of the step itself, `perf/*` means over the steps since the last line: tokens are
-those of all ranks together, `perf/data_wait_s` and `perf/memory_peak_gb` those of the rank that
-has most. The device is waited for in steps that get a line, and in no others.
+those of all ranks together, `perf/data_wait_s` and `perf/memory_peak_gb` the maximum over the
+ranks. The device is synchronised only in steps that are logged.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ class Metrics(Observer):
     """Writes a line every `training.log_every_steps` steps and one for every validation."""
 
     def __init__(self) -> None:
-        """Begin without any step."""
+        """Start with empty totals."""
         self._window = Totals()
         self._readings: list[Reading] = []
         self._step = 0
 
     def start(self, context: FitContext) -> None:
-        """Start the clock; what came before was setting up."""
+        """Start the clock, without the time of the setup."""
         context.clock.lap()
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Count a finished step, and write its line if it is due."""
+        """Count a finished step, and log it if it is due."""
         self._step = step
         reading, loader = context.module.readings.newest, context.loader
         assert reading is not None, "a step is finished before it is observed"
         self._readings.append(reading)
         is_due = step % context.settings.training.log_every_steps == 0 or is_last
         if is_due:
-            reading.wait()  # before the time is taken, so that it holds the device's work
+            reading.wait()  # before the lap, so that it includes the device's work
         wait_s, loader.wait_s = loader.wait_s, 0.0
         self._window.add(Totals(1, 0, context.num_supervised, context.clock.lap(), wait_s))
         if is_due:
             context.report(step, self._line(context, reading))
 
     def after_validation(self, context: FitContext) -> None:
-        """Write the validation losses."""
+        """Log the validation losses."""
         loss = context.module.validation_loss
         losses = context.module.validation_losses
         by_source = {f"val/loss/{name}": mean for name, mean in losses.items()}
@@ -88,7 +88,7 @@ class Metrics(Observer):
 
 
 def perplexity(loss: float) -> float:
-    """Return e to the loss, infinity where that is too large."""
+    """Return exp(loss), or infinity on overflow."""
     try:
         return math.exp(loss)
     except OverflowError:

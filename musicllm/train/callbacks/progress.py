@@ -12,14 +12,14 @@ from musicllm.train.callbacks import CALLBACKS, CallbackKind, FitContext, Observ
 
 
 class Progress(Observer):
-    """Advances the bar by every step."""
+    """Advances the bar after every step."""
 
     def __init__(self, advance: console.Advance) -> None:
-        """Watch a run; `advance` is that of `console.progress`."""
+        """Advance by `advance`, which `console.progress` returns."""
         self._advance = advance
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Count a finished step."""
+        """Advance the bar by a step."""
         del step, is_last
         reading, validation_loss = context.module.readings.settled, context.module.validation_loss
         notes = [] if reading is None else [f"loss {reading.loss:.3f}"]

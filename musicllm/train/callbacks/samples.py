@@ -1,8 +1,7 @@
-"""The sampling callback: tunes written during training, to see and hear what the losses mean.
+"""The sampling callback: tunes sampled during training, to see and hear what the losses mean.
 
-How a model writes a tune, what is measured about it and how it is rendered is not known here: a
-function from outside does that. Training is not disturbed: modes of modules, random state and clock
-are as before, so a run with samples has the weights of one without.
+Sampling, metrics of tunes and rendering are done by a function from outside. Modes of modules,
+random state and clock are restored, so a run with samples has the same weights as one without.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from musicllm.train.tunes import SampleWriter, folder_of, write_tunes
 
 
 class Samples(Observer):
-    """Lets the model write every so many steps and at the end, into `samples/step-<N>/`."""
+    """Samples every `every` steps and at the end, into `samples/step-<N>/`."""
 
     def __init__(self, write: SampleWriter, *, every: int) -> None:
-        """Watch a run.
+        """Set what is sampled and when.
 
         Args:
             write: see `SampleWriter`.
@@ -31,7 +30,7 @@ class Samples(Observer):
         self._every = every
 
     def after_step(self, context: FitContext, step: int, *, is_last: bool) -> None:
-        """Write if it is due."""
+        """Sample if it is due."""
         from musicllm.train.between_steps import evaluation_mode
 
         if step % self._every and not is_last:
@@ -41,7 +40,7 @@ class Samples(Observer):
             folder = None
             if trainer.is_global_zero:
                 folder = folder_of(context.folder, step)
-                shutil.rmtree(folder, ignore_errors=True)  # of a start that did not get on
+                shutil.rmtree(folder, ignore_errors=True)  # of an interrupted start
                 folder.mkdir(parents=True)
             precision = trainer.precision_plugin.val_step_context()
             with evaluation_mode(module.model), precision, module.mixed():
@@ -67,7 +66,7 @@ class SamplesKind(CallbackKind):
     def problems(
         self, callbacks: CallbacksConfig, _hardware: HardwareConfig, strategy: StrategyConfig
     ) -> Iterator[Problem]:
-        """Yield prompts of which some would never be used, and samples of a model in pieces."""
+        """Yield more prompts than samples, and samples of a partitioned model."""
         every, num_prompts = callbacks.samples_every_steps, len(callbacks.sample_prompts)
         if num_prompts > callbacks.num_samples:
             rule = f"is less than the {num_prompts} callbacks.sample_prompts"

@@ -124,8 +124,8 @@ class Writer:
         ours = list(of_job(self._run, self._identity, *self._earlier))
         scored = [checkpoint for checkpoint in ours if checkpoint.facts.get("score") is not None]
         scored.sort(key=lambda checkpoint: float(checkpoint.facts["score"]))
-        kept = {item.path for item in [*ours[: self._keep_last], *scored[: self._keep_best]]}
-        for path in (checkpoint.path for checkpoint in ours if checkpoint.path not in kept):
+        retained = {item.path for item in [*ours[: self._keep_last], *scored[: self._keep_best]]}
+        for path in (checkpoint.path for checkpoint in ours if checkpoint.path not in retained):
             shutil.rmtree(path.rename(path.with_name(f".{path.name}-deleted")))
 
 

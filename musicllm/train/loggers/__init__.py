@@ -53,7 +53,7 @@ class LoggerKind:
 
     Attributes:
         name: value of `logger.<name>.kind`.
-        takes_artifacts: `log_artifact` gives it what was trained.
+        takes_artifacts: `log_artifact` is supported.
     """
 
     name: ClassVar[str]
@@ -82,7 +82,7 @@ class LoggerKind:
             yield Problem(f"{key}.options", settings.options, rule, "write {}")
 
     def show_tunes(self, logger: Any, step: int, tunes: Sequence[SampleTune]) -> None:
-        """Show tunes with their scores and sounds, if this kind can."""
+        """Display tunes with their scores and sounds, if this kind supports it."""
 
     def show_results(
         self,
@@ -92,7 +92,7 @@ class LoggerKind:
         pictures: Mapping[str, Path],
         pages: Mapping[str, Path],
     ) -> None:
-        """Show results of an evaluation or a comparison, if this kind can.
+        """Display results of an evaluation or a comparison, if this kind supports it.
 
         Args:
             logger: of `build`.
@@ -113,7 +113,7 @@ class LoggerKind:
         """
 
     def close(self) -> None:
-        """End what stays open beyond a training, so that the next one begins anew."""
+        """Close what stays open after a training."""
 
 
 LOGGERS: Registry[LoggerKind] = Registry("logger", __name__)
@@ -140,13 +140,13 @@ def build(loggers: Iterable[LoggerConfig], run: LoggedRun) -> list[OpenLogger]:
 
 
 def log_artifact(loggers: Iterable[LoggerConfig], run: LoggedRun, path: Path, kind: str) -> None:
-    """Give what was trained to the loggers that are configured to take it; on rank 0 only."""
+    """Log a folder with the loggers that are configured for it; on rank 0 only."""
     for settings in loggers:
         if settings.log_artifact:
             LOGGERS[settings.kind].log_artifact(settings, run, path, kind)
 
 
 def close() -> None:
-    """End what loggers keep open beyond a training, so that the next one begins anew."""
+    """Close what loggers keep open after a training."""
     for kind in LOGGERS.values():
         kind.close()

@@ -118,7 +118,7 @@ class WandbKind(LoggerKind):
         recording.log_artifact(artifact)
 
     def close(self) -> None:
-        """End the run of this process, if there is one, so that the next one is another."""
+        """Finish the run of this process, if there is one."""
         wandb = sys.modules.get("wandb")
         if wandb is not None and wandb.run is not None:
             wandb.run.finish()
@@ -135,10 +135,10 @@ class WandbKind(LoggerKind):
 
 
 def _init(**settings: Any) -> Any:
-    """Begin the run.
+    """Start the run.
 
     Raises:
-        NotAvailableError: the server does not take it: a wrong key, another team's project.
+        NotAvailableError: the server refuses it: a wrong key, another team's project.
     """
     import wandb
 

@@ -1,8 +1,7 @@
-"""What training minimises, one module for each objective.
+"""Objectives of training, one module for each.
 
-There is one so far, the next-token loss of supervised tokens (`sft`), and no key that chooses; an
-objective over preference pairs or rewards is registered here, together with its settings.
-Importing an objective imports no torch.
+The only one so far is the next-token loss of supervised tokens (`sft`), and no setting selects it;
+objectives for preference pairs or rewards would be registered here. Importing one imports no torch.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: MicroBatch) -> Tensor:
-        """Return the sum over a micro-batch; `module` divides by the number of the whole step.
+        """Return the sum over a micro-batch, which `module` divides by the tokens of the step.
 
         Args:
             model: a transformers or PEFT model, under autocast where the run has it.

@@ -1,8 +1,8 @@
 """Optimizers by name, one module for each kind.
 
-A kind knows everything that depends on the optimizer: how it is built, which settings it needs, the
-memory of its state, the work of an update and what a plan says about it. Learning rates move by
-`schedule`. Importing a kind imports no torch, since `checks` asks kinds, too.
+A kind has everything that depends on the optimizer: its construction, the checks of its settings,
+the memory of its state, the FLOPs of an update and its rows in a plan. The learning rate schedule
+is `schedule`. Importing a kind imports no torch, since `checks` uses the kinds, too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OptimizerKind(ABC):
         Args:
             model: a transformers or PEFT model.
             settings: `optimizer` of the configuration.
-            has_bf16: the device computes in bfloat16 natively.
+            has_bf16: the device supports bfloat16 natively.
         """
 
     @abstractmethod
