@@ -37,8 +37,8 @@ def _is_legacy(tokenizer: PreTrainedTokenizerBase) -> bool:
     settings = cached_file(
         name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
     )
-    config = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
-    if config.get("legacy") is not None:
-        return bool(config["legacy"])
+    content = json.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
+    if content.get("legacy") is not None:
+        return bool(content["legacy"])
     saved = Tokenizer.from_file(cached_file(name, "tokenizer.json")).pre_tokenizer
     return not isinstance(saved, pre_tokenizers.Metaspace) or saved.prepend_scheme != "first"
