@@ -9,10 +9,11 @@ from typing import Any
 
 from musicllm import artifacts
 from musicllm.command import NO_WORDS, Command
+from musicllm.contents import Contents
 from musicllm.job import Job, public
 from musicllm.runs import names
 from musicllm.runs.inputs import find_input, refuse_other_kind
-from musicllm.runs.locations import local_contents, with_contents
+from musicllm.runs.locations import Key, local_contents, with_contents
 from musicllm.runs.stages import STAGES, artifact_kind, is_deciding, makes_artifact
 from musicllm.schema import Config
 
@@ -40,11 +41,10 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
     for number, name in enumerate(config.runs, 1):
         inputs[f"run {number}"] = find_input("runs", name, config)
     local = local_contents(config, partial(is_deciding, config))
-    values = _leaves(with_contents(public(config), local))
     decides = {
         "task": config.task,
         "version": STAGES[config.task].version,
-        "settings": {key: value for key, value in values if is_deciding(config, key)},
+        "settings": deciding_settings(config, local),
         "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
     }
     identity = artifacts.fingerprint(decides)
@@ -65,15 +65,21 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
     )
 
 
+def deciding_settings(config: Config, local: Mapping[Key, Contents]) -> dict[str, Any]:
+    """Return the settings that decide the result, by full name; places are what `local` holds."""
+    values = leaves(with_contents(public(config), local))
+    return {key: value for key, value in values if is_deciding(config, key)}
+
+
 def is_up_to_date(job: Job) -> bool:
     """Return whether the result exists and the stage does not repeat."""
     return not STAGES[job.config.task].repeats and job.existing() is not None
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield full names and values of settings; an empty group is a value."""
     for name, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

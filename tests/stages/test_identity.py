@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,8 @@ from musicllm.errors import ConfigError
 from musicllm.job import public
 from musicllm.runs import binding
 from musicllm.runs.stages import STAGES, is_deciding
+from musicllm.schema import Config
+from musicllm.schema.keys import walk
 
 RECIPES = {
     "prepare": ["recipe=quickstart/instructions"],
@@ -53,11 +56,26 @@ def identity(values: dict[str, Any]) -> str:
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """Return what the identity covers of settings, which is quicker than to bind each of them."""
-    return binding._settings(config.typed(values), {})
+    return binding.deciding_settings(config.typed(values), {})
 
 
-def others(value: Any) -> list[Any]:
+@cache
+def choices() -> dict[re.Pattern[str], tuple[Any, ...]]:
+    """Return the allowed values of settings that choose a kind, by a pattern of their names."""
+    pairs = ((key, setting) for key, setting in walk(Config) if setting.key.kinds)
+    named = re.escape("<name>")
+    return {
+        re.compile(re.escape(key).replace(named, "[^.]+")): setting.choices
+        for key, setting in pairs
+        if not setting.is_list
+    }
+
+
+def others(key: str, value: Any) -> list[Any]:
     """Return other values, one of which has the type of the setting."""
+    for pattern, kinds in choices().items():
+        if pattern.fullmatch(key):
+            return [kind for kind in kinds if kind != value]
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, dict):
@@ -74,7 +92,7 @@ def changed(values: dict[str, Any], key: str) -> dict[str, Any]:
     for group in groups:
         place[group] = dict(place[group])
         place = place[group]
-    for other in others(place[name]):
+    for other in others(key, place[name]):
         place[name] = other
         try:
             config.typed(top)
@@ -88,7 +106,7 @@ def changed(values: dict[str, Any], key: str) -> dict[str, Any]:
 def test_what_is_said_to_decide_changes_the_identity_and_the_rest_does_not(stage: str) -> None:
     values = values_of(stage)
     before, plain = settings(values), config.typed(values)
-    keys = [key for key, _ in binding._leaves(values) if key.split(".")[0] not in APART]
+    keys = [key for key, _ in binding.leaves(values) if key.split(".")[0] not in APART]
     free = values
     for key in keys:
         if is_deciding(plain, key):
