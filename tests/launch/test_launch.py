@@ -55,6 +55,7 @@ def test_no_hyper_parameter_lives_here(path: Path) -> None:
     assert re.findall(rf"\b(?:{groups})\.\w+=", text) == []
 
 
+@pytest.mark.slow
 def test_the_sweep_of_wandb_starts_a_command_that_composes() -> None:
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 

@@ -41,6 +41,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_adapters_and_merged_folders_load_without_musicllm(tiny, lora, tokenizer, tmp_path):
     cases = {"tied": (True, 64), "resized": (False, 70)}
     expected, folders = [], {}

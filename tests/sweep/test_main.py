@@ -62,6 +62,7 @@ def test_jobs_are_compared_failures_reported_and_the_same_command_continues(
     assert [job["state"] for job in compared(tmp_path)] == ["up to date", "up to date", "failed"]
 
 
+@pytest.mark.slow
 def test_a_mistake_prints_its_block_and_the_others_run(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_mistake_prints_its_block_and_the_others_run(
     assert "<svg" in page
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_smallest_loss(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +131,7 @@ def test_mistakes_of_the_sweep_itself_end_the_command(
     assert "launcher.num_parallel=null starts all jobs of a search at once, so that none" in text
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_lets_its_job_save_and_continues(words: list[str], tmp_path: Path) -> None:
     program = (
         "import sys; from musicllm import cli; from musicllm.launch import local;"

@@ -46,6 +46,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str
     return code, captured.out + captured.err
 
 
+@pytest.mark.slow
 def test_a_failing_job_is_a_failed_job(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_single_run_is_submitted_and_found_again(
     assert (code, text.split(":")[0]) == (0, "up to date")
 
 
+@pytest.mark.slow
 def test_before_the_limit_a_job_saves_and_is_queued_again(words: list[str], tmp_path: Path) -> None:
     settings, recipe = config.load([*words, *TRY, "data.max_length=668"])
     logs = tmp_path / "logs"

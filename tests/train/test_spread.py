@@ -102,6 +102,7 @@ def test_two_processes_are_a_single_device(
     assert_close(run(two, place, f"two-{stage}-{rows}", how), expected)
 
 
+@pytest.mark.slow
 def test_ranks_gather_the_head_equally_often(two: Ranks, place: Path, expected: Trained) -> None:
     how = How("deepspeed", 3, world=2, rows=4)
     assert_close(two.run(spread.train_in_pieces, place, "pieces", how)[0], expected)
