@@ -37,10 +37,10 @@ def main(words: Sequence[str] | None = None) -> int:
         console.err.print(str(error), style="red", markup=False)
         return 2 if isinstance(error, ConfigError | InputError) else 1
     except Exception as error:
-        told = storage.explain(error)
-        if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        explanation = storage.explain(error)
+        if explanation is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        console.err.print(told, style="red", markup=False)
+        console.err.print(explanation, style="red", markup=False)
         return 1
     except KeyboardInterrupt:
         console.note("interrupted; the same command continues where it stopped")
@@ -123,15 +123,15 @@ def _check_recipe(command: Command) -> None:
     Raises:
         ConfigError: with the nearest name.
     """
-    known = configuration.options("recipe", command.folders)
+    recipes = configuration.options("recipe", command.folders)
     recipe = command.value("recipe")
-    rule = f"is not a recipe; there are {', '.join(known)}"
+    rule = f"is not a recipe; there are {', '.join(recipes)}"
     if recipe is None:
-        rule = f"is missing; there are {', '.join(known)}"
+        rule = f"is missing; there are {', '.join(recipes)}"
         raise ConfigError([Problem("recipe", "???", rule, "begin with recipe=quickstart")])
     for name in _swept(command) if command.sweep else (recipe,):
-        if name not in known:
-            raise ConfigError([Problem("recipe", name, rule, configuration.nearest(name, known))])
+        if name not in recipes:
+            raise ConfigError([Problem("recipe", name, rule, configuration.nearest(name, recipes))])
 
 
 def _swept(command: Command) -> tuple[str, ...]:

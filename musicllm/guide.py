@@ -80,10 +80,10 @@ def _default(values: Any, key: str) -> str:
         if not isinstance(values, dict) or name not in values:
             return ""
         values = values[name]
-    return shown(values)
+    return as_yaml(values)
 
 
-def shown(value: object) -> str:
+def as_yaml(value: object) -> str:
     """Return a value as YAML has it."""
     return value if isinstance(value, str) else json.dumps(value)
 

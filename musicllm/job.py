@@ -74,16 +74,16 @@ class Job:
         identity = self.identity(artifact.facts.get("chosen", {}))
         return artifact if artifact.fingerprint == identity else None
 
-    def identity(self, chosen: Mapping[str, object]) -> str:
+    def identity(self, choices: Mapping[str, object]) -> str:
         """Return the fingerprint of what comes out.
 
         Args:
-            chosen: what the stage decides by itself and what changes its result, such as a number
+            choices: what the stage decides by itself and what changes its result, such as a number
                 of steps that the machine's speed allows; empty where settings decide everything.
         """
-        return (
-            artifacts.fingerprint([self.fingerprint, dict(chosen)]) if chosen else self.fingerprint
-        )
+        if not choices:
+            return self.fingerprint
+        return artifacts.fingerprint([self.fingerprint, dict(choices)])
 
     def input(self, role: str) -> Artifact:
         """Return an input.
@@ -100,14 +100,14 @@ class Job:
 
     @contextmanager
     def writing(
-        self, chosen: Mapping[str, object] = MappingProxyType({})
+        self, choices: Mapping[str, object] = MappingProxyType({})
     ) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Make the artifact; see `artifacts.writing`, and `identity` for what was chosen."""
+        """Make the artifact; see `artifacts.writing`, and `identity` for `choices`."""
         with artifacts.writing(
-            self.artifact_path, self.kind, self.identity(chosen), self.provenance()
+            self.artifact_path, self.kind, self.identity(choices), self.provenance()
         ) as (folder, facts):
-            if chosen:
-                facts["chosen"] = dict(chosen)
+            if choices:
+                facts["chosen"] = dict(choices)
             yield folder, facts
 
     def refuse_changed_files(self) -> None:

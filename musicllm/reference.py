@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from musicllm import config, console
-from musicllm.guide import cells, shown
+from musicllm.guide import as_yaml, cells
 from musicllm.schema import BenchmarkConfig, Config, DataConfig, SourceConfig
 from musicllm.schema.keys import Setting, settings
 
@@ -96,7 +96,7 @@ def _tables(cls: Any, prefix: str, values: Any) -> Iterator[str]:
         if part.group is not None:
             groups.append((part, f"{prefix}{name}"))
             continue
-        default = f"`{shown(values[name])}`" if name in values else ""
+        default = f"`{as_yaml(values[name])}`" if name in values else ""
         kind, allowed = cells(part)
         meaning = html.escape(part.comment, quote=False)
         row = (f"`{prefix}{name}`", kind.replace("|", "or"), allowed, default, meaning)

@@ -61,9 +61,9 @@ def write_baseline(bench: Path) -> None:
     """Write the ratios of a bench.json into the file of baselines, in place of older ones."""
     content = json.loads(bench.read_text(encoding="utf-8"))
     baselines = _read()
-    kept = ("fingerprint", "ratios", "command", "date")
+    fields = ("fingerprint", "ratios", "command", "date")
     baselines.setdefault(content["machine"]["kind"], {})[content["recipe"]] = {
-        name: content[name] for name in kept
+        name: content[name] for name in fields
     }
     text = json.dumps(baselines, indent=2, sort_keys=True)
     artifacts.write_text(FILE, f"{text}\n")

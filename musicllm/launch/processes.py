@@ -180,8 +180,8 @@ def _wait(started: Sequence[_Rank]) -> _Rank | None:
     failed = None
     deadline = float("inf")
     while running:
-        left = None if failed is None else max(0.0, deadline - time.monotonic())
-        ended = wait(list(running), timeout=left)
+        timeout = None if failed is None else max(0.0, deadline - time.monotonic())
+        ended = wait(list(running), timeout=timeout)
         for sentinel in ended:
             rank = running.pop(sentinel)
             rank.process.join()

@@ -38,6 +38,7 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
     results = [
         read_json(run.artifact.path / "results.json") for run in _of_kind(runs, "evaluation")
     ]
+    versions = sorted({f"musicllm {run.artifact.provenance['musicllm']}" for run in runs})
     content = ReportInputs(runs, corpora, trained, [result["models"] for result in results], scores)
     return Report(
         title=title,
@@ -56,7 +57,7 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
         times=tables.time_table(runs) if runs else None,
         settings=[_settings(run) for run in runs],
         commands=commands,
-        colophon=_colophon(runs),
+        colophon=f"Made by {' and '.join(versions)}. " if versions else "",
     )
 
 
@@ -111,8 +112,3 @@ def _settings(run: FinishedRun) -> Settings:
         f"fingerprint {run.artifact.fingerprint}",
     ]
     return Settings(f"{run.recipe} ({run.role})", run.config, ", ".join(parts))
-
-
-def _colophon(runs: Sequence[FinishedRun]) -> str:
-    versions = sorted({f"musicllm {run.artifact.provenance['musicllm']}" for run in runs})
-    return f"Made by {' and '.join(versions)}. " if versions else ""

@@ -28,13 +28,17 @@ class ReportInputs:
 
 def sentence(inputs: ReportInputs) -> str:
     """Return a summary in one sentence."""
-    parts = [
-        *(_corpus(run) for run in inputs.corpora[:1]),
-        *([_counted(len(inputs.trained), "training run")] if inputs.trained else []),
-        *([_tunes(inputs.scores)] if inputs.scores else []),
-    ]
     if not inputs.runs:
         return "This report was given no artifacts, so it has nothing to tell yet."
+    parts = []
+    for run in inputs.corpora[:1]:
+        facts = run.artifact.facts
+        parts.append(f"{as_text(num_documents(facts))} {content(facts)} prepared")
+    if inputs.trained:
+        parts.append(_counted(len(inputs.trained), "training run"))
+    if scores := inputs.scores:
+        num_parsing = sum(score.parses for score in scores)
+        parts.append(f"{num_parsing} of {_counted(len(scores), 'tune')} written")
     seconds = [run.duration_s for run in inputs.runs if run.duration_s is not None]
     steps = _counted(len(inputs.runs), "step")
     time = f"{steps} in {duration(sum(seconds))}" if seconds else steps
@@ -44,16 +48,6 @@ def sentence(inputs: ReportInputs) -> str:
 def tiles(inputs: ReportInputs) -> list[Tile]:
     """Return the key figures that are available."""
     return [*_loss(inputs), *_compression(inputs), *_bars(inputs)]
-
-
-def _corpus(run: FinishedRun) -> str:
-    facts = run.artifact.facts
-    return f"{as_text(num_documents(facts))} {content(facts)} prepared"
-
-
-def _tunes(scores: Sequence[ScoreCard]) -> str:
-    """Return the number of requests answered with a tune."""
-    return f"{sum(score.parses for score in scores)} of {_counted(len(scores), 'tune')} written"
 
 
 def _counted(count: int, noun: str) -> str:

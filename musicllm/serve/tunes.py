@@ -165,14 +165,11 @@ def _check(prompt: str, answer: Completion, tune: str) -> WrittenTune:
         return replace(result, problems=(*problems, reason))
     num_bars = sum(bar.metre is not None for bar in score.bars)
     fitting = num_bars - len(abc.check(score).faults)
-    title = _title(score)
-    return replace(result, parses=True, title=title, num_bars=num_bars, num_bars_fitting=fitting)
-
-
-def _title(score: abc.Score) -> str:
-    """Return the title of a tune, or its rhythm and key."""
     rhythm = score.header.get("R") or "tune"
-    return score.header.get("T") or f"{rhythm[:1].upper()}{rhythm[1:]} in {key_in_words(score.key)}"
+    title = (
+        score.header.get("T") or f"{rhythm[:1].upper()}{rhythm[1:]} in {key_in_words(score.key)}"
+    )
+    return replace(result, parses=True, title=title, num_bars=num_bars, num_bars_fitting=fitting)
 
 
 def _task(record: Mapping[str, Any]) -> str:

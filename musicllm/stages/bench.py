@@ -144,8 +144,8 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, object]]:
     lines: list[tuple[str, object]] = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            shown = ", ".join(f"{part} {number:,}" for part, number in value.items())
+            text = ", ".join(f"{part} {number:,}" for part, number in value.items())
         else:
-            shown = f"{value:,}"
-        lines.append((name.replace("_", " "), shown))
+            text = f"{value:,}"
+        lines.append((name.replace("_", " "), text))
     return lines

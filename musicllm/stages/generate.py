@@ -27,9 +27,9 @@ def run(job: Job) -> list[tuple[str, object]]:
         ConfigError: fewer tunes than prompts.
     """
     prompts = _prompts(job)
-    written = write_tunes(prompts, _asking(job), find_tune, seed=job.config.seed)
+    generations = write_tunes(prompts, _asking(job), find_tune, seed=job.config.seed)
     with job.writing() as (folder, facts):
-        tunes = save_tunes(written, folder, render=job.config.generation.render)
+        tunes = save_tunes(generations, folder, render=job.config.generation.render)
         facts.update(_facts(tunes))
     num_parsing = sum(tune.parses for tune in tunes)
     return [

@@ -30,7 +30,7 @@ from musicllm.report.corpus_page import write_corpus_page
 from musicllm.report.page import NextCommand
 from musicllm.runs.preparation import preparation_of, tokenizer_of
 from musicllm.serve.showing import show_row, visible
-from musicllm.stages.prepare import named, questions, show_given, show_left_out
+from musicllm.stages.prepare import questions, report_facts, show_given, show_left_out
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -42,7 +42,9 @@ def run(job: Job) -> list[tuple[str, object]]:
     Raises:
         InputError: the split that is to be shown has no rows.
     """
-    if "corpus" in job.inputs and not _reads_corpus(job):
+    readers = {source.reader for source in job.config.data.sources.values()}
+    reads_corpus = any(READERS[reader].input_role == "corpus" for reader in readers)
+    if "corpus" in job.inputs and not reads_corpus:
         name = job.config.inputs["corpus"]
         use = quoting.typed("inputs.corpus", name)
         line = f"python -m musicllm recipe=<a recipe that trains> {use}"
@@ -53,11 +55,6 @@ def run(job: Job) -> list[tuple[str, object]]:
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".sample-") as folder:
         corpus = _sample(job, Path(folder))
         return _look(job, corpus, f"{name}: a sample", NextCommand("Prepare all of it", line))
-
-
-def _reads_corpus(job: Job) -> bool:
-    readers = {source.reader for source in job.config.data.sources.values()}
-    return any(READERS[reader].input_role == "corpus" for reader in readers)
 
 
 def _sample(job: Job, folder: Path) -> Corpus:
@@ -72,7 +69,7 @@ def _sample(job: Job, folder: Path) -> Corpus:
     except StageError:  # nothing is left: the more a person wants to know why
         _show_drops(sorted(work.rglob(DROPS)), config.inspect.num_drops)
         raise
-    return Corpus(corpus, facts | named(config))
+    return Corpus(corpus, facts | report_facts(config))
 
 
 def _look(job: Job, corpus: Corpus, title: str, command: NextCommand) -> list[tuple[str, object]]:
@@ -87,13 +84,13 @@ def _look(job: Job, corpus: Corpus, title: str, command: NextCommand) -> list[tu
     _show_sources(facts)
     _show_drops([corpus.path / "rejected.jsonl"], settings.num_drops)
     with job.writing() as (folder, recorded):
-        shown = list(_rows(job, corpus, store))
-        artifacts.write_text(folder / "samples.txt", "\n".join(shown))
+        texts = list(_rows(job, corpus, store))
+        artifacts.write_text(folder / "samples.txt", "\n".join(texts))
         for page in (folder / "report.html", job.folder / "report.html"):
             write_corpus_page(page, facts, title, [command])
-        recorded["num_samples"] = len(shown)
+        recorded["num_samples"] = len(texts)
     return [
-        ("rows shown", f"{len(shown)} of {len(store):,} ({settings.split})"),
+        ("rows shown", f"{len(texts)} of {len(store):,} ({settings.split})"),
         ("the same as text", job.artifact_path / "samples.txt"),
         ("charts", job.folder / "report.html"),
     ]
@@ -128,17 +125,16 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
             f"{facts['read'].get(source, 0):,}",
             f"{sum(facts['dropped'].get(source, {}).values()):,}",
             *(f"{split['by_source'].get(source, 0):,}" for split in splits.values()),
-            _counts(facts.get("repaired", {}).get(source, {})),
+            ", ".join(
+                f"{count:,} {what}"
+                for what, count in facts.get("repaired", {}).get(source, {}).items()
+            ),
         )
         for source in facts["sources"]
     ]
     console.table("Sources", ("source", "format", "read", "dropped", *splits, "mended"), rows)
     show_given(facts)
     show_left_out(facts)
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
 
 
 def _show_drops(files: Sequence[Path], num_examples: int) -> None:

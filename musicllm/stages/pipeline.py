@@ -123,15 +123,15 @@ def run(job: Job) -> list[tuple[str, object]]:
     _composed.cache_clear()  # files may have changed since
     steps, command = job.config.steps, job.command
     refuse_unused(steps, command)
-    left = [_checked(step, command) for step in steps]
+    remaining = [_checked(step, command) for step in steps]
     started = time.monotonic()
     folders: dict[str, Path] = {}
     rows = []
     for number, step in enumerate(steps, 1):
         console.say()
         console.heading(f"[{number}/{len(steps)}] {step}")
-        folder, seconds = _step(step_words(step, command, folders), command, left)
-        del left[0]
+        folder, seconds = _step(step_words(step, command, folders), command, remaining)
+        del remaining[0]
         folders[step] = folder
         rows.append((step, "up to date" if seconds is None else f"{seconds:.1f} s", folder))
     console.say()
@@ -142,8 +142,10 @@ def run(job: Job) -> list[tuple[str, object]]:
     return []
 
 
-def _step(words: list[str], command: Command, left: Sequence[Config]) -> tuple[Path, float | None]:
-    """Run the first step of what is left; return its run folder, and its seconds if it worked."""
+def _step(
+    words: list[str], command: Command, remaining: Sequence[Config]
+) -> tuple[Path, float | None]:
+    """Run the first of the remaining steps; return its run folder, and its seconds if it worked."""
     plain = [word for word in words if not word.startswith("--config-dir")]
     config, recipe = configuration.load(plain, command.folders)
     check(config)
@@ -151,7 +153,7 @@ def _step(words: list[str], command: Command, left: Sequence[Config]) -> tuple[P
     if job.existing():
         console.say(f"up to date: {job.folder}")
         return job.folder, None
-    needs.require(*left)
+    needs.require(*remaining)
     started = time.monotonic()
     code = _wait([sys.executable, "-m", "musicllm", *words])
     if code in STOPPED:

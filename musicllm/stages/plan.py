@@ -60,10 +60,10 @@ def _show(config: Config, recipe: str) -> RunPlan | None:
     if not STAGES[config.task].available:
         rows.append(("", "not in this version of musicllm: it plans, but does not run"))
     rows += [
-        (f"reads {role}", _found(config, f"inputs.{role}", name))
+        (f"reads {role}", _whereabouts(config, f"inputs.{role}", name))
         for role, name in config.inputs.items()
     ]
-    rows += DETAILS.get(config.task, _nothing)(config)
+    rows += DETAILS[config.task](config) if config.task in DETAILS else []
     rows += _training(config, plan) if plan else []
     rows.append(("settings from", config.source))
     console.table("", ("", ""), rows)
@@ -72,10 +72,6 @@ def _show(config: Config, recipe: str) -> RunPlan | None:
         console.table("\nwork and time", ("", ""), plan.time_rows())
         console.table(f"\ndisk of {plan.runs}", ("", ""), plan.disk_rows())
     return plan
-
-
-def _nothing(_: Config) -> Rows:
-    return []
 
 
 def _preparation(config: Config) -> Rows:
@@ -128,7 +124,7 @@ def _benchmark(spec: BenchmarkConfig) -> str:
 
 
 def _comparison(config: Config) -> Rows:
-    return [(f"run {number}", _found(config, "runs", name))
+    return [(f"run {number}", _whereabouts(config, "runs", name))
             for number, name in enumerate(config.runs, 1)]  # fmt: skip
 
 
@@ -186,7 +182,7 @@ def _input(config: Config, key: str, name: str) -> Artifact | None:
         return None
 
 
-def _found(config: Config, key: str, name: str) -> str:
+def _whereabouts(config: Config, key: str, name: str) -> str:
     artifact = _input(config, key, name)
     return f"{name}: {artifact.path if artifact else 'not made yet'}"
 

@@ -34,8 +34,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     work = job.folder / WORK
     engine = make_engine(**vars(config.engine))
     with job.writing() as (folder, facts):
-        made = prepare(preparation, tokenizer_of(job), engine, work, folder)
-        facts.update(made | named(config))
+        facts.update(prepare(preparation, tokenizer_of(job), engine, work, folder))
+        facts.update(report_facts(config))
         job.refuse_changed_files()
     shutil.rmtree(work)
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
@@ -62,7 +62,7 @@ def questions(config: Config) -> tuple[Question, ...]:
     )
 
 
-def named(config: Config) -> dict[str, Any]:
+def report_facts(config: Config) -> dict[str, Any]:
     """Return what the configuration calls the parts of a corpus, for reports."""
     return {
         "tokenizer": "trained here" if config.data.tokenizer == "train" else config.model.name,
@@ -82,11 +82,11 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
     """Print what became of each source's records."""
     rows = []
     for source in facts["sources"]:
-        kept = [f"{facts['splits'][s]['by_source'].get(source, 0):,}" for s in SPLITS]
+        documents = [f"{facts['splits'][s]['by_source'].get(source, 0):,}" for s in SPLITS]
         reasons = facts["dropped"].get(source, {})
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         read = f"{facts['read'][source]:,}"
-        rows.append((source, facts["formats"][source], read, *kept, dropped or "nothing"))
+        rows.append((source, facts["formats"][source], read, *documents, dropped or "nothing"))
     columns = ("source", "format", "read", *SPLITS, "dropped because it ...")
     console.table("sources", columns, rows)
     show_given(facts)
@@ -170,16 +170,16 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         rows.append(("masked turns", f"{facts['masked_turns']:,}, as the data marks them"))
     if families:
         rows.append(("conversations", ", ".join(f"{n:,} {name}" for name, n in families.items())))
-    if facts["contamination"]["questions"]:
-        found = facts["contamination"]
-        said = f"{found['removed']:,} records hold one of {found['questions']:,} questions"
-        short = f"; {found['not_covered']:,} are too short to look for"
-        rows.append(("benchmarks", said + (short if found["not_covered"] else "")))
+    contamination = facts["contamination"]
+    if num_questions := contamination["questions"]:
+        text = f"{contamination['removed']:,} records hold one of {num_questions:,} questions"
+        short = f"; {contamination['not_covered']:,} are too short to look for"
+        rows.append(("benchmarks", text + (short if contamination["not_covered"] else "")))
     if any(facts["related_pairs"].values()):
-        said = ", ".join(
+        text = ", ".join(
             f"{count:,} {how.replace('_', ' ')}" for how, count in facts["related_pairs"].items()
         )
-        rows.append(("related pairs", f"{said}; together when splits are drawn"))
+        rows.append(("related pairs", f"{text}; together when splits are drawn"))
     if train["without_rows"]:
         rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:

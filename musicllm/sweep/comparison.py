@@ -92,17 +92,17 @@ def _say_best(ranked: Sequence[Result], sweep: SweepConfig) -> None:
         return
     if all(result.state == FAILED for result in ranked):
         return
-    known = sorted({name for result in ranked for name in result.metrics})
-    there = f"there are {', '.join(known)}" if known else "they recorded no metrics at all"
+    recorded = sorted({name for result in ranked for name in result.metrics})
+    there = f"there are {', '.join(recorded)}" if recorded else "they recorded no metrics at all"
     console.note(f"sweep.metric={sweep.metric} was measured by no job; {there}")
 
 
 def _columns(results: Sequence[Result], metric: str) -> list[str]:
     """Return the names of the metrics that a table has room for, the compared one first."""
     names = sorted({name for result in results for name in result.metrics})
-    kept = ("train/loss", metric)
-    shown = [name for name in names if not name.startswith(HIDDEN) or name in kept]
-    return sorted(shown, key=lambda name: name != metric)
+    always = ("train/loss", metric)
+    visible = [name for name in names if not name.startswith(HIDDEN) or name in always]
+    return sorted(visible, key=lambda name: name != metric)
 
 
 def _cell(result: Result, name: str) -> str:

@@ -69,18 +69,17 @@ class OptunaSearch:
             trial = self._study.ask(self._space)
         else:
             return None
-        return Draw(trial.number, {key: _short(value) for key, value in trial.params.items()})
+        values = {  # with as many digits as matter, so that a person can write them again
+            key: float(f"{value:.5g}") if isinstance(value, float) else value
+            for key, value in trial.params.items()
+        }
+        return Draw(trial.number, values)
 
     def tell(self, number: int, value: float | None) -> None:
         """Let the study learn; without a value the trial failed."""
         if number not in self._known:
             state = None if value is not None else _optuna().trial.TrialState.FAIL
             self._study.tell(number, value, state=state)
-
-
-def _short(value: object) -> object:
-    """Return a number with as many digits as matter, so that a person can write it again."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _optuna() -> Any:

@@ -71,12 +71,10 @@ class Result:
 def make(number: int, values: Mapping[str, object], words: Sequence[str], sweep: Path) -> Trial:
     """Return a job whose folder is named by what it sweeps, so that a later call finds it again."""
     title = ",".join(f"{key}={value}" for key, value in values.items()) or "job"
-    plain = len(title) <= 120 and re.fullmatch(r"[\w.,=+-]+", title)
-    return Trial(number, values, tuple(words), sweep / (title if plain else _hashed(title)))
-
-
-def _hashed(title: str) -> str:
-    return re.sub(r"[^\w.,=+-]", "_", title)[:80] + "-" + artifacts.fingerprint(title)
+    name = title
+    if len(title) > 120 or not re.fullmatch(r"[\w.,=+-]+", title):
+        name = re.sub(r"[^\w.,=+-]", "_", title)[:80] + "-" + artifacts.fingerprint(title)
+    return Trial(number, values, tuple(words), sweep / name)
 
 
 def load(trial: Trial, folders: Sequence[Path]) -> tuple[Config, str]:

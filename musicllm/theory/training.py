@@ -33,7 +33,13 @@ def training_records(
     """
     questions = train_questions(num_records, seed, families=families, levels=levels)
     for number, question in enumerate(questions):
-        prompt, answer = _with_options(question) if number % 2 else _open(question)
+        prompt, answer = _prompt(question), question.right
+        if number % 2:
+            options = zip(LETTERS, question.options, strict=True)
+            prompt = "\n".join([prompt, *(f"{letter}. {text}" for letter, text in options)])
+            answer = f"{question.answer}. {answer}"
+        else:
+            prompt = prompt.rstrip()
         yield {
             "id": f"theory/{question.id}",
             "source": "theory",
@@ -43,15 +49,6 @@ def training_records(
                 {"role": "assistant", "content": answer},
             ],
         }
-
-
-def _open(question: TheoryQuestion) -> tuple[str, str]:
-    return _prompt(question).rstrip(), question.right
-
-
-def _with_options(question: TheoryQuestion) -> tuple[str, str]:
-    options = [f"{letter}. {text}" for letter, text in zip(LETTERS, question.options, strict=True)]
-    return "\n".join([_prompt(question), *options]), f"{question.answer}. {question.right}"
 
 
 def _prompt(question: TheoryQuestion) -> str:

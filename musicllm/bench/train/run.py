@@ -59,7 +59,12 @@ def run(settings: BenchSettings) -> BenchResult:
     return BenchResult(
         _ratios(task, measured, peak),
         GOALS,
-        {name: _timing(rounds) for name, rounds in measured.items()},
+        {
+            name: Timing(
+                tuple(sum(m.seconds) for m in rounds), rounds[0].num_supervised, "supervised tokens"
+            )
+            for name, rounds in measured.items()
+        },
         _facts(task, measured, peak),
     )
 
@@ -128,11 +133,6 @@ def _ratios(
     if "transformers.Trainer" in rate:
         ratios["vs_hf_trainer"] = rate["ours"] / rate["transformers.Trainer"]
     return ratios
-
-
-def _timing(rounds: Sequence[Measurement]) -> Timing:
-    seconds = tuple(sum(m.seconds) for m in rounds)
-    return Timing(seconds, rounds[0].num_supervised, "supervised tokens")
 
 
 def _facts(

@@ -26,7 +26,10 @@ def form(score: Score, *, marks: bool = True) -> str:
         score: the tune.
         marks: whether `P:` counts; otherwise only the sound does.
     """
-    return _as_letters(_plays(score, marks=marks)) or "A"
+    names = _plays(score, marks=marks)
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    letters = (chr(ord("A") + places[n]) if places[n] < 26 else "?" for n in names)
+    return "".join(letters) or "A"
 
 
 def terms(score: Score, *, marks: bool = True) -> tuple[str, ...]:
@@ -169,9 +172,3 @@ def _plays_by_marks(
             num = again if rest == 0 and inside == inside[:length] * again else 1
         plays.append((parts[start].part or by_sound[start], num))
     return plays
-
-
-def _as_letters(names: Sequence[str]) -> str:
-    """Return a letter for each name, in order of first appearance."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    return "".join(chr(ord("A") + places[n]) if places[n] < 26 else "?" for n in names)

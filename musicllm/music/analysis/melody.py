@@ -43,7 +43,10 @@ def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[i
     """
     if order < 1:
         raise ValueError(f"order={order} must be at least 1")
-    steps = [*map(_code, melodic_steps(score))]
+    steps = [
+        ((interval + 128) * 65_537 + over) * 65_537 + under
+        for interval, over, under in melodic_steps(score)
+    ]
     return frozenset(_fold(steps[i : i + order]) for i in range(len(steps) - order + 1))
 
 
@@ -61,11 +64,6 @@ def _step(before: tuple[int, int, int], after: tuple[int, int, int]) -> Step:
     over, under = after[1] * before[2], after[2] * before[1]
     common = gcd(over, under)
     return after[0] - before[0], over // common, under // common
-
-
-def _code(step: Step) -> int:
-    interval, over, under = step
-    return ((interval + 128) * 65_537 + over) * 65_537 + under
 
 
 def _fold(codes: list[int]) -> int:

@@ -149,7 +149,9 @@ def _section(bars: Sequence[Bar], start: int, stop: int, *, marks: bool) -> Sect
     full: list[tuple[int, frozenset[int]]] = []
     ending: frozenset[int] = frozenset()
     for i, bar in enumerate(bars[start:stop], start):
-        ending = _ending(bar.ending) if bar.ending else ending
+        if bar.ending:  # such as `1,3` or `1-3`
+            spans = _NUMBER.findall(bar.ending)
+            ending = frozenset(n for a, b in spans for n in range(int(a), int(b or a) + 1))
         if bar.metre is None or bar.duration >= bar.metre:
             full.append((i, ending))
     closes = any(bar.closes_repeat for bar in bars[start:stop])
@@ -167,12 +169,6 @@ def _section(bars: Sequence[Bar], start: int, stop: int, *, marks: bool) -> Sect
         bars[start].opens_repeat,
         closes,
     )
-
-
-def _ending(text: str) -> frozenset[int]:
-    """Return the numbers of an ending such as `1,3` or `1-3`."""
-    spans = _NUMBER.findall(text)
-    return frozenset(n for a, b in spans for n in range(int(a), int(b or a) + 1))
 
 
 def phrase_ends(bars: Sequence[Bar]) -> list[bool]:

@@ -58,9 +58,8 @@ def drafts_of(family: str) -> tuple[Draft, ...]:
     """
     once = {(draft.stem, draft.abc): draft for draft in FAMILIES[family]()}
     answers = {draft.answer for draft in once.values()}
-    return tuple(_plausible(draft, answers) for draft in once.values())
-
-
-def _plausible(draft: Draft, answers: set[str]) -> Draft:
-    wrong = tuple(text for text in draft.wrong if text in answers)
-    return replace(draft, wrong=wrong) if len(wrong) >= 3 else draft
+    drafts = []
+    for draft in once.values():
+        wrong = tuple(text for text in draft.wrong if text in answers)
+        drafts.append(replace(draft, wrong=wrong) if len(wrong) >= 3 else draft)
+    return tuple(drafts)

@@ -68,7 +68,12 @@ def cadences() -> Iterator[Draft]:
             degrees = [*opening, reached, last]
             triads = [_triad(key, degree, raised=True) for degree in degrees]
             hard = level(key.mode == "minor", abs(key.sharps) > 2, broken)
-            music = (_broken if broken else _blocks)(triads, key)
+            music = " | ".join(
+                staff.line(staff.rising(notes), key.sharps)
+                if broken
+                else staff.block(staff.rising(notes), key.sharps, "3")
+                for notes in triads
+            )
             tune = score(music, metre="3/4", key=key.abc)
             stem = "Which cadence do the last two chords of this score make?"
             yield Draft(stem, tune, name, wrong, hard)
@@ -87,12 +92,3 @@ def _triad_name(notes: list[int]) -> str:
     shape = tuple(note - notes[0] for note in notes)
     quality = next(quality for quality, steps in TRIADS.items() if steps == shape)
     return f"{spelling.name(notes[0])} {quality}"
-
-
-def _blocks(triads: list[list[int]], key: KeyName) -> str:
-    blocks = [staff.block(staff.rising(notes), key.sharps, "3") for notes in triads]
-    return " | ".join(blocks)
-
-
-def _broken(triads: list[list[int]], key: KeyName) -> str:
-    return " | ".join(staff.line(staff.rising(notes), key.sharps) for notes in triads)
