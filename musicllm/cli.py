@@ -78,7 +78,7 @@ def _main(words: Sequence[str]) -> int:
 
 
 def _refuse_lone_sweep(command: Command) -> None:
-    """Refuse settings of a sweep where none was asked for.
+    """Refuse settings of a sweep without `-m`.
 
     Raises:
         ConfigError: with every such word.
@@ -91,7 +91,7 @@ def _refuse_lone_sweep(command: Command) -> None:
 
 
 def dispatch(config: Config, recipe: str, command: Command) -> int:
-    """Check a configuration and run what it asks for."""
+    """Check a configuration, and run or submit its stage."""
     from musicllm.checks import check
 
     check(config)

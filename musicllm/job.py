@@ -75,7 +75,7 @@ class Job:
         return artifact if artifact.fingerprint == identity else None
 
     def identity(self, choices: Mapping[str, object]) -> str:
-        """Return the fingerprint of what comes out.
+        """Return the fingerprint of the result.
 
         Args:
             choices: what the stage decides by itself and what changes its result, such as a number
@@ -143,7 +143,7 @@ class Job:
         }
 
     def agreement(self) -> dict[str, str]:
-        """Return what must be the same in all processes of a run, by what it is called."""
+        """Return what must be equal in all processes of a run, by its name in messages."""
         return {
             "the settings": artifacts.fingerprint(public(self.config)),
             "the inputs": self.fingerprint,

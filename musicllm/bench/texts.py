@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 
 from musicllm.data.settings import Question
@@ -58,10 +57,10 @@ def write_jsonl(path: Path, num_documents: int, seed: int) -> None:
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
 
 
-def read_jsonl(path: Path, num_documents: int | None = None) -> list[str]:
-    """Return the texts of the first lines, or of all."""
+def read_jsonl(path: Path) -> list[str]:
+    """Return the texts of a file of `write_jsonl`."""
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line)["text"] for line in islice(file, num_documents)]
+        return [json.loads(line)["text"] for line in file]
 
 
 def write_questions(path: Path, seed: int) -> None:

@@ -18,14 +18,14 @@ from musicllm.train.interruption import REQUEUE_EXIT_CODE
 
 PROGRAM = (sys.executable, "-m", "musicllm")
 INTERVAL_S = 0.2
-"""Between two looks at a process."""
+"""Seconds between two polls of a process."""
 
 OUTPUT, ERRORS = "output.log", "errors.log"
-"""Files of what a command printed."""
+"""Files of a command's standard output and standard error."""
 
 TRACEBACK = "Traceback (most recent call last)"
 SHOWN_LINES = 12
-"""Of what a command that failed said last."""
+"""Last lines of a failed command's standard error that are shown."""
 
 
 def start(
@@ -71,7 +71,7 @@ def why(logs: Path, code: int) -> str:
 
 
 class LocalRun:
-    """A process at work."""
+    """A running process."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Path | None) -> None:
         """Take the process; what it writes to `output` is shown here as well."""
@@ -79,7 +79,7 @@ class LocalRun:
         self._output = output.open(encoding="utf-8", errors="replace") if output else None
 
     def poll(self) -> int | None:
-        """Show what was printed since; return the exit code, or None while it works."""
+        """Show what was printed since; return the exit code, or None while it runs."""
         code = self._process.poll()
         if self._output is not None:
             if text := self._output.read():
@@ -89,7 +89,7 @@ class LocalRun:
         return code
 
     def stop(self, number: int) -> None:
-        """Hand on a signal; a terminal sends SIGINT to the process itself."""
+        """Pass on a signal; a terminal sends SIGINT to the process itself."""
         if number != signal.SIGINT:
             self._process.send_signal(number)
 

@@ -41,7 +41,7 @@ GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class _Rank:
-    """A process that was started, and what it says at its end."""
+    """A started process, and the pipe of its result."""
 
     number: int
     process: SpawnProcess

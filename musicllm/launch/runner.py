@@ -50,20 +50,16 @@ def next_command(kind: str, folder: Path, hardware: str) -> str | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The result of a run.
 
     Attributes:
-        recipe: its name.
         folder: the run folder.
         up_to_date: nothing had to be done.
-        seconds: wall time of the stage.
-        metrics: flat numbers that the artifact recorded, for comparison tables.
+        metrics: flat numbers that the artifact recorded.
     """
 
-    recipe: str
     folder: Path
-    up_to_date: bool
-    seconds: float
+    up_to_date: bool = False
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -82,7 +78,7 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
     if not makes_artifact(config):
         job = bind(config, recipe, command)
         processes.verb(job)(job)
-        return Outcome(recipe, job.folder, False, 0.0)
+        return Outcome(job.folder)
     if not stage.available:
         raise NotAvailableError(
             f"the stage {config.task} is not in this version of musicllm; "
@@ -95,13 +91,13 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
     existing = job.existing()
     if existing is not None and not stage.repeats:
         console.say(f"up to date: {job.folder}")
-        return Outcome(recipe, job.folder, True, 0.0, existing.facts.get("metrics", {}))
+        return Outcome(job.folder, True, existing.facts.get("metrics", {}))
     needs.require(config)
     job = dataclasses.replace(job, run_facts=facts.of_this_run())
     runtime.prepare(config.hardware.accelerator)
     if not ranks.is_main():  # rank 0 holds the folder, and makes the artifact
         processes.work(job)
-        return Outcome(recipe, job.folder, False, 0.0)
+        return Outcome(job.folder)
     with _alone(job.folder):
         return _make(job)
 
@@ -121,9 +117,8 @@ def _make(job: Job) -> Outcome:
     seconds = time.monotonic() - started
     artifact = job.existing()
     assert artifact is not None, f"the stage {job.config.task} ended without its artifact"
-    metrics = artifact.facts.get("metrics", {})
     _sum_up(job, rows, seconds)
-    return Outcome(job.recipe, job.folder, False, seconds, metrics)
+    return Outcome(job.folder, metrics=artifact.facts.get("metrics", {}))
 
 
 def _sum_up(job: Job, rows: Rows, seconds: float) -> None:

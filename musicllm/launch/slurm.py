@@ -69,7 +69,7 @@ class Call:
 
 
 class SlurmRun:
-    """A job in the queue or at work."""
+    """A queued or running job."""
 
     def __init__(self, job: Any) -> None:
         """Take submitit's job."""

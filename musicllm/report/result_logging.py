@@ -69,6 +69,4 @@ def _numbers(by_benchmark: Mapping[str, Metrics]) -> dict[str, float | int]:
 
 
 def _texts(table: Table) -> ResultTable:
-    """Return a table of texts, every interval in brackets behind its value."""
-    cells = [[row.head, *map(str, row.cells)] for row in table.rows]
-    return ResultTable([name or "what" for name in table.columns], cells)
+    return ResultTable([name or "what" for name in table.columns], table.texts())

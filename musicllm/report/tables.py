@@ -52,6 +52,10 @@ class Table:
     note: str = ""
     is_text: bool = False
 
+    def texts(self) -> list[list[str]]:
+        """Return the rows as texts, every interval in brackets behind its value."""
+        return [[row.head, *map(str, row.cells)] for row in self.rows]
+
 
 def as_text(value: object) -> str:
     """Format a value: 4,111, 2.046, yes, or a dash for None."""

@@ -23,7 +23,7 @@ NAME = "shown in plans and reports"
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyInfo:
     """Meaning and limits of a value.
 
     Attributes:
@@ -55,8 +55,8 @@ def key(
     kinds: str = "",
     env: str = "",
 ) -> Any:
-    """Return a field of a group; see `Key`."""
-    return field(metadata={"key": Key(meaning, low, high, unit, null, kinds, env)})
+    """Return a field of a group; see `KeyInfo`."""
+    return field(metadata={"key": KeyInfo(meaning, low, high, unit, null, kinds, env)})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(key,))
@@ -71,7 +71,7 @@ class Setting:
 
     Attributes:
         name: of the field.
-        type: without `None` and without its `Key`.
+        type: without `None` and without its `KeyInfo`.
         nullable: whether the value may be null.
         key: meaning and limits; empty for a group.
         group: schema class of the settings below it; None for a plain value.
@@ -81,7 +81,7 @@ class Setting:
     name: str
     type: Any
     nullable: bool
-    key: Key
+    key: KeyInfo
     group: Any
     named: bool
 
@@ -143,12 +143,12 @@ def settings(cls: Any) -> dict[str, Setting]:
     """Return the fields of a schema class by name."""
     hints = typing.get_type_hints(cls)
     return {
-        part.name: _setting(part.name, hints[part.name], part.metadata.get("key", Key()))
+        part.name: _setting(part.name, hints[part.name], part.metadata.get("key", KeyInfo()))
         for part in dataclasses.fields(cls)
     }
 
 
-def _setting(name: str, hint: Any, meaning: Key) -> Setting:
+def _setting(name: str, hint: Any, meaning: KeyInfo) -> Setting:
     nullable = types.NoneType in typing.get_args(hint)
     if nullable:
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)

@@ -1,1 +1,1 @@
-"""The verbs: one file each, a short story in `run(job)`, told in calls to the rooms."""
+"""The verbs, one file each: `run(job)` calls the rooms step by step."""

@@ -55,7 +55,14 @@ def run(job: Job) -> list[tuple[str, object]]:
         _evaluation(job.config),
     )
     findings = BENCHES[config.name](settings)
-    content = {"recipe": job.recipe, "fingerprint": job.fingerprint, **_content(findings, machine)}
+    content = {
+        "recipe": job.recipe,
+        "fingerprint": job.fingerprint,
+        **findings.as_json(),
+        "machine": machine,
+        "command": quoting.command(*sys.argv[1:]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     copy = job.folder / "bench.json"
     with job.writing() as (folder, facts):
         facts["metrics"] = dict(findings.ratios)
@@ -102,15 +109,6 @@ def _evaluation(config: Config) -> EvalSettings:
         device="cuda" if hardware.accelerator == "gpu" else "cpu",
         num_threads=hardware.num_threads,
     )
-
-
-def _content(findings: BenchResult, machine: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **findings.as_json(),
-        "machine": machine,
-        "command": quoting.command(*sys.argv[1:]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _show(findings: BenchResult, baseline: Mapping[str, float]) -> None:

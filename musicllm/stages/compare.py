@@ -76,8 +76,7 @@ def _show(page: ComparePage) -> None:
     for table in (page.overview, page.significance):
         if table is not None:
             console.say()
-            rows = [[row.head, *map(str, row.cells)] for row in table.rows]
-            console.table(table.caption, table.columns, rows)
+            console.table(table.caption, table.columns, table.texts())
 
 
 def _commands(models: Sequence[ComparedModel]) -> list[NextCommand]:

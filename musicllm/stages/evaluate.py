@@ -87,8 +87,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     group.barrier()
     group.stop()
     for table in evaluation_tables(models, facts, most_rows=MOST_ROWS):
-        rows = [[row.head, *map(str, row.cells)] for row in table.rows]
-        console.table(table.caption, table.columns, rows)
+        console.table(table.caption, table.columns, table.texts())
         if table.note:
             console.note(table.note)
     return [

@@ -27,7 +27,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         ConfigError: fewer tunes than prompts.
     """
     prompts = _prompts(job)
-    generations = write_tunes(prompts, _asking(job), find_tune, seed=job.config.seed)
+    generations = write_tunes(prompts, _generator(job), find_tune, seed=job.config.seed)
     with job.writing() as (folder, facts):
         tunes = save_tunes(generations, folder, render=job.config.generation.render)
         facts.update(_facts(tunes))
@@ -53,13 +53,13 @@ def _prompts(job: Job) -> list[str]:
     return list(islice(cycle(prompts), generation.num_tunes))
 
 
-def _asking(job: Job) -> Generate:
-    """Return a function that puts user messages to the model."""
+def _generator(job: Job) -> Generate:
+    """Return a function that lets the model answer user messages."""
     model, tokenizer = load_model(job)
     encoder = Encoder(tokenizer)
     settings = sampling_settings(job.config)
 
-    def ask(messages: Sequence[str], seed: int) -> list[Completion]:
+    def generate(messages: Sequence[str], seed: int) -> list[Completion]:
         turns = [[{"role": "user", "content": message}] for message in messages]
         with console.progress("writing tunes", len(messages), "tune") as advance:
             return sample(
@@ -72,7 +72,7 @@ def _asking(job: Job) -> Generate:
                 progress=advance,
             )
 
-    return ask
+    return generate
 
 
 def _facts(tunes: Sequence[WrittenTune]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _facts(tunes: Sequence[WrittenTune]) -> dict[str, Any]:
 
 
 def _line(tune: WrittenTune, folder: Path) -> str:
-    """Return where a tune is, how it was come by, and what made its sound."""
+    """Return where a tune is, how many tries it took, and what made its sound."""
     tries = "first try" if tune.tries == 1 else f"{tune.tries} tries"
     if not tune.parses:
         return f"no tune in {tries}: {tune.problems[-1]}"

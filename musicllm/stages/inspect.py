@@ -132,7 +132,7 @@ def _show_sources(facts: Mapping[str, Any]) -> None:
         )
         for source in facts["sources"]
     ]
-    console.table("Sources", ("source", "format", "read", "dropped", *splits, "mended"), rows)
+    console.table("Sources", ("source", "format", "read", "dropped", *splits, "repaired"), rows)
     show_given(facts)
     show_left_out(facts)
 

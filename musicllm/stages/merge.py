@@ -54,7 +54,7 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def _rows_of(report: MergeReport) -> list[tuple[str, object]]:
-    """Return what was written, and how far it is from what it was made from, for people."""
+    """Return size and precision of the merged weights, as rows of the summary."""
     files = "1 file" if report.num_shards == 1 else f"{report.num_shards} files"
     return [
         ("dtype", report.dtype),
@@ -71,7 +71,7 @@ def _was_quantized(job: Job, adapter: Artifact) -> bool:
     """Tell whether the adapter was trained over a base in 4 bits, and what that means here.
 
     Raises:
-        ConfigError: 4 bits are asked for, but the adapter has never seen them.
+        ConfigError: dequantizing is configured, but the adapter was not trained over 4 bits.
     """
     quantized_base = job.config.merge.quantized_base
     trained = adapter.provenance.get("config", {}).get("adapter", {})

@@ -40,7 +40,7 @@ def fitting(step: str, command: Command) -> list[str]:
     """Return the words of a pipeline's command that are meant for one of its steps.
 
     Those are all but the pipeline's own, and the settings of sources that the step's data has, and
-    of benchmarks that it asks; a training that asks none is not given any.
+    of benchmarks that it measures; a training that measures none gets none.
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
@@ -75,7 +75,7 @@ def _composed(words: tuple[str, ...], folders: tuple[Path, ...]) -> Config:
 
 
 def refuse_unused(steps: Sequence[str], command: Command) -> None:
-    """Refuse settings of a source that no step reads, or of a benchmark that none asks.
+    """Refuse settings of a source that no step reads, or of a benchmark that none measures.
 
     Raises:
         ConfigError: there are such settings.
@@ -113,11 +113,11 @@ def step_words(step: str, command: Command, folders: Mapping[str, Path]) -> list
 def run(job: Job) -> list[tuple[str, object]]:
     """Run every step that is not up to date; the first failure stops the pipeline.
 
-    What breaks a rule or is not installed in any step is told before the first one works.
+    What breaks a rule or is not installed in any step is reported before the first one runs.
 
     Raises:
         ConfigError: a setting fits no step, or breaks a rule in one.
-        NotAvailableError: a step that is left needs what is not installed.
+        NotAvailableError: a remaining step needs what is not installed.
         StageError: a step failed, naming the command that continues.
     """
     _composed.cache_clear()  # files may have changed since
@@ -145,7 +145,7 @@ def run(job: Job) -> list[tuple[str, object]]:
 def _step(
     words: list[str], command: Command, remaining: Sequence[Config]
 ) -> tuple[Path, float | None]:
-    """Run the first of the remaining steps; return its run folder, and its seconds if it worked."""
+    """Run the first of the remaining steps; return its run folder, and its seconds if it ran."""
     plain = [word for word in words if not word.startswith("--config-dir")]
     config, recipe = configuration.load(plain, command.folders)
     check(config)

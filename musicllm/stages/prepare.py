@@ -63,7 +63,7 @@ def questions(config: Config) -> tuple[Question, ...]:
 
 
 def report_facts(config: Config) -> dict[str, Any]:
-    """Return what the configuration calls the parts of a corpus, for reports."""
+    """Return names and licences of the parts of a corpus, for reports."""
     return {
         "tokenizer": "trained here" if config.data.tokenizer == "train" else config.model.name,
         "template": config.template.name,
@@ -79,7 +79,7 @@ def _commands(job: Job) -> list[NextCommand]:
 
 
 def _show_sources(facts: Mapping[str, Any]) -> None:
-    """Print what became of each source's records."""
+    """Print how many records of each source were read, kept and dropped."""
     rows = []
     for source in facts["sources"]:
         documents = [f"{facts['splits'][s]['by_source'].get(source, 0):,}" for s in SPLITS]
@@ -116,7 +116,7 @@ def show_given(facts: Mapping[str, Any]) -> None:
 
 
 def _show_mix(facts: Mapping[str, Any]) -> None:
-    """Print the shares that were asked for and those that came out."""
+    """Print the requested and the actual shares."""
     if len(facts["mix"]) < 2:
         return
     rows = [
@@ -129,11 +129,13 @@ def _show_mix(facts: Mapping[str, Any]) -> None:
         )
         for part in facts["mix"]
     ]
-    console.table("mix of the training split", ("part", "asked", "there", "taken", "tokens"), rows)
+    console.table(
+        "mix of the training split", ("part", "requested", "available", "taken", "tokens"), rows
+    )
 
 
 def _note_unreadable(music: Mapping[str, Any]) -> None:
-    """Say how many chord symbols cannot be read, and which come most."""
+    """Note how many chord symbols cannot be read, and the most frequent of them."""
     num, tunes = music["unreadable_chord_symbols"], music["tunes_with_unreadable_chords"]
     if not num:
         return

@@ -20,7 +20,7 @@ HIDDEN = ("perf/", "train/")
 
 
 def write_json(results: Sequence[Result], folder: Path) -> None:
-    """Write what is known of every job into `comparison.json`; cheap enough after each job."""
+    """Write every result so far into `comparison.json`; cheap enough after each job."""
     artifacts.write_json(folder / "comparison.json", [_plain(result) for result in results])
 
 
@@ -79,7 +79,7 @@ def best(ranked: Sequence[Result], metric: str) -> Result | None:
 
 
 def where(result: Result) -> str:
-    """Return the folder in which a person looks next."""
+    """Return the folder to look into next."""
     return str(result.trial.logs if result.state == FAILED else result.folder or result.trial.logs)
 
 

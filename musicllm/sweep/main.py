@@ -1,4 +1,4 @@
-"""Goes through the jobs of a sweep: draw, look whether it is up to date, start, wait, tell.
+"""Runs the jobs of a sweep: sample values, skip what is up to date, start, wait, report.
 
 The folder of a sweep follows from its words, so the same command continues it.
 """
@@ -32,20 +32,20 @@ OWN = ("name", "launcher", "sweep")
 
 
 class Run(Protocol):
-    """A job at work."""
+    """A running job."""
 
     def poll(self) -> int | None:
-        """Return the exit code, or None while it works."""
+        """Return the exit code, or None while it runs."""
 
     def stop(self, number: int) -> None:
-        """Hand on the signal that stopped the sweep."""
+        """Pass on the signal that stopped the sweep."""
 
 
 class Launcher(Protocol):
     """Starts jobs.
 
     Attributes:
-        interval_s: between two looks at what runs.
+        interval_s: seconds between two polls of the running jobs.
         waits_when_stopped: its jobs end with the sweep, after they saved.
     """
 
@@ -103,15 +103,15 @@ def _of_one_length(swept: Space, config: Config) -> Space:
 
 
 class Sweep:
-    """The jobs of one sweep, those that ran and those at work."""
+    """The jobs of one sweep, finished and running."""
 
     def __init__(
         self, swept: Space, config: Config, folders: Sequence[Path], folder: Path, identity: str
     ) -> None:
-        """Choose the search and the launcher that the configuration names.
+        """Create the search and the launcher that the configuration names.
 
         Args:
-            swept: what is swept.
+            swept: fixed and swept settings.
             config: of any of its jobs.
             folders: of the user, laid out as conf/.
             folder: of the sweep.
@@ -128,7 +128,7 @@ class Sweep:
         self._results: list[Result] = []
 
     def run(self) -> list[Result]:
-        """Run what is not up to date; return what came of every job, in the order of their ends."""
+        """Run what is not up to date; return the results in the order in which the jobs ended."""
         count = self._search.num_jobs
         console.heading(f"sweep of {count} {'job' if count == 1 else 'jobs'} in {self._folder}")
         interruption = Interruption()
@@ -161,7 +161,8 @@ class Sweep:
         place = len(self._results) + len(self._running) + 1
         console.heading(f"[{place}/{self._search.num_jobs}] {new.title}")
         try:
-            config, recipe = trial.load(new, self._folders)
+            config, recipe = configuration.load(new.words, self._folders)
+            check(config)
             job = bind(config, recipe)
         except MusicLLMError as error:
             self._end(trial.refused(new, str(error)))

@@ -1,6 +1,6 @@
-"""Which jobs a sweep runs: a search hands out values of the swept settings and hears the outcome.
+"""Which jobs a sweep runs: a search proposes values of the swept settings and learns the metric.
 
-The grid hands out every combination; it does not learn.
+The grid proposes every combination; it does not learn.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Values = dict[str, object]
 
 @dataclass(frozen=True)
 class Draw:
-    """What a search hands out: a number that names it, and the values."""
+    """A proposal of a search: its number and the values."""
 
     number: int
     values: Values
 
 
 class Search(Protocol):
-    """What the sweep asks for jobs.
+    """Proposes jobs to the sweep.
 
     Attributes:
         num_jobs: how many there are in all.
@@ -38,20 +38,21 @@ class Search(Protocol):
         """Return the next job, or None when there is none left."""
 
     def tell(self, number: int, value: float | None) -> None:
-        """Hear the metric of a job; None when it failed or has none."""
+        """Record the metric of a job; None when it failed or has none."""
 
 
 class Grid:
     """Every combination, the last setting of the command changing fastest."""
 
     def __init__(self, space: Space) -> None:
-        """Refuse what has no steps.
+        """Refuse intervals, which have no steps.
 
         Raises:
             ConfigError: an interval is among the swept settings.
         """
-        self.num_jobs = space.num_combinations or 0
-        self._draws = iter([Draw(number, values) for number, values in enumerate(_product(space))])
+        draws = [Draw(number, values) for number, values in enumerate(_product(space))]
+        self.num_jobs = len(draws)
+        self._draws = iter(draws)
 
     def ask(self) -> Draw | None:
         """Return the next combination."""

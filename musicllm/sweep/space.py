@@ -7,7 +7,6 @@ offered.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,13 +46,6 @@ class Space:
 
     fixed: tuple[str, ...]
     axes: tuple[Axis, ...]
-
-    @property
-    def num_combinations(self) -> int | None:
-        """How many jobs a grid has; None with an interval."""
-        values = [axis.values for axis in self.axes]
-        sizes = [None if isinstance(some, Interval) else len(some) for some in values]
-        return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     def without(self, key: str) -> Space:
         """Return the same without a setting that stays."""

@@ -1,6 +1,6 @@
-"""One job of a sweep before it starts and after it ended: its words, its folder, its numbers.
+"""One job of a sweep before it starts (words, folder) and after it ended (state, metrics).
 
-Starts nothing. Every stage can be swept; what it recorded is what it is compared by.
+Starts nothing. Every stage can be swept; jobs are compared by the metrics that it recorded.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from musicllm import artifacts, quoting
-from musicllm import config as configuration
-from musicllm.checks import check
 from musicllm.job import Job
 from musicllm.launch import local, runner
-from musicllm.schema import Config
 from musicllm.train import metrics
 
 DONE, UP_TO_DATE, FAILED = "done", "up to date", "failed"
@@ -47,7 +44,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job.
+    """The result of a job.
 
     Attributes:
         trial: the job.
@@ -77,19 +74,8 @@ def make(number: int, values: Mapping[str, object], words: Sequence[str], sweep:
     return Trial(number, values, tuple(words), sweep / name)
 
 
-def load(trial: Trial, folders: Sequence[Path]) -> tuple[Config, str]:
-    """Compose and check the configuration of a job.
-
-    Raises:
-        ConfigError: it breaks a rule.
-    """
-    config, recipe = configuration.load(trial.words, folders)
-    check(config)
-    return config, recipe
-
-
 def result(trial: Trial, job: Job, *, code: int | None) -> Result:
-    """Return what came of a job.
+    """Return the result of a job.
 
     Args:
         trial: the job.
@@ -109,7 +95,7 @@ def result(trial: Trial, job: Job, *, code: int | None) -> Result:
 
 
 def refused(trial: Trial, reason: str) -> Result:
-    """Return what came of a job that could not be started; its folder holds the reason."""
+    """Return the result of a job that could not be started; its folder holds the reason."""
     trial.logs.mkdir(parents=True, exist_ok=True)
     artifacts.write_text(trial.logs / local.ERRORS, reason + "\n")
     return Result(trial, FAILED, error=reason)

@@ -8,7 +8,7 @@ converts them to conversations. `python -m musicllm.theory` writes either as JSO
 from musicllm.theory.drafts import LEVELS
 from musicllm.theory.families import FAMILIES
 from musicllm.theory.question import LETTERS, TheoryQuestion
-from musicllm.theory.quiz import make_quiz, test_questions, train_questions
+from musicllm.theory.quiz import make_quiz, test_questions
 from musicllm.theory.training import training_records
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "TheoryQuestion",
     "make_quiz",
     "test_questions",
-    "train_questions",
     "training_records",
 ]

@@ -34,21 +34,6 @@ def test_questions() -> tuple[TheoryQuestion, ...]:
     )
 
 
-def train_questions(
-    num_questions: int | None,
-    seed: int,
-    *,
-    families: Sequence[str] = (),
-    levels: Sequence[str] = (),
-) -> list[TheoryQuestion]:
-    """Sample questions of the training split, which is disjoint from the test set.
-
-    Arguments, order and errors as in `make_quiz`.
-    """
-    questions, _ = make_quiz(num_questions, seed, split="train", families=families, levels=levels)
-    return questions
-
-
 def make_quiz(
     num_questions: int | None,
     seed: int,

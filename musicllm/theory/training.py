@@ -6,32 +6,24 @@ questions. `split` keeps them disjoint from the test set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from musicllm.data.records import Record
 from musicllm.theory.question import LETTERS, TheoryQuestion
-from musicllm.theory.quiz import train_questions
+from musicllm.theory.quiz import make_quiz
 
 
-def training_records(
-    num_records: int | None,
-    seed: int,
-    *,
-    families: Sequence[str] = (),
-    levels: Sequence[str] = (),
-) -> Iterator[Record]:
+def training_records(num_records: int | None, seed: int) -> Iterator[Record]:
     """Yield conversations of one question and its answer, without duplicates.
 
     Args:
         num_records: number of records; None for the whole training split.
         seed: of the questions, their order and their options.
-        families: keys of `FAMILIES`; empty for all.
-        levels: of `LEVELS`; empty for all.
 
     Raises:
-        InputError: as in `make_quiz`.
+        InputError: there are fewer questions.
     """
-    questions = train_questions(num_records, seed, families=families, levels=levels)
+    questions, _ = make_quiz(num_records, seed, split="train")
     for number, question in enumerate(questions):
         prompt, answer = _prompt(question), question.right
         if number % 2:

@@ -51,7 +51,7 @@ def test_the_letter_is_that_of_the_rule_s_answer() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_training_shares_no_question_and_no_score_with_the_test(seed: int) -> None:
     test = theory.test_questions()
-    trained = theory.train_questions(None, seed)
+    trained, _ = theory.make_quiz(None, seed, split="train")
     assert len(trained) > 5_000
     assert not {*map(content, test)} & {*map(content, trained)}
     scores = {question.abc_score for question in test} - {""}
@@ -60,7 +60,7 @@ def test_training_shares_no_question_and_no_score_with_the_test(seed: int) -> No
 
 
 def test_option_statistics_tell_little() -> None:
-    trained = theory.train_questions(None, 0)
+    trained, _ = theory.make_quiz(None, 0, split="train")
     right = Counter((each.subject, each.right) for each in trained)
     shown = Counter((each.subject, option) for each in trained for option in each.options)
 
@@ -82,7 +82,7 @@ def test_examples_are_of_neither_side() -> None:
     shown = {*map(content, examples)}
     assert len(shown) == 200
     assert not shown & {*map(content, theory.test_questions())}
-    assert not shown & {*map(content, theory.train_questions(None, 0))}
+    assert not shown & {*map(content, theory.make_quiz(None, 0, split="train")[0])}
 
 
 @pytest.mark.parametrize("num_questions", [12, 84, 240])
@@ -160,7 +160,7 @@ def test_row_has_the_schema_of_music_theory_bench() -> None:
 
 
 def test_training_records_are_conversations_with_the_right_answer() -> None:
-    questions = theory.train_questions(40, seed=5)
+    questions, _ = theory.make_quiz(40, seed=5, split="train")
     records = [*theory.training_records(40, seed=5)]
     assert len({record["id"] for record in records}) == 40
     for number, (question, record) in enumerate(zip(questions, records, strict=True)):
@@ -172,7 +172,7 @@ def test_training_records_are_conversations_with_the_right_answer() -> None:
 
 
 def test_tunes_in_training_records_end_before_the_options() -> None:
-    questions = theory.train_questions(600, seed=0)
+    questions, _ = theory.make_quiz(600, seed=0, split="train")
     for question, record in zip(questions, theory.training_records(600, seed=0), strict=True):
         asked = record["messages"][0]["content"]
         tunes = [asked[found.start : found.stop] for found in find_tunes(asked)]
