@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOGETHER := -n 2 --dist loadfile # tests of one file share what they make
 
-SLOW := tests/train tests/stages tests/runs tests/sweep
+SLOW := tests/train/test_golden.py tests/sweep tests/launch/test_launch.py
 
 .PHONY: quickstart test test-minimal test-slow lint check clean
 
