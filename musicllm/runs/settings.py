@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
 from musicllm.train import strategies
-from musicllm.train.plan import Plan, estimate_rows, make_plan
+from musicllm.train.plan import Plan, estimate_rows, make_plan, total
 from musicllm.train.settings import Machine
 
 
@@ -100,9 +100,3 @@ def estimated_rows(config: Config) -> int | None:
         num_tokens=total(source.num_tokens for source in data.sources.values()),
         max_length=data.max_length,
     )
-
-
-def total(sizes: Iterable[int | None]) -> int | None:
-    """Return the sum, or None if a size is unknown."""
-    terms = list(sizes)
-    return None if None in terms else sum(term for term in terms if term is not None)

@@ -16,11 +16,11 @@ from musicllm.errors import ArtifactError
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
 from musicllm.runs.inputs import find_input
-from musicllm.runs.settings import total
 from musicllm.runs.stages import STAGES
 from musicllm.schema import BenchmarkConfig, Config
 from musicllm.stages.pipeline import fitting, refuse_unused
 from musicllm.train.optimizers import OPTIMIZERS
+from musicllm.train.plan import total
 
 if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan

@@ -7,7 +7,7 @@ Each is determined by one setting (`training.rows_per_step`, the length of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -51,6 +51,12 @@ def rows_per_device(rows_per_step: int, num_devices: int, most: int) -> int | No
         return None
     share = rows_per_step // num_devices
     return next(rows for rows in range(min(most, share), 0, -1) if share % rows == 0)
+
+
+def total(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum, or None if a size is unknown."""
+    terms = list(sizes)
+    return None if None in terms else sum(term for term in terms if term is not None)
 
 
 def estimate_rows(
