@@ -46,9 +46,9 @@ def open_weights(folder: Path) -> Weights:
         InputError: a file is missing or damaged, or does not fit config.json; the message names it.
     """
     files = WeightFiles.of_model(folder)
-    config = published_config(folder)
-    if config.get("model_type") == internlm2.MODEL_TYPE:
-        return internlm2.InternLM2Weights(files, config)
+    published = published_config(folder)
+    if published.get("model_type") == internlm2.MODEL_TYPE:
+        return internlm2.InternLM2Weights(files, published)
     return files
 
 

@@ -111,11 +111,11 @@ class Heads(NamedTuple):
     head_dim: int
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Heads:
+    def of(cls, published: Mapping[str, Any]) -> Heads:
         """Return the heads of a model by its config.json."""
-        width = config.get("hidden_size", DEFAULTS["hidden_size"])
-        queries = config.get("num_attention_heads", DEFAULTS["num_attention_heads"])
-        groups = config.get("num_key_value_heads") or queries
+        width = published.get("hidden_size", DEFAULTS["hidden_size"])
+        queries = published.get("num_attention_heads", DEFAULTS["num_attention_heads"])
+        groups = published.get("num_key_value_heads") or queries
         return cls(groups, queries // groups, width // queries)
 
     @property
@@ -198,12 +198,12 @@ class InternLM2Weights:
         shapes: of all tensors by Llama's name, in the order of the files.
     """
 
-    def __init__(self, files: WeightFiles, config: Mapping[str, Any]) -> None:
+    def __init__(self, files: WeightFiles, published: Mapping[str, Any]) -> None:
         """Name the tensors of the files.
 
         Args:
             files: InternLM2's.
-            config: content of its config.json.
+            published: content of its config.json.
 
         Raises:
             InputError: a stacked matrix has another number of rows than the configuration says.
@@ -211,7 +211,7 @@ class InternLM2Weights:
         self.folder = files.folder
         self.shapes: dict[str, list[int]] = {}
         self._files = files
-        self._heads = Heads.of(config)
+        self._heads = Heads.of(published)
         for name, shape in files.shapes.items():
             for target in targets_of(name):
                 part = origin_of(target).part
@@ -237,14 +237,14 @@ class InternLM2Weights:
 class Restacker:
     """Turns tensors of Llama back into InternLM2's; parts of a stack wait for each other."""
 
-    def __init__(self, config: Mapping[str, Any], write: Callable[[str, Tensor], None]) -> None:
+    def __init__(self, published: Mapping[str, Any], write: Callable[[str, Tensor], None]) -> None:
         """Pass tensors on.
 
         Args:
-            config: content of InternLM2's config.json.
+            published: content of InternLM2's config.json.
             write: receives name and tensor.
         """
-        self._heads = Heads.of(config)
+        self._heads = Heads.of(published)
         self._write = write
         self._waiting: dict[str, dict[str, Tensor]] = {}
 
