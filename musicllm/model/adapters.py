@@ -53,16 +53,23 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
     check_targets(model, spec)
     if spec.quantization is not None:
         _prepare_quantized(model)
+    with seeded(seed, model.device):
+        adapted = wrap(model, spec)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            assert not parameter.any(), f"{name} is not zero: training would start elsewhere"
+    return adapted
+
+
+def wrap(model: PreTrainedModel, spec: AdapterSpec) -> PeftModel:
+    """Add LoRA to a model on any device, also on `meta`; what is trained is float32."""
     from peft import get_peft_model
 
-    with seeded(seed, model.device), quiet_peft():
+    with quiet_peft():
         adapted: PeftModel = get_peft_model(model, _lora_config(model, spec))
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            assert not parameter.any(), f"{name} is not zero: training would start elsewhere"
     return adapted
 
 
