@@ -44,6 +44,8 @@ LORA = AdapterSpec(
     train_output_head=False,
     use_dora=False,
     quantization=None,
+    scaling="lora",
+    init="zero",
 )
 
 

@@ -54,6 +54,7 @@ def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
         task_type="CAUSAL_LM",
         r=adapter.r,
         lora_alpha=adapter.alpha,
+        use_rslora=adapter.scaling == "rslora",
         target_modules=list(adapter.target_modules),
         modules_to_save=[name for name, is_trained in ends.items() if is_trained] or None,
         use_dora=adapter.use_dora,

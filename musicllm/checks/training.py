@@ -109,11 +109,14 @@ def lora(config: Config) -> Iterator[Problem]:
     spec = config.adapter
     if config.task != "train" or spec.kind != "lora":
         return
-    for key in ("r", "alpha", "dropout"):
+    for key in ("r", "alpha", "dropout", "scaling", "init"):
         if getattr(spec, key) is None:
             yield Problem(f"adapter.{key}", "null", "must be set when adapter.kind=lora")
     if not spec.targets:
         yield Problem("adapter.targets", "[]", "is empty", "use [attention, mlp]")
+    if spec.init == "pissa" and spec.quantization:
+        rule = "takes singular values out of the base, which a base in 4 bits does not allow"
+        yield Problem("adapter.init", "pissa", rule, "use init=zero, or adapter=lora_r64")
     if spec.quantization and config.hardware.accelerator == "cpu":
         rule = "needs a GPU: bitsandbytes computes in 4 bits there"
         yield Problem("adapter.quantization", spec.quantization, rule, "use adapter=lora_r64")
@@ -161,6 +164,10 @@ def optimizer(config: Config) -> Iterator[Problem]:
     if name not in OPTIMIZERS:
         return  # a problem of `values`
     yield from OPTIMIZERS[name].problems(config.optimizer)
+    ratio = config.optimizer.lora_plus_ratio
+    if ratio is not None and config.task == "train" and config.adapter.kind != "lora":
+        rule = f"has no effect on adapter.kind={config.adapter.kind}, which has no LoRA"
+        yield Problem("optimizer.lora_plus_ratio", ratio, rule, "write null")
     whole = OPTIMIZERS[name].needs_whole_matrices
     if whole and config.task == "train" and config.strategy.kind == "deepspeed":
         rule = "needs whole matrices, which ZeRO cuts into pieces"

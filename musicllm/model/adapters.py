@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from musicllm.errors import ArtifactError, ConfigError, Problem
-from musicllm.model import tensors
+from musicllm.model import pissa, tensors
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.weights import WeightFiles
@@ -32,7 +32,14 @@ PREFIX = "base_model.model."
 NO_PLACE = "belongs to no matrix of the base"
 
 
-def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel | PreTrainedModel:
+def attach(
+    model: PreTrainedModel,
+    spec: AdapterSpec,
+    *,
+    seed: int,
+    run: Path | None = None,
+    writes: bool = True,
+) -> PeftModel | PreTrainedModel:
     """Set which parameters are trained, and add LoRA if requested; the outputs do not change.
 
     With LoRA every trained tensor is float32 whatever the dtype of the base, since updates are
@@ -43,6 +50,8 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
         model: the base; modified in place.
         spec: what to train.
         seed: of LoRA's random initialisation; torch's global random state is not changed.
+        run: folder where the start of PiSSA is kept; needed for `spec.init` pissa only.
+        writes: whether this process writes the start.
 
     Raises:
         ConfigError: a target does not exist, is tied, or would be trained twice.
@@ -58,6 +67,10 @@ def attach(model: PreTrainedModel, spec: AdapterSpec, *, seed: int) -> PeftModel
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             assert not parameter.any(), f"{name} is not zero: training would start elsewhere"
+    if spec.init == "pissa":
+        assert run is not None, "PiSSA without a folder for its start"
+        with seeded(seed, model.device):
+            pissa.start(adapted, run / pissa.FILE, write=writes)
     return adapted
 
 
@@ -99,13 +112,20 @@ def load_trained(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         tensor.copy_(state[name])
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
+def save_adapter(model: PeftModel, folder: Path, *, run: Path | None = None) -> None:
     """Write a PEFT folder: LoRA and the matrices trained beside it, as safetensors.
 
-    It refers to its base by absolute path or hub id.
+    It refers to its base by absolute path or hub id, and fits this base as it was loaded.
+
+    Args:
+        model: base with adapter.
+        folder: for the adapter.
+        run: folder with the start of PiSSA, if the adapter started so.
     """
     # "auto" would query the hub for the base's vocabulary; trained embeddings are saved anyway
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    if run is not None and (run / pissa.FILE).is_file():
+        pissa.as_lora(folder, run / pissa.FILE)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
@@ -232,6 +252,7 @@ def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
         task_type="CAUSAL_LM",
         r=spec.r,
         lora_alpha=spec.alpha,
+        use_rslora=spec.scaling == "rslora",
         lora_dropout=spec.dropout,
         target_modules=list(spec.target_modules),
         modules_to_save=sorted(whole) or None,

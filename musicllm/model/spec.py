@@ -57,13 +57,15 @@ class AdapterSpec:
     Attributes:
         kind: lora, full or none.
         r: rank of LoRA; like the next two, None unless `kind` is lora.
-        alpha: the scale of LoRA is alpha / r.
+        alpha: the scale of LoRA is alpha / r, or with `scaling` rslora alpha / sqrt(r).
         dropout: probability on the input of LoRA.
         target_modules: names of the linear layers with LoRA, such as `q_proj`.
         train_embeddings: train the whole embedding matrix beside LoRA.
         train_output_head: train the whole output head beside LoRA.
         use_dora: weight-decomposed LoRA (arXiv 2402.09353).
         quantization: of the frozen base: nf4 or None.
+        scaling: lora or rslora (arXiv 2312.03732); None unless `kind` is lora.
+        init: zero or pissa (arXiv 2404.02948); None unless `kind` is lora.
     """
 
     kind: str
@@ -75,3 +77,5 @@ class AdapterSpec:
     train_output_head: bool
     use_dora: bool
     quantization: str | None
+    scaling: str | None
+    init: str | None

@@ -34,6 +34,8 @@ def adapter_spec(config: Config) -> AdapterSpec:
         train_output_head=spec.train_output_head,
         use_dora=spec.use_dora,
         quantization=spec.quantization,
+        scaling=spec.scaling,
+        init=spec.init,
     )
 
 

@@ -16,6 +16,7 @@ from musicllm import artifacts, console
 from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
+from musicllm.launch import ranks
 from musicllm.model import adapters, attention, base, packaged
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
@@ -42,7 +43,9 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
         _give_rows(model, config, corpus)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    adapted: nn.Module = adapters.attach(model, adapter_spec(config), seed=config.seed)
+    adapted: nn.Module = adapters.attach(
+        model, adapter_spec(config), seed=config.seed, run=job.folder, writes=ranks.is_main()
+    )
     if config.training.compile:
         compile_layers(adapted)
     return adapted

@@ -43,7 +43,13 @@ class AdapterConfig:
     name: str = key(NAME)
     kind: Literal["lora", "full", "none"] = key("lora, full (all weights) or none (no weights)")
     r: int | None = key("rank of LoRA", 1, 4096, null="no LoRA")
-    alpha: float | None = key("the scale of LoRA is alpha / r", 1e-6, 1e6, null="no LoRA")
+    alpha: float | None = key("scale of LoRA before `scaling`", 1e-6, 1e6, null="no LoRA")
+    scaling: Literal["lora", "rslora"] | None = key(
+        "lora: the scale is alpha / r; rslora: alpha / sqrt(r)", null="no LoRA"
+    )
+    init: Literal["zero", "pissa"] | None = key(
+        "zero, or pissa: LoRA starts as the principal part of the base", null="no LoRA"
+    )
     dropout: float | None = key("dropout probability on the input of LoRA", 0, 0.9, null="no LoRA")
     targets: list[Literal["attention", "mlp"]] = key("linear layers with LoRA: attention, mlp")
     train_embeddings: bool = key("train the input embeddings in full")
@@ -75,6 +81,9 @@ class OptimizerConfig:
     eps: float = key("added to the root of the second moment", 1e-16, 1)
     weight_decay: float = key("decoupled weight decay, of matrices only", 0, 10)
     fused: bool = key("one kernel for all tensors, where torch has it")
+    lora_plus_ratio: float | None = key(
+        "LoRA+: rate of LoRA's B over that of everything else", 1e-6, 1e6, null="the same rate"
+    )
     muon_lr: float | None = key("peak rate of hidden matrices", 1e-12, 10, null="not Muon")
     muon_momentum: float | None = key("Nesterov momentum", 0, 0.9999, null="not Muon")
     options: dict[str, Any] = key("settings of a kind of your own (extensions)")

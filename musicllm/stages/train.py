@@ -103,7 +103,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         result = training.fit()
         if ranks.is_main():
             with job.writing(chosen) as (folder, facts):
-                _save(model, config, corpus, folder)
+                _save(model, job, corpus, folder)
                 facts.update(_facts(result, corpus), **base_facts)
             logged = LoggedRun(
                 job.folder, settings.schedule.num_steps, job.fingerprint, settings.logged_settings
@@ -187,11 +187,12 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
     )
 
 
-def _save(model: Any, config: Config, corpus: Corpus, folder: Path) -> None:
+def _save(model: Any, job: Job, corpus: Corpus, folder: Path) -> None:
+    config = job.config
     if config.adapter.kind == "full":
         model.to(getattr(torch, config.model.dtype)).save_pretrained(folder)
     else:
-        adapters.save_adapter(model, folder)
+        adapters.save_adapter(model, folder, run=job.folder)
     shutil.copytree(corpus.tokenizer_path, folder, dirs_exist_ok=True)
     if config.adapter.kind == "full":
         remember_ends(folder)

@@ -71,7 +71,8 @@ def disk(
     """Return the disk space of a run.
 
     A checkpoint has the trained parameters and the optimizer state in float32, 12 bytes a parameter
-    with AdamW. An adapter is stored in float32, a whole model in its own dtype.
+    with AdamW. An adapter is stored in float32, a whole model in its own dtype. PiSSA keeps its
+    start and stores twice the rank.
 
     Args:
         size: of model and adapter.
@@ -84,10 +85,11 @@ def disk(
     """
     bytes_per_parameter = BYTES[dtype] if adapter.kind == "full" else FLOAT32
     state = OPTIMIZERS[optimizer].state_bytes(size.num_trainable, size.num_hidden)
+    pissa = 2 * FLOAT32 * size.num_hidden if adapter.init == "pissa" else 0
     folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
     return Disk(
         checkpoint=FLOAT32 * size.num_trainable + state + SMALL_FILES,
         num_checkpoints=min(num_kept + 1, num_steps),
-        artifact=bytes_per_parameter * size.num_trainable + SMALL_FILES,
+        artifact=bytes_per_parameter * size.num_trainable + pissa + SMALL_FILES,
         free=shutil.disk_usage(folder).free,
     )

@@ -60,6 +60,15 @@ CASES = [
      "adapter=lora_r64 would adapt random weights: tiny has no location; use adapter=full or set "
      "inputs.model"),
     (["recipe=sft", "adapter.r=null"], "adapter.r=null must be set when adapter.kind=lora"),
+    (["recipe=sft", "adapter.init=null"], "adapter.init=null must be set when adapter.kind=lora"),
+    (["recipe=sft", "adapter=qlora_r64", "adapter.init=pissa"],
+     "adapter.init=pissa takes singular values out of the base, which a base in 4 bits does not "
+     "allow; use init=zero, or adapter=lora_r64"),
+    (["recipe=sft", "optimizer=muon", "strategy=ddp", "optimizer.lora_plus_ratio=16"],
+     "optimizer.lora_plus_ratio=16.0 has no effect on optimizer.name=muon; write null"),
+    (["recipe=quickstart/pretrain", "optimizer=adamw", "optimizer.lora_plus_ratio=16"],
+     "optimizer.lora_plus_ratio=16.0 has no effect on adapter.kind=full, which has no LoRA; write "
+     "null"),
     (["recipe=sft", "adapter.targets=[mpl]"],
      "adapter.targets=mpl must be one of attention, mlp; did you mean mlp?"),
     (["recipe=sft", "adapter.targets=[]"], "adapter.targets=[] is empty; use [attention, mlp]"),

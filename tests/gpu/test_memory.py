@@ -32,7 +32,7 @@ MIDDLE = dataclasses.replace(
 """0.94 B parameters."""
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-LORA = AdapterSpec("lora", 64, 16.0, 0.1, ALL_LINEAR, True, True, False, None)
+LORA = AdapterSpec("lora", 64, 16.0, 0.1, ALL_LINEAR, True, True, False, None, "lora", "zero")
 NUM_TOKENS = 8192
 
 

@@ -88,7 +88,7 @@ def test_llama_2_7b_with_lora_and_embeddings() -> None:
         False, 0.0, 0.02, "float16", False,
     )  # fmt: skip
     linear = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    r64 = AdapterSpec("lora", 64, 16.0, 0.1, linear, True, True, False, None)
+    r64 = AdapterSpec("lora", 64, 16.0, 0.1, linear, True, True, False, None, "lora", "zero")
     blocks, adapter, ends = 6_476_005_376, 159_907_840, 131_072_000
     attention = 32 * 12 * 1024 * 4096
     counted = train_flops_per_token(llama, r64, mean_context=1024, supervised_share=1)

@@ -54,8 +54,10 @@ TINY = ModelSpec(
     trust_remote_code=False,
 )
 
-FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
-LORA = AdapterSpec("lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None)
+FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None)
+LORA = AdapterSpec(
+    "lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None, "lora", "zero"
+)
 SINGLE = StrategyConfig("single", "single", None, False, False)
 ADAMW = OptimizerConfig(
     name="adamw",
@@ -64,6 +66,7 @@ ADAMW = OptimizerConfig(
     eps=1e-8,
     weight_decay=0.1,
     fused=True,
+    lora_plus_ratio=None,
     muon_lr=None,
     muon_momentum=None,
     options={},

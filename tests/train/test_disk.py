@@ -25,6 +25,14 @@ def test_checkpoints_of_llama_2_7b_with_lora(lora: AdapterSpec, tmp_path: Path) 
     assert needs.free > 0
 
 
+def test_pissa_keeps_its_start_and_stores_twice_the_rank(lora: AdapterSpec, tmp_path: Path) -> None:
+    pissa = dataclasses.replace(lora, init="pissa")
+    needs = disk(
+        SIZE, pissa, dtype="float16", optimizer="adamw", num_kept=2, num_steps=9, runs=tmp_path
+    )
+    assert needs.artifact == 4 * 422_051_840 + 8 * 159_907_840 + SMALL_FILES
+
+
 def test_muon_keeps_one_number_where_adamw_keeps_two(lora: AdapterSpec, tmp_path: Path) -> None:
     needs = disk(
         SIZE, lora, dtype="float16", optimizer="muon", num_kept=2, num_steps=9, runs=tmp_path

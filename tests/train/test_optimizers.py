@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from io import BytesIO
 
@@ -119,3 +120,39 @@ def test_muon_alone_when_only_hidden_matrices_are_trained(
 ) -> None:
     assert type(build(make_model(lora), MUON)) is Float32Muon
     assert type(build(make_model(lora), MUON, has_bf16=True)) is Muon
+
+
+def test_lora_plus_moves_the_second_factor_faster(
+    make_model: Callable[..., nn.Module], lora: object
+) -> None:
+    model = make_model(lora).eval()
+    faster = dataclasses.replace(ADAMW, lora_plus_ratio=16.0)
+    optimizer = build(model, faster)
+    rates = {group["lr"]: names(model, group["params"]) for group in optimizer.param_groups}
+    first, second = rates[1e-2], rates[1e-2 * 16]
+    assert all(".lora_A." in name for name in first)
+    assert all(".lora_B." in name for name in second)
+    assert len(first) == len(second) == 4
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    LambdaLR(optimizer, lambda _: 0.5)
+    descend(model, optimizer, 2)  # A gets a gradient once B is not zero
+    moved = {
+        name: float((weight.detach() - before[name]).abs().max())
+        for name, weight in model.named_parameters()
+        if "lora" in name
+    }
+    assert all(0 < move < 0.02 for name, move in moved.items() if "lora_A" in name)
+    assert all(move > 0.1 for name, move in moved.items() if "lora_B" in name)
+
+
+def test_lora_plus_leaves_matrices_beside_lora_at_the_common_rate(
+    make_model: Callable[..., nn.Module], lora: object
+) -> None:
+    both = dataclasses.replace(lora, train_embeddings=True)  # type: ignore[type-var]
+    model = make_model(both)
+    optimizer = build(model, dataclasses.replace(ADAMW, lora_plus_ratio=4.0))
+    rates = {group["lr"]: names(model, group["params"]) for group in optimizer.param_groups}
+    assert {0.01, 0.04} == set(rates)
+    assert any("embed_tokens" in name for name in rates[0.01])
+    trained = sum(weight.requires_grad for weight in model.parameters())
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == trained

@@ -30,10 +30,12 @@ class OptimizerKind(ABC):
         name: value of `optimizer.name`.
         needs_whole_matrices: its update depends on the shape of a matrix, so ZeRO, which cuts
             parameters into flat pieces, is refused.
+        has_lora_plus: it follows `optimizer.lora_plus_ratio`.
     """
 
     name: ClassVar[str]
     needs_whole_matrices: ClassVar[bool] = False
+    has_lora_plus: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, model: nn.Module, settings: OptimizerConfig, *, has_bf16: bool) -> Optimizer:
@@ -59,6 +61,9 @@ class OptimizerKind(ABC):
         if settings.options:
             rule = f"has no effect on optimizer.name={self.name}"
             yield Problem("optimizer.options", settings.options, rule, "write {}")
+        if settings.lora_plus_ratio is not None and not self.has_lora_plus:
+            rule = f"has no effect on optimizer.name={self.name}"
+            yield Problem("optimizer.lora_plus_ratio", settings.lora_plus_ratio, rule, "write null")
 
     def update_flops(self, _spec: ModelSpec, _adapter: AdapterSpec) -> float:
         """Return the FLOPs of an update; elementwise work counts nothing, as in `model.flops`."""

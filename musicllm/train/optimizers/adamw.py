@@ -1,7 +1,8 @@
 """AdamW: weight decay on matrices only.
 
 Norms and biases are few and set scales; embeddings, and a head tied to them, are not decayed
-either, since the row of a rare token would only shrink.
+either, since the row of a rare token would only shrink. With `optimizer.lora_plus_ratio` the second
+factor of LoRA, B in the update BA, learns faster than the first (LoRA+, arXiv 2402.12354).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class AdamWKind(OptimizerKind):
     """AdamW (arXiv 1711.05101)."""
 
     name = "adamw"
+    has_lora_plus = True
 
     def build(self, model: nn.Module, settings: OptimizerConfig, *, has_bf16: bool) -> AdamW:
         """See `OptimizerKind`."""
@@ -29,7 +31,22 @@ class AdamWKind(OptimizerKind):
 
         del has_bf16
         groups = parameter_groups(model)
-        return build_adamw(groups.hidden + groups.head, groups.plain, settings)
+        decayed = groups.hidden + groups.head
+        if settings.lora_plus_ratio is None:
+            return build_adamw(decayed, groups.plain, settings)
+        fast = {id(weight) for name, weight in model.named_parameters() if ".lora_B." in name}
+        optimizer = build_adamw(
+            [weight for weight in decayed if id(weight) not in fast], groups.plain, settings
+        )
+        second = [weight for weight in decayed if id(weight) in fast]
+        optimizer.add_param_group(
+            {
+                "params": second,
+                "lr": settings.lr * settings.lora_plus_ratio,
+                "weight_decay": settings.weight_decay,
+            }
+        )
+        return optimizer
 
     def state_bytes(self, num_trainable: int, _num_hidden: int) -> int:
         """Two moments in float32."""
@@ -39,6 +56,15 @@ class AdamWKind(OptimizerKind):
         """Yield betas that are no decay."""
         yield from super().problems(settings)
         yield from problems_of_betas(settings)
+
+    def plan_rows(
+        self, settings: OptimizerConfig, *, device: str, has_bf16: bool
+    ) -> list[tuple[str, str]]:
+        """Return the learning rate of LoRA's second factor, if it has its own."""
+        del device, has_bf16
+        if settings.lora_plus_ratio is None:
+            return []
+        return [("learning rate of LoRA's B", f"{settings.lr * settings.lora_plus_ratio:g}")]
 
 
 def problems_of_betas(settings: OptimizerConfig) -> Iterator[Problem]:

@@ -31,9 +31,9 @@ LLAMA_30M = dataclasses.replace(
 )
 """30 M parameters."""
 
-FULL = AdapterSpec("full", None, None, None, (), False, False, False, None)
+FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None)
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-LORA = AdapterSpec("lora", 8, 16.0, 0.1, ALL_LINEAR, False, False, False, None)
+LORA = AdapterSpec("lora", 8, 16.0, 0.1, ALL_LINEAR, False, False, False, None, "lora", "zero")
 ADAPTERS = {
     "full": FULL,
     "lora": LORA,
