@@ -128,8 +128,9 @@ def test_a_typo_in_a_key_names_the_nearest() -> None:
 
 def test_a_typo_in_an_option_names_the_nearest() -> None:
     assert problems("recipe=sft", "hardware=v100").endswith(
-        "hardware=v100 is not an option; there are a800x16, cpu, gpu1, h100x1, h100x8, rtx4090x1, "
-        "v100x8; did you mean v100x8?"
+        "hardware=v100 is not an option; there are a100x1, a100x1_40gb, a100x8, a800x16, cpu, "
+        "gpu1, h100x1, h100x8, h200x1, h200x8, l40sx1, rtx3090x1, rtx4090x1, rtx5090x1, v100x8; "
+        "did you mean v100x8?"
     )
 
 
