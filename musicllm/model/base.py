@@ -29,7 +29,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from musicllm import quoting
 from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
 from musicllm.model import attention as varlen
-from musicllm.model import tensors
+from musicllm.model import piece_model, tensors
 from musicllm.model.spec import ModelSpec
 from musicllm.model.weights import WeightFiles
 
@@ -202,13 +202,15 @@ def load_config(
 
 
 def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a tokenizer from a folder or the hub.
+    """Load a tokenizer from a folder or the hub; InternLM2's also from its published files.
 
     Raises:
         InputError: the folder is missing or lacks files; the message lists them.
-        NotAvailableError: the hub cannot be reached.
+        NotAvailableError: the hub cannot be reached, or as `piece_model.load`.
     """
     _refuse_missing_folder(path, TOKENIZER_FILES)
+    if (folder := piece_model.folder_of(path, revision)) is not None:
+        return piece_model.load(folder)
     if Path(path).is_dir() and not (Path(path) / "tokenizer.json").is_file():
         raise InputError(f"{path} has no tokenizer.json; place {TOKENIZER_FILES} there")
     try:

@@ -25,6 +25,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import import_protobuf
+from transformers.utils.hub import cached_file
 
 from musicllm.errors import InputError, NotAvailableError
 
@@ -47,10 +48,30 @@ PASSED_ON = ("chat_template", "model_max_length", "additional_special_tokens")
 """Further settings that mean the same to transformers."""
 
 
-def is_piece_model(folder: Path) -> bool:
-    """Return whether a folder has InternLM2's tokenizer in its published files."""
-    if not (folder / FILE).is_file() or not (folder / SETTINGS).is_file():
-        return False
+def folder_of(path: str | Path, revision: str | None) -> Path | None:
+    """Return the folder of InternLM2's published tokenizer files, or None for another tokenizer.
+
+    Args:
+        path: a folder, or a hub id, of which the two files are downloaded.
+        revision: of a hub repository.
+    """
+    if Path(path).is_dir():
+        return Path(path) if _is_internlm2(Path(path)) else None
+    try:
+        settings = cached_file(str(path), SETTINGS, revision=revision)
+        if not _names_internlm2(Path(settings).parent):
+            return None
+        return Path(cached_file(str(path), FILE, revision=revision)).parent
+    except OSError:  # whoever loads the tokenizer says what is missing
+        return None
+
+
+def _is_internlm2(folder: Path) -> bool:
+    has_both = (folder / FILE).is_file() and (folder / SETTINGS).is_file()
+    return has_both and _names_internlm2(folder)
+
+
+def _names_internlm2(folder: Path) -> bool:
     return _settings(folder).get("tokenizer_class") in CLASSES
 
 

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from musicllm.data.bytepairs import BytePairs
 from musicllm.errors import InputError, NotAvailableError
-from musicllm.model import piece_model
+from musicllm.model import base, piece_model
 from tests.model import pieces
 
 
@@ -86,10 +86,31 @@ def test_kitoken_gives_the_same_ids(tmp_path):
 
 
 def test_only_internlm2s_published_files_are_read(tmp_path):
-    assert piece_model.is_piece_model(pieces.write(tmp_path))
-    assert not piece_model.is_piece_model(pieces.write(tmp_path, tokenizer_class="LlamaTokenizer"))
+    assert piece_model.folder_of(pieces.write(tmp_path), None) == tmp_path
+    other = pieces.write(tmp_path, tokenizer_class="LlamaTokenizer")
+    assert piece_model.folder_of(other, None) is None
     (tmp_path / "tokenizer.model").unlink()
-    assert not piece_model.is_piece_model(tmp_path)
+    assert piece_model.folder_of(tmp_path, None) is None
+
+
+def test_a_published_folder_needs_no_tokenizer_json(tmp_path):
+    tokenizer = base.load_tokenizer(pieces.write(tmp_path))
+    text, expected = pieces.stored_ids()[0]
+    assert ids(tokenizer, text) == expected
+
+
+def test_published_files_of_the_hub_are_read(tmp_path, monkeypatch):
+    folder = pieces.write(tmp_path)
+    places = []
+    monkeypatch.setattr(
+        piece_model,
+        "cached_file",
+        lambda name, file, revision: places.append((name, revision)) or folder / file,
+    )
+    text, expected = pieces.stored_ids()[1]
+    tokenizer = base.load_tokenizer("internlm/internlm2-chat-7b", revision="v1")
+    assert ids(tokenizer, text) == expected
+    assert set(places) == {("internlm/internlm2-chat-7b", "v1")}
 
 
 @pytest.mark.parametrize(
