@@ -33,7 +33,7 @@ def rows(config: Config) -> Iterator[Problem]:
     spec = config.data
     if config.task in (*PREPARING, "train"):
         most = config.model.max_position_embeddings
-        if spec.tokenizer == "model" and spec.max_length > most:
+        if spec.tokenizer in ("model", "extend") and spec.max_length > most:
             rule = f"is more than the {most} positions of {config.model.name}"
             yield Problem("data.max_length", spec.max_length, rule, f"use {most} or less")
     if config.task not in PREPARING:
@@ -48,6 +48,29 @@ def rows(config: Config) -> Iterator[Problem]:
         yield Problem("data.vocab_size", "null", "must be set when data.tokenizer=train")
     if spec.tokenizer == "inherit" and "corpus" not in config.inputs:
         yield needs("corpus", "data.tokenizer=inherit takes its tokenizer")
+
+
+def new_tokens(config: Config) -> Iterator[Problem]:
+    """Yield tokens of an extension that are named nowhere, twice, or without an extension."""
+    spec = config.data
+    if config.task not in PREPARING:
+        return
+    given = {"new_tokens": spec.new_tokens, "num_new_tokens": spec.num_new_tokens}
+    if spec.tokenizer != "extend":
+        for name, value in given.items():
+            if value is not None:
+                rule = f"has no effect with data.tokenizer={spec.tokenizer}"
+                yield Problem(f"data.{name}", value, rule, "write null, or data.tokenizer=extend")
+        return
+    if spec.new_tokens is None and spec.num_new_tokens is None:
+        rule = "must be set when data.tokenizer=extend, or data.new_tokens=<file>"
+        yield Problem("data.num_new_tokens", "null", rule, "write how many, such as 1000")
+    if spec.new_tokens is not None and spec.num_new_tokens is not None:
+        rule = "chooses tokens by gain, and data.new_tokens names others"
+        yield Problem("data.num_new_tokens", spec.num_new_tokens, rule, "write one of both")
+    if spec.compat == "reference":
+        rule = "has the tokens of ChatMusician's published code, and no further ones"
+        yield Problem("data.compat", "reference", rule, "write null, or data.tokenizer=model")
 
 
 def tunes(config: Config) -> Iterator[Problem]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from musicllm.music.abc.limits import DEFAULT_LIMITS, Limits
 from musicllm.schema import DuplicatesConfig, MixConfig, MusicConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,21 @@ class NewTokenizer:
 
     vocab_size: int
     chat_template: str
+
+
+@dataclass(frozen=True)
+class ExtendedTokenizer:
+    """A tokenizer that gets further tokens; see `data.extension`.
+
+    Attributes:
+        base: the tokenizer of a model, with its chat template.
+        tokens: to add; None if they are chosen by gain on the training split.
+        num_tokens: of those that are chosen.
+    """
+
+    base: PreTrainedTokenizerBase
+    tokens: tuple[str, ...] | None
+    num_tokens: int | None
 
 
 @dataclass(frozen=True)

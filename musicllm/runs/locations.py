@@ -86,6 +86,7 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
         yield ("data", "sources", name, "location"), source.location, counts
     phrasings = data.instructions.phrasings
     yield ("data", "instructions", "phrasings"), phrasings, lambda name: name.endswith(".toml")
+    yield ("data", "new_tokens"), data.new_tokens, lambda _name: True
     yield ("model", "location"), config.model.location, of_model
     for name, benchmark in config.benchmark.items():
         yield ("benchmark", name, "location"), benchmark.location, is_data

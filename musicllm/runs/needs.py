@@ -74,7 +74,7 @@ def _packaged(config: Config) -> str | None:
     """Return a model that is part of a package, unless another one is loaded."""
     location = config.model.location or ""
     loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
-    loads |= config.task == "prepare" and config.data.tokenizer == "model"
+    loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
     loads |= config.task == "bench" and config.bench.name == "eval"
     return f"model.location={location}" if loads and location.startswith("package:") else None
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.corpus import Corpus
+from musicllm.data.extension import read_tokens
 from musicllm.data.instructions import find_problems
 from musicllm.data.settings import (
+    ExtendedTokenizer,
     InstructionSettings,
     NewTokenizer,
     Preparation,
@@ -92,11 +94,11 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
     )
 
 
-def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
-    """Load or inherit the tokenizer, with the configured chat template, or return how to train one.
+def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer | ExtendedTokenizer:
+    """Load or inherit the tokenizer, with the configured chat template, or say how to make one.
 
     Raises:
-        InputError: the model has no tokenizer.
+        InputError: the model has no tokenizer, or the file of new tokens cannot be used.
         ConfigError: the model has fewer rows than its tokenizer has tokens.
     """
     data, model, template = job.config.data, job.config.model, job.config.template
@@ -114,8 +116,8 @@ def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
         loaded = load_tokenizer(Corpus.open(job.input("corpus").path).tokenizer_path)
     elif model.location is None:
         raise InputError(
-            f"data.tokenizer=model, but model {model.name} has no tokenizer (model.location=null); "
-            "choose data.tokenizer=train or inherit"
+            f"data.tokenizer={data.tokenizer}, but model {model.name} has no tokenizer "
+            "(model.location=null); choose data.tokenizer=train or inherit"
         )
     else:
         location = packaged.find(model.location, Path(job.config.paths.cache))
@@ -127,4 +129,7 @@ def tokenizer_of(job: Job) -> PreTrainedTokenizerBase | NewTokenizer:
         loaded.chat_template = template.jinja
     if is_reference and loaded.chat_template:
         loaded.chat_template = without_bos(loaded.chat_template)
+    if data.tokenizer == "extend":
+        tokens = None if data.new_tokens is None else read_tokens(Path(data.new_tokens))
+        return ExtendedTokenizer(loaded, tokens, data.num_new_tokens)
     return loaded

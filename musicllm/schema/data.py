@@ -97,10 +97,14 @@ class DataConfig:
     test_fraction: float = key("share of the records; related ones stay together", 0, 0.5)
     max_reject_fraction: float = key("a larger share of faulty records stops the preparation", 0, 1)
     mix: MixConfig
-    tokenizer: Literal["train", "inherit", "model"] = key(
-        "train (on the training split), inherit (from inputs.corpus) or model (its own)"
+    tokenizer: Literal["train", "inherit", "model", "extend"] = key(
+        "train (on the training split), inherit (inputs.corpus), model (its own) or extend (it)"
     )
     vocab_size: int | None = key("size of a trained tokenizer", 260, 1 << 20, "tokens", null="none")
+    new_tokens: str | None = key("file of tokens for extend, one a line or JSON", null="none")
+    num_new_tokens: int | None = key(
+        "for extend: how many are chosen by gain", 1, 1 << 18, "tokens", null="none"
+    )
     max_length: int = key("length of a row", 2, 1 << 20, "tokens")
     row_former: Literal["pack", "chunk", "single"] = key(
         "pack (several documents a row), chunk (one stream, cut) or single (one document)"

@@ -41,6 +41,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
     _show_sources(facts)
     _show_mix(facts)
+    _note_known(facts)
     _note_unreadable(facts["music"])
     _note_unused(config.data.instructions.tasks, facts["music"]["families"])
     return _summary(facts, job.folder / "report.html")
@@ -64,8 +65,9 @@ def questions(config: Config) -> tuple[Question, ...]:
 
 def report_facts(config: Config) -> dict[str, Any]:
     """Return names and licences of the parts of a corpus, for reports."""
+    names = {"train": "trained here", "extend": f"{config.model.name}, extended"}
     return {
-        "tokenizer": "trained here" if config.data.tokenizer == "train" else config.model.name,
+        "tokenizer": names.get(config.data.tokenizer, config.model.name),
         "template": config.template.name,
         "licences": {name: source.licence for name, source in config.data.sources.items()},
     }
@@ -134,6 +136,17 @@ def _show_mix(facts: Mapping[str, Any]) -> None:
     )
 
 
+def _note_known(facts: Mapping[str, Any]) -> None:
+    """Note tokens of `data.new_tokens` that the tokenizer has already."""
+    known = facts.get("new_tokens", {}).get("known", [])
+    if known:
+        some = ", ".join(map(repr, known[:5]))
+        console.note(
+            f"data.new_tokens: {len(known):,} of its texts are tokens already and stay as they "
+            f"are: {some}{', ...' if len(known) > 5 else ''}"
+        )
+
+
 def _note_unreadable(music: Mapping[str, Any]) -> None:
     """Note how many chord symbols cannot be read, and the most frequent of them."""
     num, tunes = music["unreadable_chord_symbols"], music["tunes_with_unreadable_chords"]
@@ -168,6 +181,10 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         ("packing efficiency", f"{train['packing_efficiency']:.2%}"),
         ("vocabulary", f"{facts['vocab_size']:,} tokens"),
     ]
+    if new := facts.get("new_tokens"):
+        share = 1 - new["after"] / new["before"]
+        text = f"{new['number']:,}; {new['texts']:,} training texts are {share:.1%} shorter"
+        rows.append(("new tokens", text))
     if facts["masked_turns"]:
         rows.append(("masked turns", f"{facts['masked_turns']:,}, as the data marks them"))
     if families:

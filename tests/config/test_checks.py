@@ -81,6 +81,20 @@ CASES = [
      "data.row_former=chunk would cut conversations in pieces; use pack or single"),
     (["recipe=quickstart/prepare", "data.vocab_size=null"],
      "data.vocab_size=null must be set when data.tokenizer=train"),
+    (["recipe=quickstart/prepare", "data.tokenizer=extend"],
+     "data.num_new_tokens=null must be set when data.tokenizer=extend, or data.new_tokens=<file>; "
+     "write how many, such as 1000"),
+    (["recipe=quickstart/prepare", "data.tokenizer=extend", "data.num_new_tokens=9",
+      "data.new_tokens=a.txt"],
+     "data.num_new_tokens=9 chooses tokens by gain, and data.new_tokens names others; write one of "
+     "both"),
+    (["recipe=quickstart/prepare", "data.new_tokens=a.txt"],
+     "data.new_tokens=a.txt has no effect with data.tokenizer=train; write null, or "
+     "data.tokenizer=extend"),
+    (["recipe=prepare_sft", "data.tokenizer=extend", "data.num_new_tokens=9",
+      "data.compat=reference"],
+     "data.compat=reference has the tokens of ChatMusician's published code, and no further ones; "
+     "write null, or data.tokenizer=model"),
     (["recipe=quickstart/prepare", "data.transpose_semitones=[2]"],
      "data.transpose_semitones=[2] must hold 0, the tune itself"),
     (["recipe=quickstart/prepare", "data.tokenizer=inherit"],

@@ -208,6 +208,43 @@ def test_the_tokenizer_of_a_model_can_be_used(tmp_path: Path, books: Path) -> No
     assert borrowed.facts["tokenizer_fingerprint"] == own.facts["tokenizer_fingerprint"]
 
 
+def test_a_tokenizer_is_extended(
+    tmp_path: Path, books: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, _ = prepared(tmp_path, books)
+    base = ["data.tokenizer=extend", f"model.location={own.tokenizer_path}", "data.vocab_size=null"]
+    chosen, summary = prepared(tmp_path, books, *base, "data.num_new_tokens=20")
+    new = chosen.facts["new_tokens"]
+    assert (new["number"], new["first"], chosen.facts["vocab_size"]) == (20, 300, 320)
+    assert new["after"] < new["before"]
+    share = 1 - new["after"] / new["before"]
+    assert summary["new tokens"] == f"20; {new['texts']} training texts are {share:.1%} shorter"
+    tokens = [corpus.facts["splits"]["train"]["tokens"] for corpus in (own, chosen)]
+    ends = 2 * chosen.facts["splits"]["train"]["documents"]
+    assert (tokens[0] - ends) / (tokens[1] - ends) == new["before"] / new["after"]
+
+    file = tmp_path / "tokens.txt"
+    file.write_text("DEF\n|]\nA\n")
+    named, _ = prepared(tmp_path, books, *base, f"data.new_tokens={file}")
+    assert named.facts["new_tokens"]["number"] == 1 + (
+        "|]" not in named.facts["new_tokens"]["known"]
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "of its texts are tokens already and stay as they are: " in said
+    job = job_of(
+        tmp_path, "quickstart/prepare", *own_books(books), *base, f"data.new_tokens={file}"
+    )
+    file.write_text("DEF\n")
+    other = job_of(
+        tmp_path, "quickstart/prepare", *own_books(books), *base, f"data.new_tokens={file}"
+    )
+    assert job.fingerprint != other.fingerprint
+
+    file.write_text("A\n")
+    with pytest.raises(InputError, match="the 1 tokens of the file are tokens of"):
+        prepared(tmp_path, books, *base, f"data.new_tokens={file}")
+
+
 def test_a_model_without_tokenizer_is_an_error(tmp_path: Path, books: Path) -> None:
     with pytest.raises(InputError, match=r"data\.tokenizer=model, but model tiny has no tokenizer"):
         prepared(tmp_path, books, "data.tokenizer=model", "model=tiny")

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from musicllm import artifacts
 from musicllm.data.encoder import Encoder
 from musicllm.data.engines import Engine
 from musicllm.data.ledger import Ledger
-from musicllm.data.pipeline.columns import batches
-from musicllm.data.pipeline.deciding import SPLIT, ReadParts, settle
+from musicllm.data.pipeline.deciding import ReadParts, settle
 from musicllm.data.pipeline.encoding import RangeEncoder, batch_ranges
 from musicllm.data.pipeline.finishing import finish
 from musicllm.data.pipeline.forming import form
 from musicllm.data.pipeline.reading import PartReader
-from musicllm.data.pipeline.work import Facts, once
+from musicllm.data.pipeline.vocabulary import save_tokenizer
+from musicllm.data.pipeline.work import Facts
 from musicllm.data.records import SPLITS
-from musicllm.data.settings import NewTokenizer, Preparation
+from musicllm.data.settings import ExtendedTokenizer, NewTokenizer, Preparation
 from musicllm.data.sources import find_parts
-from musicllm.data.vocabulary import train_tokenizer
 from musicllm.errors import StageError
 
 if TYPE_CHECKING:
@@ -38,7 +32,7 @@ _NAMED = (
 
 def prepare(
     preparation: Preparation,
-    tokenizer: PreTrainedTokenizerBase | NewTokenizer,
+    tokenizer: PreTrainedTokenizerBase | NewTokenizer | ExtendedTokenizer,
     engine: Engine,
     work: Path,
     folder: Path,
@@ -51,7 +45,7 @@ def prepare(
 
     Args:
         preparation: what decides on the corpus.
-        tokenizer: with its chat template, or how to train one.
+        tokenizer: with its chat template, or how to extend or train one.
         engine: where the work is done; its workers see the same files.
         work: folder for what lies between the phases. It is kept when the preparation is
             interrupted, and the same call continues there; the caller deletes it afterwards.
@@ -73,7 +67,7 @@ def prepare(
     ledger.check(preparation.max_reject_fraction)
     decisions = settle(parts, preparation, work / "decided")
     ledger.add(Ledger.from_json(decisions["ledger"]))
-    identity = _save_tokenizer(tokenizer, parts, work)
+    identity = save_tokenizer(tokenizer, parts, work)
     _check_conversations(parts, preparation, work)
     encoded = _encode(preparation, parts, engine, work)
     for facts in encoded:
@@ -118,30 +112,6 @@ def _encode(preparation: Preparation, parts: ReadParts, engine: Engine, work: Pa
     return list(engine.map(encoder, list(batch_ranges(parts)), "tokenizing"))
 
 
-def _save_tokenizer(
-    tokenizer: PreTrainedTokenizerBase | NewTokenizer, parts: ReadParts, work: Path
-) -> Facts:
-    """Save the tokenizer, trained on the training texts when it is a new one.
-
-    Returns what tokens depend on, so that training can compare it with the model's tokenizer.
-    """
-
-    def save(folder: Path) -> Facts:
-        final = tokenizer
-        if isinstance(final, NewTokenizer):
-            texts = _training_texts(parts, work / "decided" / SPLIT)
-            final = train_tokenizer(texts, final.vocab_size, final.chat_template)
-        final.save_pretrained(folder)
-        template = hashlib.sha256(str(final.chat_template or "").encode())
-        return {
-            "vocab_size": len(final),
-            "tokenizer_fingerprint": artifacts.checksum(folder / "tokenizer.json")[:12],
-            "template_fingerprint": template.hexdigest()[:12],
-        }
-
-    return once(work / "tokenizer", save)
-
-
 def _check_conversations(parts: ReadParts, preparation: Preparation, work: Path) -> None:
     """Refuse a template or a row former that conversations cannot go through."""
     contents = [part["tables"].get("contents", {}) for part in parts.facts]
@@ -155,17 +125,3 @@ def _check_conversations(parts: ReadParts, preparation: Preparation, work: Path)
             "data.row_former=pack or single"
         )
     Encoder.load(work / "tokenizer", preparation.rows).check()
-
-
-def _training_texts(parts: ReadParts, split_file: Path) -> Iterator[str]:
-    """Yield the texts of the training split."""
-    splits = np.load(split_file, mmap_mode="r")
-    train, number = SPLITS.index("train"), 0
-    for folder, facts in zip(parts.folders, parts.facts, strict=True):
-        for batch in batches(folder, 0, len(facts["batch_sizes"])):
-            texts = batch.column("text").to_pylist()
-            places = splits[number : number + len(texts)]
-            for text, place in zip(texts, places, strict=True):
-                if text and place == train:
-                    yield text
-            number += len(texts)
