@@ -86,14 +86,16 @@ def build(
         spec: the architecture; `dtype` is that of the weights.
         seed: of the random weights; torch's global random state is not changed.
         vocab_size: tokens, if a tokenizer decides; None for the option's.
-        attention: name known to transformers.
+        attention: name in `hardware.attention`, or one known to transformers.
     """
     varlen.register()
     config = architecture_of(spec, vocab_size=vocab_size)
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
     with seeded(seed):
         return AutoModelForCausalLM.from_config(
-            config, dtype=getattr(torch, spec.dtype), attn_implementation=attention
+            config,
+            dtype=getattr(torch, spec.dtype),
+            attn_implementation=varlen.implementation(attention),
         )
 
 
@@ -133,7 +135,7 @@ def load(
     Args:
         path: a folder, or a hub id.
         dtype: of the weights in memory: float32, float16 or bfloat16.
-        attention: name known to transformers.
+        attention: name in `hardware.attention`, or one known to transformers.
         attention_dropout: probability during training; None for the model's own.
         revision: of a hub repository.
         trust_remote_code: run code from the model repository.
@@ -161,7 +163,7 @@ def load(
                 path,
                 config=config,
                 dtype=getattr(torch, dtype),
-                attn_implementation=attention,
+                attn_implementation=varlen.implementation(attention),
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # rejected below, all in one error
                 output_loading_info=True,

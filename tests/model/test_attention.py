@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from musicllm.errors import NotAvailableError
 from musicllm.model import adapters, attention, base
 from tests.packed_rows import alone, forward, gradient, make_documents, pack
 
@@ -82,7 +83,7 @@ def test_padded_batches_and_caches_work_as_with_sdpa(tiny):
 
 def test_a_packed_row_without_boundaries_is_refused(model, documents):
     batch = pack(documents)
-    with pytest.raises(AssertionError, match="cu_seq_lens_q was not passed"):
+    with pytest.raises(NotAvailableError, match="cu_seq_lens_q was not passed"):
         model(input_ids=batch["input_ids"], position_ids=batch["position_ids"])
 
 

@@ -68,7 +68,7 @@ def test_saved_model_comes_back(model, tmp_path):
     model.save_pretrained(tmp_path)
     again = base.load(tmp_path, dtype="float32")
     assert torch.equal(weights(again), weights(model))
-    assert again.config._attn_implementation == "varlen_sdpa"
+    assert again.config._attn_implementation == "isolated_per_document"
     assert base.load(tmp_path, dtype="bfloat16", attention="sdpa").dtype == torch.bfloat16
 
 

@@ -22,6 +22,7 @@ from musicllm.bench.train.loops import samples
 from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, Stopwatch
 from musicllm.bench.train.task import TrainTask
 from musicllm.data.batches import IGNORED
+from musicllm.model.adapters import causal_model
 from musicllm.train.capabilities import probe
 
 
@@ -30,7 +31,9 @@ def hf_trainer(task: TrainTask) -> Measurement:
     stopwatch = Stopwatch(task.device)
     training, plan = task.training, task.plan(task.training.num_steps + WARM_UP_STEPS)
     flat = task.device.type == "cuda" and "flash_attention_2" not in probe("gpu").lacking
-    model = task.build("flash_attention_2" if flat else "sdpa")
+    model = task.build("sdpa")
+    if flat:  # transformers' own
+        causal_model(model).set_attn_implementation("flash_attention_2")
     conversations = samples(task)
     mean_length = sum(len(row["input_ids"]) for row in conversations) / len(conversations)
     per_batch = max(1, round(plan.rows_per_device * training.max_length / mean_length))

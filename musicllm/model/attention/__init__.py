@@ -2,18 +2,29 @@
 
 Packed documents follow one another in a row without padding, and `packed` returns where each
 begins. Every kernel computes causal attention per document, so none sees another and no
-T x T mask exists. Without boundaries (generation, padded batches) each is transformers'
-`sdpa`, except `flash_attention_2`, which always is transformers' own. Nothing here decides
-what is packed.
+T x T mask exists. Sliding windows, chunks, soft caps, sinks, scales and dropout of a model are
+followed, or refused by name. Without boundaries (generation, padded batches, single rows) each is
+transformers' `sdpa`, or attention with all scores in memory where that lacks something. Nothing
+here decides what is packed.
 """
 
 from __future__ import annotations
 
 from musicllm.model.attention.choosing import ALL, choose
 from musicllm.model.attention.kernels import flex, varlen, varlen_sdpa
-from musicllm.model.attention.packing import packed, register
+from musicllm.model.attention.packing import implementation, packed, register
 
 NAME = "varlen_sdpa"
 """The kernel that runs everywhere."""
 
-__all__ = ["ALL", "NAME", "choose", "flex", "packed", "register", "varlen", "varlen_sdpa"]
+__all__ = [
+    "ALL",
+    "NAME",
+    "choose",
+    "flex",
+    "implementation",
+    "packed",
+    "register",
+    "varlen",
+    "varlen_sdpa",
+]
