@@ -18,7 +18,7 @@ Rule = Callable[[Config], Iterator[Problem]]
 RULES: tuple[Rule, ...] = (
     tasks.verbs, tasks.names, values.values, tasks.inputs, benchmarks.of_kinds,
     data.sources, data.rows, data.new_tokens, data.tunes, data.mix, training.batch, training.length,
-    training.step_choices,
+    training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.optimizer,
     launch.sweeps, launch.launchers, watching.callbacks,

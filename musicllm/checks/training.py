@@ -28,7 +28,9 @@ def length(config: Config) -> Iterator[Problem]:
     training = config.training
     if config.task != "train":
         return
-    limits = (training.num_epochs, training.max_steps, *training.step_choices)
+    limits = (
+        training.num_epochs, training.max_steps, training.max_hours, *training.step_choices
+    )  # fmt: skip
     if not any(limit is not None for limit in limits):
         rule = "leaves the run without an end, since training.num_epochs is null, too"
         yield Problem("training.max_steps", "null", rule, "set one of them")
@@ -46,6 +48,25 @@ def step_choices(config: Config) -> Iterator[Problem]:
     if training.time_budget_min is None:
         rule = "is needed to choose one of training.step_choices"
         yield Problem("training.time_budget_min", "null", rule, "write how many minutes they take")
+
+
+def hours(config: Config) -> Iterator[Problem]:
+    """Yield hours beside choices, and hours whose number of steps no plan can estimate."""
+    training, hardware = config.training, config.hardware
+    if config.task != "train" or training.max_hours is None:
+        return
+    if training.step_choices and training.max_steps is None:
+        rule = "and training.step_choices both let the speed set the length"
+        fix = "write training.step_choices=[]"
+        yield Problem("training.max_hours", training.max_hours, rule, fix)
+    unknown = hardware.expected_mfu is None or (
+        hardware.peak_tflops is None and hardware.accelerator == "gpu"
+    )
+    if unknown and training.num_epochs is None and training.max_steps is None:
+        key = "peak_tflops" if hardware.peak_tflops is None else "expected_mfu"
+        rule = "leaves the plan of training.max_hours without an estimate"
+        fix = "set it, or training.num_epochs as a limit"
+        yield Problem(f"hardware.{key}", "null", rule, fix)
 
 
 def precision(config: Config) -> Iterator[Problem]:

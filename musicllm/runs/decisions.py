@@ -44,21 +44,28 @@ def decided(job: Job, corpus: Corpus, model: nn.Module, plan: RunPlan) -> RunPla
         plan: with the number of steps by the estimated speed.
     """
     rehearsal = _rehearsal(job, corpus, model, plan.steps)
-    remembered = group.from_main(lambda: _remembered(job))
-    if rehearsal is None and remembered is None:
+    earlier = group.from_main(lambda: remembered(job))
+    if rehearsal is None and earlier is None:
         decision = group.from_main(lambda: plan.length)  # a measured rate is not that of all ranks
     else:
-        decision = remembered
+        decision = earlier
     final = run_plan(job.config, corpus.facts, rehearsal=rehearsal, length=decision)
-    if final.length is not None and remembered is None and ranks.is_main():
-        artifacts.write_json(job.folder / LENGTH, dataclasses.asdict(final.length))
+    is_final = job.config.training.max_hours is None  # else the first steps decide; see `hours`
+    if final.length is not None and earlier is None and is_final and ranks.is_main():
+        remember(job, final.length)
     return final
 
 
-def _remembered(job: Job) -> Length | None:
-    """Return the number of steps that an earlier start of this run chose."""
-    path = job.folder / LENGTH
-    if not step_choices(job.config) or not path.is_file():
+def remember(job: Job, length: Length) -> None:
+    """Store the number of steps, so that every later start of this run has it."""
+    artifacts.write_json(job.folder / LENGTH, dataclasses.asdict(length))
+
+
+def remembered(job: Job) -> Length | None:
+    """Return the number of steps that an earlier start of this run stored."""
+    path, training = job.folder / LENGTH, job.config.training
+    by_speed = step_choices(job.config) or training.max_hours is not None
+    if not by_speed or not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     why = content["why"].removesuffix(KEPT) + KEPT

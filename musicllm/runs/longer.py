@@ -27,9 +27,8 @@ def why_not(
         corpus: of both.
         num_done: steps of the newest checkpoint.
     """
-    if any(settings["training.max_steps"] is None and settings.get("training.step_choices")
-           for settings in (old, new)):  # fmt: skip
-        return "it cannot be made longer, since training.step_choices let its speed set its length"
+    if by_speed := _by_speed(old) or _by_speed(new):
+        return f"it cannot be made longer, since {by_speed} let its speed set its length"
     before, after = _schedule(old, corpus), _schedule(new, corpus)
     if after.num_steps < before.num_steps:
         return f"a run of {before.num_steps:,} steps cannot be made one of {after.num_steps:,}"
@@ -49,6 +48,14 @@ def why_not(
             f"up for {after.warmup_steps:,} steps instead of {before.warmup_steps:,}"
         )
     return f"{text} (runs with schedule=constant and as much warm-up can be made longer)"
+
+
+def _by_speed(settings: Mapping[str, Any]) -> str | None:
+    """Return the setting that lets the speed set the length, or None."""
+    if settings.get("training.max_hours") is not None:
+        return "training.max_hours"
+    choices = settings["training.max_steps"] is None and settings.get("training.step_choices")
+    return "training.step_choices" if choices else None
 
 
 def _schedule(settings: Mapping[str, Any], corpus: Artifact | None) -> Schedule:

@@ -14,13 +14,20 @@ from musicllm.errors import NotAvailableError
 from musicllm.model import size
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
-from musicllm.runs.settings import adapter_spec, model_spec, step_choices, training_plan
+from musicllm.runs.settings import (
+    adapter_spec,
+    limit_of_steps,
+    model_spec,
+    step_choices,
+    training_plan,
+)
 from musicllm.runs.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.schema import Config
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import disk
 from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
+from musicllm.train.hours import expected_length
 from musicllm.train.memory import Memory, Spread, Workload, estimate
 from musicllm.train.memory.advice import Choice, nearest, overrides
 from musicllm.train.optimizers import OPTIMIZERS
@@ -42,7 +49,7 @@ def run_plan(
         config: a checked configuration of a training.
         corpus: facts of the prepared corpus; None estimates from published sizes.
         rehearsal: of the run's steps, for its time; None estimates it from FLOPs.
-        length: as chosen before; None chooses it if the configuration has several.
+        length: as chosen before; None chooses it if the speed decides it.
 
     Raises:
         ConfigError: the model has no rows for some tokens of the corpus.
@@ -84,6 +91,7 @@ def run_plan(
         duration=_duration(config, adapter, steps, corpus, step_s),
         length=length,
         rehearsal=rehearsal,
+        price_per_hour=hardware.price_per_hour,
         disk=disk(
             counted,
             adapter,
@@ -101,13 +109,16 @@ def run_plan(
 def _length(
     config: Config, corpus: Mapping[str, Any] | None, step_s: float | None
 ) -> Length | None:
-    """Choose the number of steps if the configuration has several."""
-    choices = step_choices(config)
-    if not choices:
+    """Choose the number of steps if the speed decides it."""
+    choices, hours = step_choices(config), config.training.max_hours
+    if not choices and hours is None:
         return None
-    steps, budget = training_plan(config, corpus), config.training.time_budget_min
-    assert budget is not None, "choices without a budget passed the checks"
+    steps = training_plan(config, corpus, num_steps=1)  # the time of a step depends on no other
     expected = _duration(config, adapter_spec(config), steps, corpus, step_s).step_s
+    if hours is not None:
+        return expected_length(3600 * hours, expected, limit_of_steps(config, corpus))
+    budget = config.training.time_budget_min
+    assert budget is not None, "choices without a budget passed the checks"
     return choose_length(choices, 60 * budget, expected)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import Config
-from musicllm.train import strategies
+from musicllm.train import plan, strategies
 from musicllm.train.plan import Plan, estimate_rows, make_plan, total
 from musicllm.train.settings import Machine
 
@@ -71,7 +72,7 @@ def training_plan(
         config: a checked configuration.
         corpus: facts of the prepared corpus; None estimates its rows from the published sizes of
             the configured sources.
-        num_steps: chosen from `training.step_choices`; None for the largest.
+        num_steps: chosen by speed; None for the largest of `training.step_choices`.
     """
     training, hardware = config.training, config.hardware
     num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
@@ -86,6 +87,14 @@ def training_plan(
         max_steps=num_steps or max(step_choices(config), default=training.max_steps),
         warmup_fraction=config.schedule.warmup_fraction,
     )
+
+
+def limit_of_steps(config: Config, corpus: Mapping[str, Any] | None) -> int | None:
+    """Return the optimizer steps that epochs and `max_steps` allow; None if they set no limit."""
+    training = config.training
+    num_rows = estimated_rows(config) if corpus is None else corpus["splits"]["train"]["rows"]
+    per_epoch = None if num_rows is None else math.ceil(num_rows / training.rows_per_step)
+    return plan.limit_of_steps(per_epoch, training.num_epochs, training.max_steps)
 
 
 def step_choices(config: Config) -> list[int]:

@@ -155,7 +155,7 @@ STAGES: dict[str, Stage] = {
             "strategy",
             "seed",
         ),
-        free=SAVING,
+        free=(*SAVING, "hardware.price_per_hour"),
         version=2,
     ),
 }

@@ -105,6 +105,9 @@ class TrainingConfig:
     rows_per_step: int = key("global batch: rows per step over all devices", 1, 1 << 20)
     num_epochs: float | None = key("passes over the corpus", 1e-6, 1e6, null="max_steps decides")
     max_steps: int | None = key("optimizer steps; the smaller limit counts", 1, null="num_epochs")
+    max_hours: float | None = key(
+        "hours; the run's first minutes measure how many steps fit", 0.001, 1e5, null="no limit"
+    )
     step_choices: list[int] = key("instead of max_steps: the largest that fits time_budget_min")
     time_budget_min: float | None = key("time for step_choices", 0.01, 1e6, "minutes", null="none")
     gradient_clip: float = key("largest L2 norm of the gradient; 0: off", 0, 1e6)
@@ -136,6 +139,9 @@ class HardwareConfig:
     expected_mfu: float | None = key("share of peak_tflops that training reaches", null="unknown")
     expected_mfu_fp32: float | None = key(
         "expected_mfu with float32 products", null="as expected_mfu"
+    )
+    price_per_hour: float | None = key(
+        "price of one device for an hour, in any currency", 0, 1e6, null="unknown"
     )
     precision: Literal["fp32", "bf16", "fp16", "auto"] = key("fp32, bf16, fp16 or auto (probed)")
     supports_bf16: bool | None = key("whether bfloat16 is native", null="probed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from musicllm.job import Job, public
 from musicllm.launch import ranks
 from musicllm.model import adapters
 from musicllm.model.base import load_tokenizer
-from musicllm.runs import decisions
+from musicllm.runs import decisions, hours
 from musicllm.runs.bases import memory_of
 from musicllm.runs.models import remember_ends
 from musicllm.runs.planning import run_plan
@@ -38,6 +39,7 @@ from musicllm.train import checkpoints, group, loggers
 from musicllm.train.callbacks.incidents import RollBack
 from musicllm.train.evaluation import Evaluation
 from musicllm.train.fit import TrainingRun
+from musicllm.train.hours import duration_text
 from musicllm.train.loggers import LoggedRun
 from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
@@ -54,21 +56,22 @@ def run(job: Job) -> list[tuple[str, object]]:
     group.start(job.config.hardware.accelerator)
     if ranks.launched():
         group.agree(job.agreement())
-    while (rows := _train_or_go_back(job)) is None:
+    began = time.perf_counter()
+    while (rows := _train_or_go_back(job, began)) is None:
         gc.collect()  # what was trained and Lightning hold each other; the next needs their memory
     group.stop()
     return rows
 
 
-def _train_or_go_back(job: Job) -> list[tuple[str, object]] | None:
+def _train_or_go_back(job: Job, began: float) -> list[tuple[str, object]] | None:
     """Return None to be called again, with a new model and optimizer from the last checkpoint."""
     try:
-        return _train(job)
+        return _train(job, began)
     except RollBack:
         return None
 
 
-def _train(job: Job) -> list[tuple[str, object]]:
+def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
     expected = run_plan(config, corpus.facts)
@@ -99,6 +102,9 @@ def _train(job: Job) -> list[tuple[str, object]]:
             instantiate(entry) for entry in callbacks.extra.values() if "_target_" in entry
         ),
     )
+    if hours.is_open(job):
+        hours.fix_length(job, corpus, training, began)
+        return None  # the next has the model of before, and the number of steps
     try:
         result = training.fit()
         if ranks.is_main():
@@ -112,7 +118,7 @@ def _train(job: Job) -> list[tuple[str, object]]:
         group.barrier()
     finally:
         loggers.close()
-    return _summary(config, machine, result)
+    return _summary(config, machine, result, time.perf_counter() - began)
 
 
 def _decided(job: Job, corpus: Corpus, model: nn.Module, expected: RunPlan) -> RunPlan:
@@ -208,7 +214,9 @@ def _facts(result: FitResult, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _summary(config: Config, machine: Machine, result: FitResult) -> list[tuple[str, object]]:
+def _summary(
+    config: Config, machine: Machine, result: FitResult, seconds: float
+) -> list[tuple[str, object]]:
     work, hardware = result.work, config.hardware
     steps = f"{result.num_steps:,}"
     if result.start_step:
@@ -225,6 +233,10 @@ def _summary(config: Config, machine: Machine, result: FitResult) -> list[tuple[
         ]
     rows += [("training loss", _nats(result.train_loss))]
     rows += [("validation loss", _nats(result.validation_loss))]
+    if hardware.price_per_hour is not None:
+        devices = hardware.num_nodes * hardware.devices_per_node
+        price = hardware.price_per_hour * devices * seconds / 3600
+        rows.append(("price", f"{price:,.2f} for {duration_text(seconds)}, {devices} devices"))
     return [
         *rows,
         (

@@ -15,7 +15,7 @@ from musicllm import artifacts, console
 from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.command import Command
-from musicllm.errors import ConfigError, MusicLLMError
+from musicllm.errors import ConfigError, MusicLLMError, Problem
 from musicllm.job import Job
 from musicllm.launch.local import Local
 from musicllm.launch.slurm import Slurm
@@ -93,8 +93,16 @@ def _common(swept: Space, folders: Sequence[Path]) -> Config:
 
 
 def _of_one_length(swept: Space, config: Config) -> Space:
-    """Fix the number of steps where each job would choose it by its speed: jobs are compared."""
+    """Fix the number of steps where each job would choose it by its speed: jobs are compared.
+
+    Raises:
+        ConfigError: each job would measure how many steps fit.
+    """
     training = config.training
+    if config.task == "train" and training.max_hours is not None:
+        rule = "gives every job of a sweep another number of steps, and jobs are compared"
+        fix = "write training.max_hours=null and training.max_steps=<number>"
+        raise ConfigError([Problem("training.max_hours", training.max_hours, rule, fix)])
     if config.task != "train" or training.max_steps is not None or not training.step_choices:
         return swept
     most = max(training.step_choices)

@@ -56,7 +56,7 @@ class StepDriver(Callback):  # type: ignore[misc]
         step = module.finished_steps(batch_idx + 1)
         if step is None:
             return
-        is_last = batch_idx + 1 == len(self._context.loader)
+        is_last = batch_idx + 1 == len(self._context.loader) or self._context.is_over(step)
         self._context.num_supervised = batch["num_supervised_in_step"]
         module.finish_step(step)
         for observer in self._context.observers:
@@ -71,7 +71,7 @@ class StepDriver(Callback):  # type: ignore[misc]
         """Call `after_validation`, and exclude the validation from the time of the step."""
         for observer in self._context.observers:
             observer.after_validation(self._context)
-        self._context.clock.leave_out(time.perf_counter() - self._validation_began)
+        self._context.clock.leave_out(time.perf_counter() - self._validation_began, "validation")
 
     def on_exception(
         self, _trainer: Trainer, _module: CausalLMModule, _exception: BaseException

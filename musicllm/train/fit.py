@@ -7,7 +7,7 @@ deterministic ones are slower.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,12 +23,13 @@ from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
 from musicllm.launch import ranks
 from musicllm.model.adapters import load_trained
-from musicllm.train import checkpoints, group, loggers, metrics, state, strategies, trainer
-from musicllm.train.callbacks import FitContext, observers
+from musicllm.train import checkpoints, group, loggers, metrics, pilot, state, strategies, trainer
+from musicllm.train.callbacks import FitContext, Observer, observers
 from musicllm.train.callbacks.incidents import RollBack
 from musicllm.train.checkpoints import Checkpoint
 from musicllm.train.driver import LastCall, StepDriver
 from musicllm.train.evaluation import Evaluation
+from musicllm.train.hours import Pace
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, Interruption
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.loggers import LoggedRun
@@ -83,9 +84,7 @@ class TrainingRun:
             NotAvailableError: the model's head is not supported, or a logger's package is missing.
             SystemExit: after a checkpoint, if a signal was received; see `interruption`.
         """
-        if self.machine.num_threads is not None:
-            torch.set_num_threads(self.machine.num_threads)
-        check_head(self.model)
+        self._check()
         restored = group.from_main(
             lambda: checkpoints.newest(self.folder, self.identity, *self.earlier)
         )
@@ -105,7 +104,43 @@ class TrainingRun:
             work=work,
         )
 
-    def _train(self, restored: Checkpoint | None, start_step: int) -> Totals:
+    def measure(self, limit_s: float, began: float, tokens_per_step: float) -> Pace:
+        """Return the pace of the run; the model and the folder are of no use afterwards.
+
+        Args:
+            limit_s: seconds of measured steps.
+            began: `time.perf_counter()` at the start of the stage.
+            tokens_per_step: mean of the run.
+
+        Raises:
+            SystemExit: a signal was received.
+        """
+        self._check()
+        timer = pilot.Pilot(limit_s, began)
+        evaluation = self.evaluation
+        run = replace(
+            self,
+            plan=replace(self.plan, num_steps=pilot.MOST_STEPS),
+            settings=pilot.settings_of(self.settings),
+            evaluation=evaluation and replace(evaluation, every_steps=pilot.MOST_STEPS),
+            callbacks=(),
+        )
+        with trainer.quiet():
+            run._train(None, 0, timer.observers)
+        return timer.pace(tokens_per_step)
+
+    def _check(self) -> None:
+        """Prepare this process; see `fit` for what is raised."""
+        if self.machine.num_threads is not None:
+            torch.set_num_threads(self.machine.num_threads)
+        check_head(self.model)
+
+    def _train(
+        self,
+        restored: Checkpoint | None,
+        start_step: int,
+        make_observers: Callable[[FitContext], list[Observer]] = observers,
+    ) -> Totals:
         if ranks.is_main():
             metrics.truncate(self.folder / metrics.NAME, start_step)
         bad = group.from_main(lambda: left_out_steps(self.folder))  # finished steps count from 1
@@ -139,7 +174,7 @@ class TrainingRun:
             )
             if restored is not None:
                 console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
-            context.observers = observers(context)
+            context.observers = make_observers(context)
             self._fit(lightning, self._module(start_step, left_out), context)
             state.settle(lightning, self.model)
         return context.totals

@@ -72,6 +72,16 @@ def estimate_rows(
     return None if num_tokens is None else math.ceil(num_tokens / max_length)
 
 
+def limit_of_steps(
+    steps_per_epoch: int | None, num_epochs: float | None, max_steps: int | None
+) -> int | None:
+    """Return the optimizer steps that the settings allow; None if they set no limit."""
+    limits = [] if max_steps is None else [max_steps]
+    if num_epochs is not None and steps_per_epoch is not None:
+        limits.append(max(1, math.ceil(steps_per_epoch * num_epochs)))
+    return min(limits, default=None)
+
+
 def make_plan(
     *,
     rows_per_step: int,
@@ -103,11 +113,8 @@ def make_plan(
     micro_batch = rows_per_device(rows_per_step, num_devices, max_rows_per_device)
     assert micro_batch is not None, "checks refuse a batch that devices cannot share"
     steps_per_epoch = None if num_rows is None else math.ceil(num_rows / rows_per_step)
-    limits = [] if max_steps is None else [max_steps]
-    if num_epochs is not None and steps_per_epoch is not None:
-        limits.append(max(1, math.ceil(steps_per_epoch * num_epochs)))
-    assert limits, "checks refuse a run whose length is unknown"
-    num_steps = min(limits)
+    num_steps = limit_of_steps(steps_per_epoch, num_epochs, max_steps)
+    assert num_steps is not None, "checks refuse a run whose length is unknown"
     return Plan(
         rows_per_step=rows_per_step,
         rows_per_device=micro_batch,
@@ -125,10 +132,10 @@ def make_plan(
 
 @dataclass(frozen=True)
 class Length:
-    """The length of a run, chosen by the machine's speed from `training.step_choices`.
+    """The length of a run, chosen by the machine's speed.
 
     Attributes:
-        choices: optimizer steps, ascending.
+        choices: optimizer steps of `training.step_choices`, ascending; () with `max_hours`.
         budget_s: seconds that the steps should take at most.
         num_steps: the choice.
         why: the reason, for people.
@@ -141,7 +148,8 @@ class Length:
 
     def as_text(self) -> str:
         """Return the choice with its alternatives and its reason."""
-        return f"{self.num_steps:,} of {', '.join(map(str, self.choices))}: {self.why}"
+        choices = f" of {', '.join(map(str, self.choices))}" if self.choices else ""
+        return f"{self.num_steps:,}{choices}: {self.why}"
 
 
 def choose_length(choices: Sequence[int], budget_s: float, step_s: float | None) -> Length:

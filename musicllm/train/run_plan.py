@@ -45,6 +45,7 @@ class RunPlan:
         duration: work and time.
         length: number of steps chosen by speed; None where the settings determine it.
         rehearsal: measured steps, or None.
+        price_per_hour: of one device; None if unknown.
         disk: checkpoints and the result.
         runs: the folder of the runs.
         find_advice: searches for settings that fit; takes about a second.
@@ -59,6 +60,7 @@ class RunPlan:
     duration: Duration
     length: Length | None
     rehearsal: Rehearsal | None
+    price_per_hour: float | None
     disk: Disk
     runs: Path
     find_advice: Callable[[], Advice | None] = dataclasses.field(repr=False)
@@ -98,8 +100,16 @@ class RunPlan:
             "length": None if self.length is None else dataclasses.asdict(self.length),
             "rehearsal": None if self.rehearsal is None else self.rehearsal.as_dict(),
             "duration": dataclasses.asdict(self.duration) | {"hours": self.duration.hours},
+            "price": self.price(),
             "disk_bytes": dataclasses.asdict(self.disk) | {"needed": self.disk.needed},
         }
+
+    def price(self) -> float | None:
+        """Return the price of the time in steps, over all devices; None if it is unknown."""
+        hours = self.duration.hours
+        if self.price_per_hour is None or hours is None:
+            return None
+        return hours * self.price_per_hour * self.duration.num_devices
 
     def memory_rows(self) -> Rows:
         """Return the parts of the memory, in GB, and their sum and what is available."""
@@ -129,7 +139,16 @@ class RunPlan:
             *rows,
             ("speed", f"{work.tokens_per_s:,.0f} tokens/s, {basis}"),
             ("time in steps", _hours(work.hours)),
+            *self._price_rows(),
         ]
+
+    def _price_rows(self) -> Rows:
+        price = self.price()
+        if price is None:
+            return []
+        devices = f"{self.duration.num_devices} device{'s' * (self.duration.num_devices > 1)}"
+        rate = f"{self.price_per_hour:g} an hour, {devices}"
+        return [("price", f"about {price:,.2f} ({rate}), of the time in steps")]
 
     def disk_rows(self) -> Rows:
         """Return the sizes of checkpoints and result, and the free space."""
@@ -151,6 +170,7 @@ class RunPlan:
             *length,
             ("memory per device", _against(self.memory.total, self.device_bytes)),
             ("time in steps", "unknown" if time is None else _hours(time)),
+            *self._price_rows(),
             ("disk", _against(self.disk.needed, self.disk.free)),
         ]
 

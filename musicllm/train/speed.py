@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,15 @@ BYTES_OF_RSS = 1 if sys.platform == "darwin" else 1024
 
 
 class StepClock:
-    """Seconds spent on steps, without validations, checkpoints and samples."""
+    """Seconds spent on steps, without validations, checkpoints and samples.
+
+    Attributes:
+        pauses: seconds of each pause, by what happened in it.
+    """
 
     def __init__(self) -> None:
         """Start."""
+        self.pauses: dict[str, list[float]] = defaultdict(list)
         self._lap_began = time.perf_counter()
 
     def lap(self) -> float:
@@ -33,16 +39,21 @@ class StepClock:
         seconds, self._lap_began = now - self._lap_began, now
         return seconds
 
-    def leave_out(self, seconds: float) -> None:
-        """Subtract time from the current lap."""
+    def leave_out(self, seconds: float, reason: str) -> None:
+        """Subtract a pause from the current lap."""
+        self.pauses[reason].append(seconds)
         self._lap_began += seconds
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self, reason: str) -> Iterator[None]:
         """Exclude the time of the block."""
         began = time.perf_counter()
         yield
-        self.leave_out(time.perf_counter() - began)
+        self.leave_out(time.perf_counter() - began, reason)
+
+    def total_pause_s(self) -> float:
+        """Return the seconds of all pauses."""
+        return sum(sum(seconds) for seconds in self.pauses.values())
 
 
 @dataclass

@@ -32,6 +32,12 @@ CASES = [
      "many minutes they take"),
     (["recipe=quickstart/sft", "training.step_choices=[100,0]"],
      "training.step_choices=[100, 0] must be different numbers of steps, each at least 1"),
+    (["recipe=quickstart/sft", "training.max_hours=8"],
+     "training.max_hours=8.0 and training.step_choices both let the speed set the length; write "
+     "training.step_choices=[]"),
+    (["recipe=sft", "hardware=gpu1", "training.max_hours=8", "training.num_epochs=null"],
+     "hardware.peak_tflops=null leaves the plan of training.max_hours without an estimate; set it, "
+     "or training.num_epochs as a limit"),
     (["recipe=sft", "hardware.precision=bf16"],
      "hardware.precision=bf16 is not there on Tesla V100-SXM2-32GB, which has no bfloat16; use "
      "fp16 or fp32"),

@@ -41,6 +41,21 @@ def job_of(tmp_path: Path, corpus: Corpus, *more: str) -> Job:
     return job
 
 
+@pytest.mark.parametrize(
+    "strategy", ["zero2", *(pytest.param(s, marks=pytest.mark.slow) for s in ("ddp", "zero3"))]
+)
+def test_processes_measure_together_how_many_steps_fit(
+    tmp_path: Path, corpus: Corpus, strategy: str
+) -> None:
+    limits = ["training.step_choices=[]", "training.max_steps=3", f"strategy={strategy}"]
+    weights = []
+    for name, more in {"hours": ["training.max_hours=0.05"], "steps": []}.items():
+        outcome = runner.run(*config.load(words(tmp_path / name, corpus, *limits, *more)))
+        weights.append((outcome.folder / "artifact" / "model.safetensors").read_bytes())
+        assert (outcome.folder / "length.json").is_file() == (name == "hours")
+    assert weights[0] == weights[1]
+
+
 def test_two_processes_make_one_artifact(
     tmp_path: Path, corpus: Corpus, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,6 +163,10 @@ def test_a_length_that_followed_the_speed_is_not_changed() -> None:
     assert longer.why_not(old, old | {"training.max_steps": 9}, CORPUS, 5) == (
         "it cannot be made longer, since training.step_choices let its speed set its length"
     )
+    old = settings() | {"training.max_hours": 8.0}
+    assert longer.why_not(old, old | {"training.max_hours": 9.0}, CORPUS, 5) == (
+        "it cannot be made longer, since training.max_hours let its speed set its length"
+    )
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine"])

@@ -138,6 +138,31 @@ def test_the_length_follows_the_speed_of_rehearsed_steps(
     assert numbers["rehearsal"]["num_threads"] == 1
 
 
+def test_hours_end_with_the_schedule_and_cost_money() -> None:
+    words = ["recipe=sft", "hardware=v100x8", "training.max_hours=8", "hardware.price_per_hour=2.5"]
+    plan = planned(*words, "training.num_epochs=null")
+    step_s = plan.duration.step_s
+    assert step_s is not None
+    assert plan.steps.num_steps == int(0.98 * 8 * 3600 / step_s)
+    assert plan.steps.warmup_steps == math.ceil(0.05 * plan.steps.num_steps)
+    steps = dict(plan.short_rows())["steps"]
+    assert steps.startswith(f"{plan.steps.num_steps:,}: about the most that end within 8 h")
+    assert steps.endswith("the run measures steps in its first minutes, and then fixes the number")
+    price = plan.price()
+    assert price == pytest.approx(0.98 * 8 * 8 * 2.5, rel=1e-3)  # 8 devices
+    shown = f"about {price:,.2f} (2.5 an hour, 8 devices), of the time in steps"
+    assert dict(plan.time_rows())["price"] == dict(plan.short_rows())["price"] == shown
+    assert json.loads(json.dumps(plan.as_dict()))["price"] == price
+    assert planned(*words).steps.num_steps == plan.steps.num_steps  # epochs allow more
+    assert planned(*words, "training.max_steps=100").steps.num_steps == 100
+
+
+def test_without_a_price_none_is_shown() -> None:
+    plan = planned("recipe=sft", "hardware=v100x8")
+    assert plan.price() is None
+    assert "price" not in dict(plan.time_rows()) | dict(plan.short_rows())
+
+
 def test_a_set_number_of_steps_goes_before_the_choices() -> None:
     config = configured("recipe=quickstart/pretrain", "training.max_steps=500")
     plan = run_plan(config, None, rehearsal=Rehearsal({1: 9.0}))

@@ -77,6 +77,7 @@ TRAINING = TrainingConfig(
     rows_per_step=4,
     num_epochs=None,
     max_steps=10,
+    max_hours=None,
     step_choices=[],
     time_budget_min=None,
     gradient_clip=1.0,

@@ -10,7 +10,7 @@ def test_the_clock_leaves_out_what_is_paused(monkeypatch: pytest.MonkeyPatch) ->
     now = [100.0]
     monkeypatch.setattr("musicllm.train.speed.time.perf_counter", lambda: now[0])
     clock = StepClock()
-    with clock.paused():
+    with clock.paused("samples"):
         now[0] += 5
     now[0] += 1
     assert clock.lap() == 1.0

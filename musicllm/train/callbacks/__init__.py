@@ -9,7 +9,7 @@ kind imports neither torch nor Lightning, since `checks` uses the kinds, too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +72,8 @@ class FitContext:
         module: with the model; set when training starts.
         current_step: number of the step that is being computed.
         num_supervised: supervised tokens of the last finished step, over all ranks.
+        is_over: whether training ends with this step, although the plan has more; all ranks ask,
+            and get the same answer.
     """
 
     folder: Path
@@ -93,6 +95,7 @@ class FitContext:
     module: CausalLMModule = field(init=False)
     current_step: int = 0
     num_supervised: int = 0
+    is_over: Callable[[int], bool] = field(default=lambda _step: False)
 
     @property
     def metrics_file(self) -> Path:
@@ -215,11 +218,16 @@ class CallbackKind(ABC):
 CALLBACKS: Registry[CallbackKind] = Registry("callback", __name__)
 
 
-def observers(context: FitContext) -> list[Observer]:
-    """Build the observers that the settings enable, in the order of `ORDER`."""
+def observers(context: FitContext, *, without: Collection[str] = ()) -> list[Observer]:
+    """Build the observers that the settings enable, in the order of `ORDER`.
+
+    Args:
+        context: of the training.
+        without: names in `ORDER` that are not built.
+    """
     extra = [entry for entry in context.settings.callbacks.extra.values() if "kind" in entry]
     built: list[Observer | None] = []
-    for name in ORDER:
+    for name in (name for name in ORDER if name not in without):
         if name == EXTRA:
             built += [CALLBACKS[entry["kind"]].build(context, _options(entry)) for entry in extra]
         else:

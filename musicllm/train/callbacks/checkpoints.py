@@ -62,10 +62,14 @@ class Checkpoints(Observer):
         """Store the score of the step that may be saved next."""
         self._score = context.module.validation_loss
 
-    def end(self, context: FitContext) -> None:
-        """Save the last step."""
+    def save_last(self, context: FitContext) -> None:
+        """Save the last step, and wait until it is on the disk."""
         self._save(context, context.plan.num_steps)
         self._wait()
+
+    def end(self, context: FitContext) -> None:
+        """Save the last step."""
+        self.save_last(context)
         if context.stop_requested():
             self._stop(context, context.plan.num_steps)
 
@@ -78,7 +82,7 @@ class Checkpoints(Observer):
 
         context.require_good_steps()
         trainer, model = context.trainer, context.module.model
-        with context.clock.paused():
+        with context.clock.paused("checkpoint"):
             weights = gather_weights(trainer, model)
             state: dict[str, Any] = {
                 "optimizer": gather_optimizer(trainer, model),

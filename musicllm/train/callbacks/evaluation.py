@@ -40,7 +40,7 @@ class Evaluations(Observer):
         from musicllm.train.evaluation import measured
 
         trainer, module = context.trainer, context.module
-        with context.clock.paused():
+        with context.clock.paused("evaluation"):
             if trainer.is_global_zero:
                 with trainer.precision_plugin.val_step_context(), module.mixed():
                     values = measured(module.model, self._evaluation.measures)

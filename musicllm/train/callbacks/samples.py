@@ -36,7 +36,7 @@ class Samples(Observer):
         if step % self._every and not is_last:
             return
         trainer, module = context.trainer, context.module
-        with context.clock.paused():
+        with context.clock.paused("samples"):
             folder = None
             if trainer.is_global_zero:
                 folder = folder_of(context.folder, step)
