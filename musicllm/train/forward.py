@@ -8,8 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from musicllm.data.batches import MicroBatch
+from musicllm.model import isolation
 from musicllm.model.adapters import causal_model
-from musicllm.model.attention import packed
+from musicllm.train import group
 
 
 def embed(batch: MicroBatch) -> dict[str, Tensor]:
@@ -23,11 +24,10 @@ def embed(batch: MicroBatch) -> dict[str, Tensor]:
 
 def hidden_states(model: nn.Module, batch: MicroBatch) -> Tensor:
     """Return the inputs of the head, [1, N, D]; documents are isolated from each other."""
-    output = causal_model(model).get_decoder()(
-        **embed(batch),
-        position_ids=batch["position_ids"],
-        use_cache=False,
-        **packed(batch["cu_seq_lens"]),
+    return isolation.decode(
+        causal_model(model),
+        embed(batch),
+        batch["position_ids"],
+        batch["cu_seq_lens"],
+        most=group.most,
     )
-    hidden: Tensor = output.last_hidden_state
-    return hidden
