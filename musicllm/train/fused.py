@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from musicllm.model.head import NO_ADJUSTMENT, Adjustment
 from musicllm.train.capabilities import probe
 
 
@@ -36,7 +37,13 @@ def as_linear(head: object) -> nn.Linear | None:
     return inner
 
 
-def sum_nll(states: Tensor, head: nn.Linear, tokens: Tensor, piece: int) -> Tensor:
+def sum_nll(
+    states: Tensor,
+    head: nn.Linear,
+    tokens: Tensor,
+    piece: int,
+    adjustment: Adjustment = NO_ADJUSTMENT,
+) -> Tensor:
     """Return the summed negative log-likelihood, in nats.
 
     Computed in the dtype of autocast where that is on; softmax, sums and the gradient of the head
@@ -47,6 +54,7 @@ def sum_nll(states: Tensor, head: nn.Linear, tokens: Tensor, piece: int) -> Tens
         head: from D to V.
         tokens: int64 [S], the targets.
         piece: P, the most tokens whose logits exist at a time.
+        adjustment: of the logits, behind the head.
 
     Returns:
         float32 scalar.
@@ -56,9 +64,10 @@ def sum_nll(states: Tensor, head: nn.Linear, tokens: Tensor, piece: int) -> Tens
     with torch.autocast(device, enabled=False):
         bias = None if head.bias is None else head.bias.to(dtype)
         inputs = (states.to(dtype), head.weight.to(dtype), bias, tokens)
-        if device == "cuda" and probe("gpu").fused_loss and len(tokens):
-            return _liger(*inputs)
-        total: Tensor = _SumNll.apply(*inputs, piece)  # type: ignore[no-untyped-call]
+        is_liger = device == "cuda" and probe("gpu").fused_loss and len(tokens)
+        if is_liger and adjustment.scale == 1:
+            return _liger(*inputs, adjustment.cap)
+        total: Tensor = _SumNll.apply(*inputs, piece, adjustment)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -67,7 +76,13 @@ class _SumNll(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: PLR0917 - torch passes by position
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, piece: int
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        tokens: Tensor,
+        piece: int,
+        adjustment: Adjustment,
     ) -> Tensor:
         of_states = torch.empty_like(states)
         of_weight = _sum_for(weight) if ctx.needs_input_grad[1] else None
@@ -76,7 +91,10 @@ class _SumNll(torch.autograd.Function):
         for begin in range(0, len(tokens), piece):
             part = slice(begin, begin + piece)
             logits = nn.functional.linear(states[part], weight, bias)
-            nll, grad_logits = _nll_and_gradient(logits, tokens[part])
+            if adjustment.is_none:
+                nll, grad_logits = _nll_and_gradient(logits, tokens[part])
+            else:
+                nll, grad_logits = _adjusted(logits, tokens[part], adjustment)
             total += nll
             torch.mm(grad_logits, weight, out=of_states[part])
             if of_weight is not None:
@@ -92,7 +110,7 @@ class _SumNll(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         states, *of_head = (None if t is None else t.mul_(grad) for t in ctx.saved_tensors)
         of_head = [None if tensor is None else tensor.to(ctx.dtype) for tensor in of_head]
-        return states, *of_head, None, None
+        return states, *of_head, None, None, None
 
 
 def _sum_for(parameter: Tensor) -> Tensor:
@@ -110,13 +128,37 @@ def _nll_and_gradient(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return nll, gradient.to(logits.dtype)
 
 
-def _liger(states: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor) -> Tensor:
+def _adjusted(logits: Tensor, tokens: Tensor, adjustment: Adjustment) -> tuple[Tensor, Tensor]:
+    """Return what `_nll_and_gradient` does, for logits that the model adjusts.
+
+    With t = tanh(scale * logits / cap) they become cap * t, whose derivative is scale * (1 - t^2).
+    Changes float32 logits in place, and copies others.
+    """
+    scale, cap = adjustment.scale, adjustment.cap
+    values = logits.float()
+    values = values.mul_(scale) if cap is None else values.mul_(scale / cap).tanh_().mul_(cap)
+    nll, gradient = _nll_and_gradient(values, tokens)
+    gradient.mul_(scale)
+    if cap is not None:
+        gradient.mul_(values.div_(cap).square_().neg_().add_(1))
+    return nll, gradient.to(logits.dtype)
+
+
+def _liger(
+    states: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, cap: float | None
+) -> Tensor:
     from liger_kernel.transformers.functional import (  # type: ignore[import-not-found, unused-ignore]
         liger_fused_linear_cross_entropy,
     )
 
     total: Tensor = liger_fused_linear_cross_entropy(
-        states, weight, tokens, bias=bias, reduction="sum", accum_dtype=torch.float32
+        states,
+        weight,
+        tokens,
+        bias=bias,
+        reduction="sum",
+        softcap=cap,
+        accum_dtype=torch.float32,
     )
     return total
 

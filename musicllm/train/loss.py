@@ -5,7 +5,8 @@ division of a step into micro-batches or ranks changes the loss only by rounding
 computed only where the next token is supervised, and in pieces of at most `LOGITS_AT_ONCE`.
 
 For a linear head `fused` computes the gradient of each piece; any other head is called piece by
-piece, and again for its gradient.
+piece, and again for its gradient. What the model does to its logits behind the head, such as a soft
+cap, is part of the `model.head.Head`.
 
 Axes: N tokens of the micro-batch, S supervised ones, D width, V vocabulary.
 """
@@ -20,6 +21,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from musicllm.data.batches import IGNORED
+from musicllm.model.head import NO_ADJUSTMENT, Head
 from musicllm.train import fused, group
 
 LOGITS_AT_ONCE = 1 << 23
@@ -63,7 +65,7 @@ def sum_nll(
 
     Args:
         hidden: [1, N, D], the decoder's last hidden states.
-        head: from hidden states [., D] to logits [., V].
+        head: a `Head`, or any other way from hidden states [., D] to logits [., V].
         labels: int64 [1, N]; see `supervised_positions`.
         position_ids: int64 [1, N].
         vocab_size: V.
@@ -75,9 +77,12 @@ def sum_nll(
     states = hidden[0].index_select(0, positions)
     times = 1 if hidden.device.type == "cpu" else TIMES_ON_GPU
     piece = max(1, times * LOGITS_AT_ONCE // vocab_size)
-    linear = fused.as_linear(head)
+    module, adjustment = (
+        (head.module, head.adjustment) if isinstance(head, Head) else (head, NO_ADJUSTMENT)
+    )
+    linear = fused.as_linear(module)
     if linear is not None and torch.is_grad_enabled():
-        return fused.sum_nll(states, linear, tokens, piece)
+        return fused.sum_nll(states, linear, tokens, piece, adjustment)
     parts = pieces(states, tokens, piece)
     if len(parts) == 1:
         return _nll(states, tokens, head)

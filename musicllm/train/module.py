@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
 from musicllm.model.adapters import causal_model
+from musicllm.model.head import KEYS, head_of
 from musicllm.train import validation
 from musicllm.train.forward import hidden_states
 from musicllm.train.objectives import Objective
@@ -178,7 +179,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         with self.mixed():
             self._validation_sums = self._validation_sums + validation.sums_by_source(
                 hidden_states(self.model, batch),
-                causal.get_output_embeddings(),
+                head_of(causal),
                 batch,
                 vocab_size=causal.config.vocab_size,
                 num_sources=len(self._validation_sums),
@@ -203,10 +204,10 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
 
 
 def check_head(model: nn.Module) -> None:
-    """Make sure that the logits are the head's output, as the loss assumes.
+    """Make sure that the logits are those of `model.head.head_of`, as the loss assumes.
 
     Raises:
-        NotAvailableError: the model changes them, such as by a soft cap or a scale.
+        NotAvailableError: the model changes them in another way than by its scale and soft cap.
     """
     causal = causal_model(model)
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
@@ -214,17 +215,17 @@ def check_head(model: nn.Module) -> None:
     model.eval()
     # private: `set_attn_implementation` would load kernels, of which some do not run on this device
     attention = causal.config._attn_implementation
-    causal.config._attn_implementation = "sdpa"
+    causal.config._attn_implementation = "eager"  # which every class has
     half = {weight.dtype for weight in causal.parameters()} - {torch.float32}
     mixed = torch.autocast(ids.device.type, min(half, key=str, default=None), enabled=bool(half))
     with torch.no_grad(), mixed:  # frozen weights in their own dtype, trained ones in float32
         whole = causal(input_ids=ids, use_cache=False).logits
         hidden = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-        parts = causal.get_output_embeddings()(hidden)
+        parts = head_of(causal)(hidden)
     causal.config._attn_implementation = attention
     model.train(was_training)
     if not torch.allclose(whole.float(), parts.float(), rtol=1e-2, atol=1e-3):
         raise NotAvailableError(
-            f"{type(causal).__name__} changes its logits after the output head (a soft cap or a "
-            f"scale), and training does not follow that yet"
+            f"{type(causal).__name__} changes its logits after the output head in a way that its "
+            f"config.json does not tell (known are {', '.join(KEYS)}), and would be trained wrongly"
         )

@@ -33,7 +33,7 @@ def sums_by_source(
 
     Args:
         hidden: [1, N, H], the decoder's last hidden states.
-        head: from hidden states [., H] to logits [., V].
+        head: from hidden states [., H] to the model's logits [., V].
         batch: see `MicroBatch`.
         vocab_size: V.
         num_sources: K; 1 does not distinguish sources.

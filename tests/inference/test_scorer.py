@@ -25,6 +25,7 @@ from musicllm.inference.scorer import memory, planning
 from musicllm.inference.scorer.planning import Item, plan
 from musicllm.inference.scorer.scorer import Scorer
 from musicllm.inference.scorer.team import dealt
+from tests.model import families
 from tests.waiting import PATIENCE_S
 
 SMALL = {
@@ -98,6 +99,17 @@ def test_scores_are_those_of_plain_passes(make: Callable[[], nn.Module]) -> None
         logprob, greedy = plain(model, item)
         assert score.logprob == pytest.approx(logprob, abs=2e-4)
         assert score.is_greedy == greedy
+
+
+@pytest.mark.parametrize("name", ["granite", "cohere"])
+def test_only_queried_logits_of_a_scaled_head_are_computed(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = families.build(name)
+    item = Item(tuple(range(2, 40)), 20)
+    (score,) = Scorer(model).score([item])
+    assert score.logprob == pytest.approx(plain(model, item)[0], abs=2e-4)
+    assert "all of them are made" not in "".join(capsys.readouterr())
 
 
 def test_a_prefix_is_fed_once_and_letters_share_a_pass() -> None:

@@ -223,7 +223,7 @@ def test_without_validation_rows_there_is_no_validation(
     assert [line["step"] for line in lines(run)] == [1, 2]
 
 
-def test_a_model_that_caps_its_logits_is_refused(
+def test_a_model_that_changes_its_logits_in_an_unknown_way_is_refused(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
@@ -235,5 +235,5 @@ def test_a_model_that_caps_its_logits_is_refused(
         return output
 
     monkeypatch.setattr(type(run.model), "forward", capped)
-    with pytest.raises(NotAvailableError, match="changes its logits after the output head"):
+    with pytest.raises(NotAvailableError, match=r"changes its logits after the output head"):
         run.fit()

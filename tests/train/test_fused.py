@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 
+from musicllm.model.head import Adjustment
 from musicllm.train import fused, loss
 from musicllm.train.capabilities import Capabilities
 
@@ -58,6 +59,44 @@ def test_loss_and_gradients_are_those_of_plain_cross_entropy(
             assert one is None
         else:
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+ADJUSTMENTS = {
+    "scale": Adjustment(scale=0.25),
+    "cap": Adjustment(cap=0.5),
+    "scale and cap": Adjustment(scale=3.0, cap=0.5),
+}
+
+
+@pytest.mark.parametrize("name", ADJUSTMENTS)
+@pytest.mark.parametrize("trained", [False, True])
+def test_scaled_and_capped_logits_have_the_gradients_of_autograd(name: str, trained: bool) -> None:
+    head = make_head(bias=True, trained=trained)
+    states, tokens = make_states()
+    logits = ADJUSTMENTS[name](head(states))
+    expected = functional.cross_entropy(logits, tokens, reduction="sum")
+    inputs = (states, head.weight, head.bias) if trained else (states,)
+    wanted = gradients(expected, *inputs)
+    total = fused.sum_nll(states, head, tokens, 7, ADJUSTMENTS[name])
+    found = gradients(total, *inputs)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert total.item() != pytest.approx(fused.sum_nll(states, head, tokens, 7).item(), rel=1e-3)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ADJUSTMENTS)
+def test_scaled_and_capped_logits_under_autocast(name: str) -> None:
+    head = make_head()
+    states, tokens = make_states(torch.bfloat16)
+    inputs = (states, head.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = ADJUSTMENTS[name](head(states))
+        plain = functional.cross_entropy(logits, tokens, reduction="sum")
+        total = fused.sum_nll(states, head, tokens, 7, ADJUSTMENTS[name])
+    assert total.item() == pytest.approx(plain.item(), rel=1e-6)
+    for one, other in zip(gradients(total, *inputs), gradients(plain, *inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("hidden_dtype", [torch.float32, torch.bfloat16])
@@ -194,6 +233,7 @@ def liger(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 def test_liger_gets_the_sum_and_float32_for_the_head(liger: list[dict[str, Any]]) -> None:
     head, (states, tokens) = make_head(), make_states()
-    total = fused._liger(states, head.weight, None, tokens)
+    total = fused._liger(states, head.weight, None, tokens, None)
     assert total.item() == pytest.approx(fused.sum_nll(states, head, tokens, 7).item(), rel=1e-6)
-    assert liger == [{"bias": None, "reduction": "sum", "accum_dtype": torch.float32}]
+    options = {"bias": None, "reduction": "sum", "accum_dtype": torch.float32}
+    assert liger == [{**options, "softcap": None}]

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from musicllm.data.batches import collate
 from musicllm.data.rows import RowStore
+from musicllm.model.head import head_of
 from musicllm.train import loss
 from musicllm.train.loss import sum_nll, supervised_positions
+from musicllm.train.module import check_head
+from tests.model import families
 
 
 def test_the_shift_stays_inside_documents() -> None:
@@ -102,3 +105,26 @@ def test_a_batch_without_supervised_tokens_has_a_loss_of_zero_with_a_gradient() 
     assert total.item() == 0
     assert hidden.grad is not None
     assert not hidden.grad.any()
+
+
+@pytest.mark.parametrize("most_logits", [1 << 20, 7 * families.VOCAB_SIZE])
+@pytest.mark.parametrize("name", ["gemma2", "granite", "cohere"])
+def test_scaled_and_capped_logits_are_trained_as_the_class_computes_them(
+    name: str, most_logits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "LOGITS_AT_ONCE", most_logits)
+    model = families.build(name)
+    ids = torch.randint(2, 300, (1, 20), generator=torch.Generator().manual_seed(1))
+    logits = model(input_ids=ids).logits[0, :-1]
+    nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").backward()
+    expected = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+    total = sum_nll(
+        hidden, head_of(model), ids, torch.arange(20)[None], vocab_size=families.VOCAB_SIZE
+    )
+    total.backward()
+    for key, parameter in model.named_parameters():
+        if key in expected:
+            torch.testing.assert_close(parameter.grad, expected[key], rtol=1e-3, atol=1e-4)
+    check_head(model)

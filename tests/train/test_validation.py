@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from musicllm.data.batches import MicroBatch
+from musicllm.model.head import Adjustment, Head
 from musicllm.train import loss, validation
 
 
@@ -49,6 +50,14 @@ def test_sums_by_hand_in_pieces_of_any_size(
     assert by_name == {
         "text": pytest.approx(log3, rel=1e-6), "music": pytest.approx(2 * log3 / 3, rel=1e-6)
     }  # fmt: skip
+
+
+def test_scaled_and_capped_logits_count_as_the_model_has_them() -> None:
+    head = Head(Uniform(), Adjustment(scale=0.5, cap=2.0))  # 1,000 becomes 2
+    sums = validation.sums_by_source(hidden(), head, batch(), vocab_size=3, num_sources=3)
+    sure = torch.tensor([2.0, 0.0, 0.0]).log_softmax(0)[0].item()
+    log3 = torch.log(torch.tensor(3.0)).item()
+    assert sums[1, 0].item() == pytest.approx(2 * log3 - sure, rel=1e-5)
 
 
 def test_sources_that_are_not_told_apart_are_one_sum() -> None:

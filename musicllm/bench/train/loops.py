@@ -19,6 +19,7 @@ from musicllm.bench.train.task import TrainTask
 from musicllm.data.batches import IGNORED, StepBatches
 from musicllm.model.adapters import causal_model
 from musicllm.model.attention import packed
+from musicllm.model.head import head_of
 from musicllm.train.loss import sum_nll
 
 Padded = dict[str, Tensor]
@@ -53,7 +54,7 @@ def bare(task: TrainTask) -> Measurement:
             hidden = causal.get_decoder()(
                 input_ids=ids, position_ids=positions, use_cache=False, **packed(ends)
             ).last_hidden_state
-            head = causal.get_output_embeddings()
+            head = head_of(causal)
             size = causal.config.vocab_size
             loss = sum_nll(hidden, head, labels, positions, vocab_size=size) / num_supervised
         stopwatch.part("forward")

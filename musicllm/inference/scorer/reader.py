@@ -21,6 +21,7 @@ from musicllm import console
 from musicllm.errors import StageError
 from musicllm.inference.scorer.prefix import shared
 from musicllm.inference.scorer.products import fast_products
+from musicllm.model.head import head_of
 
 MAX_LOGITS = 1 << 24
 """Logits that exist at a time: 64 MiB in float32."""
@@ -54,10 +55,10 @@ class Reader:
         base: Any = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
         self._base: PreTrainedModel = base
         self._decoder: Any = base.get_decoder() if hasattr(base, "get_decoder") else None
-        self._head: Any = base.get_output_embeddings()
+        self._head = head_of(base)
         self.vocab_size: int = base.config.get_text_config().vocab_size
         self.device: torch.device = base.device
-        self._splits = self._decoder is not None and self._head is not None
+        self._splits = self._decoder is not None and self._head.module is not None
         with self.reading():
             self._try_out()
 
@@ -129,7 +130,7 @@ class Reader:
         for begin in range(0, len(places), step):
             rows, positions = places[begin : begin + step].unbind(1)
             hidden = states[rows, positions]
-            yield begin, (self._head(hidden) if self._splits else hidden).float()
+            yield begin, self._head(hidden) if self._splits else hidden.float()
 
     def _looked_up(
         self, pieces: Iterator[tuple[int, Tensor]], queries: Sequence[TokenQuery]

@@ -20,13 +20,14 @@ class SupervisedTokens(Objective):
     def loss(self, model: nn.Module, batch: MicroBatch) -> Tensor:
         """See `Objective`."""
         from musicllm.model.adapters import causal_model
+        from musicllm.model.head import head_of
         from musicllm.train import loss
         from musicllm.train.forward import hidden_states
 
         causal = causal_model(model)
         return loss.sum_nll(
             hidden_states(model, batch),
-            causal.get_output_embeddings(),
+            head_of(causal),
             batch["labels"],
             batch["position_ids"],
             vocab_size=causal.config.vocab_size,
