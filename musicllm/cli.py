@@ -73,7 +73,9 @@ def _main(words: Sequence[str]) -> int:
 
         return sweep.main(command)
     _refuse_lone_sweep(command)
-    config, recipe = configuration.load(command.overrides, command.folders)
+    from musicllm.runs import composing
+
+    config, recipe = composing.load(command.overrides, command.folders)
     return dispatch(config, recipe, command)
 
 

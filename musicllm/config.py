@@ -105,7 +105,7 @@ def defaults(extra: Sequence[Path] = ()) -> tuple[dict[str, Any], dict[str, str]
 
 OPEN = (
     "inputs.", "callbacks.extra.", "data.mix.weights.", "data.mix.epochs.",
-    "data.mix.max_documents.", "launcher.options.",
+    "data.mix.max_documents.", "launcher.options.", "model.config.",
 )  # fmt: skip
 """Groups whose keys are the user's own; the schema checks their values."""
 

@@ -21,6 +21,7 @@ from musicllm import console
 from musicllm.bench.measuring import Timing, in_fresh_process, memory_bytes
 from musicllm.bench.random_weights import write_adapter, write_base
 from musicllm.bench.results import BenchResult, BenchSettings
+from musicllm.model.architecture import config_of
 from musicllm.model.merge import MergeReport, merge
 
 NUM_TOKENS = 96
@@ -66,7 +67,7 @@ def run(settings: BenchSettings) -> BenchResult:
     in_fresh_process(partial(write_base, work / "base", settings.model, shard_gb))
     in_fresh_process(partial(write_adapter, work / "adapter", settings.model, settings.adapter))
     draw = random.Random(settings.seed)
-    ids = draw.choices(range(settings.model.vocab_size), k=NUM_TOKENS)
+    ids = draw.choices(range(config_of(settings.model).vocab_size), k=NUM_TOKENS)
     costs = []
     with console.progress("measuring", settings.num_rounds, "run") as advance:
         for _ in range(settings.num_rounds):
@@ -84,7 +85,7 @@ def run(settings: BenchSettings) -> BenchResult:
         GOALS,
         {"merge": Timing(seconds, report.num_parameters, "parameters")},
         {
-            "layers": settings.model.num_hidden_layers,
+            "layers": config_of(settings.model).num_hidden_layers,
             "parameters": report.num_parameters,
             "bytes_of_merged_weights": report.num_bytes,
             "bytes_of_adapter": (work / "adapter" / "adapter_model.safetensors").stat().st_size,

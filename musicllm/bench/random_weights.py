@@ -18,8 +18,9 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from musicllm.model import base
-from musicllm.model.adapters import quiet_peft
+from musicllm.model.adapters import quiet_peft, target_matrices
+from musicllm.model.anatomy import inspect
+from musicllm.model.architecture import config_of
 from musicllm.model.merge.parts import lay_out
 from musicllm.model.merge.shards import WeightShardWriter
 from musicllm.model.spec import AdapterSpec, ModelSpec
@@ -34,8 +35,8 @@ def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
         shard_gb: size of a weight file, in 10^9 bytes.
     """
     folder.mkdir(parents=True)
-    draw = _Draw(spec.initializer_range)
-    model = lay_out(base.architecture_of(spec))
+    model = lay_out(config_of(spec))
+    draw = _Draw(model.config.initializer_range)
     model.config.dtype = spec.dtype
     model.config.save_pretrained(folder)
     writer = WeightShardWriter(folder, shard_gb * 1e9)
@@ -48,19 +49,20 @@ def write_base(folder: Path, spec: ModelSpec, shard_gb: float) -> None:
 def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
     """Write a PEFT folder with a tokenizer; holds all of it in memory, in float32."""
     folder.mkdir(parents=True)
-    draw = _Draw(spec.initializer_range)
+    model = lay_out(config_of(spec))
+    draw = _Draw(model.config.initializer_range)
+    targets = target_matrices(inspect(model), adapter)
     ends = {"embed_tokens": adapter.train_embeddings, "lm_head": adapter.train_output_head}
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
         lora_alpha=adapter.alpha,
         use_rslora=adapter.scaling == "rslora",
-        target_modules=list(adapter.target_modules),
+        target_modules=[matrix.name for matrix in targets],
         modules_to_save=[name for name, is_trained in ends.items() if is_trained] or None,
         use_dora=adapter.use_dora,
-        ensure_weight_tying=spec.tie_word_embeddings and any(ends.values()),
+        ensure_weight_tying=model.config.tie_word_embeddings and any(ends.values()),
     )
-    model = lay_out(base.architecture_of(spec))
     with quiet_peft(), torch.device("meta"):
         layout = get_peft_model_state_dict(PeftModel(model, config), save_embedding_layers=False)
     tensors = {name: draw(tensor.shape).clone() for name, tensor in layout.items()}

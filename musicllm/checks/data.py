@@ -32,8 +32,9 @@ def rows(config: Config) -> Iterator[Problem]:
     """Yield settings of the rows that contradict each other or the model."""
     spec = config.data
     if config.task in (*PREPARING, "train"):
-        most = config.model.max_position_embeddings
-        if spec.tokenizer in ("model", "extend") and spec.max_length > most:
+        most = config.model.num_positions
+        with_model = spec.tokenizer in ("model", "extend")
+        if with_model and most is not None and spec.max_length > most:
             rule = f"is more than the {most} positions of {config.model.name}"
             yield Problem("data.max_length", spec.max_length, rule, f"use {most} or less")
     if config.task not in PREPARING:

@@ -150,9 +150,12 @@ def embeddings(config: Config) -> Iterator[Problem]:
         return
     key = "training.resize_embeddings"
     if config.model.location is None and "model" not in config.inputs:
-        rule = "has no effect on random weights, which get as many rows as model.vocab_size says"
+        rule = "has no effect on random weights, which get model.config.vocab_size rows"
         yield Problem(key, "true", rule, "leave it out")
-    tied = config.model.tie_word_embeddings
+    from musicllm.model.architecture import config_of  # heavy, and adding rows is rare
+    from musicllm.runs.settings import model_spec
+
+    tied = config_of(model_spec(config)).tie_word_embeddings
     whole = (
         spec.train_embeddings or spec.train_output_head
         if tied
@@ -164,19 +167,6 @@ def embeddings(config: Config) -> Iterator[Problem]:
             "" if tied else " and adapter.train_output_head=true"
         )
         yield Problem(key, "true", rule, fix)
-
-
-def model(config: Config) -> Iterator[Problem]:
-    """Yield architecture numbers that no transformer can have."""
-    spec = config.model
-    for key, divisor in (
-        ("hidden_size", "num_attention_heads"),
-        ("num_attention_heads", "num_key_value_heads"),
-    ):
-        number, parts = getattr(spec, key), getattr(spec, divisor)
-        if parts < 1 or number % parts:
-            rule = f"is not a multiple of model.{divisor}={parts}"
-            yield Problem(f"model.{key}", number, rule)
 
 
 def optimizer(config: Config) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.model import pissa, tensors
+from musicllm.model.anatomy import Anatomy, Matrix, inspect
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.weights import WeightFiles
@@ -214,26 +215,36 @@ def trained_whole(model: PreTrainedModel, spec: AdapterSpec) -> list[nn.Module]:
     return modules
 
 
+def target_matrices(anatomy: Anatomy, spec: AdapterSpec) -> list[Matrix]:
+    """Return the matrices of the decoder layers that get LoRA, by part, name or path."""
+    wanted = set(spec.targets)
+    return [
+        matrix
+        for matrix in anatomy.matrices()
+        if {matrix.path, matrix.name} & wanted
+        or (matrix.part in wanted and matrix.part != "router")
+    ]
+
+
 def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
     """Reject targets of LoRA that do not exist, are tied, or would be trained twice.
 
     Raises:
         ConfigError: with a problem for every such target.
     """
-    linear = {
-        name.split(".")[-1]
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    head = _name_of(model, model.get_output_embeddings())
-    ends = {head, _name_of(model, model.get_input_embeddings())}
+    anatomy = inspect(model)
+    matrices = anatomy.matrices()
+    linear = {matrix.name for matrix in matrices}
+    head, embeddings = _last(anatomy.head), _last(anatomy.embeddings)
+    known = {part for matrix in matrices for part in (matrix.part, matrix.name, matrix.path)}
     problems = []
-    for target in spec.target_modules:
-        if target in ends and is_tied(model):
+    for target in spec.targets:
+        if target in (head, embeddings) and anatomy.tied:
             rule = "is tied to the other end of the model: merging would add its LoRA twice"
             fix = "leave it out, or train it whole with adapter.train_embeddings=true"
-        elif target not in linear:
-            rule, fix = "is no linear layer of this model", f"there are {', '.join(sorted(linear))}"
+        elif target not in known | {head}:
+            rule = "is no linear layer of this model"
+            fix = f"there are attention, mlp, {', '.join(sorted(linear | {head}))}"
         elif target == head and spec.train_output_head:
             rule = "would be trained twice: by LoRA and whole"
             fix = "leave it out, or write adapter.train_output_head=false"
@@ -247,18 +258,25 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
 def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
     from peft import LoraConfig
 
+    anatomy = inspect(model)
     whole = {_name_of(model, module) for module in trained_whole(model, spec)}
+    targets = dict.fromkeys(matrix.name for matrix in target_matrices(anatomy, spec))
+    targets |= dict.fromkeys({_last(anatomy.head)} & set(spec.targets))
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=spec.r,
         lora_alpha=spec.alpha,
         use_rslora=spec.scaling == "rslora",
         lora_dropout=spec.dropout,
-        target_modules=list(spec.target_modules),
+        target_modules=list(targets),
         modules_to_save=sorted(whole) or None,
         use_dora=spec.use_dora,
         ensure_weight_tying=bool(whole) and is_tied(model),
     )
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _name_of(model: nn.Module, module: nn.Module) -> str:

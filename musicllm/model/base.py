@@ -6,8 +6,7 @@ attaches adapters (`adapters`) or converts packaged weights (`packaged`).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,6 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -26,49 +24,24 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from musicllm import quoting
-from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
+from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import attention as varlen
-from musicllm.model import piece_model, tensors
+from musicllm.model import piece_model, published, tensors
+from musicllm.model.architecture import READ_AS, config_of, decoder_config, is_part
+from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.spec import ModelSpec
 from musicllm.model.weights import WeightFiles
 
-LAYOUTS = {"llama": "llama", "internlm2": "llama"}
-"""Architecture of an option -> transformers class that has its shapes. InternLM2 is Llama with
-the query, key and value matrices stacked into one, so its parameters count the same."""
+DECODER_NAMES = {
+    r"^(?:model\.)?language_model\.lm_head\.": "lm_head.",
+    r"^(?:model\.)?language_model\.(?:model\.)?": "model.",
+}
+"""Names of the text decoder in the files of a multimodal model -> names in the decoder alone."""
 
-WEIGHT_FILES = "config.json and model.safetensors (or its shards with their index)"
+TOWERS = r"^(?:model\.)?(?!language_model)\w*(?:vision|visual|audio|image|projector|patch|mm_)\w*\."
+"""Tensors of a multimodal model that are not of its text decoder."""
+
 TOKENIZER_FILES = "tokenizer.json and tokenizer_config.json"
-
-
-def architecture_of(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedConfig:
-    """Return the transformers configuration with the dimensions of a model option.
-
-    Args:
-        spec: the model option.
-        vocab_size: tokens, if a tokenizer decides; None for the option's.
-
-    Raises:
-        ConfigError: an architecture that is not supported here.
-    """
-    if spec.architecture not in LAYOUTS:
-        rule = f"is not known here; known: {', '.join(LAYOUTS)}"
-        raise ConfigError([Problem("model.architecture", spec.architecture, rule)])
-    return AutoConfig.for_model(
-        LAYOUTS[spec.architecture],
-        vocab_size=vocab_size or spec.vocab_size,
-        hidden_size=spec.hidden_size,
-        intermediate_size=spec.intermediate_size,
-        num_hidden_layers=spec.num_hidden_layers,
-        num_attention_heads=spec.num_attention_heads,
-        num_key_value_heads=spec.num_key_value_heads,
-        max_position_embeddings=spec.max_position_embeddings,
-        rope_parameters={"rope_type": "default", "rope_theta": spec.rope_theta},
-        rms_norm_eps=spec.rms_norm_eps,
-        tie_word_embeddings=spec.tie_word_embeddings,
-        attention_dropout=spec.attention_dropout,
-        initializer_range=spec.initializer_range,
-    )
 
 
 def build(
@@ -89,7 +62,7 @@ def build(
         attention: name in `hardware.attention`, or one known to transformers.
     """
     varlen.register()
-    config = architecture_of(spec, vocab_size=vocab_size)
+    config = config_of(spec, vocab_size=vocab_size)
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
     with seeded(seed):
         return AutoModelForCausalLM.from_config(
@@ -121,7 +94,8 @@ def load(
     *,
     dtype: str,
     attention: str = varlen.NAME,
-    attention_dropout: float | None = None,
+    dropout: Mapping[str, float] | None = None,
+    ignored_tensors: Sequence[str] = (),
     revision: str | None = None,
     trust_remote_code: bool = False,
     quantization: str | None = None,
@@ -136,7 +110,9 @@ def load(
         path: a folder, or a hub id.
         dtype: of the weights in memory: float32, float16 or bfloat16.
         attention: name in `hardware.attention`, or one known to transformers.
-        attention_dropout: probability during training; None for the model's own.
+        dropout: probabilities during training by key of the configuration, such as
+            `attention_dropout`; None for the model's own.
+        ignored_tensors: regular expressions of stored tensors that are not part of the model.
         revision: of a hub repository.
         trust_remote_code: run code from the model repository.
         quantization: nf4, or None.
@@ -151,9 +127,12 @@ def load(
     transformers.utils.logging.disable_progress_bar()
     options = _hub_options(revision, trust_remote_code)
     config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
+    if is_part(published.read(path, revision), config):
+        options["key_mapping"] = DECODER_NAMES
+        ignored_tensors = (*ignored_tensors, TOWERS)
     config.name_or_path = str(path)
-    if attention_dropout is not None:
-        config.attention_dropout = attention_dropout
+    for key, probability in (dropout or {}).items():
+        setattr(config, key, probability)
     if quantization is not None:
         options |= _quantized(quantization, dtype)
     stored = WeightFiles.of_model(Path(path)).shapes if Path(path).is_dir() else {}
@@ -173,7 +152,7 @@ def load(
         raise _unreadable(path, WEIGHT_FILES, error) from error
     except SafetensorError as error:
         raise InputError(f"the weights of {path} are damaged: {error}; copy them again") from error
-    tensors.refuse_loading_faults(path, model, info)
+    tensors.refuse_loading_faults(path, model, info, ignored_tensors)
     if quantization is not None:
         tensors.refuse_linear_shapes(path, model, stored)
     tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
@@ -183,24 +162,19 @@ def load(
 def load_config(
     path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedConfig:
-    """Load the configuration of a model; errors as in `load`."""
-    options = _hub_options(revision, trust_remote_code)
-    _refuse_missing_folder(path, WEIGHT_FILES)
-    _refuse_adapter(path)
+    """Load the configuration of a model, of its text decoder; errors as in `load`."""
+    raw = published.read(path, revision)
+    kind = raw["model_type"]
+    if kind not in CONFIG_MAPPING and not trust_remote_code and kind not in READ_AS:
+        own = ", but may have its own code (model.trust_remote_code)" if "auto_map" in raw else ""
+        raise NotAvailableError(
+            f"{path} is a model of type {kind!r}, and transformers {transformers.__version__} has "
+            f"no class for it{own}"
+        )
     try:
-        raw, _ = PreTrainedConfig.get_config_dict(path, revision=revision)
-        kind = raw.get("model_type")
-        if kind is None:
-            raise InputError(f"{path}/config.json does not say model_type, so it is of no model")
-        if kind not in CONFIG_MAPPING and not trust_remote_code:
-            raise NotAvailableError(
-                f"{path} is a model of type {kind!r}, and transformers "
-                f"{transformers.__version__} has no class for it, so it can be planned but not "
-                f"loaded"
-            )
-        return AutoConfig.from_pretrained(path, **options)
-    except OSError as error:
-        raise _unreadable(path, WEIGHT_FILES, error) from error
+        return decoder_config(raw, (str(path), revision) if trust_remote_code else None)
+    except ConfigError as error:
+        raise InputError(f"{path}/config.json is not that of a model for here: {error}") from error
 
 
 def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -271,43 +245,6 @@ def adopt_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
         setattr(model.generation_config, name, value)
 
 
-def check_architecture(spec: ModelSpec, config: PreTrainedConfig) -> None:
-    """Compare the dimensions of an option, which plans use, with those of the actual model.
-
-    Raises:
-        ConfigError: with a problem for every value that differs.
-    """
-    real: dict[str, Any] = {
-        "architecture": config.model_type,
-        "rope_theta": (config.rope_parameters or {}).get("rope_theta"),
-    }
-    names = (
-        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
-        "num_attention_heads", "num_key_value_heads", "max_position_embeddings",
-        "rms_norm_eps", "tie_word_embeddings",
-    )  # fmt: skip
-    real |= {name: getattr(config, name) for name in names}
-    problems = [
-        Problem(
-            f"model.{name}",
-            getattr(spec, name),
-            f"differs from the weights of {spec.location}, which have {value}",
-            f"write {value}",
-        )
-        for name, value in real.items()
-        if not _same(getattr(spec, name), value)
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
-def _same(planned: object, real: object) -> bool:
-    """Compare two values; some formats store 1e-5 in float32."""
-    if isinstance(planned, float) and isinstance(real, float):
-        return math.isclose(planned, real, rel_tol=1e-6)
-    return planned == real
-
-
 def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
     return {"revision": revision or "main", "trust_remote_code": trust_remote_code}
 
@@ -328,20 +265,7 @@ def _refuse_missing_folder(path: str | Path, files: str) -> None:
         raise InputError(f"{path} is not a folder; place {files} there")
 
 
-def _refuse_adapter(path: str | Path) -> None:
-    folder = Path(path)
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", path))
-        raise InputError(
-            f"{path} is an adapter and no whole model; evaluate it or write with it by "
-            f"{quoting.typed('inputs.model', path)}, or merge it into its base: {merge}"
-        )
-
-
 def _unreadable(path: str | Path, files: str, error: OSError) -> InputError | NotAvailableError:
     if Path(path).is_dir():
         return InputError(f"{path} cannot be read as a model; it needs {files}: {error}")
-    return NotAvailableError(
-        f"{path} is neither a folder here nor a repository that can be reached on the hub; "
-        f"without a network place {files} in a folder and name that folder instead"
-    )
+    return published.offline(str(path), files)

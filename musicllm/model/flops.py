@@ -7,8 +7,6 @@ softmax, optimizer) count. Nothing is measured here.
 
 from __future__ import annotations
 
-import dataclasses
-
 from musicllm.model.layers import Layer, Linear, head, layers
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
@@ -47,7 +45,7 @@ def train_flops_per_token(
         vocab_size: tokens, if a tokenizer decides; None for the option's.
     """
     if vocab_size is not None:
-        spec = dataclasses.replace(spec, vocab_size=vocab_size)
+        spec = spec.changed(vocab_size=vocab_size)
     flops = supervised_share * _matrix(head(spec, adapter), adapter.r)
     for layer in layers(spec, adapter):
         flops += sum(_matrix(linear, adapter.r) for linear in layer.linears.values())

@@ -1,7 +1,7 @@
 """The linear layers of the decoder, and which of them gradients pass through.
 
 A frozen matrix needs no gradient of its own, and everything below the first trained weight needs
-none at all. `flops` and the memory estimate of the plan use this. Shapes are those of `anatomy`.
+none at all. `flops` and the memory estimate of the plan use this.
 """
 
 from __future__ import annotations
@@ -9,8 +9,81 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from musicllm.model.anatomy import HEAD, LayerAnatomy, Matrix, anatomy_of
+from musicllm.model.architecture import config_of
 from musicllm.model.spec import AdapterSpec, ModelSpec
+
+HEAD = "lm_head"
+"""Name of the output head."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A linear layer by its name in the model, such as `q_proj`."""
+
+    name: str
+    num_inputs: int
+    num_outputs: int
+
+
+@dataclass(frozen=True)
+class LayerAnatomy:
+    """A decoder layer: attention and a gated feed-forward block, each beside the residual stream.
+
+    Attributes:
+        query, key, value, output: projections of attention.
+        gate, up, down: of the feed-forward block, down(silu(gate) * up).
+        num_heads: of queries.
+        head_dim: features of a head.
+    """
+
+    query: Matrix
+    key: Matrix
+    value: Matrix
+    output: Matrix
+    gate: Matrix
+    up: Matrix
+    down: Matrix
+    num_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A decoder.
+
+    Attributes:
+        width: features of the residual stream.
+        vocab_size: tokens.
+        tied: the output head is the embedding matrix.
+        layers: from the bottom to the top.
+    """
+
+    width: int
+    vocab_size: int
+    tied: bool
+    layers: tuple[LayerAnatomy, ...]
+
+
+def anatomy_of(spec: ModelSpec) -> Anatomy:
+    """Return the anatomy of an architecture in Llama's layout."""
+    config = config_of(spec)
+    width, inner = config.hidden_size, config.intermediate_size
+    head_dim = width // config.num_attention_heads
+    narrow = head_dim * config.num_key_value_heads
+    layer = LayerAnatomy(
+        query=Matrix("q_proj", width, width),
+        key=Matrix("k_proj", width, narrow),
+        value=Matrix("v_proj", width, narrow),
+        output=Matrix("o_proj", width, width),
+        gate=Matrix("gate_proj", width, inner),
+        up=Matrix("up_proj", width, inner),
+        down=Matrix("down_proj", inner, width),
+        num_heads=config.num_attention_heads,
+        head_dim=head_dim,
+    )
+    return Anatomy(
+        width, config.vocab_size, config.tie_word_embeddings, (layer,) * config.num_hidden_layers
+    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +140,7 @@ def head(spec: ModelSpec, adapter: AdapterSpec) -> Linear:
     """Return the output head, also if it is tied to the embeddings."""
     tied = anatomy_of(spec).tied and trains_embeddings(spec, adapter)
     whole = adapter.kind == "full" or (adapter.kind == "lora" and adapter.train_output_head)
-    with_lora = adapter.kind == "lora" and HEAD in adapter.target_modules
+    with_lora = adapter.kind == "lora" and HEAD in adapter.targets
     reached = layers(spec, adapter)[-1].output_gradient
     anatomy = anatomy_of(spec)
     return Linear(anatomy.width, anatomy.vocab_size, whole or tied, with_lora, reached)
@@ -85,7 +158,9 @@ def _layer(anatomy: LayerAnatomy, adapter: AdapterSpec, reached: bool) -> Layer:
     """Follow the data through attention and the feed-forward block, each beside the residual."""
 
     def linear(matrix: Matrix, input_gradient: bool) -> Linear:
-        with_lora = adapter.kind == "lora" and matrix.name in adapter.target_modules
+        part = "mlp" if matrix in (anatomy.gate, anatomy.up, anatomy.down) else "attention"
+        named = matrix.name in adapter.targets or part in adapter.targets
+        with_lora = adapter.kind == "lora" and named
         is_full = adapter.kind == "full"
         return Linear(matrix.num_inputs, matrix.num_outputs, is_full, with_lora, input_gradient)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
-from musicllm.model import adapters, base
-from musicllm.model.anatomy import PARTS
+from musicllm.model import adapters
+from musicllm.model.anatomy import Anatomy, inspect
+from musicllm.model.architecture import skeleton
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 
@@ -29,8 +28,8 @@ class Size:
             copies of the embeddings and the head, so `num_trainable + num_frozen` can exceed
             `num_parameters`.
         num_hidden: of `num_trainable`, matrices that are neither embeddings nor the head.
-        parts: of `num_parameters`: embeddings, attention, mlp, norms, head (0 if tied); and
-            adapter, the LoRA parameters.
+        parts: of `num_parameters`: embeddings, attention, mlp, router, norms (all vectors that
+            belong to no matrix), head (0 if tied), other; and adapter, the LoRA parameters.
     """
 
     num_parameters: int
@@ -52,26 +51,21 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
         vocab_size: tokens, if a tokenizer decides; None for the option's.
 
     Raises:
-        ConfigError: as in `adapters.attach` and `base.build`.
+        ConfigError: as in `adapters.attach` and `architecture.config_of`.
     """
-    config = base.architecture_of(spec, vocab_size=vocab_size)
-    with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    parts = _parts(model)
+    model = skeleton(spec, vocab_size=vocab_size)
+    anatomy = inspect(model)
+    parts = _parts(model, anatomy)
     whole = sum(parts.values())
     if adapter.kind != "lora":
         trained = whole if adapter.kind == "full" else 0
         matrices = parts["attention"] + parts["mlp"] if trained else 0
         return Size(whole, trained, whole - trained, matrices, {**parts, "adapter": 0})
     adapters.check_targets(model, adapter)
-    targets = [
-        module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name.split(".")[-1] in adapter.target_modules
-    ]
+    targets = adapters.target_matrices(anatomy, adapter)
     assert adapter.r is not None, "LoRA without a rank passed the checks"
-    matrices = adapter.r * sum(layer.in_features + layer.out_features for layer in targets)
-    lora = matrices + sum(module.out_features for module in targets if adapter.use_dora)
+    matrices = adapter.r * sum(target.num_inputs + target.num_outputs for target in targets)
+    lora = matrices + sum(target.num_outputs for target in targets if adapter.use_dora)
     copies = sum(
         parameter.numel()
         for module in adapters.trained_whole(model, adapter)
@@ -80,14 +74,17 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
     return Size(whole, lora + copies, whole, matrices, {**parts, "adapter": lora})
 
 
-def _parts(model: PreTrainedModel) -> dict[str, int]:
-    parts = dict.fromkeys(("embeddings", "attention", "mlp", "norms", "head"), 0)
+def _parts(model: PreTrainedModel, anatomy: Anatomy) -> dict[str, int]:
+    parts = dict.fromkeys(("embeddings", "attention", "mlp", "router", "norms", "head", "other"), 0)
+    of_matrix: dict[str, str] = {matrix.path: matrix.part for matrix in anatomy.matrices()}
+    of_matrix |= {anatomy.embeddings: "embeddings", anatomy.head: "head"}
+    mixers = {path for layer in anatomy.layers for path in layer.mixers}
     for name, parameter in model.named_parameters():
-        parts[_part_of(name)] += parameter.numel()
+        module = name.rpartition(".")[0]
+        part = of_matrix.get(name) or of_matrix.get(module)
+        if part is None and parameter.dim() == 1:
+            part = "norms"
+        if part is None:
+            part = "attention" if any(name.startswith(f"{path}.") for path in mixers) else "other"
+        parts[part] += parameter.numel()
     return parts
-
-
-def _part_of(name: str) -> str:
-    matches = [part for mark, part in PARTS.items() if mark in name]
-    assert matches, f"{name} belongs to no part of a model"
-    return matches[0]

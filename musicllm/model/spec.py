@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A base model and the dimensions of its architecture.
+    """A base model and its architecture.
 
     Attributes:
         name: for display.
         location: hub id, folder or `package:<name>`; None for random weights.
         revision: of a hub repository, or None for its newest.
-        architecture: `model_type` of transformers.
-        vocab_size: tokens.
-        hidden_size: width of the residual stream.
-        intermediate_size: width inside the feed-forward block.
-        num_hidden_layers: decoder blocks.
-        num_attention_heads: of queries.
-        num_key_value_heads: of keys and values; divides `num_attention_heads`.
-        max_position_embeddings: tokens that the positions were trained for.
-        rope_theta: base of the rotary position embedding.
-        rms_norm_eps: added to the mean square before the root.
-        tie_word_embeddings: the output head shares the embedding matrix.
-        attention_dropout: probability, during training.
-        initializer_range: standard deviation of random weights.
+        config: config.json of the base, as published; see `musicllm.model.architecture`.
         dtype: of the stored weights: float32, float16 or bfloat16.
         trust_remote_code: run code from the model repository.
+        ignored_tensors: regular expressions of stored tensors that are not part of the model, such
+            as a value head; any other tensor that the model has no place for is an error.
     """
 
     name: str
     location: str | None
     revision: str | None
-    architecture: str
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    max_position_embeddings: int
-    rope_theta: float
-    rms_norm_eps: float
-    tie_word_embeddings: bool
-    attention_dropout: float
-    initializer_range: float
+    config: Mapping[str, Any]
     dtype: str
     trust_remote_code: bool
+    ignored_tensors: tuple[str, ...] = ()
+
+    def changed(self, **values: Any) -> ModelSpec:
+        """Return the model with other values in its config.json."""
+        return dataclasses.replace(self, config={**self.config, **values})
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,8 @@ class AdapterSpec:
         r: rank of LoRA; like the next two, None unless `kind` is lora.
         alpha: the scale of LoRA is alpha / r, or with `scaling` rslora alpha / sqrt(r).
         dropout: probability on the input of LoRA.
-        target_modules: names of the linear layers with LoRA, such as `q_proj`.
+        targets: what has LoRA: parts of the decoder layers (`attention`, `mlp`) or names of linear
+            layers, such as `q_proj`.
         train_embeddings: train the whole embedding matrix beside LoRA.
         train_output_head: train the whole output head beside LoRA.
         use_dora: weight-decomposed LoRA (arXiv 2402.09353).
@@ -72,7 +59,7 @@ class AdapterSpec:
     r: int | None
     alpha: float | None
     dropout: float | None
-    target_modules: tuple[str, ...]
+    targets: tuple[str, ...]
     train_embeddings: bool
     train_output_head: bool
     use_dora: bool

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from musicllm import console
 from musicllm.errors import InputError
 
 MAX_FAULTS = 5
@@ -50,7 +51,9 @@ def shape_faults(
             yield f"{name} has shape {list(stored[name])} instead of {list(expected[name])}"
 
 
-def refuse_loading_faults(path: object, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+def refuse_loading_faults(
+    path: object, model: PreTrainedModel, info: Mapping[str, Any], ignored: Sequence[str] = ()
+) -> None:
     """Reject weights that transformers initialised, dropped or replaced.
 
     Args:
@@ -58,15 +61,26 @@ def refuse_loading_faults(path: object, model: PreTrainedModel, info: Mapping[st
         model: the loaded model.
         info: from `from_pretrained(output_loading_info=True)`. It does not list tied weights and
             buffers of old versions, such as `rotary_emb.inv_freq`.
+        ignored: regular expressions of stored tensors that may be left out; they are counted.
 
     Raises:
         InputError: with the first tensors and the number of further ones.
     """
+    left_out = [
+        name for name in info["unexpected_keys"] if any(re.search(one, name) for one in ignored)
+    ]
+    if left_out:
+        console.note(
+            f"{len(left_out)} tensors of {path} are left out, such as {min(left_out)} (towers of a "
+            f"multimodal model, or model.ignored_tensors)"
+        )
     faults = [
         *(f"{name} is missing" for name in info["missing_keys"]),
         *(
-            f"{name} is not known to transformers' {type(model).__name__}"
+            f"{name} is not known to transformers' {type(model).__name__}; if it is not part of "
+            f"the model, name it in model.ignored_tensors"
             for name in info["unexpected_keys"]
+            if name not in left_out
         ),
         *(
             f"{name} has shape {list(stored)} instead of {list(expected)}"

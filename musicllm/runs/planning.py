@@ -95,7 +95,7 @@ def run_plan(
         disk=disk(
             counted,
             adapter,
-            dtype=config.model.dtype,
+            dtype=model_spec(config).dtype,
             optimizer=config.optimizer.name,
             num_kept=config.training.keep_last_checkpoints + config.training.keep_best_checkpoints,
             num_steps=steps.num_steps,

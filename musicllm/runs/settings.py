@@ -16,21 +16,29 @@ from musicllm.train.settings import Machine
 
 
 def model_spec(config: Config) -> ModelSpec:
-    """Return the architecture of `config.model`."""
-    names = [field.name for field in dataclasses.fields(ModelSpec)]
-    return ModelSpec(**{name: getattr(config.model, name) for name in names})
+    """Return `config.model` as the model room takes it."""
+    model = config.model
+    assert model.dtype is not None, "composition fills it from config.json"
+    return ModelSpec(
+        name=model.name,
+        location=model.location,
+        revision=model.revision,
+        config=model.config,
+        dtype=model.dtype,
+        trust_remote_code=model.trust_remote_code,
+        ignored_tensors=tuple(model.ignored_tensors),
+    )
 
 
 def adapter_spec(config: Config) -> AdapterSpec:
-    """Return `config.adapter`, its targets as names of the model's linear layers."""
+    """Return `config.adapter` as the model room takes it."""
     spec = config.adapter
-    modules = {"attention": config.model.attention_modules, "mlp": config.model.mlp_modules}
     return AdapterSpec(
         kind=spec.kind,
         r=spec.r,
         alpha=spec.alpha,
         dropout=spec.dropout,
-        target_modules=tuple(name for target in spec.targets for name in modules[target]),
+        targets=tuple(spec.targets),
         train_embeddings=spec.train_embeddings,
         train_output_head=spec.train_output_head,
         use_dora=spec.use_dora,

@@ -67,7 +67,7 @@ MODEL_IN_USE = (
     "allow_other_base",
 )
 
-TOKENIZER_CHECK = ("model.name", "model.vocab_size", "training.resize_embeddings", "adapter.kind")
+TOKENIZER_CHECK = ("model.name", "model.config", "training.resize_embeddings", "adapter.kind")
 """Settings of the check that a model has rows for its tokenizer. They do not change a corpus."""
 
 STAGES: dict[str, Stage] = {

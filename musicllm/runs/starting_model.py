@@ -18,6 +18,7 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, attention, base, packaged
+from musicllm.model.architecture import config_of, dropouts, head_dim_of, refuse_differences
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows
@@ -53,13 +54,14 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
 
 def _attention(config: Config) -> str:
     able = probe(config.hardware.accelerator)
+    architecture = config_of(model_spec(config))
     refuse_precision(config.hardware.precision, able)
     return attention.choose(
         config.hardware.attention,
         config.hardware.accelerator,
         dtype=compute_dtype(config),
-        head_dim=config.model.hidden_size // config.model.num_attention_heads,
-        dropout=config.model.attention_dropout,
+        head_dim=head_dim_of(architecture),
+        dropout=getattr(architecture, "attention_dropout", 0.0),
         lacking=able.lacking,
     )
 
@@ -80,18 +82,21 @@ def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
 
 def _load(config: Config, location: str) -> PreTrainedModel:
     """Load weights: trained ones in float32, frozen ones in the compute dtype."""
-    model = base.load(
+    spec = dataclasses.replace(model_spec(config), location=location)
+    real = base.load_config(
+        location, revision=spec.revision, trust_remote_code=spec.trust_remote_code
+    )
+    refuse_differences(spec, real)
+    return base.load(
         location,
         dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),
         attention=_attention(config),
-        attention_dropout=config.model.attention_dropout,
+        dropout=dropouts(config_of(spec)),
+        ignored_tensors=spec.ignored_tensors,
         revision=config.model.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=config.adapter.quantization,
     )
-    spec = dataclasses.replace(model_spec(config), location=location)
-    base.check_architecture(spec, model.config)
-    return model
 
 
 def _give_rows(model: PreTrainedModel, config: Config, corpus: Corpus) -> None:
@@ -122,8 +127,8 @@ def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None)
 
 
 def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
-    length, most = corpus.facts["max_length"], config.model.max_position_embeddings
-    if length > most:
+    length, most = corpus.facts["max_length"], config.model.num_positions
+    if most is not None and length > most:
         raise ArtifactError(
             f"the corpus {corpus.path} has rows of {length} tokens, but {config.model.name} has "
             f"{most} positions; prepare it again with data.max_length={most}"

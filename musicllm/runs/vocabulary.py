@@ -14,7 +14,7 @@ from musicllm.schema import Config
 
 
 def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> None:
-    """Refuse more tokens than `model.vocab_size`, unless the training adds rows for them.
+    """Refuse more tokens than `model.config.vocab_size`, unless the training adds rows for them.
 
     Args:
         config: of the model, and whether rows are added.
@@ -26,7 +26,12 @@ def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> N
     """
     model = config.model
     starts_random = model.location is None and "model" not in config.inputs
-    if num_tokens <= model.vocab_size or (config.training.resize_embeddings and not starts_random):
+    num_rows = model.vocab_size
+    if (
+        num_rows is None
+        or num_tokens <= num_rows
+        or (config.training.resize_embeddings and not starts_random)
+    ):
         return
     rule = f"is less than the {num_tokens} tokens of {tokenizer}"
     fix = f"write {num_tokens}"
@@ -38,12 +43,16 @@ def refuse_lacking_rows(config: Config, num_tokens: int, tokenizer: object) -> N
         )
         if config.adapter.kind == "lora":
             fix += ", with adapter.train_embeddings=true and adapter.train_output_head=true"
-    raise ConfigError([Problem("model.vocab_size", model.vocab_size, rule, fix)])
+    raise ConfigError([Problem("model.config.vocab_size", num_rows, rule, fix)])
 
 
 def with_rows(config: Config, num_tokens: int) -> Config:
     """Return the configuration with the vocabulary size after rows were added."""
-    if not config.training.resize_embeddings or num_tokens <= config.model.vocab_size:
+    num_rows = config.model.vocab_size
+    if not config.training.resize_embeddings or num_rows is None or num_tokens <= num_rows:
         return config
-    model = dataclasses.replace(config.model, vocab_size=num_tokens)
+    decoder = {**config.model.decoder, "vocab_size": num_tokens}
+    nested = "text_config" in config.model.config
+    changed = {**config.model.config, "text_config": decoder} if nested else decoder
+    model = dataclasses.replace(config.model, config=changed)
     return view_of(dataclasses.replace(whole(config), model=model))

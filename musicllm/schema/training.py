@@ -8,6 +8,9 @@ from musicllm.schema.keys import NAME, group, key
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
+POSITIONS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+"""Keys of config.json for the longest context."""
+
 
 @group
 class ModelConfig:
@@ -17,23 +20,28 @@ class ModelConfig:
     location: str | None = key("hub id, folder, or package:<name>", null="random weights")
     revision: str | None = key("revision of a hub repository", null="newest")
     licence: str = key("licence of the weights")
-    architecture: str = key("model_type of transformers")
-    vocab_size: int = key("rows of the embedding matrix", 1, unit="tokens")
-    hidden_size: int = key("width of the residual stream", 1)
-    intermediate_size: int = key("width of the feed-forward block", 1)
-    num_hidden_layers: int = key("decoder layers", 1)
-    num_attention_heads: int = key("query heads", 1)
-    num_key_value_heads: int = key("key-value heads; fewer in grouped-query attention")
-    max_position_embeddings: int = key("longest context", 1, unit="tokens")
-    rope_theta: float = key("base of the rotary position embedding")
-    rms_norm_eps: float = key("added to the mean square before its root")
-    tie_word_embeddings: bool = key("input and output embeddings share one matrix")
-    attention_dropout: float = key("probability during training", 0, 0.9)
-    initializer_range: float = key("standard deviation of random weights")
-    dtype: Dtype = key("dtype of the stored weights")
-    attention_modules: list[str] = key("names of the linear layers in attention")
-    mlp_modules: list[str] = key("names of the linear layers in the feed-forward block")
+    config: dict[str, Any] = key(
+        "config.json of the base, as published; without model_type the rest is read from location"
+    )
+    dtype: Dtype | None = key("dtype of the stored weights", null="as config says")
+    ignored_tensors: list[str] = key("regular expressions of stored tensors to leave out")
     trust_remote_code: bool = key("run code that comes with the model")
+
+    @property
+    def decoder(self) -> dict[str, Any]:
+        """The part of `config` that is of the text decoder: all of it, unless it has several."""
+        text: dict[str, Any] = self.config.get("text_config", self.config)
+        return text
+
+    @property
+    def vocab_size(self) -> int | None:
+        """Rows of the embedding matrix; None where `config` does not say it."""
+        return self.decoder.get("vocab_size")
+
+    @property
+    def num_positions(self) -> int | None:
+        """Longest context in tokens; None where `config` does not say it."""
+        return next((self.decoder[key] for key in POSITIONS if key in self.decoder), None)
 
 
 @group
@@ -51,7 +59,7 @@ class AdapterConfig:
         "zero, or pissa: LoRA starts as the principal part of the base", null="no LoRA"
     )
     dropout: float | None = key("dropout probability on the input of LoRA", 0, 0.9, null="no LoRA")
-    targets: list[Literal["attention", "mlp"]] = key("linear layers with LoRA: attention, mlp")
+    targets: list[str] = key("what has LoRA: attention, mlp, or names of linear layers")
     train_embeddings: bool = key("train the input embeddings in full")
     train_output_head: bool = key("train the output embeddings in full")
     use_dora: bool = key("weight-decomposed LoRA (DoRA)")

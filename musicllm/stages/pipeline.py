@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from musicllm import config as configuration
 from musicllm import console, quoting
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.job import Job
-from musicllm.runs import needs
+from musicllm.runs import composing, needs
 from musicllm.runs.binding import bind
 from musicllm.schema import Config
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
@@ -71,7 +70,7 @@ def _checked(step: str, command: Command) -> Config:
 
 @cache
 def _composed(words: tuple[str, ...], folders: tuple[Path, ...]) -> Config:
-    return configuration.load(words, folders)[0]
+    return composing.load(words, folders)[0]
 
 
 def refuse_unused(steps: Sequence[str], command: Command) -> None:
@@ -147,7 +146,7 @@ def _step(
 ) -> tuple[Path, float | None]:
     """Run the first of the remaining steps; return its run folder, and its seconds if it ran."""
     plain = [word for word in words if not word.startswith("--config-dir")]
-    config, recipe = configuration.load(plain, command.folders)
+    config, recipe = composing.load(plain, command.folders)
     check(config)
     job = bind(config, recipe)
     if job.existing():

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicllm import config as configuration
 from musicllm import console, quoting
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
 from musicllm.errors import ArtifactError
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
+from musicllm.runs import composing
 from musicllm.runs.inputs import find_input
 from musicllm.runs.stages import STAGES
 from musicllm.schema import BenchmarkConfig, Config
@@ -41,7 +41,7 @@ def run(job: Job) -> Rows:
         refuse_unused(config.steps, command)
         for step in config.steps:
             words = [quoting.argument("recipe", step), *fitting(step, command)]
-            settings, _ = configuration.load(words, command.folders)
+            settings, _ = composing.load(words, command.folders)
             check(settings)
             console.say()
             plans.append(_show(settings, step))

@@ -32,7 +32,7 @@ from musicllm.runs import decisions, hours
 from musicllm.runs.bases import memory_of
 from musicllm.runs.models import remember_ends
 from musicllm.runs.planning import run_plan
-from musicllm.runs.settings import machine_of, sampling_settings
+from musicllm.runs.settings import machine_of, model_spec, sampling_settings
 from musicllm.runs.starting_model import starting_model
 from musicllm.schema import Config
 from musicllm.train import checkpoints, group, loggers
@@ -196,7 +196,7 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
 def _save(model: Any, job: Job, corpus: Corpus, folder: Path) -> None:
     config = job.config
     if config.adapter.kind == "full":
-        model.to(getattr(torch, config.model.dtype)).save_pretrained(folder)
+        model.to(getattr(torch, model_spec(config).dtype)).save_pretrained(folder)
     else:
         adapters.save_adapter(model, folder, run=job.folder)
     shutil.copytree(corpus.tokenizer_path, folder, dirs_exist_ok=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from musicllm import artifacts, console
-from musicllm import config as configuration
 from musicllm.checks import check
 from musicllm.command import Command
 from musicllm.errors import ConfigError, MusicLLMError, Problem
 from musicllm.job import Job
 from musicllm.launch.local import Local
 from musicllm.launch.slurm import Slurm
+from musicllm.runs import composing
 from musicllm.runs.binding import bind, is_up_to_date
 from musicllm.schema import Config
 from musicllm.sweep import comparison, space, trial
@@ -82,7 +82,7 @@ def _common(swept: Space, folders: Sequence[Path]) -> Config:
     Raises:
         ConfigError: it does not compose, or breaks a rule that does not concern this job alone.
     """
-    config, _ = configuration.load(swept.words(swept.corner()), folders)
+    config, _ = composing.load(swept.words(swept.corner()), folders)
     try:
         check(config)
     except ConfigError as error:
@@ -169,7 +169,7 @@ class Sweep:
         place = len(self._results) + len(self._running) + 1
         console.heading(f"[{place}/{self._search.num_jobs}] {new.title}")
         try:
-            config, recipe = configuration.load(new.words, self._folders)
+            config, recipe = composing.load(new.words, self._folders)
             check(config)
             job = bind(config, recipe)
         except MusicLLMError as error:

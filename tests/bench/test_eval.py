@@ -25,7 +25,7 @@ from musicllm.errors import InputError
 from musicllm.evals.questions import LabelledQuestion
 from tests.models import TINY
 
-SMALL = dataclasses.replace(TINY, vocab_size=257, max_position_embeddings=4096)
+SMALL = TINY.changed(vocab_size=257, max_position_embeddings=4096)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -17,7 +17,7 @@ from tests.models import LORA, TINY
 from tests.train.conftest import ADAMW, CALLBACKS, SINGLE
 from tests.train.conftest import TRAINING as FIT
 
-FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, target_modules=())
+FULL = dataclasses.replace(LORA, kind="full", r=None, alpha=None, dropout=None, targets=())
 TRAINING = TrainingSettings(
     machine=Machine("cpu", 1, 1, "32-true", SINGLE, False, 1, 0),
     optimizer=dataclasses.replace(ADAMW, lr=1e-3),

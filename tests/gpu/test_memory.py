@@ -65,7 +65,7 @@ def peak_of_two_steps(
     adapted = adapters.attach(model, adapter, seed=0).train()
     trained = [weight for weight in adapted.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, fused=True)
-    ids = torch.randint(0, spec.vocab_size, (1, NUM_TOKENS), device="cuda")
+    ids = torch.randint(0, spec.config["vocab_size"], (1, NUM_TOKENS), device="cuda")
     length = NUM_TOKENS // 4
     positions = torch.arange(length, device="cuda").repeat(4)[None]
     starts = torch.arange(0, NUM_TOKENS + 1, length, dtype=torch.int32, device="cuda")
@@ -76,7 +76,7 @@ def peak_of_two_steps(
                 input_ids=ids, position_ids=positions, use_cache=False, **packed(starts)
             ).last_hidden_state
             head = model.get_output_embeddings()
-            loss = sum_nll(hidden, head, ids, positions, vocab_size=spec.vocab_size)
+            loss = sum_nll(hidden, head, ids, positions, vocab_size=spec.config["vocab_size"])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()  # type: ignore[no-untyped-call]
     return int(torch.cuda.max_memory_allocated())

@@ -79,8 +79,8 @@ def test_two_processes_make_one_artifact(
 @pytest.mark.slow
 def test_what_a_rank_raises_is_raised(tmp_path: Path, corpus: Corpus) -> None:
     with pytest.raises(ConfigError) as error:
-        processes.work(job_of(tmp_path, corpus, "model.vocab_size=200"))
-    assert "model.vocab_size=200 is less than the 300 tokens" in str(error.value)
+        processes.work(job_of(tmp_path, corpus, "model.config.vocab_size=200"))
+    assert "model.config.vocab_size=200 is less than the 300 tokens" in str(error.value)
 
 
 @pytest.mark.slow

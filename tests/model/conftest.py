@@ -19,7 +19,7 @@ def tiny() -> ModelSpec:
 
 @pytest.fixture
 def tied() -> ModelSpec:
-    return dataclasses.replace(TINY, tie_word_embeddings=True)
+    return TINY.changed(tie_word_embeddings=True)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def refused(model, spec):
 
 
 def test_targets_that_are_not_there(model, lora):
-    spec = dataclasses.replace(lora, target_modules=("wqkv", "q_proj", "c_attn"))
+    spec = dataclasses.replace(lora, targets=("wqkv", "q_proj", "c_attn"))
     there = "there are down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
     assert refused(model, spec) == [
         f"adapter.targets=wqkv is no linear layer of this model; {there}",
@@ -111,7 +111,7 @@ def test_targets_that_are_not_there(model, lora):
 
 @pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])
 def test_lora_on_a_tied_end(tied, lora, end):
-    spec = dataclasses.replace(lora, target_modules=(end,))
+    spec = dataclasses.replace(lora, targets=(end,))
     assert refused(base.build(tied, seed=0), spec) == [
         f"adapter.targets={end} is tied to the other end of the model: merging would add its LoRA "
         "twice; leave it out, or train it whole with adapter.train_embeddings=true"
@@ -119,7 +119,7 @@ def test_lora_on_a_tied_end(tied, lora, end):
 
 
 def test_a_head_trained_twice(model, lora):
-    spec = dataclasses.replace(lora, target_modules=("lm_head",), train_output_head=True)
+    spec = dataclasses.replace(lora, targets=("lm_head",), train_output_head=True)
     assert refused(model, spec) == [
         "adapter.targets=lm_head would be trained twice: by LoRA and whole; "
         "leave it out, or write adapter.train_output_head=false"
@@ -230,7 +230,7 @@ def test_damaged_adapters(tiny, lora, tmp_path):
 @pytest.mark.parametrize("rows", [64, 70])
 def test_adapters_with_whole_ends_bring_their_rows(tiny, lora, tmp_path, rows):
     spec = dataclasses.replace(lora, train_embeddings=True, train_output_head=True)
-    model = saved(dataclasses.replace(tiny, vocab_size=rows), spec, tmp_path)
+    model = saved(tiny.changed(vocab_size=rows), spec, tmp_path)
     again = adapters.load_adapter(adapters.causal_model(base_like(model, tiny)), tmp_path)
     torch.testing.assert_close(logits(again), logits(model), atol=1e-6, rtol=0)
 

@@ -226,7 +226,7 @@ def test_mixed_precision_casts_what_norms_left_in_float32(name: str) -> None:
 
 
 def test_documents_of_wildly_different_lengths_stay_apart(tiny: ModelSpec, name: str) -> None:
-    assert tiny.num_attention_heads > tiny.num_key_value_heads, "grouped queries are part of it"
+    assert tiny.config["num_attention_heads"] > tiny.config["num_key_value_heads"], "grouped queries are part of it"
     model = base.build(tiny, seed=0, attention=name).eval()
     documents = make_documents(WILD)
     with torch.no_grad():
@@ -259,7 +259,7 @@ def test_the_block_mask_is_made_once_for_all_layers(
         return attend(query, key, value, ends, query.shape[2]).transpose(1, 2)
 
     monkeypatch.setattr(kernels, "_flex_attention", lambda: noting)
-    model = base.build(dataclasses.replace(tiny, num_hidden_layers=3), seed=0, attention="flex")
+    model = base.build(tiny.changed(num_hidden_layers=3), seed=0, attention="flex")
     forward(model, pack(make_documents([5, 9])))
     forward(model, pack(make_documents([5, 9])))
     assert len(made) == 6
@@ -271,7 +271,7 @@ def test_the_block_mask_is_made_once_for_all_layers(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
 def test_the_compiled_flex_attention_keeps_documents_apart(tiny: ModelSpec) -> None:
-    model = base.build(dataclasses.replace(tiny, hidden_size=64), seed=0, attention="flex").eval()
+    model = base.build(tiny.changed(hidden_size=64), seed=0, attention="flex").eval()
     documents = make_documents(WILD)
     with torch.no_grad():
         packed = forward(model, pack(documents))
@@ -319,7 +319,7 @@ def test_auto_takes_the_fastest_that_runs() -> None:
         ("flex", "cpu", {}, "torch has no gradient of it on a CPU; use varlen_sdpa, or auto"),
         ("varlen", "cpu", {}, "it needs a GPU; use varlen_sdpa, or auto"),
         ("varlen", "gpu", {"dtype": "float32"}, "and this run in float32; use flex, or auto"),
-        ("varlen", "gpu", {"dropout": 0.1}, "no dropout, and model.attention_dropout=0.1"),
+        ("varlen", "gpu", {"dropout": 0.1}, "no dropout, and model.config.attention_dropout=0.1"),
         ("flash_attention_2", "gpu", {"head_dim": 12}, "heads have dimension 12; it takes mult"),
         (
             "flash_attention_2",

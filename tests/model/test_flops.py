@@ -15,7 +15,7 @@ HEAD = 32 * 64
 
 
 def test_full_training_is_six_flops_a_weight(tiny: ModelSpec, lora: AdapterSpec) -> None:
-    full = dataclasses.replace(lora, kind="full", target_modules=())
+    full = dataclasses.replace(lora, kind="full", targets=())
     weights = 2 * (ATTENTION + MLP) + HEAD
     attention = 2 * 12 * 10 * 32  # layers x 12 x keys x width
     counted = train_flops_per_token(tiny, full, mean_context=10, supervised_share=1)
@@ -47,13 +47,13 @@ def test_trained_embeddings_let_gradients_through_everywhere(
 def test_nothing_below_the_first_adapted_matrix_gets_a_gradient(
     tiny: ModelSpec, lora: AdapterSpec
 ) -> None:
-    down = dataclasses.replace(lora, target_modules=("down_proj",))
+    down = dataclasses.replace(lora, targets=("down_proj",))
     first, second = layers(tiny, down)
     assert [name for name, one in first.linears.items() if one.output_gradient] == ["down_proj"]
     assert not first.linears["down_proj"].input_gradient
     assert all(one.input_gradient for one in second.linears.values())
     # only values adapted: no gradient of scores, queries and keys in the first layer
-    values = dataclasses.replace(lora, target_modules=("v_proj",))
+    values = dataclasses.replace(lora, targets=("v_proj",))
     first, _ = layers(tiny, values)
     assert [name for name, one in first.linears.items() if not one.output_gradient] == [
         "q_proj",
@@ -65,7 +65,7 @@ def test_nothing_below_the_first_adapted_matrix_gets_a_gradient(
 def test_a_tied_head_is_trained_with_the_embeddings(
     tiny: ModelSpec, lora: AdapterSpec, tied: bool
 ) -> None:
-    spec = dataclasses.replace(tiny, tie_word_embeddings=tied)
+    spec = tiny.changed(tie_word_embeddings=tied)
     embeddings = dataclasses.replace(lora, train_embeddings=True)
     with_head, without = (
         train_flops_per_token(spec, embeddings, mean_context=1, supervised_share=share)

@@ -31,7 +31,7 @@ def test_merged_folder_is_what_peft_makes_of_base_and_adapter(
 ):
     adapter = dataclasses.replace(with_ends(lora) if whole else lora, use_dora=use_dora)
     expected = logits(
-        train(tmp_path, dataclasses.replace(tiny, tie_word_embeddings=is_tied), adapter)
+        train(tmp_path, tiny.changed(tie_word_embeddings=is_tied), adapter)
     )
     report = merged(tmp_path)
     found = base.load(tmp_path / "merged", dtype="float32")
@@ -53,7 +53,7 @@ def test_every_kind_of_lora_is_merged_by_its_own_arithmetic(tiny, lora, tmp_path
 
 
 def test_biases_and_a_head_with_lora(tiny, lora, tmp_path):
-    adapter = dataclasses.replace(lora, target_modules=("q_proj", "lm_head"))
+    adapter = dataclasses.replace(lora, targets=("q_proj", "lm_head"))
     train(tmp_path, tiny, adapter)
     model = base.load(tmp_path / "base", dtype="float32")
     model.config.attention_bias = True
@@ -71,7 +71,7 @@ def test_biases_and_a_head_with_lora(tiny, lora, tmp_path):
 
 @pytest.mark.parametrize("is_tied", [False, True])
 def test_a_resized_vocabulary_survives(tiny, lora, tmp_path, is_tied):
-    spec = dataclasses.replace(tiny, tie_word_embeddings=is_tied)
+    spec = tiny.changed(tie_word_embeddings=is_tied)
     expected = logits(train(tmp_path, spec, with_ends(lora), num_tokens=70))
     report = merged(tmp_path)
     found = base.load(tmp_path / "merged", dtype="float32")

@@ -16,7 +16,7 @@ from tests.model.merging import by_peft, merged, same, train, weights_of, with_e
 @pytest.mark.parametrize("is_tied", [False, True])
 def test_linear_layers_are_those_of_four_bits(tiny, lora, tmp_path, is_tied):
     functional = pytest.importorskip("bitsandbytes", reason="extra qlora").functional
-    spec = dataclasses.replace(tiny, tie_word_embeddings=is_tied)
+    spec = tiny.changed(tie_word_embeddings=is_tied)
     train(tmp_path, spec, with_ends(lora))
     report = merged(tmp_path, dequantize=True)
     seen = base.load(tmp_path / "base", dtype="float32")

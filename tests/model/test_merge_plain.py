@@ -47,7 +47,7 @@ def test_adapters_and_merged_folders_load_without_musicllm(tiny, lora, tokenizer
     expected, folders = [], {}
     for name, (is_tied, num_tokens) in cases.items():
         folder = tmp_path / name
-        spec = dataclasses.replace(tiny, tie_word_embeddings=is_tied)
+        spec = tiny.changed(tie_word_embeddings=is_tied)
         trained = train(folder, spec, with_ends(lora), num_tokens=num_tokens)
         expected.append(logits(trained)[-1].tolist())
         tokenizer.chat_template = "<{{ messages[0]['content'] }}>"

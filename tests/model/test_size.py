@@ -56,7 +56,7 @@ def test_llama_2_7b_with_embeddings_and_head():
     ("embeddings", "head"), [(False, False), (True, False), (False, True), (True, True)]
 )
 def test_counts_are_those_of_peft(tiny, lora, tied, use_dora, embeddings, head):
-    spec = dataclasses.replace(tiny, tie_word_embeddings=tied)
+    spec = tiny.changed(tie_word_embeddings=tied)
     adapter = dataclasses.replace(
         lora, use_dora=use_dora, train_embeddings=embeddings, train_output_head=head
     )

@@ -27,13 +27,13 @@ from tests.helpers import make_corpus
 from tests.models import letter_tokenizer
 
 SMALL = [
-    "model.vocab_size=300",
-    "model.hidden_size=16",
-    "model.intermediate_size=24",
-    "model.num_hidden_layers=1",
-    "model.num_attention_heads=2",
-    "model.num_key_value_heads=1",
-    "model.tie_word_embeddings=false",
+    "model.config.vocab_size=300",
+    "model.config.hidden_size=16",
+    "model.config.intermediate_size=24",
+    "model.config.num_hidden_layers=1",
+    "model.config.num_attention_heads=2",
+    "model.config.num_key_value_heads=1",
+    "model.config.tie_word_embeddings=false",
     "training.max_steps=2",
     "callbacks.progress_bar=false",
     "hardware.num_threads=1",
@@ -76,10 +76,10 @@ def test_more_tokens_than_rows_are_refused_before_anything_is_loaded(
     with pytest.raises(ConfigError) as caught:
         run_plan(job.config, corpus.facts)
     assert str(caught.value.problems[0]) == (
-        "model.vocab_size=300 is less than the 310 tokens of the corpus, and the model has no row "
-        "for the others; use the tokenizer that the model was trained with, or add rows, each the "
-        "mean of the old ones: training.resize_embeddings=true, with adapter.train_embeddings=true "
-        "and adapter.train_output_head=true"
+        "model.config.vocab_size=300 is less than the 310 tokens of the corpus, and the model "
+        "has no row for the others; use the tokenizer that the model was trained with, or add "
+        "rows, each the mean of the old ones: training.resize_embeddings=true, with "
+        "adapter.train_embeddings=true and adapter.train_output_head=true"
     )
     with pytest.raises(ConfigError, match="has no row for the others"):
         train.run(job)
@@ -122,7 +122,7 @@ def test_a_full_training_keeps_its_rows(folder: Path, corpus: Corpus) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
     settings, _ = config.load(
-        ["recipe=quickstart/sft", *SMALL, f"model.tie_word_embeddings={str(tied).lower()}"]
+        ["recipe=quickstart/sft", *SMALL, f"model.config.tie_word_embeddings={str(tied).lower()}"]
     )
     model, old = (base.build(model_spec(settings), seed=0) for _ in range(2))
     base.add_rows(model, 303)
@@ -147,7 +147,7 @@ def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
         ),
         (
             [
-                "model.tie_word_embeddings=true",
+                "model.config.tie_word_embeddings=true",
                 "adapter.train_embeddings=false",
                 "adapter.train_output_head=false",
             ],
@@ -156,7 +156,7 @@ def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
         (
             ["adapter=full", "model.location=null"],
             "training.resize_embeddings=true has no effect on random weights, which get as many "
-            "rows as model.vocab_size says; leave it out",
+            "rows as model.config.vocab_size says; leave it out",
         ),
     ],
 )
@@ -172,11 +172,11 @@ def test_a_corpus_is_not_prepared_with_tokens_that_its_model_lacks(tmp_path: Pat
     tokenizer = letter_tokenizer()
     tokenizer.add_tokens(["<music>"])
     tokenizer.save_pretrained(tmp_path)
-    words = [f"model.location={tmp_path}", "model.vocab_size=64", "data.tokenizer=model"]
+    words = [f"model.location={tmp_path}", "model.config.vocab_size=64", "data.tokenizer=model"]
     settings, _ = config.load(["recipe=quickstart/prepare", *words, "data.vocab_size=null"])
     with pytest.raises(ConfigError) as caught:
         tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
-    assert "model.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(caught.value)
+    assert "model.config.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(caught.value)
     settings, _ = config.load(["recipe=quickstart/prepare", *words, RESIZE])
     made = tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
     assert len(made) == 65  # type: ignore[arg-type]

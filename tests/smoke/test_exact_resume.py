@@ -53,13 +53,13 @@ NUM_KILLS = 6
 
 SMALL = [
     "model=tiny",
-    "model.vocab_size=300",
-    "model.hidden_size=64",
-    "model.intermediate_size=96",
-    "model.num_hidden_layers=2",
-    "model.num_attention_heads=2",
-    "model.num_key_value_heads=1",
-    "model.attention_dropout=0.1",
+    "model.config.vocab_size=300",
+    "model.config.hidden_size=64",
+    "model.config.intermediate_size=96",
+    "model.config.num_hidden_layers=2",
+    "model.config.num_attention_heads=2",
+    "model.config.num_key_value_heads=1",
+    "model.config.attention_dropout=0.1",
     "hardware=cpu",
     "hardware.precision=fp32",
     "hardware.num_threads=1",
@@ -143,8 +143,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exact")
     corpus = make_corpus(folder / "corpus", num_tunes=60, max_length=128)
     spec = model_spec(config.load(["recipe=pretrain", *SMALL])[0])
-    for name, dropout in {"base": spec.attention_dropout, "calm": 0.0}.items():
-        model = base.build(replace(spec, attention_dropout=dropout), seed=1)
+    for name, dropout in {"base": spec.config["attention_dropout"], "calm": 0.0}.items():
+        model = base.build(spec.changed(attention_dropout=dropout), seed=1)
         model.save_pretrained(folder / name)
         shutil.copytree(corpus.tokenizer_path, folder / name, dirs_exist_ok=True)
     return folder
@@ -255,7 +255,7 @@ def test_a_signal_to_all_processes_saves_and_the_same_command_continues(
 def test_another_micro_batch_sees_the_same_rows_and_learns_the_same(place: Path) -> None:
     """Dropout is drawn per micro-batch, so it is off here."""
     calm = [*STRATEGIES["single"], *ADAPTERS["lora"], "adapter.dropout=0.0"]
-    calm += ["model.attention_dropout=0.0", f"model.location={place / 'calm'}"]
+    calm += ["model.config.attention_dropout=0.0", f"model.location={place / 'calm'}"]
     straight = Training(place, "straight-calm", *calm)
     straight.finish()
     changed = Training(place, "changed-calm", *calm)

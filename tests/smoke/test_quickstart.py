@@ -24,9 +24,9 @@ RUNS = "läufe (neu), O'Neill's = [1]"
 
 STEPS = config.load(["recipe=quickstart"])[0].steps
 SMALL = [
-    "model.hidden_size=32",
-    "model.intermediate_size=48",
-    "model.num_hidden_layers=1",
+    "model.config.hidden_size=32",
+    "model.config.intermediate_size=48",
+    "model.config.num_hidden_layers=1",
     "training.max_steps=4",
     "training.checkpoint_every_steps=2",
     "data.max_length=256",

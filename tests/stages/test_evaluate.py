@@ -28,7 +28,7 @@ from tests.models import LORA, trained_tensors
 
 RECIPE = "recipe=quickstart/evaluate"
 SMALL = (
-    "model.hidden_size=32", "model.intermediate_size=48", "model.num_hidden_layers=2",
+    "model.config.hidden_size=32", "model.config.intermediate_size=48", "model.config.num_hidden_layers=2",
     "generation.max_new_tokens=16", "hardware.num_threads=1",
 )  # fmt: skip
 FEW = ("benchmark.theory.num_questions=12", "benchmark.generation.num_questions=2")
@@ -175,7 +175,7 @@ def test_music_theory_bench_in_every_mode(
     names = [f"musictheorybench{mode}" for mode in MODES]
     words = [f"benchmark.{name}.location={questions}" for name in names]
     artifact = run(
-        f"benchmark=[{','.join(names)}]", *words, "model.max_position_embeddings=1024",
+        f"benchmark=[{','.join(names)}]", *words, "model.config.max_position_embeddings=1024",
         "benchmark.musictheorybench_chain_of_thought.max_new_tokens=8",
     )  # fmt: skip
     results = json.loads((artifact.path / "results.json").read_text())
@@ -201,7 +201,7 @@ def test_a_part_of_the_questions_is_marked_everywhere(
 ) -> None:
     artifact = run(
         "benchmark=[musictheorybench]", f"benchmark.musictheorybench.location={questions}",
-        "benchmark.musictheorybench.num_questions=4", "model.max_position_embeddings=1024",
+        "benchmark.musictheorybench.num_questions=4", "model.config.max_position_embeddings=1024",
     )  # fmt: skip
     facts = json.loads((artifact.path / "results.json").read_text())["benchmarks"]
     assert facts["musictheorybench"]["complete"] is False

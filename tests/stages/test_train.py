@@ -24,12 +24,12 @@ from musicllm.train.rehearsal import Rehearsal
 from tests.helpers import make_corpus
 
 SMALL = [
-    "model.vocab_size=300",
-    "model.hidden_size=16",
-    "model.intermediate_size=24",
-    "model.num_hidden_layers=1",
-    "model.num_attention_heads=2",
-    "model.num_key_value_heads=1",
+    "model.config.vocab_size=300",
+    "model.config.hidden_size=16",
+    "model.config.intermediate_size=24",
+    "model.config.num_hidden_layers=1",
+    "model.config.num_attention_heads=2",
+    "model.config.num_key_value_heads=1",
     "training.max_steps=3",
     "training.log_every_steps=1",
     "callbacks.progress_bar=false",
@@ -211,15 +211,15 @@ def test_a_corpus_with_another_tokenizer_is_refused(tmp_path: Path, corpus: Corp
 
 def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path, corpus: Corpus) -> None:
     with pytest.raises(ConfigError) as error:
-        pretrained(tmp_path, corpus, "model.vocab_size=200")
+        pretrained(tmp_path, corpus, "model.config.vocab_size=200")
     assert str(error.value.problems[0]) == (
-        "model.vocab_size=200 is less than the 300 tokens of the corpus; write 300"
+        "model.config.vocab_size=200 is less than the 300 tokens of the corpus; write 300"
     )
 
 
 def test_numbers_that_are_not_the_model_s_are_refused(tmp_path: Path, corpus: Corpus) -> None:
     first, _ = pretrained(tmp_path, corpus)
-    words = [f"inputs.model={first.artifact_path}", "model.intermediate_size=32"]
+    words = [f"inputs.model={first.artifact_path}", "model.config.intermediate_size=32"]
     with pytest.raises(ConfigError, match=f"differs from the weights of {first.artifact_path}"):
         train.run(job_of(tmp_path, "quickstart/sft", corpus, *words))
 

@@ -267,7 +267,7 @@ def test_the_size_of_llama_2_7b_is_what_the_plan_says() -> None:
     settings = config.load(["recipe=pretrain"])[0]
     spec, adapter = model_spec(settings), adapter_spec(settings)
     with torch.device("meta"), quiet_peft():
-        plain = AutoModelForCausalLM.from_config(base.architecture_of(spec))
+        plain = AutoModelForCausalLM.from_config(config_of(spec))
         model = get_peft_model(plain, adapters._lora_config(plain, adapter))
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     lora = 32 * 64 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
@@ -279,7 +279,7 @@ def test_the_size_of_llama_2_7b_is_what_the_plan_says() -> None:
 @pytest.mark.parametrize("kind", ["lora", "full"])
 def test_the_size_on_disk_is_what_the_plan_says(tmp_path: Path, kind: str) -> None:
     adapter = FULL if kind == "full" else replace(LORA, r=64, train_embeddings=True)
-    spec = replace(TINY, hidden_size=128, intermediate_size=256, vocab_size=2000)
+    spec = TINY.changed(hidden_size=128, intermediate_size=256, vocab_size=2000)
     weights, state = one_step(attach(base.build(spec, seed=3), adapter, seed=5))
     writer = make_writer(tmp_path)
     writer.save(1, weights, state, None)

@@ -42,7 +42,7 @@ def test_muon_keeps_one_number_where_adamw_keeps_two(lora: AdapterSpec, tmp_path
 
 
 def test_a_whole_model_is_written_in_its_own_type(lora: AdapterSpec, tmp_path: Path) -> None:
-    full = dataclasses.replace(lora, kind="full", target_modules=())
+    full = dataclasses.replace(lora, kind="full", targets=())
     size = Size(1000, 1000, 0, 0, {})
     runs = tmp_path / "not" / "there"
     needs = disk(

@@ -20,6 +20,7 @@ from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.errors import ConfigError, Problem
 from musicllm.evals.questions import LETTERS, QuestionSet
 from musicllm.model import base, packaged
+from musicllm.model.architecture import config_of
 from musicllm.model.spec import ModelSpec
 
 GOALS = {
@@ -79,7 +80,7 @@ def _refuse(settings: BenchSettings) -> None:
     """Reject settings of other benches, which would be ignored here."""
     rules = {
         "num_slow_documents": "is not null, but all contestants answer the same questions",
-        "vocab_size": "is not null, but a tokenizer has as many tokens as model.vocab_size",
+        "vocab_size": "is not null, but a tokenizer has as many tokens as model.config.vocab_size",
     }
     problems = [
         Problem(f"bench.{key}", getattr(settings, key), rule, "write null")
@@ -107,7 +108,7 @@ def _stored(settings: BenchSettings, benchmark: QuestionSet) -> ModelSpec:
     folder, tokens = settings.work / "model", settings.work / "tokenizer"
     in_fresh_process(partial(write_base, folder, spec, settings.max_shard_gb))
     prompts = [prompt for prompt, _ in requests(benchmark, 0)]
-    vocabulary.train(prompts, spec.vocab_size, tokens)
+    vocabulary.train(prompts, config_of(spec).vocab_size, tokens)
     vocabulary.fast(tokens).save_pretrained(folder)
     return dataclasses.replace(spec, location=str(folder))
 

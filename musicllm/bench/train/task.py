@@ -21,6 +21,7 @@ from musicllm.data.packing import pack
 from musicllm.data.rows import RowStore, finish, write_shard
 from musicllm.data.store import TokenStore, write_block
 from musicllm.model import adapters, attention, base
+from musicllm.model.architecture import config_of, head_dim_of
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import CallbacksConfig, OptimizerConfig, TrainingConfig
 from musicllm.train.capabilities import probe
@@ -141,12 +142,13 @@ class TrainTask:
     def build_packed(self) -> nn.Module:
         """Return the model with the attention that training would select."""
         accelerator = self.training.machine.accelerator
+        architecture = config_of(self.model)
         name = attention.choose(
             self.training.attention,
             accelerator,
             dtype=str(self.compute_dtype).removeprefix("torch."),
-            head_dim=self.model.hidden_size // self.model.num_attention_heads,
-            dropout=self.model.attention_dropout,
+            head_dim=head_dim_of(architecture),
+            dropout=getattr(architecture, "attention_dropout", 0.0),
             lacking=probe(accelerator).lacking,
         )
         model = self.build(name)
@@ -178,7 +180,7 @@ class TrainTask:
         place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         questions = np.maximum(1, lengths * shares).astype(np.int64)
         return Documents(
-            draw.integers(0, self.model.vocab_size, offsets[-1]).astype(np.int32),
+            draw.integers(0, config_of(self.model).vocab_size, offsets[-1]).astype(np.int32),
             place >= np.repeat(questions, lengths),
             offsets,
         )

@@ -11,8 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musicllm.model.anatomy import Anatomy, anatomy_of
-from musicllm.model.layers import Layer, Linear, layers, trains_embeddings
+from musicllm.model.layers import (
+    Anatomy,
+    Layer,
+    Linear,
+    anatomy_of,
+    layers,
+    trains_embeddings,
+)
 from musicllm.model.spec import AdapterSpec, ModelSpec
 
 FLOAT32 = 4

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from musicllm.model.anatomy import anatomy_of
-from musicllm.model.layers import Linear, head, layers
+from musicllm.model.layers import Linear, anatomy_of, head, layers
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.train.loss import LOGITS_AT_ONCE, TIMES_ON_GPU

@@ -38,7 +38,7 @@ ADAPTERS = {
     "full": FULL,
     "lora": LORA,
     "lora_without_dropout": dataclasses.replace(LORA, dropout=0.0),
-    "lora_on_some": dataclasses.replace(LORA, target_modules=("v_proj", "down_proj")),
+    "lora_on_some": dataclasses.replace(LORA, targets=("v_proj", "down_proj")),
     "lora_and_ends": dataclasses.replace(LORA, train_embeddings=True, train_output_head=True),
 }
 
@@ -62,7 +62,7 @@ class MicroBatch:
         self._type = None if compute_dtype == "float32" else getattr(torch, compute_dtype)
         length = num_tokens // 4
         generator = torch.Generator().manual_seed(0)
-        self._ids = torch.randint(0, spec.vocab_size, (1, num_tokens), generator=generator)
+        self._ids = torch.randint(0, spec.config["vocab_size"], (1, num_tokens), generator=generator)
         self._positions = torch.arange(length).repeat(4)[None]
         self._starts = torch.arange(0, num_tokens + 1, length, dtype=torch.int32)
 

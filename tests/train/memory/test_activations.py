@@ -30,7 +30,7 @@ def test_a_layer_of_a_fully_trained_model_by_hand() -> None:
 
 
 def test_a_layer_with_lora_by_hand() -> None:
-    lora = dataclasses.replace(LORA, target_modules=("v_proj", "down_proj"))
+    lora = dataclasses.replace(LORA, targets=("v_proj", "down_proj"))
     second = layers(TINY, lora)[1]
     norms = 2 * 4 * (32 + 1)
     attention = 2 * (32 + 16 + 16 + 32) + 4 * 4
