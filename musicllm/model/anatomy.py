@@ -168,11 +168,11 @@ def inspect(model: Any) -> Anatomy:
 
 def decoder_of(model: Any) -> nn.Module:
     """Return the decoder: from token ids to the hidden states that the head multiplies."""
-    decoder: nn.Module = model.get_decoder()
-    if decoder is not model:
-        return decoder
-    embeddings = model.get_input_embeddings()
-    return next(child for child in model.children() if embeddings in set(child.modules()))
+    decoder, embeddings = model.get_decoder(), model.get_input_embeddings()
+    if decoder is model:  # Llama 4, whose head and decoder have another prefix
+        decoder = next(child for child in model.children() if embeddings in set(child.modules()))
+    assert isinstance(decoder, nn.Module), f"{type(model).__name__} has no decoder"
+    return decoder
 
 
 def _blocks(model: PreTrainedModel, decoder: nn.Module) -> list[nn.Module]:

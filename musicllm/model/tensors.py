@@ -77,8 +77,7 @@ def refuse_loading_faults(
     faults = [
         *(f"{name} is missing" for name in info["missing_keys"]),
         *(
-            f"{name} is not known to transformers' {type(model).__name__}; if it is not part of "
-            f"the model, name it in model.ignored_tensors"
+            f"{name} is not known to transformers' {type(model).__name__}"
             for name in info["unexpected_keys"]
             if name not in left_out
         ),
@@ -88,7 +87,13 @@ def refuse_loading_faults(
         ),
     ]
     if faults:
-        raise InputError(f"the weights of {path} do not fit its config.json: {summarise(faults)}")
+        more = set(info["unexpected_keys"]) - set(left_out)
+        way = (
+            "; tensors that are no part of the model go into model.ignored_tensors" if more else ""
+        )
+        raise InputError(
+            f"the weights of {path} do not fit its config.json: {summarise(faults)}{way}"
+        )
     refuse_untied_head(path, model)
 
 

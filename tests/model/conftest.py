@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 

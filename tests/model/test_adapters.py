@@ -102,7 +102,10 @@ def refused(model, spec):
 
 def test_targets_that_are_not_there(model, lora):
     spec = dataclasses.replace(lora, targets=("wqkv", "q_proj", "c_attn"))
-    there = "there are down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
+    there = (
+        "there are attention, mlp, down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, "
+        "v_proj"
+    )
     assert refused(model, spec) == [
         f"adapter.targets=wqkv is no linear layer of this model; {there}",
         f"adapter.targets=c_attn is no linear layer of this model; {there}",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterator
 from itertools import pairwise
@@ -226,7 +225,9 @@ def test_mixed_precision_casts_what_norms_left_in_float32(name: str) -> None:
 
 
 def test_documents_of_wildly_different_lengths_stay_apart(tiny: ModelSpec, name: str) -> None:
-    assert tiny.config["num_attention_heads"] > tiny.config["num_key_value_heads"], "grouped queries are part of it"
+    assert tiny.config["num_attention_heads"] > tiny.config["num_key_value_heads"], (
+        "grouped queries are part of it"
+    )
     model = base.build(tiny, seed=0, attention=name).eval()
     documents = make_documents(WILD)
     with torch.no_grad():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 import torch
@@ -57,7 +56,9 @@ def test_every_number_that_differs_is_listed(tiny):
     with pytest.raises(ConfigError) as caught:
         refuse_differences(spec, config)
     text = str(caught.value)
-    assert "model.config.hidden_size=32 differs from the weights of some/model, which have 64" in text
+    assert (
+        "model.config.hidden_size=32 differs from the weights of some/model, which have 64" in text
+    )
     assert "model.config.rope_parameters" in text
     assert "model=hf model.location=some/model" in text
     assert "rms_norm_eps" not in text, "it is equal in float32"
@@ -107,14 +108,6 @@ def test_hub_that_cannot_be_reached(monkeypatch):
         base.load("meta-llama/absent", dtype="float32")
     with pytest.raises(NotAvailableError, match=said):
         base.load_tokenizer("meta-llama/absent")
-
-
-def test_internlm2_weights_are_refused_plainly(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "internlm2"}))
-    with pytest.raises(
-        NotAvailableError, match=r"is a model of type 'internlm2'.* planned but not loaded"
-    ):
-        base.load(tmp_path, dtype="float32")
 
 
 def test_nf4_without_its_needs(model, tmp_path, monkeypatch):

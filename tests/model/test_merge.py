@@ -30,9 +30,7 @@ def test_merged_folder_is_what_peft_makes_of_base_and_adapter(
     tiny, lora, tmp_path, is_tied, use_dora, whole
 ):
     adapter = dataclasses.replace(with_ends(lora) if whole else lora, use_dora=use_dora)
-    expected = logits(
-        train(tmp_path, tiny.changed(tie_word_embeddings=is_tied), adapter)
-    )
+    expected = logits(train(tmp_path, tiny.changed(tie_word_embeddings=is_tied), adapter))
     report = merged(tmp_path)
     found = base.load(tmp_path / "merged", dtype="float32")
     torch.testing.assert_close(logits(found), expected, atol=1e-4, rtol=0)

@@ -37,7 +37,8 @@ def refused(folder, **settings) -> str:
         ({Q_PROJ: torch.zeros(3, 32)}, f"{Q_PROJ} has shape [3, 32] instead of [32, 32]"),
         (
             {"model.layers.0.W_pack.weight": torch.zeros(9, 9)},
-            "model.layers.0.W_pack.weight is not known to transformers' LlamaForCausalLM",
+            "model.layers.0.W_pack.weight is not known to transformers' LlamaForCausalLM; tensors "
+            "that are no part of the model go into model.ignored_tensors",
         ),
     ],
 )

@@ -176,7 +176,9 @@ def test_a_corpus_is_not_prepared_with_tokens_that_its_model_lacks(tmp_path: Pat
     settings, _ = config.load(["recipe=quickstart/prepare", *words, "data.vocab_size=null"])
     with pytest.raises(ConfigError) as caught:
         tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
-    assert "model.config.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(caught.value)
+    assert "model.config.vocab_size=64 is less than the 65 tokens of its tokenizer in" in str(
+        caught.value
+    )
     settings, _ = config.load(["recipe=quickstart/prepare", *words, RESIZE])
     made = tokenizer_of(SimpleNamespace(config=settings, inputs={}))  # type: ignore[arg-type]
     assert len(made) == 65  # type: ignore[arg-type]

@@ -28,7 +28,8 @@ from tests.models import LORA, trained_tensors
 
 RECIPE = "recipe=quickstart/evaluate"
 SMALL = (
-    "model.config.hidden_size=32", "model.config.intermediate_size=48", "model.config.num_hidden_layers=2",
+    "model.config.hidden_size=32", "model.config.intermediate_size=48",
+    "model.config.num_hidden_layers=2",
     "generation.max_new_tokens=16", "hardware.num_threads=1",
 )  # fmt: skip
 FEW = ("benchmark.theory.num_questions=12", "benchmark.generation.num_questions=2")

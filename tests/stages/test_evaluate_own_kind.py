@@ -38,7 +38,8 @@ options:
   phrases: [GFED, CDEF, X]
 """
 SMALL = (
-    "model.config.hidden_size=32", "model.config.intermediate_size=48", "model.config.num_hidden_layers=1",
+    "model.config.hidden_size=32", "model.config.intermediate_size=48",
+    "model.config.num_hidden_layers=1",
     "hardware.num_threads=1",
 )  # fmt: skip
 

@@ -19,7 +19,8 @@ from tests.helpers import make_corpus
 from tests.waiting import PATIENCE_S, wait_for
 
 SMALL = (
-    "model.config.hidden_size=64", "model.config.intermediate_size=96", "model.config.num_hidden_layers=4",
+    "model.config.hidden_size=64", "model.config.intermediate_size=96",
+    "model.config.num_hidden_layers=4",
     "model.config.max_position_embeddings=1024", "hardware.num_threads=1",
 )  # fmt: skip
 WORDS = (

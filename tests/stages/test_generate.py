@@ -22,7 +22,8 @@ from musicllm.stages import generate
 from tests.helpers import make_corpus, make_tune
 
 SMALL = (
-    "model.config.hidden_size=32", "model.config.intermediate_size=48", "model.config.num_hidden_layers=2",
+    "model.config.hidden_size=32", "model.config.intermediate_size=48",
+    "model.config.num_hidden_layers=2",
     "generation.max_new_tokens=24", "generation.render=false", "hardware.num_threads=1",
 )  # fmt: skip
 

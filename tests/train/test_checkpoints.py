@@ -22,6 +22,7 @@ from musicllm import artifacts, config
 from musicllm.errors import ArtifactError
 from musicllm.model import adapters, base
 from musicllm.model.adapters import attach, quiet_peft
+from musicllm.model.architecture import config_of
 from musicllm.model.size import count
 from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.train import checkpoints

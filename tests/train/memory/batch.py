@@ -62,7 +62,9 @@ class MicroBatch:
         self._type = None if compute_dtype == "float32" else getattr(torch, compute_dtype)
         length = num_tokens // 4
         generator = torch.Generator().manual_seed(0)
-        self._ids = torch.randint(0, spec.config["vocab_size"], (1, num_tokens), generator=generator)
+        self._ids = torch.randint(
+            0, spec.config["vocab_size"], (1, num_tokens), generator=generator
+        )
         self._positions = torch.arange(length).repeat(4)[None]
         self._starts = torch.arange(0, num_tokens + 1, length, dtype=torch.int32)
 
