@@ -27,7 +27,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import attention as varlen
 from musicllm.model import piece_model, published, tensors
-from musicllm.model.architecture import READ_AS, config_of, decoder_config, is_part
+from musicllm.model.architecture import (
+    READ_AS,
+    config_of,
+    decoder_config,
+    is_part,
+    refuse_differences,
+)
 from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.spec import ModelSpec
 from musicllm.model.weights import WeightFiles
@@ -175,6 +181,22 @@ def load_config(
         return decoder_config(raw, (str(path), revision) if trust_remote_code else None)
     except ConfigError as error:
         raise InputError(f"{path}/config.json is not that of a model for here: {error}") from error
+
+
+def check_architecture(spec: ModelSpec) -> None:
+    """Compare an option, which plans use, with config.json at its location; reads no weights.
+
+    Raises:
+        ConfigError: with a problem for every key that differs and matters.
+        MusicLLMError: as `load_config` does.
+    """
+    assert spec.location is not None, "random weights have the architecture of the option"
+    refuse_differences(
+        spec,
+        load_config(
+            spec.location, revision=spec.revision, trust_remote_code=spec.trust_remote_code
+        ),
+    )
 
 
 def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -10,10 +10,12 @@ from typing import Any
 
 import psutil
 
-from musicllm.errors import NotAvailableError
-from musicllm.model import size
+from musicllm.errors import ArtifactError, NotAvailableError
+from musicllm.model import base, size
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
+from musicllm.model.weights import cached_folder
+from musicllm.runs.inputs import find_input
 from musicllm.runs.settings import (
     adapter_spec,
     limit_of_steps,
@@ -52,8 +54,10 @@ def run_plan(
         length: as chosen before; None chooses it if the speed decides it.
 
     Raises:
-        ConfigError: the model has no rows for some tokens of the corpus.
+        ConfigError: the model has no rows for some tokens of the corpus, or config.json beside its
+            weights differs from `model.config`.
     """
+    _refuse_other_architecture(config)
     if corpus is not None:
         refuse_lacking_rows(config, corpus["vocab_size"], "the corpus")
         config = with_rows(config, corpus["vocab_size"])
@@ -104,6 +108,19 @@ def run_plan(
         runs=Path(config.paths.runs),
         find_advice=find_advice,
     )
+
+
+def _refuse_other_architecture(config: Config) -> None:
+    """Compare `model.config` with config.json of the base, if that is on this machine."""
+    location: str | Path | None = config.model.location
+    if "model" in config.inputs:
+        try:
+            location = find_input("inputs.model", config.inputs["model"], config).path
+        except ArtifactError:  # an earlier step of a pipeline will make it
+            return
+    folder = None if location is None else cached_folder(location, config.model.revision)
+    if folder is not None:
+        base.check_architecture(dataclasses.replace(model_spec(config), location=str(folder)))
 
 
 def _length(

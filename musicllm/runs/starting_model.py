@@ -18,7 +18,7 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, attention, base, packaged
-from musicllm.model.architecture import config_of, dropouts, head_dim_of, refuse_differences
+from musicllm.model.architecture import config_of, dropouts, head_dim_of
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows
@@ -83,10 +83,7 @@ def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
 def _load(config: Config, location: str) -> PreTrainedModel:
     """Load weights: trained ones in float32, frozen ones in the compute dtype."""
     spec = dataclasses.replace(model_spec(config), location=location)
-    real = base.load_config(
-        location, revision=spec.revision, trust_remote_code=spec.trust_remote_code
-    )
-    refuse_differences(spec, real)
+    base.check_architecture(spec)
     return base.load(
         location,
         dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),

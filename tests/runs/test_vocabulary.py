@@ -155,8 +155,8 @@ def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
         ),
         (
             ["adapter=full", "model.location=null"],
-            "training.resize_embeddings=true has no effect on random weights, which get as many "
-            "rows as model.config.vocab_size says; leave it out",
+            "training.resize_embeddings=true has no effect on random weights, which get "
+            "model.config.vocab_size rows; leave it out",
         ),
     ],
 )
