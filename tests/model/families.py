@@ -199,7 +199,9 @@ def config_of(name: str, **changes: Any) -> PreTrainedConfig:
     return AutoConfig.for_model(kind, **ids, **keys)
 
 
-def build(name: str, *, seed: int = 0, attention: str = "eager", **changes: Any) -> PreTrainedModel:
+def build(
+    name: str, *, seed: int = 0, attention: str | None = "eager", **changes: Any
+) -> PreTrainedModel:
     """Return the model of a family in float32 with random weights, in evaluation mode.
 
     Scales, gates and other vectors are random as well, so that none has no effect.

@@ -21,6 +21,7 @@ from musicllm import console
 from musicllm.errors import StageError
 from musicllm.inference.scorer.prefix import shared
 from musicllm.inference.scorer.products import fast_products
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.head import head_of
 
 MAX_LOGITS = 1 << 24
@@ -54,7 +55,7 @@ class Reader:
         whole: Any = model
         base: Any = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
         self._base: PreTrainedModel = base
-        self._decoder: Any = base.get_decoder() if hasattr(base, "get_decoder") else None
+        self._decoder: Any = decoder_of(base) if hasattr(base, "get_decoder") else None
         self._head = head_of(base)
         self.vocab_size: int = base.config.get_text_config().vocab_size
         self.device: torch.device = base.device
@@ -166,8 +167,8 @@ class Reader:
         try:
             cache, _, _ = self.prefix(ids[:half], queries)
             self.shares = self._agree([ids[half:]] * 2, queries, cache, expected[half:])
-        except (TypeError, ValueError, AttributeError, NotImplementedError):
-            self.shares = False
+        except (TypeError, ValueError, AttributeError, LookupError, NotImplementedError):
+            self.shares = False  # layers with a state, say, which no cache of keys and values has
         if not self.shares:
             console.note("the model's prompts cannot share their beginnings; each is fed whole")
 
