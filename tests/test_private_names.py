@@ -54,7 +54,6 @@ def _of_deepspeed(name: str) -> bool:
 NAMES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "_init_weights": ("model/merge/parts.py", _of_transformers),
     "_keys_to_ignore_on_load_unexpected": ("model/merge/adapted.py", _of_transformers),
-    "_attn_implementation": ("train/module.py", _of_transformers),
     "_raise_exceptions_for_missing_entries": ("model/legacy.py", _of_cached_file),
     "_compiled_call_impl": ("train/between_steps.py", _of_torch_module),
     "_forward_hooks": ("train/fused.py", _of_torch_module),

@@ -225,11 +225,12 @@ def on_meta(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> Pre
         ConfigError: the class refuses the configuration.
         NotAvailableError: a package is missing that the class needs.
     """
-    config._attn_implementation = "eager"  # as every class has it
     try:
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                config, trust_remote_code=trust_remote_code
+                config,
+                attn_implementation="eager",  # which every class has
+                trust_remote_code=trust_remote_code,
             )
     except ImportError as error:
         raise NotAvailableError(f"{config.model_type}: {' '.join(str(error).split())}") from error

@@ -99,7 +99,7 @@ def load(
     path: str | Path,
     *,
     dtype: str,
-    attention: str = varlen.NAME,
+    attention: str | None = varlen.NAME,
     dropout: Mapping[str, float] | None = None,
     ignored_tensors: Sequence[str] = (),
     revision: str | None = None,
@@ -115,7 +115,8 @@ def load(
     Args:
         path: a folder, or a hub id.
         dtype: of the weights in memory: float32, float16 or bfloat16.
-        attention: name in `hardware.attention`, or one known to transformers.
+        attention: name in `hardware.attention`, or one known to transformers; None for torch's
+            attention (`sdpa`), or `eager` where the class does not have it, as to read and write.
         dropout: probabilities during training by key of the configuration, such as
             `attention_dropout`; None for the model's own.
         ignored_tensors: regular expressions of stored tensors that are not part of the model.

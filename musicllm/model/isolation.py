@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.attention import packed
 
 Isolation = Literal["packed", "one_by_one"]
@@ -59,7 +60,7 @@ def decode(
         most: from a number of passes to the largest on any rank, so that ranks that gather weights
             in each pass stay in step.
     """
-    decoder = model.get_decoder()  # type: ignore[operator]
+    decoder = decoder_of(model)
     if isolation_of(model) == "packed":
         output = decoder(
             **inputs, position_ids=position_ids, use_cache=False, **packed(cu_seq_lens)

@@ -69,7 +69,7 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
     model: Any = base.load(
         place.path,
         dtype=_dtype(config, place),
-        attention="sdpa",
+        attention=None,
         revision=place.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=quantization,

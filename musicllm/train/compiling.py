@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import nn
 
 from musicllm.model.adapters import causal_model
+from musicllm.model.anatomy import inspect
 
 
 def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
@@ -20,5 +21,6 @@ def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
         model: a transformers or PEFT model.
         backend: torch.compile's.
     """
-    for layer in causal_model(model).get_decoder().layers:
-        layer.compile(dynamic=True, backend=backend)
+    causal = causal_model(model)
+    for layer in inspect(causal).layers:
+        causal.get_submodule(layer.path).compile(dynamic=True, backend=backend)

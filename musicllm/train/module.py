@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
 from musicllm.model.adapters import causal_model
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.head import KEYS, head_of
 from musicllm.train import validation
 from musicllm.train.forward import hidden_states
@@ -213,16 +214,12 @@ def check_head(model: nn.Module) -> None:
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
     was_training = model.training
     model.eval()
-    # private: `set_attn_implementation` would load kernels, of which some do not run on this device
-    attention = causal.config._attn_implementation
-    causal.config._attn_implementation = "eager"  # which every class has
     half = {weight.dtype for weight in causal.parameters()} - {torch.float32}
     mixed = torch.autocast(ids.device.type, min(half, key=str, default=None), enabled=bool(half))
     with torch.no_grad(), mixed:  # frozen weights in their own dtype, trained ones in float32
         whole = causal(input_ids=ids, use_cache=False).logits
-        hidden = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = decoder_of(causal)(input_ids=ids, use_cache=False).last_hidden_state
         parts = head_of(causal)(hidden)
-    causal.config._attn_implementation = attention
     model.train(was_training)
     if not torch.allclose(whole.float(), parts.float(), rtol=1e-2, atol=1e-3):
         raise NotAvailableError(

@@ -231,7 +231,7 @@ def test_a_model_is_found_by_its_name(
     )
 
     assert "--device cuda:0 is not there; the CPU is taken" in capsys.readouterr().err
-    assert call == {"path": "ours", "dtype": "float32", "attention": "sdpa", "revision": "main"}
+    assert call == {"path": "ours", "dtype": "float32", "attention": None, "revision": "main"}
     ours = HarnessModel(Scorer(model), tokenizer, add_bos=True)
     assert named.loglikelihood(batch) == ours.loglikelihood(batch)
     with pytest.raises(NotAvailableError, match="use --model hf for tasks that are answered in"):

@@ -33,7 +33,7 @@ def ours(task: EvalTask) -> Answers:
     model = base.load(
         task.location,
         dtype=task.dtype,
-        attention="sdpa",
+        attention=None,
         revision=task.model.revision,
         trust_remote_code=trusted,
     ).to(task.settings.device)

@@ -18,6 +18,7 @@ from musicllm.bench.train.stopwatch import WARM_UP_STEPS, Measurement, Stopwatch
 from musicllm.bench.train.task import TrainTask
 from musicllm.data.batches import IGNORED, StepBatches
 from musicllm.model.adapters import causal_model
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.attention import packed
 from musicllm.model.head import head_of
 from musicllm.train.loss import sum_nll
@@ -51,7 +52,7 @@ def bare(task: TrainTask) -> Measurement:
         )
         stopwatch.part("data")
         with task.autocast():
-            hidden = causal.get_decoder()(
+            hidden = decoder_of(causal)(
                 input_ids=ids, position_ids=positions, use_cache=False, **packed(ends)
             ).last_hidden_state
             head = head_of(causal)

@@ -53,7 +53,7 @@ class NamedModel(HarnessModel):
         if dtype == "auto":
             stored = base.load_config(pretrained, revision=revision).dtype
             dtype = str(stored or torch.float32).removeprefix("torch.")
-        model = base.load(pretrained, dtype=dtype, attention="sdpa", revision=revision)
+        model = base.load(pretrained, dtype=dtype, attention=None, revision=revision)
         if peft is not None:
             model = adapters.load_adapter(model, Path(peft))
         tokenizer = base.load_tokenizer(pretrained, revision=revision)

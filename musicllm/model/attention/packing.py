@@ -44,9 +44,9 @@ def register() -> None:
         AttentionMaskInterface.register(NAMES[name], pattern_or_mask)
 
 
-def implementation(name: str) -> str:
+def implementation(name: str | None) -> str | None:
     """Return the name in transformers of an attention, as in `hardware.attention` or its own."""
-    return NAMES.get(name, name)
+    return name if name is None else NAMES.get(name, name)
 
 
 def packed(cu_seq_lens: Tensor) -> dict[str, Any]:
