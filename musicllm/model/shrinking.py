@@ -128,7 +128,7 @@ def shrunk(model: PreTrainedModel, *, max_length: int, widths: bool = True) -> P
         keys = _narrowed(keys, some, None)
     _shorten_context(keys, Sizes(config.to_dict()), max_length, narrow=widths)
     small = type(config).from_dict(keys)
-    small._name_or_path = config._name_or_path
+    small.name_or_path = config.name_or_path
     return small
 
 

@@ -120,7 +120,7 @@ def replaced(group: Any, changes: dict[str, Any]) -> Any:
 
 
 def tiny_model(adapter: AdapterSpec = FULL, **changes: Any) -> nn.Module:
-    model = base.build(dataclasses.replace(TINY, **changes), seed=3)
+    model = base.build(TINY.changed(**changes), seed=3)
     return attach(model, adapter, seed=5)
 
 

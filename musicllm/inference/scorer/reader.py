@@ -55,7 +55,8 @@ class Reader:
         whole: Any = model
         base: Any = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
         self._base: PreTrainedModel = base
-        self._decoder: Any = decoder_of(base) if hasattr(base, "get_decoder") else None
+        has_decoder = hasattr(base, "get_decoder") and base.get_decoder() is not None
+        self._decoder: Any = decoder_of(base) if has_decoder else None
         self._head = head_of(base)
         self.vocab_size: int = base.config.get_text_config().vocab_size
         self.device: torch.device = base.device
