@@ -9,12 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from musicllm import artifacts
 from musicllm.data.corpus import Corpus
 from musicllm.data.engines import LocalEngine
 from musicllm.data.pipeline import prepare
 from musicllm.data.records import Record
-from musicllm.data.settings import InstructionSettings, Preparation, RowSettings, SourceSpec
+from musicllm.data.settings import (
+    ExtendedTokenizer,
+    InstructionSettings,
+    Preparation,
+    RowSettings,
+    SourceSpec,
+)
 from musicllm.data.vocabulary import train_tokenizer
 from musicllm.schema import DuplicatesConfig, MixConfig, MusicConfig
 
@@ -93,14 +101,17 @@ def make_corpus(
     max_length: int = 256,
     vocab_size: int = 300,
     row_former: str = "pack",
+    tokenizer: PreTrainedTokenizerBase | ExtendedTokenizer | None = None,
 ) -> Corpus:
     """Make a corpus artifact in a fraction of a second: 24, 3 and 3 tunes of 30.
 
     Args:
         folder: becomes the artifact.
         content: `text` for tunes, `messages` for requests answered with tunes.
+        tokenizer: of the corpus; None for one of `vocab_size` tokens that is trained on its tunes.
     """
-    tokenizer = train_tokenizer(map(make_tune, range(num_tunes)), vocab_size, TEMPLATE)
+    if tokenizer is None:
+        tokenizer = train_tokenizer(map(make_tune, range(num_tunes)), vocab_size, TEMPLATE)
     records = [_record(number, content) for number in range(num_tunes)]
     work = folder.with_name(f"{folder.name}.work")
     settings = [content, num_tunes, vocab_size, row_former, max_length]

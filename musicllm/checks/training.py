@@ -131,9 +131,9 @@ def lora(config: Config) -> Iterator[Problem]:
     if config.task != "train" or spec.kind != "lora":
         return
     for key in ("r", "alpha", "dropout", "scaling", "init"):
-        if getattr(spec, key) is None:
+        if getattr(spec, key) is None and spec.targets:
             yield Problem(f"adapter.{key}", "null", "must be set when adapter.kind=lora")
-    if not spec.targets:
+    if not spec.targets and not spec.train_new_tokens:
         yield Problem("adapter.targets", "[]", "is empty", "use [attention, mlp]")
     if spec.init == "pissa" and spec.quantization:
         rule = "takes singular values out of the base, which a base in 4 bits does not allow"
@@ -161,12 +161,35 @@ def embeddings(config: Config) -> Iterator[Problem]:
         if tied
         else spec.train_embeddings and spec.train_output_head
     )
-    if spec.kind == "lora" and not whole:
+    if spec.kind == "lora" and not whole and not spec.train_new_tokens:
         rule = "adds rows that LoRA does not train, and that an adapter would not hold"
         fix = "write adapter.train_embeddings=true" + (
             "" if tied else " and adapter.train_output_head=true"
         )
-        yield Problem(key, "true", rule, fix)
+        yield Problem(key, "true", rule, f"{fix}, or for new tokens adapter.train_new_tokens=true")
+
+
+def new_tokens(config: Config) -> Iterator[Problem]:
+    """Yield new rows that are to be trained alone, and matrices that are trained whole."""
+    spec = config.adapter
+    if config.task != "train" or not spec.train_new_tokens:
+        return
+    key = "adapter.train_new_tokens"
+    if spec.kind != "lora":
+        rule = f"trains no old row, and adapter.kind={spec.kind} is for all weights or none"
+        yield Problem(key, "true", rule, "write false, or use adapter=lora_r64 or new_tokens")
+        return
+    for name in ("train_embeddings", "train_output_head"):
+        if getattr(spec, name):
+            rule = "trains the old rows, too, which adapter.train_new_tokens=true freezes"
+            yield Problem(f"adapter.{name}", "true", rule, "write false")
+    name = config.optimizer.name
+    if not spec.targets and name in OPTIMIZERS and OPTIMIZERS[name].needs_whole_matrices:
+        rule = "works on hidden matrices, and only rows of new tokens are trained"
+        yield Problem("optimizer.name", name, rule, "use adamw")
+    if config.strategy.zero_stage == 3:
+        rule = "puts rows into a matrix that ZeRO 3 has cut into pieces"
+        yield Problem(key, "true", rule, "use zero2")
 
 
 def optimizer(config: Config) -> Iterator[Problem]:

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from musicllm.errors import ArtifactError, ConfigError, Problem
-from musicllm.model import pissa, tensors
+from musicllm.model import pissa, rows, tensors
 from musicllm.model.anatomy import Anatomy, Matrix, inspect
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.weights import WeightFiles
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -61,6 +61,8 @@ def attach(
         assert spec.kind in ("full", "none"), f"adapter kind {spec.kind!r} passed the checks"
         return model.requires_grad_(spec.kind == "full")
     check_targets(model, spec)
+    if spec.new_rows:
+        rows.refuse_misfits(model, spec.new_rows)
     if spec.quantization is not None:
         _prepare_quantized(model)
     with seeded(seed, model.device):
@@ -149,11 +151,11 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
 
     stored = WeightFiles({"": folder / ADAPTER_WEIGHTS})
     tensors.refuse_not_finite(folder, ((name, stored.read(name)) for name in stored.shapes))
-    _take_rows(model, stored)
+    settings = PeftConfig.from_pretrained(str(folder))
+    settings.inference_mode = True
+    _take_rows(model, stored, settings)
     ends = {f"{PREFIX}{name}": list(model.get_parameter(name).shape) for name in end_names(model)}
     with quiet_peft():
-        settings = PeftConfig.from_pretrained(str(folder))
-        settings.inference_mode = True
         kind = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(settings.task_type, PeftModel)
         try:
             adapted: PeftModel = kind(model, settings)
@@ -172,20 +174,26 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
 
 def end_names(model: PreTrainedModel) -> list[str]:
     """Return the weight names of embeddings and head; if they are tied, only of the embeddings."""
-    ends = [model.get_input_embeddings(), model.get_output_embeddings()]
+    ends = ends_of(model)
     return [
         f"{name}.weight"
         for name, module in model.named_modules()
-        if any(module is end for end in ends[: 1 if is_tied(model) else 2])
+        if any(module is end for end in ends)
     ]
 
 
-def _take_rows(model: PreTrainedModel, stored: WeightFiles) -> None:
-    """Resize the base to the rows of trained embeddings and head, if the adapter has both."""
+def _take_rows(model: PreTrainedModel, stored: WeightFiles, settings: PeftConfig) -> None:
+    """Resize the base to the rows of embeddings and head that the adapter trained.
+
+    Those are all rows, if the adapter has both matrices, or the new ones.
+    """
+    num_rows = model.get_input_embeddings().num_embeddings
     sizes = {stored.shapes.get(f"{PREFIX}{name}", [0])[0] for name in end_names(model)}
-    rows = next(iter(sizes))
-    if len(sizes) == 1 and rows not in (0, model.get_input_embeddings().num_embeddings):
-        model.resize_token_embeddings(rows, mean_resizing=False)  # the adapter replaces all rows
+    whole = next(iter(sizes))
+    if len(sizes) == 1 and whole not in (0, num_rows):
+        model.resize_token_embeddings(whole, mean_resizing=False)  # the adapter replaces all rows
+    elif rows.num_rows_in(settings) > num_rows:  # the adapter replaces all rows that are added
+        model.resize_token_embeddings(rows.num_rows_in(settings), mean_resizing=False)
 
 
 @contextmanager
@@ -248,6 +256,9 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
         elif target == head and spec.train_output_head:
             rule = "would be trained twice: by LoRA and whole"
             fix = "leave it out, or write adapter.train_output_head=false"
+        elif target == head and spec.new_rows:
+            rule = "would be trained twice: by LoRA and in its new rows"
+            fix = f"leave it out, or write {rows.KEY}=false"
         else:
             continue
         problems.append(Problem("adapter.targets", target, rule, fix))
@@ -257,19 +268,22 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
 
 def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
     from peft import LoraConfig
+    from peft.utils.constants import DUMMY_TARGET_MODULES
 
     anatomy = inspect(model)
     whole = {_name_of(model, module) for module in trained_whole(model, spec)}
     targets = dict.fromkeys(matrix.name for matrix in target_matrices(anatomy, spec))
     targets |= dict.fromkeys({_last(anatomy.head)} & set(spec.targets))
+    new_rows = {_name_of(model, module): list(spec.new_rows) for module in ends_of(model)}
     return LoraConfig(
         task_type="CAUSAL_LM",
-        r=spec.r,
-        lora_alpha=spec.alpha,
+        r=spec.r or 1,  # without targets there is no LoRA, but PEFT wants a rank
+        lora_alpha=spec.alpha or 1,
         use_rslora=spec.scaling == "rslora",
-        lora_dropout=spec.dropout,
-        target_modules=list(targets),
+        lora_dropout=spec.dropout or 0.0,
+        target_modules=list(targets) or DUMMY_TARGET_MODULES,
         modules_to_save=sorted(whole) or None,
+        trainable_token_indices=new_rows if spec.new_rows else None,
         use_dora=spec.use_dora,
         ensure_weight_tying=bool(whole) and is_tied(model),
     )
@@ -277,6 +291,12 @@ def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
+
+
+def ends_of(model: PreTrainedModel) -> list[Any]:
+    """Return embeddings and head; if they are tied, only the embeddings."""
+    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    return ends[: 1 if is_tied(model) else 2]
 
 
 def _name_of(model: nn.Module, module: nn.Module) -> str:

@@ -29,7 +29,8 @@ class Size:
             `num_parameters`.
         num_hidden: of `num_trainable`, matrices that are neither embeddings nor the head.
         parts: of `num_parameters`: embeddings, attention, mlp, router, norms (all vectors that
-            belong to no matrix), head (0 if tied), other; and adapter, the LoRA parameters.
+            belong to no matrix), head (0 if tied), other; and adapter, the parameters of LoRA and
+            of new rows.
     """
 
     num_parameters: int
@@ -63,15 +64,16 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
         return Size(whole, trained, whole - trained, matrices, {**parts, "adapter": 0})
     adapters.check_targets(model, adapter)
     targets = adapters.target_matrices(anatomy, adapter)
-    assert adapter.r is not None, "LoRA without a rank passed the checks"
-    matrices = adapter.r * sum(target.num_inputs + target.num_outputs for target in targets)
+    assert adapter.r is not None or not targets, "LoRA without a rank passed the checks"
+    matrices = (adapter.r or 0) * sum(t.num_inputs + t.num_outputs for t in targets)
     lora = matrices + sum(target.num_outputs for target in targets if adapter.use_dora)
     copies = sum(
         parameter.numel()
         for module in adapters.trained_whole(model, adapter)
         for parameter in module.parameters()
     )
-    return Size(whole, lora + copies, whole, matrices, {**parts, "adapter": lora})
+    new = len(adapter.new_rows) * sum(end.weight.shape[1] for end in adapters.ends_of(model))
+    return Size(whole, lora + new + copies, whole, matrices, {**parts, "adapter": lora + new})
 
 
 def _parts(model: PreTrainedModel, anatomy: Anatomy) -> dict[str, int]:

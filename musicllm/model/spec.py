@@ -53,6 +53,7 @@ class AdapterSpec:
         quantization: of the frozen base: nf4 or None.
         scaling: lora or rslora (arXiv 2312.03732); None unless `kind` is lora.
         init: zero or pissa (arXiv 2404.02948); None unless `kind` is lora.
+        new_rows: rows of embeddings and head that are trained beside LoRA, all others being frozen.
     """
 
     kind: str
@@ -66,3 +67,4 @@ class AdapterSpec:
     quantization: str | None
     scaling: str | None
     init: str | None
+    new_rows: range = range(0)

@@ -65,13 +65,13 @@ def run_plan(
     if length is None:
         length = _length(config, corpus, step_s)
     steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)
-    adapter, hardware = adapter_spec(config), config.hardware
+    adapter, hardware = adapter_spec(config, corpus), config.hardware
     counted = size.count(model_spec(config), adapter)
     choice = _choice(config, steps)
     on_gpu = hardware.accelerator == "gpu"
     host_bytes = _host_bytes(config)
     device_bytes = _device_bytes(config)
-    needs = partial(_memory, config, counted, _row_length(config, corpus))
+    needs = partial(_memory, config, adapter, counted, _row_length(config, corpus))
 
     def find_advice() -> Advice | None:
         devices = hardware.devices_per_node
@@ -131,7 +131,7 @@ def _length(
     if not choices and hours is None:
         return None
     steps = training_plan(config, corpus, num_steps=1)  # the time of a step depends on no other
-    expected = _duration(config, adapter_spec(config), steps, corpus, step_s).step_s
+    expected = _duration(config, adapter_spec(config, corpus), steps, corpus, step_s).step_s
     if hours is not None:
         return expected_length(3600 * hours, expected, limit_of_steps(config, corpus))
     budget = config.training.time_budget_min
@@ -151,9 +151,11 @@ def compute_dtype(config: Config) -> str:
     return str(strategies.compute_dtype(name)).removeprefix("torch.")
 
 
-def _memory(config: Config, counted: size.Size, row_length: int, choice: Choice) -> Memory:
+def _memory(
+    config: Config, adapter: AdapterSpec, counted: size.Size, row_length: int, choice: Choice
+) -> Memory:
     on_gpu = config.hardware.accelerator == "gpu"
-    adapter = dataclasses.replace(adapter_spec(config), quantization=choice.quantization)
+    adapter = dataclasses.replace(adapter, quantization=choice.quantization)
     work = Workload(
         num_tokens=choice.rows_per_device * row_length,
         checkpointing=choice.checkpointing,

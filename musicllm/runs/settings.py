@@ -9,6 +9,7 @@ from typing import Any
 
 from musicllm.inference.sampling import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.runs.vocabulary import rows_of_new_tokens
 from musicllm.schema import Config
 from musicllm.train import plan, strategies
 from musicllm.train.plan import Plan, estimate_rows, make_plan, total
@@ -30,8 +31,13 @@ def model_spec(config: Config) -> ModelSpec:
     )
 
 
-def adapter_spec(config: Config) -> AdapterSpec:
-    """Return `config.adapter` as the model room takes it."""
+def adapter_spec(config: Config, corpus: Mapping[str, Any] | None = None) -> AdapterSpec:
+    """Return `config.adapter` as the model room takes it.
+
+    Args:
+        config: a checked configuration.
+        corpus: facts of the prepared corpus, for its new tokens; None if there is none.
+    """
     spec = config.adapter
     return AdapterSpec(
         kind=spec.kind,
@@ -45,6 +51,7 @@ def adapter_spec(config: Config) -> AdapterSpec:
         quantization=spec.quantization,
         scaling=spec.scaling,
         init=spec.init,
+        new_rows=rows_of_new_tokens(config, corpus),
     )
 
 

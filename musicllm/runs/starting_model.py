@@ -13,15 +13,16 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from musicllm import artifacts, console
+from musicllm.data import extension
 from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.model import adapters, attention, base, packaged
+from musicllm.model import adapters, attention, base, packaged, rows
 from musicllm.model.architecture import config_of, dropouts, head_dim_of
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
-from musicllm.runs.vocabulary import refuse_lacking_rows
+from musicllm.runs.vocabulary import refuse_lacking_rows, refuse_untrained_rows
 from musicllm.schema import Config
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.compiling import compile_layers
@@ -38,14 +39,21 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     config = job.config
     _refuse_longer_rows(corpus, config)
     location = _location(job)
-    model = _random(config, corpus) if location is None else _load(config, location)
-    if location is not None:
-        _refuse_other_tokenizer(corpus, location, config.model.revision)
-        _give_rows(model, config, corpus)
+    spec = adapter_spec(config, corpus.facts)
+    if location is None:
+        model = _random(config, corpus)
+    else:
+        pieces = _new_tokens(corpus, location, config.model.revision)
+        tied = bool(config_of(model_spec(config)).tie_word_embeddings)
+        refuse_untrained_rows(config, pieces, location, tied=tied)
+        if config.adapter.train_new_tokens:
+            spec = dataclasses.replace(spec, new_rows=range(min(pieces), max(pieces) + 1))
+        model = _load(config, location)
+        _give_rows(model, config, corpus, pieces)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(
-        model, adapter_spec(config), seed=config.seed, run=job.folder, writes=ranks.is_main()
+        model, spec, seed=config.seed, run=job.folder, writes=ranks.is_main()
     )
     if config.training.compile:
         compile_layers(adapted)
@@ -96,24 +104,36 @@ def _load(config: Config, location: str) -> PreTrainedModel:
     )
 
 
-def _give_rows(model: PreTrainedModel, config: Config, corpus: Corpus) -> None:
-    """Add rows for tokens of the corpus that the model lacks, if configured."""
+def _give_rows(
+    model: PreTrainedModel, config: Config, corpus: Corpus, pieces: extension.Pieces
+) -> None:
+    """Add rows for tokens of the corpus that the model lacks, if configured, and start them."""
     num_tokens = base.num_rows_of(base.load_tokenizer(corpus.tokenizer_path))
     refuse_lacking_rows(config, num_tokens, corpus.tokenizer_path)
     num_rows = model.get_input_embeddings().num_embeddings
     if num_tokens > num_rows:
         base.add_rows(model, num_tokens)
+        start = "the mean of its pieces'" if pieces else "the mean of the others"
         console.note(
             f"the model has {num_rows} rows of embeddings and the corpus {num_tokens} tokens: "
-            f"{num_tokens - num_rows} rows were added, each the mean of the others "
-            f"(training.resize_embeddings)"
+            f"{num_tokens - num_rows} rows were added, each {start} (training.resize_embeddings)"
         )
+    if pieces:
+        rows.start(model, pieces)
 
 
-def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None) -> None:
+def _new_tokens(corpus: Corpus, location: str, revision: str | None) -> extension.Pieces:
+    """Return what tokens of the corpus that the model's tokenizer lacks stand for.
+
+    Raises:
+        ArtifactError: the tokenizers are different, and that of the corpus extends not the model's.
+    """
     ours = base.load_tokenizer(corpus.tokenizer_path)
     theirs = base.load_tokenizer(location, revision=revision)
-    if _identity(ours) != _identity(theirs):
+    if _identity(ours) == _identity(theirs):
+        return {}
+    pieces = extension.replaced_pieces(theirs.backend_tokenizer, ours.backend_tokenizer)
+    if not pieces:
         raise ArtifactError(
             f"the corpus {corpus.path} was tokenized with {corpus.tokenizer_path} "
             f"({len(ours)} tokens), but the model {location} has another tokenizer "
@@ -121,6 +141,7 @@ def _refuse_other_tokenizer(corpus: Corpus, location: str, revision: str | None)
             f"data.tokenizer=model, or data.tokenizer=inherit with the corpus that it was "
             f"trained on"
         )
+    return pieces
 
 
 def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:

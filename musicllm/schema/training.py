@@ -62,6 +62,7 @@ class AdapterConfig:
     targets: list[str] = key("what has LoRA: attention, mlp, or names of linear layers")
     train_embeddings: bool = key("train the input embeddings in full")
     train_output_head: bool = key("train the output embeddings in full")
+    train_new_tokens: bool = key("train the rows of new tokens alone (data.tokenizer=extend)")
     use_dora: bool = key("weight-decomposed LoRA (DoRA)")
     quantization: Literal["nf4"] | None = key("quantization of the frozen base: nf4", null="none")
 
@@ -120,7 +121,7 @@ class TrainingConfig:
     time_budget_min: float | None = key("time for step_choices", 0.01, 1e6, "minutes", null="none")
     gradient_clip: float = key("largest L2 norm of the gradient; 0: off", 0, 1e6)
     activation_checkpointing: bool = key("recompute activations in the backward pass")
-    resize_embeddings: bool = key("add rows (the mean of the old) for tokens that the model lacks")
+    resize_embeddings: bool = key("add rows for tokens that the model lacks")
     compile: bool = key("torch.compile the decoder layers: slow to start, faster in long runs")
     log_every_steps: int = key("optimizer steps between lines of metrics", 1)
     validate_every_steps: int = key("steps between validations; also after the last step", 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from musicllm import console, quoting
+from musicllm.data.corpus import Corpus
 from musicllm.data.engines import make_engine
 from musicllm.data.pipeline import prepare
 from musicllm.data.records import SPLITS
@@ -36,6 +37,8 @@ def run(job: Job) -> list[tuple[str, object]]:
     with job.writing() as (folder, facts):
         facts.update(prepare(preparation, tokenizer_of(job), engine, work, folder))
         facts.update(report_facts(config))
+        if config.data.tokenizer == "inherit":
+            facts.update(_inherited(job))
         job.refuse_changed_files()
     shutil.rmtree(work)
     write_corpus_page(job.folder / "report.html", facts, job.recipe, _commands(job))
@@ -71,6 +74,12 @@ def report_facts(config: Config) -> dict[str, Any]:
         "template": config.template.name,
         "licences": {name: source.licence for name, source in config.data.sources.items()},
     }
+
+
+def _inherited(job: Job) -> dict[str, Any]:
+    """Return which tokens are new in the tokenizer of `inputs.corpus`, for the plan of training."""
+    new = Corpus.open(job.input("corpus").path).facts.get("new_tokens")
+    return {} if new is None else {"new_tokens": {k: new[k] for k in ("number", "first", "known")}}
 
 
 def _commands(job: Job) -> list[NextCommand]:
@@ -181,7 +190,7 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         ("packing efficiency", f"{train['packing_efficiency']:.2%}"),
         ("vocabulary", f"{facts['vocab_size']:,} tokens"),
     ]
-    if new := facts.get("new_tokens"):
+    if (new := facts.get("new_tokens")) and "before" in new:
         share = 1 - new["after"] / new["before"]
         text = f"{new['number']:,}; {new['texts']:,} training texts are {share:.1%} shorter"
         rows.append(("new tokens", text))

@@ -21,15 +21,19 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from musicllm.model.head import NO_ADJUSTMENT, Adjustment
+from musicllm.model.rows import HeadWithRows, head_with_rows
 from musicllm.train.capabilities import probe
 
 
-def as_linear(head: object) -> nn.Linear | None:
+def as_linear(head: object) -> nn.Linear | HeadWithRows | None:
     """Return the linear layer, with or without a bias, of a head; None if the head is more.
 
-    PEFT's copy of a head that is trained whole counts as the head. A head with hooks, such as those
-    with which ZeRO-3 gathers its weights, has to be called and is none.
+    PEFT's copy of a head that is trained whole counts as the head, and so does a head of which only
+    new rows are trained. A head with hooks, such as those with which ZeRO-3 gathers its weights,
+    has to be called and is none.
     """
+    if (with_rows := head_with_rows(head)) is not None and not _is_watched(head):
+        return with_rows
     modules = getattr(head, "modules_to_save", None)
     inner = modules[head.active_adapters[0]] if modules else head  # type: ignore[attr-defined]
     if type(inner) is not nn.Linear or _is_watched(inner) or _is_watched(head):
@@ -39,7 +43,7 @@ def as_linear(head: object) -> nn.Linear | None:
 
 def sum_nll(
     states: Tensor,
-    head: nn.Linear,
+    head: nn.Linear | HeadWithRows,
     tokens: Tensor,
     piece: int,
     adjustment: Adjustment = NO_ADJUSTMENT,
@@ -62,13 +66,16 @@ def sum_nll(
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
     with torch.autocast(device, enabled=False):
+        if isinstance(head, HeadWithRows):
+            weight = head.weight.to(dtype)
+            of_rows = (head.trained, head.indices)
+            return _apply(states.to(dtype), weight, None, tokens, piece, adjustment, *of_rows)
         bias = None if head.bias is None else head.bias.to(dtype)
         inputs = (states.to(dtype), head.weight.to(dtype), bias, tokens)
         is_liger = device == "cuda" and probe("gpu").fused_loss and len(tokens)
         if is_liger and adjustment.scale == 1:
             return _liger(*inputs, adjustment.cap)
-        total: Tensor = _SumNll.apply(*inputs, piece, adjustment)  # type: ignore[no-untyped-call]
-    return total
+        return _apply(*inputs, piece, adjustment, None, None)
 
 
 class _SumNll(torch.autograd.Function):
@@ -83,10 +90,13 @@ class _SumNll(torch.autograd.Function):
         tokens: Tensor,
         piece: int,
         adjustment: Adjustment,
+        new: Tensor | None,
+        indices: Tensor | None,
     ) -> Tensor:
         of_states = torch.empty_like(states)
         of_weight = _sum_for(weight) if ctx.needs_input_grad[1] else None
         of_bias = _sum_for(bias) if bias is not None and ctx.needs_input_grad[2] else None
+        of_new = None if new is None else _sum_for(new)
         total = torch.zeros((), device=states.device)
         for begin in range(0, len(tokens), piece):
             part = slice(begin, begin + piece)
@@ -101,16 +111,23 @@ class _SumNll(torch.autograd.Function):
                 of_weight += grad_logits.t() @ states[part]
             if of_bias is not None:
                 of_bias += grad_logits.sum(0, dtype=torch.float32)
-        ctx.save_for_backward(of_states, of_weight, of_bias)
+            if of_new is not None and indices is not None:
+                of_new += grad_logits.index_select(1, indices).t() @ states[part]
+        ctx.save_for_backward(of_states, of_weight, of_bias, of_new)
         ctx.dtype = weight.dtype
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        states, *of_head = (None if t is None else t.mul_(grad) for t in ctx.saved_tensors)
+        states, *of_head, new = (None if t is None else t.mul_(grad) for t in ctx.saved_tensors)
         of_head = [None if tensor is None else tensor.to(ctx.dtype) for tensor in of_head]
-        return states, *of_head, None, None, None
+        return states, *of_head, None, None, None, new, None
+
+
+def _apply(*inputs: object) -> Tensor:
+    total: Tensor = _SumNll.apply(*inputs)  # type: ignore[no-untyped-call]
+    return total
 
 
 def _sum_for(parameter: Tensor) -> Tensor:

@@ -24,10 +24,11 @@ class ParameterGroups:
 
 def parameter_groups(model: nn.Module) -> ParameterGroups:
     """Sort the trained parameters of a transformers or PEFT model."""
+    inputs: nn.Module = model.get_input_embeddings()  # type: ignore[operator]
     embeddings = {
         id(parameter)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
+        for module in (*model.modules(), inputs)
+        if isinstance(module, nn.Embedding) or module is inputs
         for parameter in module.parameters()
     }
     output: nn.Module = model.get_output_embeddings()  # type: ignore[operator]

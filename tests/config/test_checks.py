@@ -78,6 +78,18 @@ CASES = [
     (["recipe=sft", "adapter.targets=[mpl]"],
      "adapter.targets=mpl must be one of attention, mlp; did you mean mlp?"),
     (["recipe=sft", "adapter.targets=[]"], "adapter.targets=[] is empty; use [attention, mlp]"),
+    (["recipe=sft", "adapter.train_new_tokens=true", "adapter.train_output_head=false"],
+     "adapter.train_embeddings=true trains the old rows, too, which adapter.train_new_tokens=true "
+     "freezes; write false"),
+    (["recipe=sft", "adapter=full", "adapter.train_new_tokens=true"],
+     "adapter.train_new_tokens=true trains no old row, and adapter.kind=full is for all weights or "
+     "none; write false, or use adapter=lora_r64 or new_tokens"),
+    (["recipe=sft", "adapter=new_tokens", "strategy=zero3"],
+     "adapter.train_new_tokens=true puts rows into a matrix that ZeRO 3 has cut into pieces; use "
+     "zero2"),
+    (["recipe=sft", "adapter=new_tokens", "optimizer=muon", "strategy=ddp"],
+     "optimizer.name=muon works on hidden matrices, and only rows of new tokens are trained; use "
+     "adamw"),
     (["recipe=sft", "hardware=cpu", "adapter=qlora_r64"],
      "adapter.quantization=nf4 needs a GPU: bitsandbytes computes in 4 bits there; use "
      "adapter=lora_r64"),

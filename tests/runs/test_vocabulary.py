@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from tokenizers import pre_tokenizers
 from musicllm import config
 from musicllm.checks import check
 from musicllm.data.corpus import Corpus
+from musicllm.data.settings import ExtendedTokenizer
+from musicllm.data.vocabulary import train_tokenizer
 from musicllm.errors import ConfigError
 from musicllm.job import Job
 from musicllm.launch import runner
@@ -23,7 +26,7 @@ from musicllm.runs.planning import run_plan
 from musicllm.runs.preparation import tokenizer_of
 from musicllm.runs.settings import model_spec
 from musicllm.stages import train
-from tests.helpers import make_corpus
+from tests.helpers import TEMPLATE, make_corpus, make_tune
 from tests.models import letter_tokenizer
 
 SMALL = [
@@ -40,6 +43,11 @@ SMALL = [
     "hardware.precision=fp32",
 ]
 WHOLE = ["adapter.train_embeddings=true", "adapter.train_output_head=true", "adapter.r=4"]
+ALONE = [
+    "adapter.train_embeddings=false",
+    "adapter.train_output_head=false",
+    "adapter.train_new_tokens=true",
+]
 RESIZE = "training.resize_embeddings=true"
 
 
@@ -78,8 +86,8 @@ def test_more_tokens_than_rows_are_refused_before_anything_is_loaded(
     assert str(caught.value.problems[0]) == (
         "model.config.vocab_size=300 is less than the 310 tokens of the corpus, and the model "
         "has no row for the others; use the tokenizer that the model was trained with, or add "
-        "rows, each the mean of the old ones: training.resize_embeddings=true, with "
-        "adapter.train_embeddings=true and adapter.train_output_head=true"
+        "rows: training.resize_embeddings=true, with adapter.train_embeddings=true and "
+        "adapter.train_output_head=true, or for new tokens alone adapter.train_new_tokens=true"
     )
     with pytest.raises(ConfigError, match="has no row for the others"):
         train.run(job)
@@ -93,6 +101,7 @@ def test_rows_that_lora_adds_are_trained_merged_and_put_on_again(
     train.run(job)
     said = " ".join(capsys.readouterr().err.split())
     assert "300 rows of embeddings and the corpus 310 tokens: 10 rows were added, each the" in said
+    assert "mean of the others (training.resize_embeddings)" in said
     merged = folder.parent / "merged"
     merged.mkdir()
     settings = {"dtype": "float32", "max_shard_gb": 1, "check_ids": [3, 305, 309]}
@@ -105,6 +114,107 @@ def test_rows_that_lora_adds_are_trained_merged_and_put_on_again(
     ids = torch.tensor([[3, 305, 309]])
     with torch.no_grad():
         torch.testing.assert_close(adapted(ids).logits, whole(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Return a corpus with 10 tokens more than its base, chosen by gain."""
+    folder = tmp_path_factory.mktemp("extended")
+    old = train_tokenizer(map(make_tune, range(30)), 300, TEMPLATE)
+    return make_corpus(folder / "artifact", tokenizer=ExtendedTokenizer(old, None, 10))
+
+
+@pytest.fixture
+def base_folder(tmp_path: Path) -> Path:
+    """Return the model with 300 rows and tokens of which `extended` is an extension."""
+    settings, _ = config.load(["recipe=quickstart/sft", *SMALL])
+    base.build(model_spec(settings), seed=0).save_pretrained(tmp_path / "model")
+    train_tokenizer(map(make_tune, range(30)), 300, TEMPLATE).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("words", [["adapter.r=4"], ["adapter=new_tokens"]], ids=["lora", "alone"])
+def test_new_tokens_are_trained_alone_and_merged(
+    base_folder: Path, extended: Corpus, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_of(base_folder, extended, RESIZE, *ALONE, *words)
+    planned = run_plan(job.config, extended.facts).size.num_trainable
+    adapted = starting_model.starting_model(job, extended)
+    assert planned == sum(weight.numel() for weight in adapters.trained(adapted).values())
+    vectors = base.load(base_folder, dtype="float32").get_input_embeddings().weight
+    merges = json.loads((extended.tokenizer_path / "tokenizer.json").read_text())["model"]["merges"]
+    left, right = base.load_tokenizer(base_folder).convert_tokens_to_ids(merges[-10])
+    started = dict(adapted.named_parameters())[
+        "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta.default"
+    ]
+    torch.testing.assert_close(started[0], (vectors[left] + vectors[right]) / 2)
+
+    train.run(job)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "10 rows were added, each the mean of its pieces' (training.resize_embeddings)" in said
+    (merged := base_folder.parent / "merged").mkdir()
+    settings = {"dtype": "float32", "max_shard_gb": 1, "check_ids": [3, 305, 309]}
+    merge(base_folder, job.artifact_path, merged, **settings)  # type: ignore[arg-type]
+    whole = base.load(merged, dtype="float32", attention="sdpa")
+    assert torch.equal(whole.get_input_embeddings().weight[:300], vectors)
+    tokenizer = base.load_tokenizer(merged)
+    assert len(tokenizer) == whole.config.vocab_size == 310
+    adapted = adapters.load_adapter(base.load(base_folder, dtype="float32"), job.artifact_path)
+    weights = adapted.get_input_embeddings().token_adapter.get_merged_weights(["default"])
+    assert torch.equal(weights, whole.get_input_embeddings().weight)
+
+
+def test_training_of_new_tokens_goes_on_from_a_checkpoint(
+    base_folder: Path, extended: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [RESIZE, *ALONE, "adapter=new_tokens", "training.max_steps=4"]
+    saving = "training.checkpoint_every_steps=2"
+    straight = job_of(base_folder, extended, *words, saving, f"paths.runs={base_folder.parent}/a")
+    train.run(straight)
+    stopped = job_of(base_folder, extended, *words, saving, f"paths.runs={base_folder.parent}/b")
+    shutil.copytree(straight.folder / "checkpoints", stopped.folder / "checkpoints")
+    shutil.rmtree(stopped.folder / "checkpoints" / "step-00000004")
+    train.run(stopped)
+    assert "continuing after step 2 of 4" in "".join(capsys.readouterr())
+    files = [job.artifact_path / adapters.ADAPTER_WEIGHTS for job in (straight, stopped)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ["adapter.train_embeddings=false", "adapter.train_output_head=false"],
+            "adapter.train_new_tokens=false leaves out the rows of 10 tokens of the corpus that",
+        ),
+        (
+            ["adapter.train_output_head=false"],
+            "lacks, and an adapter would not hold them; write true, or train embeddings and head",
+        ),
+    ],
+)
+def test_rows_in_spare_places_must_be_trained_too(
+    base_folder: Path, extended: Corpus, words: list[str], text: str
+) -> None:
+    model = base.load(base_folder, dtype="float32")
+    base.add_rows(model, 320)
+    model.save_pretrained(base_folder)
+    spare = ["model.config.vocab_size=320", *words]
+    with pytest.raises(ConfigError) as caught:
+        train.run(job_of(base_folder, extended, *spare))
+    assert text in str(caught.value.problems[0])
+
+
+def test_new_tokens_that_the_model_has_are_not_new(folder: Path, corpus: Corpus) -> None:
+    model = base.load(folder, dtype="float32")
+    base.add_rows(model, 310)
+    model.save_pretrained(folder)
+    with pytest.raises(ConfigError) as caught:
+        train.run(job_of(folder, corpus, "model.config.vocab_size=310", *ALONE))
+    assert str(caught.value.problems[0]) == (
+        f"adapter.train_new_tokens=true trains rows of new tokens, and {folder} has all tokens of "
+        "the corpus; write false, or prepare the corpus with data.tokenizer=extend"
+    )
 
 
 def test_a_full_training_keeps_its_rows(folder: Path, corpus: Corpus) -> None:
@@ -143,7 +253,7 @@ def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
             ["adapter.train_embeddings=true", "adapter.train_output_head=false"],
             "training.resize_embeddings=true adds rows that LoRA does not train, and that an "
             "adapter would not hold; write adapter.train_embeddings=true and "
-            "adapter.train_output_head=true",
+            "adapter.train_output_head=true, or for new tokens adapter.train_new_tokens=true",
         ),
         (
             [
@@ -151,7 +261,8 @@ def test_added_rows_are_the_mean_of_the_old_ones(tied: bool) -> None:
                 "adapter.train_embeddings=false",
                 "adapter.train_output_head=false",
             ],
-            "would not hold; write adapter.train_embeddings=true",
+            "would not hold; write adapter.train_embeddings=true, or for new tokens "
+            "adapter.train_new_tokens=true",
         ),
         (
             ["adapter=full", "model.location=null"],

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from musicllm.errors import InputError
-from musicllm.model import tensors
+from musicllm.model import rows, tensors
 from musicllm.model.adapters import ADAPTER_WEIGHTS, NO_PLACE, PREFIX, end_names, quiet_peft
 from musicllm.model.merge import nf4
 from musicllm.model.merge.parts import lay_out
 from musicllm.model.weights import WeightFiles
 
-WRAPPED = re.compile(r"\.(base_layer|original_module)(?=\.)")
+WRAPPED = re.compile(r"(\.token_adapter)?\.(base_layer|original_module)(?=\.)")
 """What PEFT inserts into names of weights that it wraps."""
 
 
@@ -72,7 +72,7 @@ class Adapted:
         origin = self.origin(name)
         stored = _read(self.base, origin)
         tensor = as_float32(nf4.requantized(stored) if origin in self.in_nf4 else stored)
-        shape = self.model.state_dict()[name].shape if ".original_module." in name else stored.shape
+        shape = self.model.state_dict()[name].shape if may_lack_rows(name) else stored.shape
         return tensor if shape == tensor.shape else _with_rows(tensor, shape[0])
 
 
@@ -96,7 +96,7 @@ def adapt(
         raise InputError(f"{adapter_path} is of kind {kind}; only LoRA can be merged")
     settings.inference_mode = True
     adapter = WeightFiles({"": adapter_path / ADAPTER_WEIGHTS})
-    plain = _with_vocabulary_of(adapter, config)
+    plain = _with_vocabulary_of(adapter, config, rows.num_rows_in(settings))
     model = lay_out(plain.config)
     with quiet_peft(), torch.device("meta"):
         wrapped = PeftModel(model, settings)
@@ -106,6 +106,7 @@ def adapt(
     # PEFT saves embeddings and head of a resized base without recording it in its settings
     whole = model.state_dict().keys() & set(end_names(plain))
     trained |= {name: PREFIX + name for name in whole if PREFIX + name in adapter.shapes}
+    trained |= _shared_rows(wrapped, trained)
     adapted = Adapted(
         plain, model.eval(), base, adapter, trained,
         frozenset(nf4.quantized_names(plain) if dequantize else ()),
@@ -114,6 +115,11 @@ def adapt(
     _refuse(f"the base of {adapter_path}", _base_faults(adapted))
     _refuse_untied_head(adapted, base.folder)
     return adapted
+
+
+def may_lack_rows(name: str) -> bool:
+    """Return whether a weight may have fewer rows in the base, since the adapter has the others."""
+    return ".original_module." in name or ".token_adapter." in name
 
 
 def is_adapted(part: nn.Module) -> bool:
@@ -138,8 +144,34 @@ def _read(files: WeightFiles, name: str) -> Tensor:
     return tensor
 
 
-def _with_vocabulary_of(adapter: WeightFiles, config: PreTrainedConfig) -> PreTrainedModel:
-    """Build the base without weights, with the vocabulary size of trained embeddings."""
+def _shared_rows(wrapped: PeftModel, trained: Mapping[str, str]) -> dict[str, str]:
+    """Return the new rows of a head that is tied to the embeddings -> their name in the adapter."""
+    ends = (wrapped.get_input_embeddings(), wrapped.get_output_embeddings())
+    inputs, outputs = (
+        next(name.removeprefix(PREFIX) for name, module in wrapped.named_modules() if module is end)
+        for end in ends
+    )
+    names = ((name, name.replace(inputs, outputs, 1)) for name in trained)
+    leaves = wrapped.state_dict().keys()
+    return {
+        head: trained[name]
+        for name, head in names
+        if name.startswith(f"{inputs}.token_adapter.") and head not in trained
+        if PREFIX + head in leaves
+    }
+
+
+def _with_vocabulary_of(
+    adapter: WeightFiles, config: PreTrainedConfig, num_rows: int
+) -> PreTrainedModel:
+    """Build the base without weights, with the vocabulary size of trained embeddings.
+
+    Args:
+        adapter: trained weights.
+        config: of the base; changed in place.
+        num_rows: that the base needs for new tokens whose rows alone were trained.
+    """
+    config.vocab_size = max(config.vocab_size, num_rows)
     plain = lay_out(config)
     for module in (plain.get_input_embeddings(), plain.get_output_embeddings()):
         name = next(name for name, candidate in plain.named_modules() if candidate is module)
@@ -181,7 +213,7 @@ def _base_faults(adapted: Adapted) -> Iterator[str]:
             continue
         if origin not in stored:
             yield f"{origin} is missing"
-        elif stored[origin] != list(tensor.shape) and ".original_module." not in name:
+        elif stored[origin] != list(tensor.shape) and not may_lack_rows(name):
             yield f"{origin} has shape {stored[origin]} instead of {list(tensor.shape)}"
 
 

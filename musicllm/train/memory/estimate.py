@@ -126,6 +126,8 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
     )
     layer = num_tokens * of_gradients(spec, adapter, types)
     logits = _logits(head(spec, adapter), types, work)
+    if adapter.new_rows:  # the head's matrix with its new rows
+        logits += types.frozen * head(spec, adapter).size
     if work.checkpointing:
         every = layers(spec, adapter)
         layer += num_tokens * of_layer(spec, adapter, types, every[-1])
