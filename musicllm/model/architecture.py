@@ -24,11 +24,11 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from musicllm.errors import ConfigError, NotAvailableError, Problem
+from musicllm.model import internlm2
 from musicllm.model.spec import ModelSpec
 
-READ_AS = {"internlm2": "llama"}
-"""`model_type` without a class in transformers -> one with its shapes. InternLM2 is Llama with the
-query, key and value matrices stacked into one."""
+READ_AS = {internlm2.MODEL_TYPE: internlm2.as_llama}
+"""`model_type` without a class in transformers -> how its config.json reads for another class."""
 
 WITHOUT_EFFECT = frozenset({
     "_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype", "torch_dtype",
@@ -74,6 +74,7 @@ def decoder_config(
     Raises:
         ConfigError: as `config_of`.
     """
+    raw = _readable(raw)
     return copy.deepcopy(_config_of(_as_json(raw), code if "auto_map" in raw else None))
 
 
@@ -86,7 +87,8 @@ def skeleton(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedMod
         ConfigError: as `config_of`, or the class refuses the configuration.
     """
     code = (spec.location, spec.revision) if spec.trust_remote_code and spec.location else None
-    return _skeleton(_as_json(spec.config), code if "auto_map" in spec.config else None, vocab_size)
+    raw = _readable(spec.config)
+    return _skeleton(_as_json(raw), code if "auto_map" in raw else None, vocab_size)
 
 
 def dropouts(config: PreTrainedConfig) -> dict[str, float]:
@@ -154,6 +156,12 @@ def text_decoder(config: PreTrainedConfig) -> PreTrainedConfig:
     return text
 
 
+def _readable(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content of config.json for a class that transformers has, if there is one."""
+    read_as = READ_AS.get(raw.get("model_type", ""))
+    return raw if read_as is None else read_as(raw)
+
+
 @lru_cache(maxsize=32)
 def _config_of(text: str, code: tuple[str, str | None] | None) -> PreTrainedConfig:
     raw = json.loads(text)
@@ -167,7 +175,6 @@ def _config_of(text: str, code: tuple[str, str | None] | None) -> PreTrainedConf
             if key not in ("auto_map", "model_type"):
                 setattr(whole, key, value)
         return text_decoder(whole)
-    kind = READ_AS.get(kind, kind)
     if kind not in CONFIG_MAPPING:
         rule = f"has no class in transformers {transformers.__version__}"
         fix = nearest_type(str(kind))

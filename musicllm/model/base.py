@@ -18,15 +18,17 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import attention as varlen
-from musicllm.model import piece_model, published, tensors
+from musicllm.model import checkpoint, piece_model, published, tensors
 from musicllm.model.architecture import (
     READ_AS,
     config_of,
@@ -36,7 +38,6 @@ from musicllm.model.architecture import (
 )
 from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.spec import ModelSpec
-from musicllm.model.weights import WeightFiles
 
 DECODER_NAMES = {
     r"^(?:model\.)?language_model\.lm_head\.": "lm_head.",
@@ -134,7 +135,8 @@ def load(
     transformers.utils.logging.disable_progress_bar()
     options = _hub_options(revision, trust_remote_code)
     config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
-    if is_part(published.read(path, revision), config):
+    raw = published.read(path, revision)
+    if is_part(raw, config):
         options["key_mapping"] = DECODER_NAMES
         ignored_tensors = (*ignored_tensors, TOWERS)
     config.name_or_path = str(path)
@@ -142,19 +144,21 @@ def load(
         setattr(config, key, probability)
     if quantization is not None:
         options |= _quantized(quantization, dtype)
-    stored = WeightFiles.of_model(Path(path)).shapes if Path(path).is_dir() else {}
+    options |= {
+        "config": config,
+        "dtype": getattr(torch, dtype),
+        "attn_implementation": varlen.implementation(attention),
+        "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # rejected below, all in one error
+        "output_loading_info": True,
+    }
+    stored = checkpoint.open_weights(Path(path)).shapes if Path(path).is_dir() else {}
     try:
         with tensors.reported(path):
-            model, info = AutoModelForCausalLM.from_pretrained(
-                path,
-                config=config,
-                dtype=getattr(torch, dtype),
-                attn_implementation=varlen.implementation(attention),
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,  # rejected below, all in one error
-                output_loading_info=True,
-                **options,
-            )
+            if checkpoint.has_own_layout(raw):
+                model, info = _from_own_layout(path, revision, config, options)
+            else:
+                model, info = AutoModelForCausalLM.from_pretrained(path, **options)
     except OSError as error:
         raise _unreadable(path, WEIGHT_FILES, error) from error
     except SafetensorError as error:
@@ -164,6 +168,21 @@ def load(
         tensors.refuse_linear_shapes(path, model, stored)
     tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
     return model
+
+
+def _from_own_layout(
+    path: str | Path, revision: str | None, config: PreTrainedConfig, options: Mapping[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load a model whose files have other names than its class, tensor by tensor."""
+    folder = checkpoint.local_folder(path, revision)
+    weights = checkpoint.lazy(checkpoint.open_weights(folder))
+    own = {key: value for key, value in options.items() if key != "trust_remote_code"}
+    loader = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    model, info = loader.from_pretrained(None, state_dict=weights, **own)
+    model.config.name_or_path = model.name_or_path = str(path)
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    return model, info
 
 
 def load_config(

@@ -7,18 +7,20 @@ at a time, so that nothing is converted in advance and no second copy of the mod
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import EllipsisType
 from typing import Any, Protocol
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor
 
-from musicllm.errors import InputError
-from musicllm.model import internlm2
+from musicllm.model import internlm2, published
 from musicllm.model.weights import WeightFiles
+
+DOWNLOADED = ("*.json", "model*.safetensors", "tokenizer.model", "*.py")
+"""Files of a repository that a merge needs; code is only ever copied."""
 
 
 class Weights(Protocol):
@@ -46,26 +48,28 @@ def open_weights(folder: Path) -> Weights:
         InputError: a file is missing or damaged, or does not fit config.json; the message names it.
     """
     files = WeightFiles.of_model(folder)
-    published = published_config(folder)
-    if published.get("model_type") == internlm2.MODEL_TYPE:
-        return internlm2.InternLM2Weights(files, published)
-    return files
+    config = published.read(folder)
+    return internlm2.InternLM2Weights(files, config) if has_own_layout(config) else files
 
 
-def published_config(folder: Path) -> dict[str, Any]:
-    """Return the content of config.json as it is in the folder.
+def has_own_layout(config: Mapping[str, Any]) -> bool:
+    """Return whether a model's files have other names than the class that runs it.
+
+    Args:
+        config: content of its config.json.
+    """
+    return bool(config["model_type"] == internlm2.MODEL_TYPE)
+
+
+def local_folder(path: str | Path, revision: str | None) -> Path:
+    """Return the folder of a model; one of the hub is downloaded or taken from the cache.
 
     Raises:
-        InputError: it is missing or damaged.
+        OSError: the hub cannot be reached.
     """
-    path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no settings of a model")
-    return content
+    if Path(path).is_dir():
+        return Path(path)
+    return Path(snapshot_download(str(path), revision=revision, allow_patterns=list(DOWNLOADED)))
 
 
 def lazy(weights: Weights) -> Mapping[str, LazyTensor]:

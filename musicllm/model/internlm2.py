@@ -49,7 +49,7 @@ ONLY_INTERNLM2 = ("model_type", "architectures", "auto_map", "bias", "rope_theta
 """Keys of config.json that Llama's configuration has under another name or not at all."""
 
 NAMES = {
-    "model.embed_tokens": "model.tok_embeddings",
+    "embed_tokens": "tok_embeddings",
     "lm_head": "output",
     "self_attn.o_proj": "attention.wo",
     "mlp.gate_proj": "feed_forward.w1",
@@ -58,12 +58,12 @@ NAMES = {
     "input_layernorm": "attention_norm",
     "post_attention_layernorm": "ffn_norm",
 }
-"""Module of Llama -> that of InternLM2, below a layer where there are several."""
+"""Module of Llama -> that of InternLM2, within a layer or beside the layers."""
 
 STACKED = "attention.wqkv"
 SPLIT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
-_LEAF = re.compile(r"(?P<layer>model\.layers\.\d+\.)?(?P<module>.+)\.(?P<leaf>weight|bias)")
+_LEAF = re.compile(r"(?P<place>model\.(?:layers\.\d+\.)?)?(?P<module>.+)\.(?P<leaf>weight|bias)")
 
 
 def as_llama(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,10 +172,10 @@ def origin_of(name: str) -> Origin:
     match = _LEAF.fullmatch(name)
     if match is None:
         return Origin(name)
-    layer, module, leaf = match["layer"] or "", match["module"], match["leaf"]
-    if layer and module in SPLIT:
-        return Origin(f"{layer}{STACKED}.{leaf}", module)
-    return Origin(f"{layer}{NAMES.get(module, module)}.{leaf}")
+    place, module, leaf = match["place"] or "", match["module"], match["leaf"]
+    if module in SPLIT:
+        return Origin(f"{place}{STACKED}.{leaf}", module)
+    return Origin(f"{place}{NAMES.get(module, module)}.{leaf}")
 
 
 def targets_of(name: str) -> list[str]:
@@ -183,11 +183,11 @@ def targets_of(name: str) -> list[str]:
     match = _LEAF.fullmatch(name)
     if match is None:
         return [name]
-    layer, module, leaf = match["layer"] or "", match["module"], match["leaf"]
-    if layer and module == STACKED:
-        return [f"{layer}{part}.{leaf}" for part in SPLIT]
+    place, module, leaf = match["place"] or "", match["module"], match["leaf"]
+    if module == STACKED:
+        return [f"{place}{part}.{leaf}" for part in SPLIT]
     ours = {theirs: own for own, theirs in NAMES.items()}.get(module, module)
-    return [f"{layer}{ours}.{leaf}"]
+    return [f"{place}{ours}.{leaf}"]
 
 
 class InternLM2Weights:

@@ -78,6 +78,9 @@ class MergeConfig:
     quantized_base: Literal["full_precision", "dequantize"] = key(
         "base of an adapter trained over nf4: full_precision or dequantize"
     )
+    layout: Literal["transformers", "source"] = key(
+        "names of the merged weights: those of transformers, or source (those of the base's files)"
+    )
 
 
 @group

@@ -41,6 +41,7 @@ def run(job: Job) -> list[tuple[str, object]]:
             check_ids=check_ids,
             dequantize=settings.quantized_base == "dequantize",
             revision=place.revision,
+            layout=settings.layout,
         )
         remember_ends(folder)
         facts.update(dataclasses.asdict(report), base=place.path, base_weights=weights)

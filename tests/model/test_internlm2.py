@@ -9,8 +9,8 @@ import torch
 from transformers import AutoConfig, LlamaForCausalLM
 
 from musicllm.errors import InputError, NotAvailableError
-from musicllm.model import internlm2
-from musicllm.model.checkpoint import lazy, open_weights, published_config
+from musicllm.model import internlm2, published
+from musicllm.model.checkpoint import lazy, open_weights
 from tests.model import internlm2_folders as folders
 
 IDS = torch.randint(0, 64, (40,), generator=torch.Generator().manual_seed(3))
@@ -27,7 +27,7 @@ KINDS = {
 
 def as_llama(folder):
     """Return transformers' Llama with the weights of an InternLM2 folder."""
-    keys = internlm2.as_llama(published_config(folder))
+    keys = internlm2.as_llama(published.read(folder))
     config = AutoConfig.for_model(keys.pop("model_type"), **keys)
     model, info = LlamaForCausalLM.from_pretrained(
         None,
@@ -78,7 +78,7 @@ def test_weights_go_there_and_back_bit_for_bit(tmp_path, kind, dtype):
     folder = folders.write(tmp_path, dtype=dtype, **KINDS[kind])
     weights = open_weights(folder)
     back = {}
-    restacker = internlm2.Restacker(published_config(folder), back.__setitem__)
+    restacker = internlm2.Restacker(published.read(folder), back.__setitem__)
     for name in weights.shapes:
         assert weights.dtype(name) == dtype
         tensor = weights.read(name)
@@ -133,8 +133,8 @@ def test_tensors_that_neither_has_keep_their_names(tmp_path):
 def test_config_json_is_needed(tmp_path):
     folder = folders.write(tmp_path)
     (folder / "config.json").write_text("[]")
-    with pytest.raises(InputError, match=r"config\.json holds no settings of a model"):
+    with pytest.raises(InputError, match=r"config\.json does not say model_type"):
         open_weights(folder)
     (folder / "config.json").unlink()
-    with pytest.raises(InputError, match=r"config\.json cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read as a model; it needs config"):
         open_weights(folder)

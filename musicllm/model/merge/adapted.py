@@ -23,6 +23,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from musicllm.errors import InputError
 from musicllm.model import rows, tensors
 from musicllm.model.adapters import ADAPTER_WEIGHTS, NO_PLACE, PREFIX, end_names, quiet_peft
+from musicllm.model.checkpoint import Weights
 from musicllm.model.merge import nf4
 from musicllm.model.merge.parts import lay_out
 from musicllm.model.weights import WeightFiles
@@ -46,7 +47,7 @@ class Adapted:
 
     plain: PreTrainedModel
     model: nn.Module
-    base: WeightFiles
+    base: Weights
     adapter: WeightFiles
     trained: Mapping[str, str]
     in_nf4: frozenset[str]
@@ -77,7 +78,7 @@ class Adapted:
 
 
 def adapt(
-    config: PreTrainedConfig, base: WeightFiles, adapter_path: Path, *, dequantize: bool
+    config: PreTrainedConfig, base: Weights, adapter_path: Path, *, dequantize: bool
 ) -> Adapted:
     """Build base and adapter without weights, and compare names and shapes with the files.
 
@@ -138,7 +139,7 @@ def as_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def _read(files: WeightFiles, name: str) -> Tensor:
+def _read(files: Weights, name: str) -> Tensor:
     tensor = files.read(name)
     tensors.refuse_not_finite(files.folder, [(name, tensor)])
     return tensor

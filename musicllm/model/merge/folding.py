@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.errors import InputError, StageError
 from musicllm.model import base
+from musicllm.model.checkpoint import local_folder, open_weights
 from musicllm.model.merge import parts
 from musicllm.model.merge.adapted import Adapted, adapt, as_float32, is_adapted, tied_names
+from musicllm.model.merge.layout import Layout, Sink, save_settings, sink
 from musicllm.model.merge.report import TOLERANCES, Logits, MergeReport, compare, refuse_changes
 from musicllm.model.merge.shards import WeightShardWriter
-from musicllm.model.weights import WeightFiles
 
 WAYS = ("alone", "expected", "merged")
 """The three copies of the text: through the base, base + adapter, and the merged layers."""
@@ -41,6 +41,7 @@ def merge(
     check_ids: Sequence[int],
     dequantize: bool = False,
     revision: str | None = None,
+    layout: Layout = "transformers",
 ) -> MergeReport:
     """Merge base + adapter into a model folder with tokenizer and chat template.
 
@@ -59,6 +60,8 @@ def merge(
         dequantize: merge into the base as quantized to nf4, on which a QLoRA adapter
             was trained, instead of the full-precision base.
         revision: of the base, if it is on the hub.
+        layout: names and configuration of the result: those of the class in transformers, or of
+            the base's files.
 
     Raises:
         InputError: adapter or base cannot be read, or do not fit each other.
@@ -69,16 +72,21 @@ def merge(
         raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
     tokenizer = base.load_adapter_tokenizer(adapter_path, base_path, revision=revision)
     source = _local_folder(base_path, revision)
-    weights = WeightFiles.of_model(source)
+    weights = open_weights(source)
     adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
     _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
     dtype = _own_dtype(adapted, source) if dtype == "auto" else dtype
     writer = WeightShardWriter(folder, max_shard_gb * 1e9)
     ids = torch.tensor([list(check_ids)])
-    alone, expected, merged = _fold(adapted, ids, partial(_store, writer, getattr(torch, dtype)))
-    _refuse_unvisited(adapted, writer.names)
+    result = sink(source, layout, writer.add)
+    stored: set[str] = set()
+    store = partial(_store, result, stored, getattr(torch, dtype))
+    alone, expected, merged = _fold(adapted, ids, store)
+    _refuse_unvisited(adapted, stored)
+    result.close()
     writer.close()
-    _save_settings(adapted, source, tokenizer, folder, dtype)
+    model = _settled(adapted, source, tokenizer, dtype)
+    save_settings(model, tokenizer, source, folder, layout)
     logits = Logits(alone, expected, merged, _stored_logits(folder, ids))
     sizes = {
         "num_parameters": writer.num_parameters,
@@ -98,10 +106,7 @@ def _local_folder(path: str | Path, revision: str | None) -> Path:
         NotAvailableError: the hub cannot be reached, or transformers has no class for the model.
     """
     base.load_config(path, revision=revision)
-    if Path(path).is_dir():
-        return Path(path)
-    patterns = ["*.json", "model*.safetensors"]
-    return Path(snapshot_download(str(path), revision=revision, allow_patterns=patterns))
+    return local_folder(path, revision)
 
 
 def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -> Sequence[Tensor]:
@@ -144,32 +149,31 @@ def _three_ways(
     return torch.cat([alone, expected, plain(merged, *rest)]), plain
 
 
-def _store(writer: WeightShardWriter, dtype: torch.dtype, name: str, tensor: Tensor) -> None:
-    writer.add(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
+def _store(result: Sink, stored: set[str], dtype: torch.dtype, name: str, tensor: Tensor) -> None:
+    stored.add(name)
+    result.add(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
 
 def _stored_logits(folder: Path, ids: Tensor) -> Tensor:
     """Return the logits of the merged folder, [T, V], computed in float32."""
     model = parts.lay_out(base.load_config(folder))
-    weights, tied = WeightFiles.of_model(folder), tied_names(model)
+    weights, tied = open_weights(folder), tied_names(model)
     with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "layer") as advance:
         run = parts.passing_through(lambda n: as_float32(weights.read(tied.get(n, n))), advance)
         parts.replace_forward(model, run)
         return parts.logits_of(model, ids)[0]
 
 
-def _save_settings(
-    adapted: Adapted, source: Path, tokenizer: PreTrainedTokenizerBase, folder: Path, dtype: str
-) -> None:
-    """Write configuration, generation settings, tokenizer and chat template."""
+def _settled(
+    adapted: Adapted, source: Path, tokenizer: PreTrainedTokenizerBase, dtype: str
+) -> PreTrainedModel:
+    """Return the model without weights, with the settings that are written."""
     model = adapted.plain
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
     base.adopt_special_tokens(model, tokenizer)
     model.config.dtype = getattr(torch, dtype)
-    model.config.save_pretrained(folder)
-    model.generation_config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return model
 
 
 def _own_dtype(adapted: Adapted, source: Path) -> str:
