@@ -8,6 +8,8 @@ import torch
 from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import base
 from musicllm.model.architecture import config_of, refuse_differences
+from tests.model import families
+from tests.models import change_tensors
 
 
 def weights(model):
@@ -121,3 +123,38 @@ def test_special_tokens_are_adopted(model, tokenizer):
     base.adopt_special_tokens(model, tokenizer)
     for config in (model.config, model.generation_config):
         assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (None, 1, 0)
+
+
+@pytest.mark.parametrize("name", families.WRAPPERS)
+def test_the_text_decoder_of_a_multimodal_model_is_loaded_without_its_towers(
+    name, tmp_path, capsys
+):
+    folder = families.write(tmp_path / "m", name)
+    decoder = base.load(folder, dtype="float32", attention="eager")
+    assert "tensors of" in capsys.readouterr().err
+    whole = families.build(name)
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(decoder(input_ids=ids).logits, whole(input_ids=ids).logits)
+    assert decoder.num_parameters() < whole.num_parameters()
+    change_tensors(
+        folder / "model.safetensors",
+        **{"language_model.model.layers.0.mlp.down_proj.weight": None},
+    )
+    with pytest.raises(InputError, match=r"layers\.0\.mlp\.down_proj\.weight is missing"):
+        base.load(folder, dtype="float32")
+
+
+def test_tensors_that_are_named_may_be_left_out(tiny, tmp_path, capsys):
+    model = base.build(tiny, seed=0)
+    model.save_pretrained(tmp_path)
+    change_tensors(
+        tmp_path / "model.safetensors",
+        **{"v_head.weight": torch.ones(1, 32), "other.weight": torch.ones(2)},
+    )
+    with pytest.raises(InputError, match=r"other\.weight is not known .* v_head.* go into model"):
+        base.load(tmp_path, dtype="float32")
+    with pytest.raises(InputError, match=r": other\.weight is not known"):
+        base.load(tmp_path, dtype="float32", ignored_tensors=[r"^v_head\."])
+    base.load(tmp_path, dtype="float32", ignored_tensors=[r"^v_head\.", "^other"])
+    assert "2 tensors of" in capsys.readouterr().err

@@ -6,12 +6,9 @@ One family of each kind runs by default, the rest are marked slow.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from musicllm.data.corpus import Corpus
 from musicllm.launch import runner
@@ -37,8 +34,8 @@ def run(folder: Path, recipe: str, *words: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
-    yield make_corpus(tmp_path_factory.mktemp("corpus") / "artifact", vocab_size=300)
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "artifact", vocab_size=300)
 
 
 @pytest.mark.parametrize(
