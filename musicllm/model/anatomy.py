@@ -158,12 +158,17 @@ def inspect(model: Any) -> Anatomy:
     return Anatomy(
         width=int(head.weight.shape[-1]) if hasattr(head, "weight") else model.config.hidden_size,
         vocab_size=embeddings.num_embeddings,
-        tied=head.weight is embeddings.weight or bool(model.config.tie_word_embeddings),
+        tied=head.weight is embeddings.weight or _ties(model.config),
         embeddings=paths[embeddings],
         head=paths[head],
         decoder=paths[decoder],
         layers=tuple(_layer(paths[block], block, model) for block in blocks),
     )
+
+
+def _ties(config: Any) -> bool:
+    """Return whether the head is to be the embeddings; a class of its own may not say."""
+    return bool(getattr(config, "tie_word_embeddings", False))
 
 
 def decoder_of(model: Any) -> nn.Module:

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from musicllm import artifacts
 from musicllm.errors import NotAvailableError
-from musicllm.model import attention, isolation, shrinking, tracing
+from musicllm.model import anatomy, attention, isolation, shrinking, tracing
 from musicllm.model.base import seeded
 from musicllm.model.isolation import WORDS, Isolation
 
@@ -35,8 +35,8 @@ TOLERANCES = {torch.float32: (1e-3, 1e-2), torch.bfloat16: (5e-2, 0.3), torch.fl
 """Dtype -> largest relative error of the hidden states of a document, and of a gradient."""
 
 CODE = (
-    "attention/kernels.py", "attention/packing.py", "attention/patterns.py", "certificate.py",
-    "isolation.py", "shrinking.py",
+    "anatomy.py", "attention/kernels.py", "attention/packing.py", "attention/patterns.py",
+    "certificate.py", "isolation.py", "shrinking.py",
 )  # fmt: skip
 """Files of this folder that decide what passes."""
 
@@ -75,7 +75,8 @@ def certify(
 ) -> Certificate:
     """Return the first way in which a class computes its own function.
 
-    Documents packed with the first attention are tried first, then one by one with each.
+    Documents packed with the first attention are tried first, unless a layer carries a state, then
+    one by one with each.
 
     Args:
         skeleton: the text decoder of the run, on any device, such as meta.
@@ -95,7 +96,7 @@ def certify(
     with suppress(OSError, ValueError, TypeError):
         return Certificate(**json.loads(record.read_text(encoding="utf-8"))["certificate"])
     trial = Trial(skeleton, max_length=max_length, remote=remote)
-    certificate = _first(trial, choices)
+    certificate = _first(trial, choices, anatomy.inspect(skeleton).stateful)
     if device != "cpu":
         trial.compare(
             certificate.isolation, certificate.attention, device, getattr(torch, dtype)
@@ -106,16 +107,18 @@ def certify(
     return certificate
 
 
-def _first(trial: Trial, choices: Sequence[str]) -> Certificate:
+def _first(trial: Trial, choices: Sequence[str], stateful: Sequence[str]) -> Certificate:
     """Return the first way that passes on the CPU."""
-    ways: list[tuple[Isolation, str]] = [("packed", choices[0])]
-    ways += [("one_by_one", name) for name in choices]
+    ways: list[tuple[Isolation, str]] = [("one_by_one", name) for name in choices]
+    if not stateful:
+        ways.insert(0, ("packed", choices[0]))
     faults: list[str] = []
     for way, name in ways:
         on_cpu = attention.NAME if name in attention.ALL else name
         fault = trial.compare(way, on_cpu).fault
         if not fault:
-            return Certificate(trial.name, way, name, faults[0] if faults else "")
+            state = f"{stateful[0]} convolves or carries a state" if stateful else ""
+            return Certificate(trial.name, way, name, next(iter(faults), state))
         faults.append(fault)
     listing = "\n".join(
         f"  {WORDS[way]}, {name}: {fault}" for (way, name), fault in zip(ways, faults, strict=True)
@@ -189,7 +192,7 @@ class Trial:
             model = self._build(name, device, dtype)
             ours = self._run(model, way)
         except Exception as error:  # noqa: BLE001 - whatever code of a model raises
-            return Comparison(self.name, _first_line(error))
+            return Comparison(self.name, f"the class does not run so: {_first_line(error)}")
         return Comparison(self.name, self._difference(model, way, ours, TOLERANCES[dtype]))
 
     def _build(
@@ -273,7 +276,7 @@ class Trial:
             together = tracing.outputs(model, lambda: self._decode(model), num_passes=num_passes)
         for path, theirs in alone.items():
             mine = together.get(path)
-            if mine is None or mine.shape != theirs.shape:
+            if mine is None or mine.shape != theirs.shape or mine.shape[:2] != self.tokens.shape:
                 continue
             if not _error(mine, theirs) <= tolerance:
                 return tracing.place_of(model, path)

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from musicllm.model.anatomy import decoder_of
+from musicllm.model.anatomy import decoder_of, inspect
 from musicllm.model.attention import packed
 
 Isolation = Literal["packed", "one_by_one"]
@@ -37,8 +37,14 @@ def choose(model: nn.Module, isolation: Isolation) -> None:
 
 
 def isolation_of(model: nn.Module) -> Isolation:
-    """Return how a causal model takes the documents of a row; packed unless it was set."""
-    isolation: Isolation = getattr(model, ATTRIBUTE, "packed")
+    """Return how a causal model takes the documents of a row.
+
+    Where nobody chose: one by one if a layer convolves over tokens or carries a state, which
+    attention's boundaries do not reach, else packed.
+    """
+    if not hasattr(model, ATTRIBUTE):
+        choose(model, "one_by_one" if inspect(model).stateful else "packed")
+    isolation: Isolation = getattr(model, ATTRIBUTE)
     return isolation
 
 

@@ -9,11 +9,13 @@ compared. Nothing here runs a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+
+from musicllm.model.anatomy import inspect
 
 WIDTH, HEADS, HEAD_DIM, INNER, EXPERTS, RANK = 64, 4, 16, 96, 8, 16
 VOCAB_SIZE, WINDOW, POSITIONS, SHORT_CONTEXT = 128, 8, 64, 16
@@ -132,12 +134,9 @@ def shrunk(model: PreTrainedModel, *, max_length: int, widths: bool = True) -> P
     return small
 
 
-def layers(model: PreTrainedModel) -> nn.ModuleList:
-    """Return the decoder layers: of the outermost lists of modules, the longest."""
-    lists = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.ModuleList)]
-    outer = [m for path, m in lists if not any(path.startswith(f"{p}.") for p, _ in lists)]
-    assert outer, f"{type(model).__name__} has no list of layers"
-    return max(outer, key=len)
+def layers(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the decoder layers, from the bottom to the top."""
+    return [model.get_submodule(layer.path) for layer in inspect(model).layers]
 
 
 def num_kept(model: PreTrainedModel) -> int:
@@ -146,7 +145,7 @@ def num_kept(model: PreTrainedModel) -> int:
     return min(len(kinds), max(2, *(kinds.index(kind) + 1 for kind in kinds)))
 
 
-def kinds_of(stack: nn.ModuleList) -> list[dict[tuple[str, str], object]]:
+def kinds_of(stack: Sequence[nn.Module]) -> list[dict[tuple[str, str], object]]:
     """Return what distinguishes layers: their modules with classes, settings and shapes.
 
     A number that counts up with the layers is the layer's own and distinguishes none.

@@ -18,7 +18,8 @@ def outputs(
     """Return the outputs of the modules inside a model by path, in the order in which they end.
 
     A module that is called once a pass has its outputs put end to end; others, which are called
-    several times or not in each, are left out.
+    several times or not in each, and those whose outputs have no axes of rows, tokens and features,
+    are left out.
 
     Args:
         model: that `run` calls.
@@ -29,7 +30,7 @@ def outputs(
 
     def remember(path: str, _module: nn.Module, _inputs: object, output: object) -> None:
         first = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(first, Tensor) and first.is_floating_point():
+        if isinstance(first, Tensor) and first.is_floating_point() and first.dim() == 3:
             parts.setdefault(path, []).append(first.detach().float().cpu())
 
     handles = [
@@ -43,17 +44,10 @@ def outputs(
         for handle in handles:
             handle.remove()
     return {
-        path: _end_to_end(tensors) for path, tensors in parts.items() if len(tensors) == num_passes
+        path: torch.cat(tensors, dim=1)
+        for path, tensors in parts.items()
+        if len(tensors) == num_passes and len({t.shape[::2] for t in tensors}) == 1
     }
-
-
-def _end_to_end(tensors: list[Tensor]) -> Tensor:
-    """Concatenate along the axis of tokens: the second, or the first of a matrix."""
-    axis = 1 if tensors[0].dim() > 2 else 0
-    try:
-        return torch.cat(tensors, dim=axis)
-    except RuntimeError:  # not by token
-        return tensors[0]
 
 
 def place_of(model: nn.Module, path: str) -> str:

@@ -43,6 +43,7 @@ class Stage:
 
 FREE = (
     "task", "stage", "name", "description", "source", "trusted_packages",
+    "certify_in_plan",
     "inputs", "runs",  # their artifacts count, not their locations
     "paths", "logger", "launcher", "sweep",
     "strategy", "hardware.name", "hardware.accelerator", "hardware.num_nodes",

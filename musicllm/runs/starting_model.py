@@ -18,8 +18,10 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.model import adapters, attention, base, packaged, rows
+from musicllm.model import adapters, base, isolation, packaged, rows
 from musicllm.model.architecture import config_of, dropouts, head_dim_of
+from musicllm.model.attention import choose
+from musicllm.runs.certifying import certified
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows, refuse_untrained_rows
@@ -35,21 +37,24 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
         ConfigError: the device does not support the precision or the attention, dimensions differ
             from those of the weights, or the model has no rows for some tokens of the corpus.
         ArtifactError: the model has another tokenizer than the corpus, or shorter rows.
+        NotAvailableError: the model would be trained as another one than it is.
     """
     config = job.config
     _refuse_longer_rows(corpus, config)
     location = _location(job)
+    certificate = certified(config, _attention(config), corpus.facts["max_length"])
     spec = adapter_spec(config, corpus.facts)
     if location is None:
-        model = _random(config, corpus)
+        model = _random(config, corpus, certificate.attention)
     else:
         pieces = _new_tokens(corpus, location, config.model.revision)
         tied = bool(config_of(model_spec(config)).tie_word_embeddings)
         refuse_untrained_rows(config, pieces, location, tied=tied)
         if config.adapter.train_new_tokens:
             spec = dataclasses.replace(spec, new_rows=range(min(pieces), max(pieces) + 1))
-        model = _load(config, location)
+        model = _load(config, location, certificate.attention)
         _give_rows(model, config, corpus, pieces)
+    isolation.choose(model, certificate.isolation)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(
@@ -64,7 +69,7 @@ def _attention(config: Config) -> str:
     able = probe(config.hardware.accelerator)
     architecture = config_of(model_spec(config))
     refuse_precision(config.hardware.precision, able)
-    return attention.choose(
+    return choose(
         config.hardware.attention,
         config.hardware.accelerator,
         dtype=compute_dtype(config),
@@ -82,20 +87,20 @@ def _location(job: Job) -> str | None:
     return None if location is None else packaged.find(location, Path(job.config.paths.cache))
 
 
-def _random(config: Config, corpus: Corpus) -> PreTrainedModel:
-    model = base.build(model_spec(config), seed=config.seed, attention=_attention(config))
+def _random(config: Config, corpus: Corpus, attention: str) -> PreTrainedModel:
+    model = base.build(model_spec(config), seed=config.seed, attention=attention)
     base.adopt_special_tokens(model, base.load_tokenizer(corpus.tokenizer_path))
     return model
 
 
-def _load(config: Config, location: str) -> PreTrainedModel:
+def _load(config: Config, location: str, attention: str) -> PreTrainedModel:
     """Load weights: trained ones in float32, frozen ones in the compute dtype."""
     spec = dataclasses.replace(model_spec(config), location=location)
     base.check_architecture(spec)
     return base.load(
         location,
         dtype="float32" if config.adapter.kind == "full" else compute_dtype(config),
-        attention=_attention(config),
+        attention=attention,
         dropout=dropouts(config_of(spec)),
         ignored_tensors=spec.ignored_tensors,
         revision=config.model.revision,

@@ -79,6 +79,7 @@ class Config:
     name: str | None = key("name of the run folder", null="the fingerprint")
     seed: int = key("seed of all random numbers", 0, 2**32 - 1)
     inputs: dict[str, str] = key("artifacts by role: a recipe's name (its latest run) or a folder")
+    certify_in_plan: bool = key("stage=plan proves that the model is trained as it is, in seconds")
     allow_other_base: bool = key(
         "accept an inputs.model other than the base that inputs.adapter was trained on"
     )

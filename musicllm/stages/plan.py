@@ -65,6 +65,7 @@ def _show(config: Config, recipe: str) -> RunPlan | None:
     ]
     rows += DETAILS[config.task](config) if config.task in DETAILS else []
     rows += _training(config, plan) if plan else []
+    rows += _certificate(config) if plan else []
     rows.append(("settings from", config.source))
     console.table("", ("", ""), rows)
     if plan:
@@ -160,6 +161,17 @@ def _training(config: Config, plan: RunPlan) -> Rows:
                           f"{config.schedule.name})"),
         *_optimizer(config),
     ]  # fmt: skip
+
+
+def _certificate(config: Config) -> Rows:
+    """Return how documents go through the model, if it is to be proven now."""
+    if not config.certify_in_plan:
+        return []
+    from musicllm.runs.certifying import certified_on_cpu
+
+    corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
+    length = corpus.facts["max_length"] if corpus else config.data.max_length
+    return [("documents", certified_on_cpu(config, length).as_text())]
 
 
 def _optimizer(config: Config) -> Rows:
