@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
 from peft.utils.save_and_load import get_peft_model_state_dict
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
@@ -18,8 +17,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from musicllm.model.adapters import quiet_peft, target_matrices
-from musicllm.model.anatomy import inspect
+from musicllm.model import adapters
 from musicllm.model.architecture import config_of
 from musicllm.model.merge.parts import lay_out
 from musicllm.model.merge.shards import WeightShardWriter
@@ -51,23 +49,12 @@ def write_adapter(folder: Path, spec: ModelSpec, adapter: AdapterSpec) -> None:
     folder.mkdir(parents=True)
     model = lay_out(config_of(spec))
     draw = _Draw(model.config.initializer_range)
-    targets = target_matrices(inspect(model), adapter)
-    ends = {"embed_tokens": adapter.train_embeddings, "lm_head": adapter.train_output_head}
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=adapter.r,
-        lora_alpha=adapter.alpha,
-        use_rslora=adapter.scaling == "rslora",
-        target_modules=[matrix.name for matrix in targets],
-        modules_to_save=[name for name, is_trained in ends.items() if is_trained] or None,
-        use_dora=adapter.use_dora,
-        ensure_weight_tying=model.config.tie_word_embeddings and any(ends.values()),
-    )
-    with quiet_peft(), torch.device("meta"):
-        layout = get_peft_model_state_dict(PeftModel(model, config), save_embedding_layers=False)
+    with torch.device("meta"):
+        adapted = adapters.wrap(model, adapter)
+    layout = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     tensors = {name: draw(tensor.shape).clone() for name, tensor in layout.items()}
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config.save_pretrained(folder)
+    adapted.peft_config["default"].save_pretrained(folder)
     words = Tokenizer(WordLevel({"a": 0, "</s>": 1}, unk_token="a"))
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>").save_pretrained(folder)
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from musicllm.errors import ArtifactError, ConfigError, Problem
-from musicllm.model import pissa, rows, tensors
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
+from musicllm.model import pissa, rows, targets, tensors
 from musicllm.model.anatomy import Anatomy, Matrix, inspect
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
+from musicllm.model.targets import Targets
 from musicllm.model.weights import WeightFiles
 
 if TYPE_CHECKING:
@@ -78,11 +79,22 @@ def attach(
 
 
 def wrap(model: PreTrainedModel, spec: AdapterSpec) -> PeftModel:
-    """Add LoRA to a model on any device, also on `meta`; what is trained is float32."""
+    """Add LoRA to a model on any device, also on `meta`; what is trained is float32.
+
+    Raises:
+        NotAvailableError: PEFT does not adapt exactly the targets.
+    """
     from peft import get_peft_model
 
-    with quiet_peft():
-        adapted: PeftModel = get_peft_model(model, _lora_config(model, spec))
+    anatomy = inspect(model)
+    goals, whole = _targets(anatomy, spec), _ends_trained_whole(anatomy, spec)
+    try:
+        with quiet_peft():
+            adapted: PeftModel = get_peft_model(model, _lora_config(model, goals, whole, spec))
+    except ValueError as error:
+        raise NotAvailableError(f"PEFT cannot adapt {type(model).__name__}: {error}") from error
+    tied = [anatomy.head] if whole and anatomy.tied else []
+    targets.refuse_others(adapted, goals, [*whole, *tied])
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -224,27 +236,32 @@ def trained_whole(model: PreTrainedModel, spec: AdapterSpec) -> list[nn.Module]:
 
 
 def target_matrices(anatomy: Anatomy, spec: AdapterSpec) -> list[Matrix]:
-    """Return the matrices of the decoder layers that get LoRA, by part, name or path."""
+    """Return the matrices of the decoder layers that get LoRA, by part, name or path.
+
+    A part means those of its matrices on which LoRA has an effect; see `musicllm.model.direct`.
+    """
     wanted = set(spec.targets)
     return [
         matrix
         for matrix in anatomy.matrices()
         if {matrix.path, matrix.name} & wanted
-        or (matrix.part in wanted and matrix.part != "router")
+        or (matrix.part in wanted and matrix.part != "router" and matrix.is_adaptable)
     ]
 
 
 def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
-    """Reject targets of LoRA that do not exist, are tied, or would be trained twice.
+    """Reject targets of LoRA that do not exist, are tied, or would be trained twice or in vain.
 
     Raises:
-        ConfigError: with a problem for every such target.
+        ConfigError: with a problem for every such target, and for settings that they do not allow.
     """
     anatomy = inspect(model)
     matrices = anatomy.matrices()
     linear = {matrix.name for matrix in matrices}
     head, embeddings = _last(anatomy.head), _last(anatomy.embeddings)
     known = {part for matrix in matrices for part in (matrix.part, matrix.name, matrix.path)}
+    fixed = {name for m in matrices if not m.is_adaptable for name in (m.name, m.path)}
+    routers = {name for m in matrices if m.part == "router" for name in (m.name, m.path, m.part)}
     problems = []
     for target in spec.targets:
         if target in (head, embeddings) and anatomy.tied:
@@ -252,28 +269,51 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
             fix = "leave it out, or train it whole with adapter.train_embeddings=true"
         elif target not in known | {head}:
             rule = "is no linear layer of this model"
-            fix = f"there are attention, mlp, {', '.join(sorted(linear | {head}))}"
+            fix = f"there are attention, mlp, {', '.join(sorted((linear - routers) | {head}))}"
         elif target == head and spec.train_output_head:
             rule = "would be trained twice: by LoRA and whole"
             fix = "leave it out, or write adapter.train_output_head=false"
         elif target == head and spec.new_rows:
             rule = "would be trained twice: by LoRA and in its new rows"
             fix = f"leave it out, or write {rows.KEY}=false"
+        elif target in routers:
+            rule = "chooses experts and is not adapted"
+            fix = "leave it out"
+        elif target in fixed:
+            rule = f"is read by {type(model).__name__}'s kernels past LoRA, which had no effect"
+            fix = f"there are {', '.join(sorted(linear - fixed - routers))}"
         else:
             continue
         problems.append(Problem("adapter.targets", target, rule, fix))
+    problems += targets.problems(model, _targets(anatomy, spec), spec)
     if problems:
         raise ConfigError(problems)
 
 
-def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
+def _targets(anatomy: Anatomy, spec: AdapterSpec) -> Targets:
+    with_head = _last(anatomy.head) in spec.targets
+    return targets.of_matrices(anatomy, target_matrices(anatomy, spec), with_head=with_head)
+
+
+def _ends_trained_whole(anatomy: Anatomy, spec: AdapterSpec) -> list[str]:
+    """Return the paths of the modules of `trained_whole`."""
+    ends = []
+    if spec.train_embeddings or (spec.train_output_head and anatomy.tied):
+        ends.append(anatomy.embeddings)
+    if spec.train_output_head and not anatomy.tied:
+        ends.append(anatomy.head)
+    return ends
+
+
+def _lora_config(
+    model: PreTrainedModel, goals: Targets, whole: list[str], spec: AdapterSpec
+) -> Any:
     from peft import LoraConfig
     from peft.utils.constants import DUMMY_TARGET_MODULES
 
-    anatomy = inspect(model)
-    whole = {_name_of(model, module) for module in trained_whole(model, spec)}
-    targets = dict.fromkeys(matrix.name for matrix in target_matrices(anatomy, spec))
-    targets |= dict.fromkeys({_last(anatomy.head)} & set(spec.targets))
+    names = [name for name, _ in model.named_modules() if name]
+    tensor_names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    modules = targets.short_names(goals.modules, names)
     new_rows = {_name_of(model, module): list(spec.new_rows) for module in ends_of(model)}
     return LoraConfig(
         task_type="CAUSAL_LM",
@@ -281,10 +321,12 @@ def _lora_config(model: PreTrainedModel, spec: AdapterSpec) -> Any:
         lora_alpha=spec.alpha or 1,
         use_rslora=spec.scaling == "rslora",
         lora_dropout=spec.dropout or 0.0,
-        target_modules=list(targets) or DUMMY_TARGET_MODULES,
-        modules_to_save=sorted(whole) or None,
+        target_modules=modules if modules or goals.parameters else DUMMY_TARGET_MODULES,
+        target_parameters=targets.short_names(goals.parameters, tensor_names) or None,
+        modules_to_save=sorted(_last(end) for end in whole) or None,
         trainable_token_indices=new_rows if spec.new_rows else None,
         use_dora=spec.use_dora,
+        fan_in_fan_out=goals.is_transposed,
         ensure_weight_tying=bool(whole) and is_tied(model),
     )
 

@@ -17,6 +17,7 @@ from torch import nn
 from transformers import Conv1D, PreTrainedModel
 
 from musicllm.errors import NotAvailableError
+from musicllm.model.direct import layers_read_by
 
 Part = Literal["attention", "mlp", "router"]
 
@@ -53,6 +54,7 @@ class Matrix:
         transposed: the weight is [inputs, outputs], as in Conv1D of GPT-2.
         has_bias: it adds a vector.
         num_experts: matrices of this shape in the parameter; 1 of a plain layer.
+        is_adaptable: LoRA on it has an effect: no kernel of the module above reads its weight.
         share: share of the tokens that each matrix is multiplied with: k / E of E experts of which
             a token passes k, else 1.
     """
@@ -65,6 +67,7 @@ class Matrix:
     has_bias: bool = False
     num_experts: int = 1
     share: float = 1.0
+    is_adaptable: bool = True
 
     @property
     def name(self) -> str:
@@ -257,10 +260,12 @@ def _matrices(
         share = 1.0
         if EXPERT.search(name):
             share = min(1.0, (_experts_per_token(config) or num_experts) / num_experts)
+        above, _, child = name.rpartition(".")
+        free = child not in layers_read_by(block.get_submodule(above))
         if isinstance(module, nn.Linear):
             bias = module.bias is not None
             inputs, outputs = module.in_features, module.out_features
-            yield Matrix(full, part, inputs, outputs, has_bias=bias, share=share)
+            yield Matrix(full, part, inputs, outputs, has_bias=bias, share=share, is_adaptable=free)
         elif isinstance(module, Conv1D):
             inputs, outputs = module.weight.shape
             yield Matrix(full, part, inputs, outputs, transposed=True, has_bias=True, share=share)

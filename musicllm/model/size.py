@@ -65,7 +65,9 @@ def count(spec: ModelSpec, adapter: AdapterSpec, *, vocab_size: int | None = Non
     adapters.check_targets(model, adapter)
     targets = adapters.target_matrices(anatomy, adapter)
     assert adapter.r is not None or not targets, "LoRA without a rank passed the checks"
-    matrices = (adapter.r or 0) * sum(t.num_inputs + t.num_outputs for t in targets)
+    matrices = (adapter.r or 0) * sum(
+        target.num_experts * (target.num_inputs + target.num_outputs) for target in targets
+    )
     lora = matrices + sum(target.num_outputs for target in targets if adapter.use_dora)
     copies = sum(
         parameter.numel()

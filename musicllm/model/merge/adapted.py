@@ -14,8 +14,6 @@ from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel, PeftType
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.other import AuxiliaryTrainingWrapper
 from peft.utils.save_and_load import get_peft_model_state_dict
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -25,6 +23,7 @@ from musicllm.model import rows, tensors
 from musicllm.model.adapters import ADAPTER_WEIGHTS, NO_PLACE, PREFIX, end_names, quiet_peft
 from musicllm.model.checkpoint import Weights
 from musicllm.model.merge import nf4
+from musicllm.model.merge.bundles import RECOMPUTED, StoredTensors
 from musicllm.model.merge.parts import lay_out
 from musicllm.model.weights import WeightFiles
 
@@ -39,7 +38,7 @@ class Adapted:
     Attributes:
         plain: the base alone, with the vocabulary size of the adapter's embeddings.
         model: the base with layers wrapped by PEFT.
-        base: weights of the base.
+        base: weights of the base by their names in `plain`.
         adapter: trained weights.
         trained: names in `model` -> names in `adapter`.
         in_nf4: names in `plain` of weights that were in 4 bits during training.
@@ -47,7 +46,7 @@ class Adapted:
 
     plain: PreTrainedModel
     model: nn.Module
-    base: Weights
+    base: StoredTensors
     adapter: WeightFiles
     trained: Mapping[str, str]
     in_nf4: frozenset[str]
@@ -71,7 +70,8 @@ class Adapted:
         if name in self.trained:
             return as_float32(_read(self.adapter, self.trained[name]))
         origin = self.origin(name)
-        stored = _read(self.base, origin)
+        stored = self.base.read(origin)
+        tensors.refuse_not_finite(self.base.weights.folder, [(origin, stored)])
         tensor = as_float32(nf4.requantized(stored) if origin in self.in_nf4 else stored)
         shape = self.model.state_dict()[name].shape if may_lack_rows(name) else stored.shape
         return tensor if shape == tensor.shape else _with_rows(tensor, shape[0])
@@ -109,23 +109,18 @@ def adapt(
     trained |= {name: PREFIX + name for name in whole if PREFIX + name in adapter.shapes}
     trained |= _shared_rows(wrapped, trained)
     adapted = Adapted(
-        plain, model.eval(), base, adapter, trained,
+        plain, model.eval(), StoredTensors(plain, base), adapter, trained,
         frozenset(nf4.quantized_names(plain) if dequantize else ()),
     )  # fmt: skip
     _refuse(f"the adapter in {adapter_path}", _adapter_faults(adapted))
     _refuse(f"the base of {adapter_path}", _base_faults(adapted))
-    _refuse_untied_head(adapted, base.folder)
+    _refuse_untied_head(adapted)
     return adapted
 
 
 def may_lack_rows(name: str) -> bool:
     """Return whether a weight may have fewer rows in the base, since the adapter has the others."""
     return ".original_module." in name or ".token_adapter." in name
-
-
-def is_adapted(part: nn.Module) -> bool:
-    """Return whether PEFT has wrapped a module."""
-    return isinstance(part, (BaseTunerLayer, AuxiliaryTrainingWrapper))
 
 
 def tied_names(model: PreTrainedModel) -> Mapping[str, str]:
@@ -202,15 +197,15 @@ def _adapter_faults(adapted: Adapted) -> Iterator[str]:
 def _base_faults(adapted: Adapted) -> Iterator[str]:
     stored = adapted.base.shapes
     plain = adapted.plain
-    expected = plain.state_dict().keys()
     # private: which tensors of older files a class ignores is written nowhere else
-    old = [*(plain._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]
-    for name in stored.keys() - expected:
+    old = [*(plain._keys_to_ignore_on_load_unexpected or ()), RECOMPUTED.pattern]
+    for name in adapted.base.beside:
         if not any(re.search(pattern, name) for pattern in old):
             yield f"{name} is not known to transformers' {type(plain).__name__}"
+    yield from (f"{name} cannot be put together from its parts" for name in adapted.base.broken)
     for name, tensor in adapted.model.state_dict().items():
         origin = adapted.origin(name)
-        if name in adapted.trained:
+        if name in adapted.trained or origin in adapted.base.broken:
             continue
         if origin not in stored:
             yield f"{origin} is missing"
@@ -223,10 +218,10 @@ def _refuse(what: str, faults: Iterator[str]) -> None:
         raise InputError(f"{what} does not fit: {text}")
 
 
-def _refuse_untied_head(adapted: Adapted, base_path: Path) -> None:
+def _refuse_untied_head(adapted: Adapted) -> None:
     """Reject a base whose configuration ties the head, but whose files have two matrices."""
     base = adapted.base
     for name, origin in adapted.tied.items():
         both = name in base.shapes and origin in base.shapes
         if both and not torch.equal(base.read(name), base.read(origin)):
-            raise InputError(tensors.untied(base_path))
+            raise InputError(tensors.untied(base.weights.folder))

@@ -2,18 +2,18 @@
 
 The forward pass of the model runs on one text in three copies. Each adapted layer is
 read once; the first copy passes through it without the adapter, the second with it, and the third
-through the merged layer, which is then written and freed. A second pass reads the result.
+through the merged layer, which is then written and freed. A second pass reads the result. Which
+experts a token passes is taken from the second copy throughout: it is no continuous function of the
+weights, so rounding could change it, and then any logit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,8 +22,10 @@ from musicllm.errors import InputError, StageError
 from musicllm.model import base
 from musicllm.model.checkpoint import local_folder, open_weights
 from musicllm.model.merge import parts
-from musicllm.model.merge.adapted import Adapted, adapt, as_float32, is_adapted, tied_names
-from musicllm.model.merge.layout import Layout, Sink, save_settings, sink
+from musicllm.model.merge.adapted import Adapted, adapt, as_float32, tied_names
+from musicllm.model.merge.bundles import StoredTensors
+from musicllm.model.merge.copies import Copies
+from musicllm.model.merge.layout import Layout, save_settings, sink
 from musicllm.model.merge.report import TOLERANCES, Logits, MergeReport, compare, refuse_changes
 from musicllm.model.merge.shards import WeightShardWriter
 
@@ -75,19 +77,27 @@ def merge(
     weights = open_weights(source)
     adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
     _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
+    stored_dtype = None if dtype == "auto" else getattr(torch, dtype)
     dtype = _own_dtype(adapted, source) if dtype == "auto" else dtype
     writer = WeightShardWriter(folder, max_shard_gb * 1e9)
     ids = torch.tensor([list(check_ids)])
     result = sink(source, layout, writer.add)
-    stored: set[str] = set()
-    store = partial(_store, result, stored, getattr(torch, dtype))
-    alone, expected, merged = _fold(adapted, ids, store)
-    _refuse_unvisited(adapted, stored)
+    visited: set[str] = set()
+
+    def store(name: str, tensor: Tensor) -> None:
+        visited.add(name)
+        for stored_name, stored in adapted.base.write(name, tensor, stored_dtype):
+            result.add(stored_name, stored)
+
+    (alone, expected, merged), routes = _fold(adapted, ids, store)
+    _refuse_unvisited(adapted, visited)
+    for name, tensor in adapted.base.copies():
+        result.add(name, tensor)
     result.close()
     writer.close()
     model = _settled(adapted, source, tokenizer, dtype)
     save_settings(model, tokenizer, source, folder, layout)
-    logits = Logits(alone, expected, merged, _stored_logits(folder, ids))
+    logits = Logits(alone, expected, merged, _stored_logits(folder, ids, routes))
     sizes = {
         "num_parameters": writer.num_parameters,
         "num_bytes": writer.num_bytes,
@@ -109,57 +119,68 @@ def _local_folder(path: str | Path, revision: str | None) -> Path:
     return local_folder(path, revision)
 
 
-def _fold(adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]) -> Sequence[Tensor]:
-    """Run base + adapter, store the merged tensors, and return the logits of `WAYS`."""
+def _fold(
+    adapted: Adapted, ids: Tensor, store: Callable[[str, Tensor], None]
+) -> tuple[Sequence[Tensor], Mapping[str, Any]]:
+    """Run base + adapter, and store the merged tensors.
 
-    def run(name: str, part: nn.Module, forward: parts.Run, rows: Tensor, *rest: Any) -> Tensor:
+    Returns:
+        The logits of `WAYS`, and the outputs of the routers of experts for base + adapter by name.
+    """
+    copies = Copies(len(WAYS), ids.shape[1])
+    routers = parts.routers_of(adapted.plain)
+    routes: dict[str, Any] = {}
+
+    def run(name: str, part: nn.Module, forward: parts.Run, *inputs: Any, **options: Any) -> Any:
+        parts.refuse_meta(adapted.plain, inputs)
         parts.fill(part, name, adapted.read)
-        if is_adapted(part):
-            rows, merged = _three_ways(part, forward, rows, *rest)
+        if parts.is_adapted(part):
+            outputs, merged = _three_ways(part, forward, copies, inputs, options)
         else:
-            rows, merged = forward(rows, *rest), part
+            outputs, merged = forward(*inputs, **options), part
+        if name in routers:
+            alone, routes[name] = copies.take(outputs, 0), copies.take(outputs, 1)
+            outputs = copies.join([alone, routes[name], routes[name]])
         for leaf, tensor in merged.state_dict().items():
             if f"{name}.{leaf}" not in adapted.tied:
                 store(f"{name}.{leaf}", tensor)
         parts.empty(part)
         advance(note=name)
-        return rows
+        return outputs
 
     total = parts.replace_forward(adapted.model, run)
     with console.progress("merging", total, "layer") as advance:
-        return parts.logits_of(adapted.model, ids.repeat(len(WAYS), 1)).unbind()
+        return parts.logits_of(adapted.model, ids.repeat(len(WAYS), 1)).unbind(), routes
 
 
 def _three_ways(
-    part: Any, forward: parts.Run, rows: Tensor, *rest: Any
-) -> tuple[Tensor, nn.Module]:
-    """Return the outputs of the three copies, and the merged layer."""
-    alone, expected, merged = torch.split(rows, 1)
-    part.enable_adapters(False)
-    alone = forward(alone, *rest)
-    part.enable_adapters(True)
-    expected = forward(expected, *rest)
-    if isinstance(part, BaseTunerLayer):
-        part.merge()
-        plain = part.get_base_layer()
-    else:
-        plain = part.unload_and_optionally_merge_module(
-            merge=True, safe_merge=False, adapter_names=None
-        )
-    return torch.cat([alone, expected, plain(merged, *rest)]), plain
+    part: Any, forward: parts.Run, copies: Copies, inputs: Any, options: Any
+) -> tuple[Any, nn.Module]:
+    """Return the outputs of the three copies, and the merged part."""
+    parts.enable(part, False)
+    alone = forward(*copies.take(inputs, 0), **copies.take(options, 0))
+    parts.enable(part, True)
+    expected = forward(*copies.take(inputs, 1), **copies.take(options, 1))
+    plain = parts.merged(part)
+    run = forward if plain is part else plain
+    merged = run(*copies.take(inputs, 2), **copies.take(options, 2))
+    return copies.join([alone, expected, merged]), plain
 
 
-def _store(result: Sink, stored: set[str], dtype: torch.dtype, name: str, tensor: Tensor) -> None:
-    stored.add(name)
-    result.add(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
+def _stored_logits(folder: Path, ids: Tensor, routes: Mapping[str, Any]) -> Tensor:
+    """Return the logits of the merged folder, [T, V], computed in float32.
 
-
-def _stored_logits(folder: Path, ids: Tensor) -> Tensor:
-    """Return the logits of the merged folder, [T, V], computed in float32."""
+    Args:
+        folder: of the merged model.
+        ids: of the text, [1, T].
+        routes: outputs of routers by name, which are taken instead of their own.
+    """
     model = parts.lay_out(base.load_config(folder))
-    weights, tied = open_weights(folder), tied_names(model)
+    stored, tied = StoredTensors(model, open_weights(folder)), tied_names(model)
     with console.progress("checking", sum(1 for _ in parts.parts_of(model)), "layer") as advance:
-        run = parts.passing_through(lambda n: as_float32(weights.read(tied.get(n, n))), advance)
+        run = parts.passing_through(
+            lambda n: as_float32(stored.read(tied.get(n, n))), advance, routes
+        )
         parts.replace_forward(model, run)
         return parts.logits_of(model, ids)[0]
 
