@@ -5,7 +5,7 @@ TOGETHER := -n 2 --dist loadfile # tests of one file share what they make
 
 SLOW := tests/train/test_golden.py tests/sweep tests/launch/test_launch.py
 
-.PHONY: quickstart test test-minimal test-slow lint check clean
+.PHONY: quickstart test test-minimal test-slow lint check gpu-check clean
 
 quickstart: .venv/installed ## train, evaluate and play: at most 10 minutes on two CPU cores
 	$(BIN)/python -m musicllm recipe=quickstart
@@ -23,6 +23,9 @@ lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gpu-check: ## what has to be right on a GPU, in 8 minutes: a table and gpu.json; installs nothing
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tests.gpu.check
 
 check: lint test test-minimal test-slow ## what CI runs
 

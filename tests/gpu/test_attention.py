@@ -12,8 +12,12 @@ from tests.models import TINY
 from tests.packed_rows import alone, forward, gradient, make_documents, pack
 
 WILD = [1, 700, 2, 1, 331, 3, 130]
-SPEC = dataclasses.replace(
-    TINY, hidden_size=256, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.05
+SPEC = TINY.changed(
+    hidden_size=256,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    initializer_range=0.05,
+    max_position_embeddings=1024,
 )
 
 
@@ -22,7 +26,7 @@ SPEC = dataclasses.replace(
 def test_packed_documents_stay_apart(name: str) -> None:
     if reason := probe("gpu").lacking.get(name):
         pytest.skip(f"{name}: {reason}")
-    spec = dataclasses.replace(SPEC, dtype="bfloat16", max_position_embeddings=1024)
+    spec = dataclasses.replace(SPEC, dtype="bfloat16")
     reference = base.build(dataclasses.replace(spec, dtype="float32"), seed=0).cuda()
     model = base.build(spec, seed=0, attention=name).cuda()
     documents = make_documents(WILD)

@@ -18,21 +18,22 @@ from tests.models import TINY
 pytestmark = pytest.mark.gpu
 
 MIDDLE = dataclasses.replace(
-    TINY,
-    vocab_size=32000,
-    hidden_size=2048,
-    intermediate_size=5504,
-    num_hidden_layers=16,
-    num_attention_heads=16,
-    num_key_value_heads=16,
-    max_position_embeddings=2048,
-    initializer_range=0.02,
+    TINY.changed(
+        vocab_size=32000,
+        hidden_size=2048,
+        intermediate_size=5504,
+        num_hidden_layers=16,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        max_position_embeddings=2048,
+        initializer_range=0.02,
+    ),
     dtype="bfloat16",
 )
 """0.94 B parameters."""
 
-ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-LORA = AdapterSpec("lora", 64, 16.0, 0.1, ALL_LINEAR, True, True, False, None, "lora", "zero")
+BOTH = ("attention", "mlp")
+LORA = AdapterSpec("lora", 64, 16.0, 0.1, BOTH, True, True, False, None, "lora", "zero")
 NUM_TOKENS = 8192
 
 

@@ -37,7 +37,7 @@ def hf_trainer(task: TrainTask) -> Measurement:
     conversations = samples(task)
     mean_length = sum(len(row["input_ids"]) for row in conversations) / len(conversations)
     per_batch = max(1, round(plan.rows_per_device * training.max_length / mean_length))
-    needed = per_batch * plan.accumulation * plan.num_steps
+    needed = per_batch * (plan.accumulation * plan.num_steps + 1)  # one is collated ahead
     arguments = _arguments(task, per_batch, plan.accumulation, plan.num_steps, by_length=not flat)
     Trainer(
         model=model,

@@ -1,0 +1,1 @@
+"""The parts of the check: a module each, with `run(setting)` that yields findings."""
