@@ -145,11 +145,6 @@ def refuse_differences(spec: ModelSpec, real: PreTrainedConfig) -> None:
         raise ConfigError(problems)
 
 
-def is_part(raw: Mapping[str, Any], config: PreTrainedConfig) -> bool:
-    """Return whether a decoder's configuration is a part of config.json, that of a wrapper."""
-    return "text_config" in raw and config.model_type != raw["model_type"]
-
-
 def text_decoder(config: PreTrainedConfig) -> PreTrainedConfig:
     """Return the configuration of the text decoder, which is `config` itself in most models."""
     text: PreTrainedConfig = config.get_text_config(decoder=True)

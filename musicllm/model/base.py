@@ -26,6 +26,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
+from musicllm import console
 from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import attention as varlen
 from musicllm.model import checkpoint, piece_model, published, tensors
@@ -33,20 +34,10 @@ from musicllm.model.architecture import (
     READ_AS,
     config_of,
     decoder_config,
-    is_part,
     refuse_differences,
 )
 from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.spec import ModelSpec
-
-DECODER_NAMES = {
-    r"^(?:model\.)?language_model\.lm_head\.": "lm_head.",
-    r"^(?:model\.)?language_model\.(?:model\.)?": "model.",
-}
-"""Names of the text decoder in the files of a multimodal model -> names in the decoder alone."""
-
-TOWERS = r"^(?:model\.)?(?!language_model)\w*(?:vision|visual|audio|image|projector|patch|mm_)\w*\."
-"""Tensors of a multimodal model that are not of its text decoder."""
 
 TOKENIZER_FILES = "tokenizer.json and tokenizer_config.json"
 
@@ -136,9 +127,6 @@ def load(
     options = _hub_options(revision, trust_remote_code)
     config = load_config(path, revision=revision, trust_remote_code=trust_remote_code)
     raw = published.read(path, revision)
-    if is_part(raw, config):
-        options["key_mapping"] = DECODER_NAMES
-        ignored_tensors = (*ignored_tensors, TOWERS)
     config.name_or_path = str(path)
     for key, probability in (dropout or {}).items():
         setattr(config, key, probability)
@@ -175,10 +163,15 @@ def _from_own_layout(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Load a model whose files have other names than its class, tensor by tensor."""
     folder = checkpoint.local_folder(path, revision)
-    weights = checkpoint.lazy(checkpoint.open_weights(folder))
+    weights = checkpoint.open_weights(folder)
+    if isinstance(weights, checkpoint.DecoderWeights) and weights.towers:
+        console.note(
+            f"{len(weights.towers)} tensors of {path} are left out, such as {min(weights.towers)}: "
+            f"of a multimodal model, only the text decoder is used"
+        )
     own = {key: value for key, value in options.items() if key != "trust_remote_code"}
     loader = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    model, info = loader.from_pretrained(None, state_dict=weights, **own)
+    model, info = loader.from_pretrained(None, state_dict=checkpoint.lazy(weights), **own)
     model.config.name_or_path = model.name_or_path = str(path)
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)

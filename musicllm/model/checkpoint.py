@@ -7,6 +7,7 @@ at a time, so that nothing is converted in advance and no second copy of the mod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import EllipsisType
@@ -21,6 +22,15 @@ from musicllm.model.weights import WeightFiles
 
 DOWNLOADED = ("*.json", "model*.safetensors", "tokenizer.model", "*.py")
 """Files of a repository that a merge needs; code is only ever copied."""
+
+
+LANGUAGE_MODEL = re.compile(r"^(?:model\.)?language_model\.(?:(?P<head>lm_head\.)|(?:model\.)?)")
+"""Start of the names of the text decoder in the files of a multimodal model."""
+
+TOWER = re.compile(
+    r"^(?:model\.)?(?!language_model)\w*(?:vision|visual|audio|image|projector|patch|mm_)\w*\."
+)
+"""Start of the names in a multimodal model that are not of its text decoder."""
 
 
 class Weights(Protocol):
@@ -49,7 +59,9 @@ def open_weights(folder: Path) -> Weights:
     """
     files = WeightFiles.of_model(folder)
     config = published.read(folder)
-    return internlm2.InternLM2Weights(files, config) if has_own_layout(config) else files
+    if config["model_type"] == internlm2.MODEL_TYPE:
+        return internlm2.InternLM2Weights(files, config)
+    return DecoderWeights(files) if "text_config" in config else files
 
 
 def has_own_layout(config: Mapping[str, Any]) -> bool:
@@ -58,7 +70,41 @@ def has_own_layout(config: Mapping[str, Any]) -> bool:
     Args:
         config: content of its config.json.
     """
-    return bool(config["model_type"] == internlm2.MODEL_TYPE)
+    return config["model_type"] == internlm2.MODEL_TYPE or "text_config" in config
+
+
+class DecoderWeights:
+    """The text decoder in the weights of a multimodal model, under its names as a class alone.
+
+    Attributes:
+        folder: of the files.
+        shapes: of the tensors that are not of a tower by name, in the order of the files.
+        towers: names of the tensors that are left out.
+    """
+
+    def __init__(self, files: WeightFiles) -> None:
+        """Name the tensors of the files."""
+        self.folder = files.folder
+        self.towers = [name for name in files.shapes if TOWER.match(name)]
+        self._files = files
+        self._stored = {
+            LANGUAGE_MODEL.sub(_as_decoder, name): name
+            for name in files.shapes
+            if not TOWER.match(name)
+        }
+        self.shapes = {name: files.shapes[stored] for name, stored in self._stored.items()}
+
+    def read(self, name: str) -> Tensor:
+        """Return a tensor of the decoder, with its stored dtype."""
+        return self._files.read(self._stored[name])
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return the stored dtype of a tensor."""
+        return self._files.dtype(self._stored[name])
+
+
+def _as_decoder(match: re.Match[str]) -> str:
+    return "lm_head." if match["head"] else "model."
 
 
 def local_folder(path: str | Path, revision: str | None) -> Path:

@@ -71,8 +71,8 @@ def refuse_loading_faults(
     ]
     if left_out:
         console.note(
-            f"{len(left_out)} tensors of {path} are left out, such as {min(left_out)} (towers of a "
-            f"multimodal model, or model.ignored_tensors)"
+            f"{len(left_out)} tensors of {path} are left out, such as {min(left_out)}: see "
+            f"model.ignored_tensors"
         )
     faults = [
         *(f"{name} is missing" for name in info["missing_keys"]),
