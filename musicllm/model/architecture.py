@@ -31,13 +31,13 @@ READ_AS = {internlm2.MODEL_TYPE: internlm2.as_llama}
 """`model_type` without a class in transformers -> how its config.json reads for another class."""
 
 WITHOUT_EFFECT = frozenset({
-    "_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype", "torch_dtype",
-    "initializer_range", "transformers_version", "use_cache", "bos_token_id", "eos_token_id",
-    "pad_token_id", "id2label", "label2id", "return_dict", "output_attentions",
-    "output_hidden_states", "output_router_logits", "router_aux_loss_coef", "router_jitter_noise",
-    "problem_type", "chunk_size_feed_forward", "is_encoder_decoder", "quantization_config",
-    "model_type", "pretraining_tp", "_attn_implementation", "keys_to_ignore_at_inference",
-    "max_window_layers",
+    "_name_or_path", "_model_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype",
+    "torch_dtype", "initializer_range", "transformers_version", "use_cache", "bos_token_id",
+    "eos_token_id", "pad_token_id", "unk_token_id", "id2label", "label2id", "return_dict",
+    "output_attentions", "output_hidden_states", "output_router_logits", "router_aux_loss_coef",
+    "router_jitter_noise", "problem_type", "chunk_size_feed_forward", "is_encoder_decoder",
+    "quantization_config", "model_type", "pretraining_tp", "_attn_implementation",
+    "keys_to_ignore_at_inference", "max_window_layers",
 })  # fmt: skip
 """Keys that do not change what the weights compute; others must agree with the base."""
 
@@ -253,6 +253,7 @@ def _refuse_misspelled(raw: Mapping[str, Any], config: PreTrainedConfig) -> None
     """Refuse keys that the class does not know and that are nearly the name of one it knows."""
     names = set(vars(type(config)())) | set(config.attribute_map) | set(WITHOUT_EFFECT)
     names |= {"rope_theta", "rope_scaling", "head_dim", "text_config"}
+    names |= {name.removeprefix("_") for name in names}  # published without it: Gemma 3's pattern
     problems = []
     for key in raw.keys() - names:
         matches = difflib.get_close_matches(key, names, n=1, cutoff=0.9)
