@@ -19,6 +19,8 @@ from musicllm.model.anatomy import inspect
 
 WIDTH, HEADS, HEAD_DIM, INNER, EXPERTS, RANK = 64, 4, 16, 96, 8, 16
 VOCAB_SIZE, WINDOW, POSITIONS, SHORT_CONTEXT = 128, 8, 64, 16
+TOP_K = 2
+EXPERTS_KEY, GROUPS_KEY = r"(num|n|moe_num)_(local_|routed_)?experts", r"(n|num_expert)_group"
 SPECIAL_IDS = 4
 """Ids below this are special tokens of the small model."""
 
@@ -92,10 +94,10 @@ def rules(sizes: Sizes) -> list[tuple[str, Callable[[int], int]]]:
         (r"(mamba_)?chunk_size|floor_scale", lambda _: WINDOW),
         (r"\w*intermediate_size\w*|n_inner|ffn_dim|d_ff|d_inner|\w*ffn_hidden_size",
          lambda old: min(old, INNER)),
-        (r"(num|n|moe_num)_(local_|routed_)?experts", lambda old: min(old, EXPERTS)),
+        (EXPERTS_KEY, lambda old: min(old, EXPERTS)),
         (r"num_experts_per_\w+|top_k_experts|moe_(topk|top_k|k)|num_selected_experts",
-         lambda old: min(old, 2)),
-        (r"(n|num_expert)_group", lambda old: min(old, 2)),
+         lambda old: min(old, TOP_K)),
+        (GROUPS_KEY, lambda old: min(old, 2)),
         (r"topk_group", lambda _: 1),
         (r"\w+_rank|hidden_size_per_layer_input|dim_model_base", lambda old: min(old, RANK)),
         (r"vocab_size\w*", lambda _: VOCAB_SIZE),
@@ -106,7 +108,9 @@ def rules(sizes: Sizes) -> list[tuple[str, Callable[[int], int]]]:
     ]  # fmt: skip
 
 
-def shrunk(model: PreTrainedModel, *, max_length: int, widths: bool = True) -> PreTrainedConfig:
+def shrunk(
+    model: PreTrainedModel, *, max_length: int, widths: bool = True, all_experts: bool = False
+) -> PreTrainedConfig:
     """Return a small configuration of the class of a model.
 
     Args:
@@ -114,6 +118,8 @@ def shrunk(model: PreTrainedModel, *, max_length: int, widths: bool = True) -> P
         max_length: longest document of the run, in tokens; positions that depend on whether
             a text is longer than the original context are reached only if this is.
         widths: shrink widths and heads, too; otherwise only layers, experts, vocabulary, windows.
+        all_experts: leave as many experts as a token passes, so that rounding does not choose
+            others.
     """
     config = model.config
     keys = config.to_dict()
@@ -129,6 +135,8 @@ def shrunk(model: PreTrainedModel, *, max_length: int, widths: bool = True) -> P
         some = [rule for rule in rules(Sizes(keys)) if any(word in rule[0] for word in only)]
         keys = _narrowed(keys, some, None)
     _shorten_context(keys, Sizes(config.to_dict()), max_length, narrow=widths)
+    if all_experts:
+        keys = _narrowed(keys, [(EXPERTS_KEY, lambda _: TOP_K), (GROUPS_KEY, lambda _: 1)], None)
     small = type(config).from_dict(keys)
     small.name_or_path = config.name_or_path
     return small

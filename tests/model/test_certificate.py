@@ -13,7 +13,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from musicllm.errors import NotAvailableError
-from musicllm.model import certificate, isolation
+from musicllm.model import certificate, isolation, trial
 from musicllm.model.attention import implementation
 from musicllm.model.certificate import Certificate, certify
 from tests.model import families, remote_code
@@ -61,7 +61,7 @@ def test_what_is_certified_is_exact(name: str, tmp_path: Path) -> None:
     assert torch.allclose(ours, alone, atol=1e-4 * alone.detach().abs().max().item())
     ours_gradient, theirs = gradient(model, ours), gradient(reference, alone)
     assert torch.allclose(ours_gradient, theirs, atol=1e-3 * theirs.abs().max().item())
-    others = ("falcon", "bloom", "llama4")  # attention of its own; scales by place in the row
+    others = ("falcon", "bloom", "nemotron", "llama4")
     is_apart = name in families.STATE or name in others
     assert way.isolation == ("one_by_one" if is_apart else "packed")
 
@@ -192,3 +192,14 @@ def test_passes_that_keep_ranks_in_step_change_nothing() -> None:
     assert numbers == [len(LENGTHS)]
     assert torch.equal(hidden, expected)
     assert torch.equal(gradient(model, hidden), expected_gradient)
+
+
+def test_half_precision_is_told_from_another_function() -> None:
+    """What a GPU is tried with, here with autocast on the CPU."""
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(families.config_of("gemma3"))
+    attempt = trial.Trial(skeleton, max_length=512, all_experts=True)
+    for dtype in (torch.bfloat16, torch.float16):
+        assert not attempt.compare("packed", "varlen_sdpa", "cpu", dtype)
+        fault = attempt.compare("one_by_one", "without_window", "cpu", dtype)
+        assert "model.layers.0.self_attn (Gemma3Attention) computes something else" in fault
