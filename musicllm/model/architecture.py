@@ -101,9 +101,16 @@ def dropouts(config: PreTrainedConfig) -> dict[str, float]:
 
 
 def head_dim_of(config: PreTrainedConfig) -> int:
-    """Return the features of an attention head."""
-    stated = getattr(config, "head_dim", None)
-    return int(stated or config.hidden_size // config.num_attention_heads)
+    """Return the most features of an attention head; layers of some models differ."""
+    keys = ("head_dim", "global_head_dim", "qk_head_dim", "v_head_dim")
+    sizes = [size for key in keys if isinstance(size := getattr(config, key, None), int)]
+    return max(sizes) if sizes else int(config.hidden_size // config.num_attention_heads)
+
+
+def attention_dropout_of(config: PreTrainedConfig) -> float:
+    """Return the probability with which attention weights are zeroed during training."""
+    keys = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob", "attn_dropout")
+    return max(float(getattr(config, key, None) or 0.0) for key in keys)
 
 
 def is_dropout(key: str) -> bool:

@@ -19,7 +19,7 @@ from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, base, isolation, packaged, rows
-from musicllm.model.architecture import config_of, dropouts, head_dim_of
+from musicllm.model.architecture import attention_dropout_of, config_of, dropouts, head_dim_of
 from musicllm.model.attention import choose
 from musicllm.runs.certifying import certified
 from musicllm.runs.planning import compute_dtype
@@ -28,6 +28,9 @@ from musicllm.runs.vocabulary import refuse_lacking_rows, refuse_untrained_rows
 from musicllm.schema import Config
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.compiling import compile_layers
+
+POSITIONS = "max_position_embeddings"
+"""Longest context, as transformers names it for every class that has one."""
 
 
 def starting_model(job: Job, corpus: Corpus) -> nn.Module:
@@ -74,7 +77,7 @@ def _attention(config: Config) -> str:
         config.hardware.accelerator,
         dtype=compute_dtype(config),
         head_dim=head_dim_of(architecture),
-        dropout=getattr(architecture, "attention_dropout", 0.0),
+        dropout=attention_dropout_of(architecture),
         lacking=able.lacking,
     )
 
@@ -150,7 +153,8 @@ def _new_tokens(corpus: Corpus, location: str, revision: str | None) -> extensio
 
 
 def _refuse_longer_rows(corpus: Corpus, config: Config) -> None:
-    length, most = corpus.facts["max_length"], config.model.num_positions
+    architecture = config_of(model_spec(config))
+    length, most = corpus.facts["max_length"], getattr(architecture, POSITIONS, None)
     if most is not None and length > most:
         raise ArtifactError(
             f"the corpus {corpus.path} has rows of {length} tokens, but {config.model.name} has "
