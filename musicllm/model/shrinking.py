@@ -212,8 +212,10 @@ def _cut(keys: Keys, num_layers: int, kept: int) -> Keys:
             result[name] = max(0, kept - (num_layers - value))
         elif isinstance(value, dict):
             result[name] = _cut(value, num_layers, kept)
-        elif isinstance(value, list | tuple | str) and len(value) == num_layers > 1:
+        elif isinstance(value, list | tuple) and len(value) == num_layers > 1:
             result[name] = value[:kept]
+        elif isinstance(value, str) and "pattern" in name and len(value) == num_layers > 1:
+            result[name] = value[:kept]  # a letter for each layer
         elif isinstance(value, list) and re.search(r"_layers$|ind(ice|exe)s$|idxs$", name):
             result[name] = [v for v in value if not isinstance(v, int) or v < kept]
         else:

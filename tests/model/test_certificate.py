@@ -66,6 +66,11 @@ def test_what_is_certified_is_exact(name: str, tmp_path: Path) -> None:
     assert way.isolation == ("one_by_one" if is_apart else "packed")
 
 
+def test_a_word_with_a_letter_for_every_layer_is_no_list_of_layers(tmp_path: Path) -> None:
+    changes = {"num_hidden_layers": 4, "hidden_act": "silu"}
+    assert certified("llama", tmp_path, **changes).isolation == "packed"
+
+
 @pytest.mark.parametrize("name", ["lfm2", "falcon_h1", "granitemoehybrid"])
 def test_layers_with_state_get_documents_one_by_one(name: str, tmp_path: Path) -> None:
     way = certified(name, tmp_path)

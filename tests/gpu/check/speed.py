@@ -33,13 +33,13 @@ def task_of(setting: Setting, name: str, *words: str, num_steps: int = STEPS) ->
         words: as on the command, such as `model=llama2_7b`.
         num_steps: measured steps.
     """
-    from musicllm import config as configuration
     from musicllm.bench.train.task import TrainTask
+    from musicllm.runs import composing
     from musicllm.runs.settings import adapter_spec, model_spec
     from musicllm.stages.bench import _training
 
     gpu = setting.device == "cuda"
-    config, _ = configuration.load(
+    config, _ = composing.load(
         [
             "recipe=bench/train",
             *(["hardware=gpu1", "hardware.precision=bf16"] if gpu else ["hardware=cpu"]),

@@ -26,14 +26,14 @@ def run(setting: Setting) -> Iterator[Finding]:
 
 
 def _of(setting: Setting, name: str) -> Iterator[Finding]:
-    from musicllm import config as configuration
     from musicllm.inference.sampling import SamplingSettings, sample
     from musicllm.inference.scorer.planning import Item
     from musicllm.inference.scorer.scorer import Scorer
     from musicllm.model import base
+    from musicllm.runs import composing
     from musicllm.runs.settings import model_spec
 
-    config, _ = configuration.load(["recipe=pretrain", f"model={name}"], ())
+    config, _ = composing.load(["recipe=pretrain", f"model={name}"], ())
     spec = spec_of(setting, model_spec(config))
     with torch.device(setting.device):
         model = base.build(spec, seed=0, attention="sdpa").to(torch.bfloat16).eval()

@@ -56,13 +56,13 @@ def _planned(setting: Setting, words: list[str]) -> int:
     """Return the planned peak of the allocator for the rows of `task_of`."""
     import dataclasses
 
-    from musicllm import config as configuration
+    from musicllm.runs import composing
     from musicllm.runs.planning import run_plan
     from musicllm.runs.settings import model_spec
 
     gpu = setting.device == "cuda"
     rows = 2 if setting.dry else 8
-    config, _ = configuration.load(
+    config, _ = composing.load(
         [
             "recipe=pretrain",
             *(["hardware=gpu1", "hardware.precision=bf16"] if gpu else ["hardware=cpu"]),

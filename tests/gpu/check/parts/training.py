@@ -55,12 +55,12 @@ def hardware(setting: Setting) -> str:
 
 def train(setting: Setting, corpus: Path, *words: str) -> list[dict[str, Any]]:
     """Train a few steps with the command, and return the lines of metrics.jsonl."""
-    from musicllm import config as configuration
     from musicllm.launch import runner
+    from musicllm.runs import composing
     from musicllm.train import metrics
 
     outcome = runner.run(
-        *configuration.load(
+        *composing.load(
             [
                 "recipe=quickstart/pretrain",
                 f"paths.runs={setting.work / 'runs'}",
