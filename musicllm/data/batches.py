@@ -33,8 +33,9 @@ class MicroBatch(TypedDict):
     int64 [1, N], not shifted, -100 where not supervised; `cu_seq_lens` int32 [D + 1], where
     documents begin and the last one ends; `document_sources` int64 [D], which source each comes
     from; `num_supervised_in_step`, the denominator of the loss: supervised tokens of the whole
-    optimizer step, over all ranks and micro-batches. `features`, by name, are tensors beside the
-    tokens, such as those of an audio encoder; rows of text have none.
+    optimizer step, over all ranks and micro-batches. `row_lengths`, the tokens of its rows, and
+    `num_rows_in_step`, those of the whole step, are for losses of whole rows. `features`, by name,
+    are tensors beside the tokens, such as those of an audio encoder; rows of text have none.
     """
 
     input_ids: Tensor
@@ -43,6 +44,8 @@ class MicroBatch(TypedDict):
     cu_seq_lens: Tensor
     document_sources: Tensor
     num_supervised_in_step: int
+    row_lengths: list[int]
+    num_rows_in_step: int
     features: NotRequired[dict[str, Tensor]]
 
 
@@ -135,11 +138,16 @@ class StepBatches(Dataset[MicroBatch]):
         shares = np.array_split(step_rows, self.accumulation * self.world_size)
         rows = [self.store.row(int(row)) for row in shares[micro * self.world_size + self.rank]]
         denominator = int(self.store.num_supervised[step_rows].sum())
-        if not rows:  # the first token of a row, without a label
+        is_idle = not rows
+        if is_idle:  # the first token of a row, without a label
             row = self.store.row(int(step_rows[0]))
             length = np.ones(1, np.int32)
             rows = [Row(row.input_ids[:1], np.zeros(1, np.bool_), length, row.source[:1])]
-        return collate(rows, denominator)
+        batch = collate(rows, denominator)
+        batch["num_rows_in_step"] = len(step_rows)
+        if is_idle:
+            batch["row_lengths"] = []
+        return batch
 
     def rows_of_step(self, step: int) -> npt.NDArray[np.int64]:
         """Return the rows of an optimizer step over all ranks, counted from the run's start."""
@@ -149,7 +157,7 @@ class StepBatches(Dataset[MicroBatch]):
 
 
 def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
-    """Put rows end to end; see `MicroBatch`."""
+    """Put rows end to end; see `MicroBatch`. They are all rows of their step."""
     lengths = np.concatenate([row.document_lengths for row in rows])
     ends = np.cumsum(lengths, dtype=np.int32)
     input_ids = np.concatenate([row.input_ids for row in rows]).astype(np.int64)
@@ -164,4 +172,6 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
             np.concatenate([row.source for row in rows]).astype(np.int64)
         ),
         "num_supervised_in_step": num_supervised_in_step,
+        "row_lengths": [len(row.input_ids) for row in rows],
+        "num_rows_in_step": len(rows),
     }

@@ -15,10 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from musicllm import artifacts, console
 from musicllm.data import extension
 from musicllm.data.corpus import Corpus
-from musicllm.errors import ArtifactError
+from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.model import adapters, base, isolation, packaged, rows
+from musicllm.model import adapters, base, isolation, packaged, router, rows
 from musicllm.model.architecture import attention_dropout_of, config_of, dropouts, head_dim_of
 from musicllm.model.attention import choose
 from musicllm.runs.certifying import certified
@@ -58,6 +58,7 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
         model = _load(config, location, certificate.attention)
         _give_rows(model, config, corpus, pieces)
     isolation.choose(model, certificate.isolation)
+    _follow_routers(model, config)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(
@@ -66,6 +67,20 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     if config.training.compile:
         compile_layers(adapted)
     return adapted
+
+
+def _follow_routers(model: PreTrainedModel, config: Config) -> None:
+    """Train with the router loss that `model.config` asks for.
+
+    Raises:
+        NotAvailableError: the class has none.
+        ConfigError: router logits cannot be recorded in compiled layers.
+    """
+    router.follow(model, config_of(model_spec(config)))
+    if config.training.compile and router.router_loss_of(model) is not None:
+        rule = "compiles layers, whose router logits (model.config.output_router_logits) are lost"
+        fix = "write false for one of both"
+        raise ConfigError([Problem("training.compile", "true", rule, fix)])
 
 
 def _attention(config: Config) -> str:

@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from musicllm.data.batches import MicroBatch, remaining_steps
 from musicllm.errors import NotAvailableError
+from musicllm.model import router
 from musicllm.model.adapters import causal_model
 from musicllm.model.anatomy import decoder_of
 from musicllm.model.head import KEYS, head_of
@@ -90,6 +91,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         self._autocast = autocast
         self._steps = remaining_steps(start_step, schedule.num_steps, left_out)
         self._step_totals = torch.zeros(2, dtype=torch.double)
+        self._router_total = torch.zeros((), dtype=torch.double)
         self._validation_sums = torch.zeros(0)
 
     def finished_steps(self, micro_batches: int) -> int | None:
@@ -114,6 +116,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
     def on_train_start(self) -> None:
         """Reset the totals, on the device of the model."""
         self._step_totals = torch.zeros(2, dtype=torch.double, device=self.device)
+        self._router_total = torch.zeros((), dtype=torch.double, device=self.device)
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
         """Return this micro-batch's share of the step's loss.
@@ -123,11 +126,26 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         """
         self._seed_dropout(batch_idx)
         with self.mixed():
-            nll = self.objective.loss(self.model, batch) / max(1, batch["num_supervised_in_step"])
+            nll, balance = self._losses(batch)
         num_tokens = nll.new_tensor(batch["input_ids"].numel(), dtype=torch.double)
         self._step_totals = self._step_totals + torch.stack([nll.detach().double(), num_tokens])
         num_shares = self.accumulation * int(self.trainer.world_size)
-        return nll * num_shares
+        if balance is None:
+            return nll * num_shares
+        self._router_total = self._router_total + balance.detach().double()
+        return (nll + balance) * num_shares
+
+    def _losses(self, batch: MicroBatch) -> tuple[Tensor, Tensor | None]:
+        """Return the shares of the step's losses: of tokens, and of routers where they have one."""
+        causal = causal_model(self.model)
+        router_loss = router.router_loss_of(causal)
+        denominator = max(1, batch["num_supervised_in_step"])
+        if router_loss is None:
+            return self.objective.loss(self.model, batch) / denominator, None
+        with router.recording(causal) as logits:
+            nll = self.objective.loss(self.model, batch) / denominator
+        balance = router_loss.sum_over_rows(logits, batch["row_lengths"])
+        return nll, balance / batch["num_rows_in_step"]
 
     def totals_of_step(self) -> Tensor:
         """Return the loss of the step so far and its tokens, over all ranks, without a sync.
@@ -143,7 +161,12 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         if isinstance(self.trainer.strategy, ZeroStrategy):
             self.grad_norm = self.trainer.strategy.grad_norm()
         norm = torch.as_tensor(self.grad_norm, dtype=torch.double, device=self.device)
-        reading = Reading(step, torch.cat([self.totals_of_step(), norm.reshape(1)]))
+        values = [self.totals_of_step(), norm.reshape(1)]
+        if router.router_loss_of(causal_model(self.model)) is not None:
+            total = self.trainer.strategy.reduce(self._router_total, reduce_op="sum")
+            values.append(total.reshape(1))
+            self._router_total = torch.zeros_like(self._router_total)
+        reading = Reading(step, torch.cat(values))
         self.readings.add(reading)
         self._step_totals = torch.zeros_like(self._step_totals)
         return reading

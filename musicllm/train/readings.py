@@ -23,7 +23,8 @@ class Reading:
         Args:
             step: see the class.
             values: float64 [3] on any device: mean loss in nats a supervised token and tokens, both
-                over all ranks, and the L2 norm of the gradient before clipping.
+                over all ranks, and the L2 norm of the gradient before clipping; a fourth value is
+                the router loss.
         """
         self.step = step
         self._values = values
@@ -48,6 +49,11 @@ class Reading:
     def grad_norm(self) -> float:
         """L2 norm of the gradient before clipping."""
         return self._value(2)
+
+    @property
+    def router_loss(self) -> float | None:
+        """Load-balancing loss of the step, times its coefficient; None if there is none."""
+        return self._value(3) if len(self._values) > 3 else None
 
     def wait(self) -> None:
         """Wait until the device has finished this step."""

@@ -10,11 +10,12 @@ from torch import nn
 
 from musicllm.data.batches import StepBatches
 from musicllm.data.rows import RowStore
-from musicllm.model import adapters, base
+from musicllm.model import adapters, attention, base, router
 from musicllm.train.fit import TrainingRun
 from musicllm.train.module import CausalLMModule, check_head
 from musicllm.train.plan import Plan
 from musicllm.train.schedule import Schedule
+from tests.model import families
 from tests.models import LORA, TINY
 
 SCHEDULE = Schedule("constant", 10, 0, 0.0)
@@ -47,6 +48,26 @@ def gradient(
             share.backward()
             loss += share.item()
     return loss, [parameter.grad.clone() for parameter in model.parameters()]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("rows_per_device", "world_size"), [(4, 1), (1, 4)])
+def test_a_step_with_a_router_loss_is_split_like_any_other(
+    store: RowStore, rows_per_device: int, world_size: int
+) -> None:
+    attention.register()
+    model = families.build("qwen3_moe", attention=attention.implementation(attention.NAME))
+    without, plain = gradient(model, store, 8, 1)
+    on = {"output_router_logits": True, "router_aux_loss_coef": 0.5}
+    router.follow(model, families.config_of("qwen3_moe", **on))
+    whole, expected = gradient(model, store, 8, 1)
+    assert 1 <= whole - without < 1.5  # 0.5 times at least 2, the experts of a token
+    names = [name for name, _ in model.named_parameters()]
+    gates = [number for number, name in enumerate(names) if name.endswith("mlp.gate.weight")]
+    assert all(not torch.allclose(plain[gate], expected[gate], rtol=0.01) for gate in gates)
+    split, gradients = gradient(model, store, rows_per_device, world_size)
+    assert split == pytest.approx(whole, rel=1e-6)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("rows_per_device", "world_size"), [(4, 1), (1, 1), (2, 2), (1, 4)])

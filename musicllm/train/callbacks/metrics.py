@@ -61,6 +61,8 @@ class Metrics(Observer):
             "train/grad_norm": reading.grad_norm,
             "train/learning_rate": context.module.learning_rate(self._step),
         }
+        if reading.router_loss is not None:
+            values["train/router_loss"] = reading.router_loss
         for observer in context.observers:
             values |= observer.values()
         if context.settings.callbacks.throughput:
