@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from musicllm.errors import InputError
+from musicllm.errors import ConfigError, InputError, NotAvailableError
 from musicllm.model import adapters, base
+from musicllm.model.merge import layout, nf4
+from tests.model import families, pieces
 from tests.model import internlm2_folders as folders
-from tests.model import pieces
 from tests.model.merging import logits, merged, train
 from tests.models import change_tensors
 
@@ -91,17 +92,17 @@ def test_numbers_that_are_none_are_named(folder):
         base.load(folder, dtype="float32")
 
 
-@pytest.mark.parametrize("layout", ["transformers", "source"])
-def test_a_merged_folder_is_base_and_adapter(folder, lora, layout):
+@pytest.mark.parametrize("kind", ["transformers", "source"])
+def test_a_merged_folder_is_base_and_adapter(folder, lora, kind):
     expected = logits(adapt(folder, lora))
-    report = merged(folder.parent, layout=layout)
+    report = merged(folder.parent, layout=kind)
     assert report.max_abs_difference < report.tolerance < report.max_abs_effect
     result = folder.parent / "merged"
     torch.testing.assert_close(
         logits(base.load(result, dtype="float32")), expected, atol=1e-4, rtol=0
     )
     config = json.loads((result / "config.json").read_text())
-    assert config["model_type"] == {"transformers": "llama", "source": "internlm2"}[layout]
+    assert config["model_type"] == {"transformers": "llama", "source": "internlm2"}[kind]
     tokenizer, published = base.load_tokenizer(result), base.load_tokenizer(folder)
     assert tokenizer.get_vocab() == published.get_vocab()
     assert tokenizer.chat_template == "{{ messages }}"
@@ -149,6 +150,26 @@ def test_a_tokenizer_with_more_tokens_is_saved_beside_the_weights(folder, lora):
     assert base.load_tokenizer(result).convert_tokens_to_ids("Reel") == 560
     found = logits(base.load(result, dtype="float32"))
     torch.testing.assert_close(found, logits(adapted), atol=1e-4, rtol=0)
+
+
+def test_a_base_in_four_bits_is_the_same_as_one_rounded_to_them(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="extra qlora")
+    folder = folders.write(tmp_path, hidden_size=64, num_attention_heads=4, intermediate_size=128)
+    try:
+        quantized = base.load(folder, dtype="float32", quantization="nf4", attention="eager")
+    except NotAvailableError:
+        pytest.skip("bitsandbytes needs a GPU here")
+    rounded = base.load(folder, dtype="float32", attention="eager")
+    for name in nf4.quantized_names(rounded):
+        weight = rounded.get_parameter(name)
+        weight.data.copy_(nf4.requantized(weight.detach().clone()))
+    torch.testing.assert_close(logits(quantized), logits(rounded), atol=1e-4, rtol=1e-4)
+
+
+def test_of_a_multimodal_base_only_the_decoder_is_merged(tmp_path):
+    families.write(tmp_path, "mistral3_wrapper")
+    with pytest.raises(ConfigError, match=r"merge\.layout=source cannot be: .* is a multimodal"):
+        layout.sink(tmp_path, "source", lambda *_: None)
 
 
 def test_other_bases_have_one_layout(tiny, lora, tmp_path):

@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from musicllm.errors import ConfigError, Problem
 from musicllm.model import internlm2, piece_model, published
-from musicllm.model.checkpoint import has_own_layout
 
 Layout: TypeAlias = Literal["transformers", "source"]
 
@@ -53,10 +53,18 @@ def sink(source: Path, layout: Layout, write: Callable[[str, Tensor], None]) -> 
         source: folder of the base.
         layout: of the result.
         write: receives names and tensors as they stand in the files.
+
+    Raises:
+        ConfigError: the base's layout has parts that are not merged.
     """
     config = published.read(source)
-    if layout == "source" and has_own_layout(config):
+    if layout == "source" and _is_internlm2(config):
         return internlm2.Restacker(config, write)
+    if layout == "source" and "text_config" in config:
+        rule = (
+            f"cannot be: {source} is a multimodal model, of which only the text decoder is merged"
+        )
+        raise ConfigError([Problem("merge.layout", layout, rule, "write transformers")])
     return _Direct(write)
 
 
@@ -75,7 +83,7 @@ def save_settings(
     """
     model.generation_config.save_pretrained(folder)
     content = published.read(source)
-    if layout == "transformers" or not has_own_layout(content):
+    if layout == "transformers" or not _is_internlm2(content):
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return
@@ -94,6 +102,10 @@ def save_settings(
     if is_same:
         settings = json.loads((source / piece_model.SETTINGS).read_text(encoding="utf-8"))
         _write(folder / piece_model.SETTINGS, settings | {"chat_template": tokenizer.chat_template})
+
+
+def _is_internlm2(config: dict[str, Any]) -> bool:
+    return bool(config["model_type"] == internlm2.MODEL_TYPE)
 
 
 def _core(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
