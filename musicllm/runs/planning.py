@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 
 from musicllm.errors import ArtifactError, NotAvailableError
-from musicllm.model import base, size
+from musicllm.model import attention, base, size
+from musicllm.model.architecture import skeleton
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.weights import cached_folder
@@ -170,12 +171,24 @@ def _memory(
 
 
 def _attention(config: Config) -> str:
-    """Return the attention, as far as memory depends on it."""
+    """Return the attention, as far as memory depends on it.
+
+    Raises:
+        ConfigError: the configured one lacks what the model needs.
+    """
     hardware = config.hardware
-    if hardware.attention != "auto":
-        return hardware.attention
-    plain = hardware.accelerator == "cpu" or hardware.supports_flash_attention_2 is False
-    return "varlen_sdpa" if plain else "varlen"
+    lacking = {}
+    if hardware.attention == "auto":  # the package is optional, and saves no more than `varlen`
+        lacking["flash_attention_2"] = "it may not be installed"
+        if hardware.supports_flash_attention_2 is False:
+            lacking |= dict.fromkeys(("varlen", "flex"), "the GPU may be too old")
+    return attention.choose(
+        hardware.attention,
+        hardware.accelerator,
+        attention.needs_of(skeleton(model_spec(config))),
+        dtype=compute_dtype(config),
+        lacking=lacking,
+    )
 
 
 def _choice(config: Config, steps: Plan) -> Choice:

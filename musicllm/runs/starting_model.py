@@ -19,8 +19,8 @@ from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, base, isolation, packaged, router, rows
-from musicllm.model.architecture import attention_dropout_of, config_of, dropouts, head_dim_of
-from musicllm.model.attention import choose
+from musicllm.model.architecture import config_of, dropouts, skeleton
+from musicllm.model.attention import choose, needs_of
 from musicllm.runs.certifying import certified
 from musicllm.runs.planning import compute_dtype
 from musicllm.runs.settings import adapter_spec, model_spec
@@ -85,14 +85,12 @@ def _follow_routers(model: PreTrainedModel, config: Config) -> None:
 
 def _attention(config: Config) -> str:
     able = probe(config.hardware.accelerator)
-    architecture = config_of(model_spec(config))
     refuse_precision(config.hardware.precision, able)
     return choose(
         config.hardware.attention,
         config.hardware.accelerator,
+        needs_of(skeleton(model_spec(config))),
         dtype=compute_dtype(config),
-        head_dim=head_dim_of(architecture),
-        dropout=attention_dropout_of(architecture),
         lacking=able.lacking,
     )
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from musicllm.model import adapters, base, size
-from musicllm.model.attention import choose, packed
+from musicllm.model.attention import Needs, choose, packed
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.train.capabilities import probe
 from musicllm.train.loss import sum_nll
@@ -41,7 +41,7 @@ NUM_TOKENS = 8192
 @pytest.mark.parametrize("ends", [False, True])
 def test_the_peak_is_within_a_tenth_of_the_plan(checkpointing: bool, ends: bool) -> None:
     adapter = dataclasses.replace(LORA, train_embeddings=ends, train_output_head=ends)
-    attention = choose("auto", "gpu", dtype="bfloat16", head_dim=128, lacking=probe("gpu").lacking)
+    attention = choose("auto", "gpu", Needs((128,)), dtype="bfloat16", lacking=probe("gpu").lacking)
     work = Workload(
         num_tokens=NUM_TOKENS,
         checkpointing=checkpointing,

@@ -12,7 +12,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from musicllm.errors import ConfigError
 from musicllm.model import attention, base
-from musicllm.model.attention import choose, kernels
+from musicllm.model.architecture import on_meta
+from musicllm.model.attention import Needs, choose, kernels, needs_of
 from musicllm.model.attention.kernels import Variant
 from musicllm.model.spec import ModelSpec
 from tests.model import families
@@ -301,17 +302,34 @@ def test_caps_and_sinks_are_not_silently_left_out() -> None:
         )
 
 
+PLAIN = Needs((64,))
+CAPPED, SINKING = Needs((64,), softcap=True), Needs((64,), sinks=True)
+DROPPING = Needs((64,), dropout=0.1)
+
+
 def test_auto_takes_the_fastest_that_runs() -> None:
-    half = {"dtype": "bfloat16", "head_dim": 64}
+    half = {"dtype": "bfloat16"}
     missing = {"flash_attention_2": "not installed"}
-    assert choose("auto", "cpu", **half) == "varlen_sdpa"
-    assert choose("auto", "gpu", **half) == "flash_attention_2"
-    assert choose("auto", "gpu", **half, lacking=missing) == "varlen"
-    assert choose("auto", "gpu", **half, lacking={**missing, "varlen": "old"}) == "flex"
-    assert choose("auto", "gpu", dtype="float32", head_dim=64) == "flex"
-    assert choose("auto", "gpu", dtype="bfloat16", head_dim=12) == "varlen_sdpa"
-    assert choose("auto", "gpu", **half, dropout=0.1, lacking=missing) == "varlen_sdpa"
-    assert choose("flex", "gpu", **half) == "flex"
+    old = {**missing, "varlen": "old"}
+    assert choose("auto", "cpu", PLAIN, **half) == "varlen_sdpa"
+    assert choose("auto", "gpu", PLAIN, **half) == "flash_attention_2"
+    assert choose("auto", "gpu", PLAIN, **half, lacking=missing) == "varlen"
+    assert choose("auto", "gpu", PLAIN, **half, lacking=old) == "flex"
+    assert choose("auto", "gpu", PLAIN, dtype="float32") == "flex"
+    assert choose("auto", "gpu", Needs((12,)), **half) == "varlen_sdpa"
+    assert choose("auto", "gpu", Needs((256, 512)), **half) == "varlen_sdpa"
+    assert choose("auto", "gpu", Needs((192, 128)), **half) == "flash_attention_2"
+    assert choose("auto", "gpu", DROPPING, **half, lacking=missing) == "varlen_sdpa"
+    assert choose("flex", "gpu", PLAIN, **half) == "flex"
+
+
+def test_auto_takes_what_follows_the_scores_of_the_model() -> None:
+    missing = {"flash_attention_2": "not installed"}
+    assert choose("auto", "gpu", CAPPED, dtype="bfloat16") == "flash_attention_2"
+    assert choose("auto", "gpu", CAPPED, dtype="bfloat16", lacking=missing) == "flex"
+    assert choose("auto", "gpu", SINKING, dtype="bfloat16") == "flex"
+    both = Needs((64,), softcap=True, dropout=0.1)
+    assert choose("auto", "gpu", both, dtype="bfloat16") == "varlen_sdpa"
 
 
 @pytest.mark.parametrize(
@@ -320,8 +338,19 @@ def test_auto_takes_the_fastest_that_runs() -> None:
         ("flex", "cpu", {}, "torch has no gradient of it on a CPU; use varlen_sdpa, or auto"),
         ("varlen", "cpu", {}, "it needs a GPU; use varlen_sdpa, or auto"),
         ("varlen", "gpu", {"dtype": "float32"}, "and this run in float32; use flex, or auto"),
-        ("varlen", "gpu", {"dropout": 0.1}, "no dropout, and model.config.attention_dropout=0.1"),
-        ("flash_attention_2", "gpu", {"head_dim": 12}, "heads have dimension 12; it takes mult"),
+        ("varlen", "gpu", {"needs": DROPPING}, "no dropout of attention weights, and this model"),
+        ("flex", "gpu", {"needs": DROPPING}, "this model drops 0.1 of them; use flash_attention_2"),
+        ("varlen", "gpu", {"needs": CAPPED}, "it has no soft cap of scores, and this model has;"),
+        ("varlen", "gpu", {"needs": SINKING}, "it has no attention sinks, and this model has;"),
+        ("flash_attention_2", "gpu", {"needs": SINKING}, "this model has; use flex, or auto"),
+        (
+            "flash_attention_2",
+            "gpu",
+            {"needs": Needs((64,), softcap=True, dropout=0.1)},
+            "no dropout of weights beside a soft cap, and this model drops 0.1 of them; use",
+        ),
+        ("flex", "gpu", {"needs": Needs((512,))}, "heads have dimension 512; it takes 16 to 256"),
+        ("flash_attention_2", "gpu", {"needs": Needs((12,))}, "have dimension 12; it takes mult"),
         (
             "flash_attention_2",
             "gpu",
@@ -331,10 +360,30 @@ def test_auto_takes_the_fastest_that_runs() -> None:
     ],
 )
 def test_an_attention_that_does_not_run_is_refused(
-    setting: str, accelerator: str, changes: dict[str, object], reason: str
+    setting: str, accelerator: str, changes: dict[str, Any], reason: str
 ) -> None:
+    arguments = {"needs": PLAIN, "dtype": "bfloat16"} | changes
     with pytest.raises(ConfigError) as error:
-        choose(setting, accelerator, **({"dtype": "bfloat16", "head_dim": 64} | changes))  # type: ignore[arg-type]
+        choose(setting, accelerator, **arguments)
     (line,) = str(error.value).splitlines()[1:]
     assert line.strip().startswith(f"hardware.attention={setting} does not run here: ")
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("family", "needs"),
+    [
+        ("llama", Needs((8,))),
+        ("qwen3", Needs((16,))),
+        ("gemma2", Needs((16,), softcap=True)),
+        ("gemma3", Needs((16,))),
+        ("gpt_oss", Needs((16,), sinks=True)),
+        ("gpt2", Needs((8,), dropout=0.1)),
+        ("gpt_neox", Needs((8,))),
+        ("deepseek_v3", Needs((8, 16))),
+        ("lfm2", Needs((8,))),
+        ("mamba2", Needs(())),
+    ],
+)
+def test_needs_are_read_from_the_modules(family: str, needs: Needs) -> None:
+    assert needs_of(on_meta(families.config_of(family))) == needs

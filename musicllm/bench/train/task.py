@@ -21,7 +21,7 @@ from musicllm.data.packing import pack
 from musicllm.data.rows import RowStore, finish, write_shard
 from musicllm.data.store import TokenStore, write_block
 from musicllm.model import adapters, attention, base
-from musicllm.model.architecture import attention_dropout_of, config_of, head_dim_of
+from musicllm.model.architecture import config_of, skeleton
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import CallbacksConfig, OptimizerConfig, TrainingConfig
 from musicllm.train.capabilities import probe
@@ -142,13 +142,11 @@ class TrainTask:
     def build_packed(self) -> nn.Module:
         """Return the model with the attention that training would select."""
         accelerator = self.training.machine.accelerator
-        architecture = config_of(self.model)
         name = attention.choose(
             self.training.attention,
             accelerator,
+            attention.needs_of(skeleton(self.model)),
             dtype=str(self.compute_dtype).removeprefix("torch."),
-            head_dim=head_dim_of(architecture),
-            dropout=attention_dropout_of(architecture),
             lacking=probe(accelerator).lacking,
         )
         model = self.build(name)

@@ -10,8 +10,9 @@ here decides what is packed.
 
 from __future__ import annotations
 
-from musicllm.model.attention.choosing import ALL, choose
+from musicllm.model.attention.choosing import ALL, Needs, choose
 from musicllm.model.attention.kernels import flex, varlen, varlen_sdpa
+from musicllm.model.attention.needs import needs_of
 from musicllm.model.attention.packing import implementation, packed, register
 
 NAME = "varlen_sdpa"
@@ -20,9 +21,11 @@ NAME = "varlen_sdpa"
 __all__ = [
     "ALL",
     "NAME",
+    "Needs",
     "choose",
     "flex",
     "implementation",
+    "needs_of",
     "packed",
     "register",
     "varlen",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from musicllm.errors import ConfigError, Problem
 
@@ -12,30 +13,45 @@ ALL = ("flash_attention_2", "varlen", "flex", "varlen_sdpa")
 HALF = ("float16", "bfloat16")
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a model asks of its attention, beside causal attention and windows, which all have.
+
+    Attributes:
+        head_dims: dimensions of the heads of all layers, of queries and keys and of values.
+        dropout: of attention weights during training.
+        softcap: scores have a soft cap.
+        sinks: the softmax has a sink per head.
+    """
+
+    head_dims: tuple[int, ...]
+    dropout: float = 0.0
+    softcap: bool = False
+    sinks: bool = False
+
+
 def choose(
     setting: str,
     accelerator: str,
+    needs: Needs,
     *,
     dtype: str,
-    head_dim: int,
-    dropout: float = 0.0,
     lacking: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the name of the attention to train with, as registered in transformers.
+    """Return the name of the attention to train with, as in `hardware.attention`.
 
     Args:
         setting: `hardware.attention`: auto, or a name in `ALL`.
         accelerator: cpu or gpu.
+        needs: of the model.
         dtype: of the computation, such as bfloat16 for `bf16-mixed`.
-        head_dim: dimension of a head.
-        dropout: of attention weights during training.
         lacking: name -> reason why this GPU or installation does not support it; see
             `musicllm.train.capabilities`.
 
     Raises:
-        ConfigError: the configured attention does not run here.
+        ConfigError: the configured attention does not run here, or lacks what the model needs.
     """
-    refusals = {**dict(_refusals(accelerator, dtype, head_dim, dropout)), **(lacking or {})}
+    refusals = {**dict(_refusals(accelerator, dtype, needs)), **(lacking or {})}
     runs = [name for name in ALL if name not in refusals]
     if setting == "auto":
         return runs[0]
@@ -47,9 +63,7 @@ def choose(
     return setting
 
 
-def _refusals(
-    accelerator: str, dtype: str, head_dim: int, dropout: float
-) -> Iterator[tuple[str, str]]:
+def _refusals(accelerator: str, dtype: str, needs: Needs) -> Iterator[tuple[str, str]]:
     """Yield attentions that this model cannot use, with reasons."""
     if accelerator == "cpu":
         yield "flash_attention_2", "it needs a GPU"
@@ -58,10 +72,25 @@ def _refusals(
     for name in ("flash_attention_2", "varlen"):
         if dtype not in HALF:
             yield name, f"it computes in bfloat16 or float16, and this run in {dtype}"
-        if head_dim % 8 or head_dim > 256:
-            yield name, f"heads have dimension {head_dim}; it takes multiples of 8 up to 256"
-    if head_dim < 16:
-        yield "flex", f"heads have dimension {head_dim}; it takes 16 or more"
-    if dropout:
+        for head_dim in needs.head_dims:
+            if head_dim % 8 or head_dim > 256:
+                yield name, f"heads have dimension {head_dim}; it takes multiples of 8 up to 256"
+    for head_dim in needs.head_dims:
+        if not 16 <= head_dim <= 256:
+            yield "flex", f"heads have dimension {head_dim}; it takes 16 to 256"
+    yield from _lacks(needs)
+
+
+def _lacks(needs: Needs) -> Iterator[tuple[str, str]]:
+    """Yield attentions that cannot follow the scores of a model, with reasons."""
+    drops = f"this model drops {needs.dropout:g} of them"
+    if needs.sinks:
+        for name in ("flash_attention_2", "varlen"):
+            yield name, "it has no attention sinks, and this model has"
+    if needs.softcap:
+        yield "varlen", "it has no soft cap of scores, and this model has"
+    if needs.softcap and needs.dropout:
+        yield "flash_attention_2", f"it has no dropout of weights beside a soft cap, and {drops}"
+    if needs.dropout:
         for name in ("varlen", "flex"):
-            yield name, f"it has no dropout, and model.attention_dropout={dropout:g}"
+            yield name, f"it has no dropout of attention weights, and {drops}"
