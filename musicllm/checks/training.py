@@ -138,9 +138,6 @@ def lora(config: Config) -> Iterator[Problem]:
     if spec.init == "pissa" and spec.quantization:
         rule = "takes singular values out of the base, which a base in 4 bits does not allow"
         yield Problem("adapter.init", "pissa", rule, "use init=zero, or adapter=lora_r64")
-    if spec.quantization and config.hardware.accelerator == "cpu":
-        rule = "needs a GPU: bitsandbytes computes in 4 bits there"
-        yield Problem("adapter.quantization", spec.quantization, rule, "use adapter=lora_r64")
 
 
 def embeddings(config: Config) -> Iterator[Problem]:

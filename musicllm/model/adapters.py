@@ -210,8 +210,12 @@ def _take_rows(model: PreTrainedModel, stored: WeightFiles, settings: PeftConfig
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Suppress a warning about an attribute that PEFT 0.21 uses and transformers 5 renamed."""
+    """Suppress warnings about what PEFT 0.21 corrects by itself, and what transformers 5 renamed.
+
+    Matrices that are stored as [inputs, outputs] are not so in 4 bits; PEFT looks at each layer.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         yield
 
@@ -269,7 +273,8 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
             fix = "leave it out, or train it whole with adapter.train_embeddings=true"
         elif target not in known | {head}:
             rule = "is no linear layer of this model"
-            fix = f"there are attention, mlp, {', '.join(sorted((linear - routers) | {head}))}"
+            parts = sorted({matrix.part for matrix in matrices} - {"router"})
+            fix = f"there are {', '.join([*parts, *sorted((linear - routers) | {head})])}"
         elif target == head and spec.train_output_head:
             rule = "would be trained twice: by LoRA and whole"
             fix = "leave it out, or write adapter.train_output_head=false"
@@ -348,9 +353,6 @@ def _name_of(model: nn.Module, module: nn.Module) -> str:
 
 
 def _prepare_quantized(model: PreTrainedModel) -> None:
-    from musicllm.model.quantization import require_nf4
-
-    require_nf4()
     assert getattr(model, "is_loaded_in_4bit", False), "load the base with quantization='nf4' first"
     from peft import prepare_model_for_kbit_training
 

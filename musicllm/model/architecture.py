@@ -166,7 +166,7 @@ def _readable(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=32)
 def _config_of(text: str, code: tuple[str, str | None] | None) -> PreTrainedConfig:
-    raw = json.loads(text)
+    raw = json.loads(text, object_hook=_number)
     kind = raw.get("model_type")
     if code is not None:
         location, revision = code
@@ -291,6 +291,11 @@ def _same(planned: object, real: object) -> bool:
     if isinstance(planned, int | float) and isinstance(real, int | float):
         return math.isclose(planned, real, rel_tol=1e-6)
     return planned == real
+
+
+def _number(value: dict[str, Any]) -> Any:
+    """Return a float that JSON lacks, which transformers writes as `{"__float__": "Infinity"}`."""
+    return float(value["__float__"]) if value.keys() == {"__float__"} else value
 
 
 def _as_json(values: Mapping[str, Any]) -> str:

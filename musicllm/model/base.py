@@ -97,6 +97,7 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     quantization: str | None = None,
+    accelerator: str = "cpu",
 ) -> PreTrainedModel:
     """Load a causal language model, from safetensors only.
 
@@ -115,6 +116,7 @@ def load(
         revision: of a hub repository.
         trust_remote_code: run code from the model repository.
         quantization: nf4, or None.
+        accelerator: cpu or gpu, where a quantized model is loaded; others are on the CPU at first.
 
     Raises:
         InputError: the folder is missing or lacks files, or files are damaged
@@ -131,7 +133,7 @@ def load(
     for key, probability in (dropout or {}).items():
         setattr(config, key, probability)
     if quantization is not None:
-        options |= _quantized(quantization, dtype)
+        options |= _quantized(quantization, dtype, accelerator)
     options |= {
         "config": config,
         "dtype": getattr(torch, dtype),
@@ -284,12 +286,12 @@ def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any
     return {"revision": revision or "main", "trust_remote_code": trust_remote_code}
 
 
-def _quantized(quantization: str, dtype: str) -> dict[str, Any]:
+def _quantized(quantization: str, dtype: str, accelerator: str) -> dict[str, Any]:
     """Return keyword arguments for quantization while loading (QLoRA, arXiv 2305.14314)."""
     from musicllm.model.quantization import nf4_options
 
     assert quantization == "nf4", f"unknown quantization {quantization!r} passed the checks"
-    return nf4_options(getattr(torch, dtype))
+    return nf4_options(getattr(torch, dtype), accelerator)
 
 
 def _refuse_missing_folder(path: str | Path, files: str) -> None:

@@ -13,18 +13,24 @@ import torch
 from musicllm.errors import NotAvailableError
 
 
-def nf4_options(compute_dtype: torch.dtype) -> dict[str, Any]:
+def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
     """Return the options of `from_pretrained` for 4-bit NormalFloat with double quantization.
 
     Source: QLoRA, arXiv 2305.14314, section 3.
 
     Args:
         compute_dtype: of matrix products and of weights that are not quantized.
+        accelerator: cpu or gpu; bitsandbytes computes on both.
 
     Raises:
-        NotAvailableError: bitsandbytes or a CUDA device is missing.
+        NotAvailableError: bitsandbytes or a GPU is missing.
     """
-    require_nf4()
+    if find_spec("bitsandbytes") is None:
+        raise NotAvailableError(
+            "adapter.quantization=nf4 needs bitsandbytes: pip install 'musicllm[qlora]'"
+        )
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise NotAvailableError("hardware.accelerator=gpu needs a CUDA device, and there is none")
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(
@@ -33,18 +39,5 @@ def nf4_options(compute_dtype: torch.dtype) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute_dtype,
     )
-    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
-
-
-def require_nf4() -> None:
-    """Check that 4-bit weights are supported here.
-
-    Raises:
-        NotAvailableError: bitsandbytes or a CUDA device is missing.
-    """
-    if find_spec("bitsandbytes") is None:
-        raise NotAvailableError(
-            "adapter.quantization=nf4 needs bitsandbytes: pip install 'musicllm[qlora]'"
-        )
-    if not torch.cuda.is_available():
-        raise NotAvailableError("adapter.quantization=nf4 needs a CUDA device, and there is none")
+    device = torch.cuda.current_device() if accelerator == "gpu" else "cpu"
+    return {"quantization_config": config, "device_map": {"": device}}

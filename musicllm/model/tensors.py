@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import Conv1D, PreTrainedModel
 
 from musicllm import console
 from musicllm.errors import InputError
@@ -115,6 +115,8 @@ def refuse_linear_shapes(
         shape = stored.get(f"{name}.weight")
         if isinstance(module, nn.Linear) and shape is not None:
             expected = [module.out_features, module.in_features]
+            if issubclass(getattr(module, "source_cls", nn.Linear), Conv1D):
+                expected.reverse()  # bitsandbytes turns such matrices
             if list(shape) != expected:
                 faults.append(f"{name}.weight has shape {list(shape)} instead of {expected}")
     if faults:

@@ -73,6 +73,7 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         revision=place.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=quantization,
+        accelerator=config.hardware.accelerator,
     )
     if quantization is None:
         model = model.to("cuda" if on_gpu else "cpu")

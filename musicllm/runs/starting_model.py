@@ -122,6 +122,7 @@ def _load(config: Config, location: str, attention: str) -> PreTrainedModel:
         revision=config.model.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=config.adapter.quantization,
+        accelerator=config.hardware.accelerator,
     )
 
 

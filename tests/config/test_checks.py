@@ -90,9 +90,6 @@ CASES = [
     (["recipe=sft", "adapter=new_tokens", "optimizer=muon", "strategy=ddp"],
      "optimizer.name=muon works on hidden matrices, and only rows of new tokens are trained; use "
      "adamw"),
-    (["recipe=sft", "hardware=cpu", "adapter=qlora_r64"],
-     "adapter.quantization=nf4 needs a GPU: bitsandbytes computes in 4 bits there; use "
-     "adapter=lora_r64"),
     (["recipe=sft", "data.max_length=8192"],
      "data.max_length=8192 is more than the 4096 positions of chatmusician_base; use 4096 or less"),
     (["recipe=quickstart/instructions", "data.row_former=chunk"],

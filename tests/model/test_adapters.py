@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
+from musicllm.errors import ArtifactError, ConfigError, InputError
 from musicllm.model import adapters, base
 from tests.models import change_tensors, trained_tensors
 
@@ -127,16 +127,6 @@ def test_a_head_trained_twice(model, lora):
         "adapter.targets=lm_head would be trained twice: by LoRA and whole; "
         "leave it out, or write adapter.train_output_head=false"
     ]
-
-
-def test_qlora_without_its_needs(model, lora, monkeypatch):
-    monkeypatch.setattr("musicllm.model.quantization.find_spec", lambda _: None)
-    with pytest.raises(NotAvailableError, match=r"needs bitsandbytes: pip install 'musicllm\[ql"):
-        adapters.attach(model, dataclasses.replace(lora, quantization="nf4"), seed=0)
-    monkeypatch.setattr("musicllm.model.quantization.find_spec", lambda name: name)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(NotAvailableError, match="needs a CUDA device, and there is none"):
-        adapters.attach(model, dataclasses.replace(lora, quantization="nf4"), seed=0)
 
 
 def test_what_was_trained_comes_back(tiny, lora):

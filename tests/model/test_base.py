@@ -117,6 +117,10 @@ def test_nf4_without_its_needs(model, tmp_path, monkeypatch):
     monkeypatch.setattr("musicllm.model.quantization.find_spec", lambda _: None)
     with pytest.raises(NotAvailableError, match="needs bitsandbytes"):
         base.load(tmp_path, dtype="float32", quantization="nf4")
+    monkeypatch.setattr("musicllm.model.quantization.find_spec", lambda name: name)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(NotAvailableError, match="needs a CUDA device, and there is none"):
+        base.load(tmp_path, dtype="float32", quantization="nf4", accelerator="gpu")
 
 
 def test_special_tokens_are_adopted(model, tokenizer):

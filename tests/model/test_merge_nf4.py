@@ -37,7 +37,8 @@ def test_linear_layers_are_those_of_four_bits(tiny, lora, tmp_path, is_tied):
 def test_the_type_stays(tiny, lora, tmp_path):
     pytest.importorskip("bitsandbytes", reason="extra qlora")
     matrix = torch.linspace(-1, 1, 128).reshape(2, 64).bfloat16()
-    back = requantized(matrix)
+    back = requantized(matrix, transposed=False)
+    assert torch.equal(requantized(matrix.T, transposed=True).T, back)
     assert back.dtype == torch.bfloat16
     assert 0 < (back - matrix).abs().max() < 0.15
 

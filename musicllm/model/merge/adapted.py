@@ -41,7 +41,8 @@ class Adapted:
         base: weights of the base by their names in `plain`.
         adapter: trained weights.
         trained: names in `model` -> names in `adapter`.
-        in_nf4: names in `plain` of weights that were in 4 bits during training.
+        in_nf4: names in `plain` of weights that were in 4 bits during training -> whether they are
+            transposed.
     """
 
     plain: PreTrainedModel
@@ -49,7 +50,7 @@ class Adapted:
     base: StoredTensors
     adapter: WeightFiles
     trained: Mapping[str, str]
-    in_nf4: frozenset[str]
+    in_nf4: Mapping[str, bool]
 
     @property
     def tied(self) -> Mapping[str, str]:
@@ -72,7 +73,9 @@ class Adapted:
         origin = self.origin(name)
         stored = self.base.read(origin)
         tensors.refuse_not_finite(self.base.weights.folder, [(origin, stored)])
-        tensor = as_float32(nf4.requantized(stored) if origin in self.in_nf4 else stored)
+        if origin in self.in_nf4:
+            stored = nf4.requantized(stored, transposed=self.in_nf4[origin])
+        tensor = as_float32(stored)
         shape = self.model.state_dict()[name].shape if may_lack_rows(name) else stored.shape
         return tensor if shape == tensor.shape else _with_rows(tensor, shape[0])
 
@@ -110,7 +113,7 @@ def adapt(
     trained |= _shared_rows(wrapped, trained)
     adapted = Adapted(
         plain, model.eval(), StoredTensors(plain, base), adapter, trained,
-        frozenset(nf4.quantized_names(plain) if dequantize else ()),
+        nf4.quantized_names(plain) if dequantize else {},
     )  # fmt: skip
     _refuse(f"the adapter in {adapter_path}", _adapter_faults(adapted))
     _refuse(f"the base of {adapter_path}", _base_faults(adapted))

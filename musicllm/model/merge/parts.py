@@ -40,9 +40,10 @@ def lay_out(config: PreTrainedConfig) -> PreTrainedModel:
     for module in model.modules():
         if any(buffer.is_meta for buffer in module.buffers(recurse=False)):
             module.to_empty(device="cpu", recurse=False)
-            # private: transformers has no public way to compute the buffers of a model that it laid
-            # out on the meta device; `from_pretrained` calls this, too
-            model._init_weights(module)
+    for module in model.modules():  # some compute the buffers of modules below them
+        # private: transformers has no public way to compute the buffers of a model that it laid
+        # out on the meta device; `from_pretrained` calls this, too
+        model._init_weights(module)
     return model.requires_grad_(False).eval()
 
 
