@@ -9,6 +9,7 @@ import ast
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def _of_deepspeed(name: str) -> bool:
     return name in inspect.getsource(module.DeepSpeedZeroOptimizer)
 
 
+def _of_torch(name: str) -> bool:
+    return find_spec(f"torch.{name}") is not None
+
+
+def _of_trees(name: str) -> bool:
+    return find_spec(f"torch.utils.{name}") is not None
+
+
+def _of_storage(name: str) -> bool:
+    return hasattr(torch.ones(1).untyped_storage(), name)
+
+
 NAMES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "_init_weights": ("model/merge/parts.py", _of_transformers),
     "_keys_to_ignore_on_load_unexpected": ("model/merge/adapted.py", _of_transformers),
@@ -60,6 +73,10 @@ NAMES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "_forward_pre_hooks": ("train/fused.py", _of_torch_module),
     "_backward_hooks": ("train/fused.py", _of_torch_module),
     "_backward_pre_hooks": ("train/fused.py", _of_torch_module),
+    "_subclasses": ("model/trace/tracing.py", _of_torch),
+    "_pytree": ("model/trace/trees.py", _of_trees),
+    "_python_dispatch": ("model/trace/recorder.py", _of_trees),
+    "_cdata": ("model/trace/recorder.py", _of_storage),
     "_linear_pointwise": ("inference/scorer/products.py", _of_mkldnn),
     "_init_deepspeed_distributed": ("train/zero.py", _of_lightning),
     "_setup_model_and_optimizer": ("train/zero.py", _of_lightning),

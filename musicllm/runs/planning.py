@@ -14,7 +14,7 @@ from musicllm.errors import ArtifactError, NotAvailableError
 from musicllm.model import attention, base, size
 from musicllm.model.architecture import skeleton
 from musicllm.model.flops import train_flops_per_token
-from musicllm.model.spec import AdapterSpec
+from musicllm.model.spec import ModelSpec
 from musicllm.model.weights import cached_folder
 from musicllm.runs.inputs import find_input
 from musicllm.runs.settings import (
@@ -29,9 +29,9 @@ from musicllm.schema import Config
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import disk
-from musicllm.train.duration import Duration, measured_cpu_flops_per_s, text_of
+from musicllm.train.duration import Duration, Text, measured_cpu_flops_per_s, text_of
 from musicllm.train.hours import expected_length
-from musicllm.train.memory import Memory, Spread, Workload, estimate
+from musicllm.train.memory import Memory, Spread, Workload, estimate, trace_of
 from musicllm.train.memory.advice import Choice, nearest, overrides
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Length, Plan, choose_length
@@ -62,17 +62,16 @@ def run_plan(
     if corpus is not None:
         refuse_lacking_rows(config, corpus["vocab_size"], "the corpus")
         config = with_rows(config, corpus["vocab_size"])
-    step_s = None if rehearsal is None else rehearsal.fastest_step_s
-    if length is None:
-        length = _length(config, corpus, step_s)
-    steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)
     adapter, hardware = adapter_spec(config, corpus), config.hardware
     counted = size.count(model_spec(config), adapter)
+    step_s = None if rehearsal is None else rehearsal.fastest_step_s
+    if length is None:
+        length = _length(config, counted, corpus, step_s)
+    steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)
     choice = _choice(config, steps)
-    on_gpu = hardware.accelerator == "gpu"
     host_bytes = _host_bytes(config)
     device_bytes = _device_bytes(config)
-    needs = partial(_memory, config, adapter, counted, _row_length(config, corpus))
+    needs = partial(_memory, config, corpus, counted)
 
     def find_advice() -> Advice | None:
         devices = hardware.devices_per_node
@@ -81,7 +80,7 @@ def run_plan(
             choice,
             lambda candidate: fits(needs(candidate), device_bytes, host_bytes, devices),
             micro_batches=[n for n in range(steps.rows_per_device, 0, -1) if share % n == 0],
-            on_gpu=on_gpu,
+            on_gpu=hardware.accelerator == "gpu",
             can_quantize=adapter.kind == "lora",
         )
         return None if other is None else Advice(overrides(choice, other), needs(other).total)
@@ -93,7 +92,7 @@ def run_plan(
         device_bytes=device_bytes,
         host_bytes=host_bytes,
         devices_per_node=hardware.devices_per_node,
-        duration=_duration(config, adapter, steps, corpus, step_s),
+        duration=_duration(config, counted, steps, corpus, step_s),
         length=length,
         rehearsal=rehearsal,
         price_per_hour=hardware.price_per_hour,
@@ -125,14 +124,17 @@ def _refuse_other_architecture(config: Config) -> None:
 
 
 def _length(
-    config: Config, corpus: Mapping[str, Any] | None, step_s: float | None
+    config: Config,
+    counted: size.Size,
+    corpus: Mapping[str, Any] | None,
+    step_s: float | None,
 ) -> Length | None:
     """Choose the number of steps if the speed decides it."""
     choices, hours = step_choices(config), config.training.max_hours
     if not choices and hours is None:
         return None
     steps = training_plan(config, corpus, num_steps=1)  # the time of a step depends on no other
-    expected = _duration(config, adapter_spec(config, corpus), steps, corpus, step_s).step_s
+    expected = _duration(config, counted, steps, corpus, step_s).step_s
     if hours is not None:
         return expected_length(3600 * hours, expected, limit_of_steps(config, corpus))
     budget = config.training.time_budget_min
@@ -153,21 +155,29 @@ def compute_dtype(config: Config) -> str:
 
 
 def _memory(
-    config: Config, adapter: AdapterSpec, counted: size.Size, row_length: int, choice: Choice
+    config: Config, corpus: Mapping[str, Any] | None, counted: size.Size, choice: Choice
 ) -> Memory:
-    on_gpu = config.hardware.accelerator == "gpu"
-    adapter = dataclasses.replace(adapter, quantization=choice.quantization)
-    work = Workload(
+    adapter = dataclasses.replace(adapter_spec(config, corpus), quantization=choice.quantization)
+    return estimate(_loaded(config), adapter, counted, _workload(config, corpus, choice))
+
+
+def _loaded(config: Config) -> ModelSpec:
+    """Return the model with the dtype in which it is loaded."""
+    return dataclasses.replace(model_spec(config), dtype=compute_dtype(config))
+
+
+def _workload(config: Config, corpus: Mapping[str, Any] | None, choice: Choice) -> Workload:
+    text, row_length = _text(config, corpus), _row_length(config, corpus)
+    return Workload(
         num_tokens=choice.rows_per_device * row_length,
+        document_length=min(row_length, round(text.documents.typical_length)),
         checkpointing=choice.checkpointing,
         compute_dtype=compute_dtype(config),
-        on_gpu=on_gpu,
+        on_gpu=config.hardware.accelerator == "gpu",
         attention=_attention(config),
         optimizer=config.optimizer.name,
         spread=choice.spread,
     )
-    spec = dataclasses.replace(model_spec(config), dtype=work.compute_dtype)  # as it is loaded
-    return estimate(spec, adapter, counted, work)
 
 
 def _attention(config: Config) -> str:
@@ -212,6 +222,12 @@ def _row_length(config: Config, corpus: Mapping[str, Any] | None) -> int:
     return length
 
 
+def _text(config: Config, corpus: Mapping[str, Any] | None) -> Text:
+    return text_of(
+        None if corpus is None else corpus["splits"]["train"], _row_length(config, corpus)
+    )
+
+
 def _device_bytes(config: Config) -> float | None:
     """Return the memory of the hardware profile, or that of this machine's device."""
     hardware = config.hardware
@@ -237,13 +253,13 @@ def _host_bytes(config: Config) -> float | None:
 
 def _duration(
     config: Config,
-    adapter: AdapterSpec,
+    counted: size.Size,
     steps: Plan,
     corpus: Mapping[str, Any] | None,
     step_s: float | None,
 ) -> Duration:
-    hardware, length = config.hardware, _row_length(config, corpus)
-    text = text_of(None if corpus is None else corpus["splits"]["train"], length)
+    hardware, text, adapter = config.hardware, _text(config, corpus), adapter_spec(config, corpus)
+    work = _workload(config, corpus, _choice(config, steps))
     peak, dtype = None, compute_dtype(config)
     mfu = hardware.expected_mfu
     if dtype == "float32" and hardware.expected_mfu_fp32 is not None:
@@ -253,20 +269,17 @@ def _duration(
     elif hardware.accelerator == "cpu":
         peak = measured_cpu_flops_per_s(dtype, hardware.num_threads)
     flops = train_flops_per_token(
-        model_spec(config),
-        adapter,
-        mean_context=text.mean_context,
+        trace_of(_loaded(config), adapter, work),
+        text.documents,
         supervised_share=text.supervised_share,
     )
     return Duration(
         num_steps=steps.num_steps,
         num_tokens=round(steps.num_tokens * text.fill),
         supervised_share=text.supervised_share,
-        mean_context=text.mean_context,
+        mean_context=text.documents.mean_context(),
         flops_per_token=flops,
-        flops_per_update=OPTIMIZERS[config.optimizer.name].update_flops(
-            model_spec(config), adapter
-        ),
+        flops_per_update=OPTIMIZERS[config.optimizer.name].update_flops(counted.hidden_shapes),
         peak_flops_per_s=peak,
         expected_mfu=mfu,
         num_devices=steps.num_devices,

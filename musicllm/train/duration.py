@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from musicllm.model.flops import Documents
+
 
 @dataclass(frozen=True)
 class Duration:
@@ -75,36 +77,32 @@ class Text:
     Attributes:
         fill: tokens as a share of the capacity of the rows.
         supervised_share: supervised tokens as a share of all.
-        mean_context: keys that a token attends to, itself included.
+        documents: their lengths.
     """
 
     fill: float
     supervised_share: float
-    mean_context: float
+    documents: Documents
 
 
 def text_of(split: Mapping[str, Any] | None, max_length: int) -> Text:
     """Describe the rows of a prepared split; without one, each row is one document of full length.
 
-    Token i of a document attends to i keys, so the mean is half of sum(n^2) / sum(n) over document
-    lengths n, taken from a histogram with powers of two as edges.
+    Document lengths are taken from a histogram with powers of two as edges.
 
     Args:
         split: facts of the split: rows, tokens, supervised_tokens and the histogram `lengths`.
         max_length: tokens in a row.
     """
     if split is None or not split["tokens"]:
-        return Text(1.0, 1.0, (max_length + 1) / 2)
+        return Text(1.0, 1.0, Documents.of([max_length]))
     edges, counts = split["lengths"]["edges"], split["lengths"]["counts"]
     middles = [min(max_length, (low + high) / 2) for low, high in pairwise(edges)]
-    pairs = list(zip(middles, counts, strict=True))
-    total = sum(length * count for length, count in pairs)
-    squares = sum(length * length * count for length, count in pairs)
     tokens: int = split["tokens"]
     return Text(
         fill=min(1.0, tokens / (split["rows"] * max_length)),
         supervised_share=split["supervised_tokens"] / tokens,
-        mean_context=(squares / total + 1) / 2,
+        documents=Documents(tuple(zip(middles, counts, strict=True))),
     )
 
 

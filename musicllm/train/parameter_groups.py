@@ -13,7 +13,8 @@ class ParameterGroups:
 
     Attributes:
         hidden: matrices that are neither embeddings nor the output head.
-        head: the output head, when it is not tied to the embeddings.
+        head: the output head, when it is not tied to the embeddings; and tensors of more than two
+            dimensions, such as stacked experts, which are no matrices.
         plain: embeddings, norms, biases; without weight decay.
     """
 
@@ -39,7 +40,7 @@ def parameter_groups(model: nn.Module) -> ParameterGroups:
             continue
         if parameter.ndim < 2 or id(parameter) in embeddings:
             groups.plain.append(parameter)
-        elif id(parameter) in head:
+        elif id(parameter) in head or parameter.ndim > 2:
             groups.head.append(parameter)
         else:
             groups.hidden.append(parameter)

@@ -44,6 +44,7 @@ def test_the_peak_is_within_a_tenth_of_the_plan(checkpointing: bool, ends: bool)
     attention = choose("auto", "gpu", Needs((128,)), dtype="bfloat16", lacking=probe("gpu").lacking)
     work = Workload(
         num_tokens=NUM_TOKENS,
+        document_length=NUM_TOKENS // 4,
         checkpointing=checkpointing,
         compute_dtype="bfloat16",
         on_gpu=True,

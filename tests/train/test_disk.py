@@ -11,7 +11,7 @@ from musicllm.model.spec import AdapterSpec
 from musicllm.train.disk import SMALL_FILES, Disk, disk
 
 # LoRA r=64 on Llama-2-7B with embeddings and head trained, all of LoRA and nothing else by Muon
-SIZE = Size(6_738_415_616, 422_051_840, 6_738_415_616, 159_907_840, {})
+SIZE = Size(6_738_415_616, 422_051_840, 6_738_415_616, 159_907_840, 6_738_415_616, 0, 0, {}, {})
 
 
 def test_checkpoints_of_llama_2_7b_with_lora(lora: AdapterSpec, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_muon_keeps_one_number_where_adamw_keeps_two(lora: AdapterSpec, tmp_path
 
 def test_a_whole_model_is_written_in_its_own_type(lora: AdapterSpec, tmp_path: Path) -> None:
     full = dataclasses.replace(lora, kind="full", targets=())
-    size = Size(1000, 1000, 0, 0, {})
+    size = Size(1000, 1000, 0, 0, 1000, 0, 0, {}, {})
     runs = tmp_path / "not" / "there"
     needs = disk(
         size, full, dtype="bfloat16", optimizer="adamw", num_kept=5, num_steps=1, runs=runs

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from musicllm.model.flops import Documents
 from musicllm.train.duration import Duration, Text, measured_cpu_flops_per_s, text_of
 
 
@@ -48,12 +49,16 @@ def test_a_prepared_split_tells_how_full_its_rows_are() -> None:
     }
     # documents of about 6, 6 and 12 tokens; 10 is the longest that a row of 10 holds
     squares, lengths = 6 * 6 + 6 * 6 + 10 * 10, 6 + 6 + 10
-    assert text_of(split, 10) == Text(1.0, 0.5, (squares / lengths + 1) / 2)
+    text = text_of(split, 10)
+    assert (text.fill, text.supervised_share) == (1.0, 0.5)
+    assert text.documents.mean_context() == pytest.approx((squares / lengths + 1) / 2)
+    assert text.documents.typical_length == pytest.approx(squares / lengths)
     assert text_of(split, 100).fill == 0.9
 
 
 def test_rows_that_are_not_prepared_count_as_full_of_one_document() -> None:
-    assert text_of(None, 2048) == Text(1.0, 1.0, 1024.5)
+    assert text_of(None, 2048) == Text(1.0, 1.0, Documents.of([2048]))
+    assert Documents.of([2048]).mean_context() == 1024.5
 
 
 def test_measuring_the_rate_leaves_the_threads() -> None:

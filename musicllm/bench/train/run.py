@@ -23,7 +23,8 @@ from musicllm.bench.train.stopwatch import Measurement
 from musicllm.bench.train.task import TrainTask
 from musicllm.bench.train.trainer import hf_trainer
 from musicllm.errors import InputError
-from musicllm.model.flops import train_flops_per_token
+from musicllm.model.flops import Documents, train_flops_per_token
+from musicllm.model.trace import trace
 
 GOALS = {
     "overhead_vs_bare_loop": "at most 1.03, at steps of 100 ms and more",
@@ -94,13 +95,11 @@ def _fastest(rounds: Sequence[Measurement]) -> float:
 
 def flops_per_token(task: TrainTask) -> float:
     """Return the FLOPs per token of the conversations; see `train_flops_per_token`."""
-    documents = task.conversations()
-    lengths = documents.lengths.astype(float)
+    conversations = task.conversations()
     return train_flops_per_token(
-        task.model,
-        task.adapter,
-        mean_context=float((lengths * (lengths + 1) / 2).sum() / lengths.sum()),
-        supervised_share=float(documents.supervised.mean()),
+        trace(task.model, task.adapter),
+        Documents.of(conversations.lengths.tolist()),
+        supervised_share=float(conversations.supervised.mean()),
     )
 
 

@@ -79,33 +79,43 @@ def varlen_sdpa(
     """
     lengths = _lengths(cu_seq_lens)
     assert sum(lengths) == query.shape[2], f"documents end at {sum(lengths)}, not {query.shape[2]}"
-
-    scores_change = variant.softcap is not None or variant.sinks is not None
-
-    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        length = query.shape[2]
-        beyond = variant.window is not None and length > variant.window
-        if scores_change:
-            visible = causal(length, variant.window, query.device)
-            return dense(query, key, value, visible, variant)
-        if beyond:  # with a mask, torch has no fast kernel for groups
-            key, value = _repeated(query, key, value)
-        return scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=causal(length, variant.window, query.device) if beyond else None,
-            dropout_p=variant.dropout,
-            is_causal=not beyond,
-            scale=variant.scale,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-
     # split, since the gradient of every slice would have the length of the row
     documents = zip(
         *(tensor.split_with_sizes(lengths, dim=2) for tensor in (query, key, value)), strict=True
     )
-    return torch.cat([attend(*document).transpose(1, 2) for document in documents], dim=1)
+    outputs = [of_document(*document, variant=variant).transpose(1, 2) for document in documents]
+    return torch.cat(outputs, dim=1)
+
+
+def of_document(query: Tensor, key: Tensor, value: Tensor, *, variant: Variant) -> Tensor:
+    """Compute the attention of one document.
+
+    Args:
+        query: [1, H, T, D].
+        key: [1, Hkv, T, D].
+        value: [1, Hkv, T, Dv].
+        variant: of the attention.
+
+    Returns:
+        [1, H, T, Dv].
+    """
+    length = query.shape[2]
+    beyond = variant.window is not None and length > variant.window
+    if variant.softcap is not None or variant.sinks is not None:
+        visible = causal(length, variant.window, query.device)
+        return dense(query, key, value, visible, variant)
+    if beyond:  # with a mask, torch has no fast kernel for groups
+        key, value = _repeated(query, key, value)
+    return scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=causal(length, variant.window, query.device) if beyond else None,
+        dropout_p=variant.dropout,
+        is_causal=not beyond,
+        scale=variant.scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
 
 
 def dense(

@@ -1,200 +1,63 @@
-"""What the forward pass keeps for the backward pass, in bytes.
+"""What the forward pass keeps for the backward pass, in bytes, from a trace of the decoder.
 
-The accounting follows Korthikanti et al. (arXiv 2205.05198, section 4), adapted to a Llama layer of
-transformers under autocast, with LoRA from PEFT and flash-like attention. For weights, gradients
-and optimizer state see `states`.
-
-Axes: N tokens of a micro-batch, D width, K width of keys, I width of the feed-forward block.
+For weights, gradients and optimizer state see `states`; for the trace `musicllm.model.trace`. Its
+row is scaled to the tokens of a micro-batch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
-from musicllm.model.layers import (
-    Anatomy,
-    Layer,
-    Linear,
-    anatomy_of,
-    layers,
-    trains_embeddings,
-)
-from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.model.trace import Bytes, LayerTrace, Trace
 
 FLOAT32 = 4
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
-class Numerics:
-    """The dtypes of a run, as sizes in bytes.
+class Activations:
+    """Bytes of a micro-batch.
 
     Attributes:
-        compute: of matrix products.
-        stream: of the residual stream.
-        frozen: of a frozen weight that is not in 4 bits.
-        recast: frozen weights are stored in another dtype than the compute dtype, so that every
-            use makes a copy.
-        dropout_mask: an element of a dropout mask: a float on a CPU, a byte on a GPU.
-        copies_attention: the output of attention is kept twice, as by `varlen_sdpa`: once per
-            document, and concatenated.
+        kept: by the whole decoder at the end of the forward pass.
+        working: needed beyond `kept` at the peak of the two passes.
+        cached: copies of trained weights that autocast still caches at the end of the forward
+            pass, beyond `kept`.
     """
 
-    compute: int
-    stream: int
-    frozen: int
-    recast: bool
-    dropout_mask: int
-    copies_attention: bool
+    kept: int
+    working: int
+    cached: int
 
 
-def numerics(
-    spec: ModelSpec, adapter: AdapterSpec, *, compute_dtype: str, on_gpu: bool, attention: str
-) -> Numerics:
-    """Return the dtypes that follow from autocast and torch's promotion rules.
+def of_decoder(trace: Trace, *, num_tokens: int, checkpointing: bool) -> Activations:
+    """Return the bytes of a forward and backward pass through the decoder.
 
-    Without autocast everything is float32. Under autocast trained weights stay float32 and frozen
-    ones are stored in `spec.dtype`; the residual stream has the wider dtype of the embeddings'
-    output and of what is added to it.
+    Without checkpointing everything is kept that autograd keeps; with it only the input of each
+    layer, and in the backward pass a layer is computed again before its gradients are. Both passes
+    free what they no longer need, so the peak of the backward pass is in the top layer or in one
+    that needs more; that of the forward pass counts as well.
 
     Args:
-        spec: the architecture, and the dtype of its stored weights.
-        adapter: what is trained.
-        compute_dtype: float32, or float16 or bfloat16 of autocast.
-        on_gpu: else on a CPU.
-        attention: its name, such as `varlen_sdpa`.
-    """
-    all_float32 = compute_dtype == "float32" or adapter.kind == "full"
-    stored = "float32" if all_float32 else spec.dtype
-    quantized = adapter.quantization is not None  # PEFT makes what is not quantized float32
-    recast = compute_dtype != stored and not quantized
-    wide = trains_embeddings(spec, adapter) or recast or quantized
-    return Numerics(
-        compute=BYTES[compute_dtype],
-        stream=FLOAT32 if wide else BYTES[stored],
-        frozen=FLOAT32 if quantized else BYTES[stored],
-        recast=recast and adapter.kind != "full",
-        dropout_mask=1 if on_gpu else FLOAT32,
-        copies_attention=attention == "varlen_sdpa",
-    )
-
-
-def of_decoder(
-    spec: ModelSpec, adapter: AdapterSpec, types: Numerics, *, num_tokens: int, checkpointing: bool
-) -> int:
-    """Return the bytes that a forward pass keeps in the decoder, including the last norm.
-
-    Without checkpointing that is every layer; with it only the input of each, N x D elements of
-    the residual stream. The angles of the rotary positions are kept once. Linear in N.
-
-    Args:
-        spec: the architecture.
-        adapter: what is trained.
-        types: of `numerics`.
-        num_tokens: N.
+        trace: of one row.
+        num_tokens: of the micro-batch.
         checkpointing: layers are recomputed in the backward pass.
     """
-    anatomy = anatomy_of(spec)
-    last_norm = _norm(anatomy, types, trained=adapter.kind == "full")
-    angles = 2 * types.stream * anatomy.layers[0].head_dim
-    total = num_tokens * (last_norm + angles)
-    total += autocast_copies(adapter, types, layers(spec, adapter)) if not checkpointing else 0
-    for layer in layers(spec, adapter):
-        layer_input = types.stream * anatomy.width
-        size = layer_input if checkpointing else of_layer(spec, adapter, types, layer)
-        total += num_tokens * size
-    return total
 
+    def scaled(size: Bytes) -> int:
+        return round(size.of_tokens * num_tokens / trace.num_tokens) + size.of_weights
 
-def of_layer(spec: ModelSpec, adapter: AdapterSpec, types: Numerics, layer: Layer) -> int:
-    """Return the bytes that one layer without checkpointing keeps for each token.
+    def kept(layer: LayerTrace) -> int:
+        return scaled(layer.input if checkpointing else layer.kept)
 
-    A norm keeps its input in float32 and one scalar (where gradients pass), D x 4 + 4. Attention
-    keeps queries, keys, values and its output, 2 (D + K) elements of the compute dtype, and a
-    float32 per head. SiLU and the product after it keep three times I. A trained matrix keeps its
-    input; with LoRA, A keeps its own copy of the input, B keeps r elements, and dropout a mask;
-    DoRA keeps both outputs that it scales. A frozen matrix keeps nothing.
+    def most(layer: LayerTrace) -> int:
+        """Return the highest in a layer beyond what is kept below it."""
+        computed = max(scaled(layer.forward), scaled(layer.kept + layer.backward))
+        apart = checkpointing and not layer.keeps_input
+        return computed + (scaled(layer.input) if apart else 0)
 
-    Args:
-        spec: the architecture.
-        adapter: what is trained.
-        types: of `numerics`.
-        layer: of `musicllm.model.layers`.
-    """
-    anatomy = anatomy_of(spec)
-    q, k, v, o, gate, up, down = layer.linears.values()
-    total = 0
-    trained = adapter.kind == "full"
-    if layer.input_gradient:
-        total += _norm(anatomy, types, trained=trained)
-    if gate.input_gradient:
-        total += _norm(anatomy, types, trained=trained)
-    if q.output_gradient or k.output_gradient or v.output_gradient:
-        total += types.compute * (2 * q.num_outputs + 2 * k.num_outputs)
-        total += FLOAT32 * layer.anatomy.num_heads
-    if gate.output_gradient:
-        total += types.compute * 2 * gate.num_outputs  # into SiLU, and the other factor
-    if up.output_gradient:
-        total += types.compute * up.num_outputs
-    for shared in ((q, k, v), (gate, up)):
-        total += _inputs(shared, adapter, types)
-    if types.copies_attention or not o.trained:
-        total += _inputs((o,), adapter, types)
-    total += _inputs((down,), adapter, types)
-    for linear in layer.linears.values():
-        if linear.has_lora:
-            assert adapter.r is not None, "LoRA without a rank passed the checks"
-            total += types.compute * (adapter.r + 2 * linear.num_outputs * adapter.use_dora)
-    return total
-
-
-def of_gradients(spec: ModelSpec, adapter: AdapterSpec, types: Numerics) -> int:
-    """Return the bytes per token of gradients while the backward pass is in a layer.
-
-    The peak is at the input of the last matrix, with I elements: its gradient comes from the frozen
-    matrix and from LoRA, where it passes through float32 (twice, with dropout). Gradients of the
-    residual stream are added. Determined from memory traces of training steps (docs/PLAN.md).
-    """
-    anatomy = anatomy_of(spec)
-    width, inner = anatomy.width, anatomy.layers[-1].down.num_inputs
-    if adapter.kind == "full":
-        return 2 * types.compute * inner
-    in_float32 = types.compute == FLOAT32
-    through_lora = 2 if adapter.dropout and not in_float32 else 1
-    return (types.compute + through_lora * FLOAT32) * inner + (FLOAT32 + types.stream) * width
-
-
-def autocast_copies(adapter: AdapterSpec, types: Numerics, some: list[Layer]) -> int:
-    """Return the bytes of weights that autocast copies into the compute dtype for these layers.
-
-    Copies of trained weights live until the micro-batch ends, since autocast caches them; copies of
-    frozen ones as long as the backward pass needs them.
-    """
-    elements = 0
-    for linear in (linear for layer in some for linear in layer.linears.values()):
-        if types.compute != FLOAT32:
-            if linear.trained:
-                elements += linear.size
-            if linear.has_lora:
-                assert adapter.r is not None, "LoRA without a rank passed the checks"
-                elements += adapter.r * (linear.num_inputs + linear.num_outputs)
-        if types.recast and linear.input_gradient:
-            elements += linear.size
-    return types.compute * elements
-
-
-def _norm(anatomy: Anatomy, types: Numerics, *, trained: bool) -> int:
-    return FLOAT32 * (anatomy.width + 1) + trained * types.stream * anatomy.width
-
-
-def _inputs(shared: tuple[Linear, ...], adapter: AdapterSpec, types: Numerics) -> int:
-    """Return the bytes that matrices with the same input keep of it, per token."""
-    copies = []
-    for linear in shared:
-        if linear.trained:
-            copies.append(types.compute * linear.num_inputs)
-        if linear.has_lora:
-            mask = types.dropout_mask if adapter.dropout and linear.input_gradient else 0
-            copies.append((types.compute + mask) * linear.num_inputs)
-    one_tensor = types.compute == FLOAT32 and not adapter.dropout
-    return max(copies, default=0) if one_tensor else sum(copies)
+    totals = list(accumulate(map(kept, trace.layers), initial=scaled(trace.around)))
+    peak = max(below + most(layer) for below, layer in zip(totals, trace.layers, strict=False))
+    cached = sum(layer.copied for layer in trace.layers) if checkpointing else 0
+    return Activations(totals[-1], peak - totals[-1], cached)

@@ -6,22 +6,14 @@ occurs. For its accuracy see docs/PLAN.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from musicllm.model.layers import Linear, anatomy_of, head, layers
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.model.trace import Run, Trace, trace
 from musicllm.train.loss import LOGITS_AT_ONCE, TIMES_ON_GPU
-from musicllm.train.memory.activations import (
-    FLOAT32,
-    Numerics,
-    autocast_copies,
-    numerics,
-    of_decoder,
-    of_gradients,
-    of_layer,
-)
-from musicllm.train.memory.states import Spread, states
+from musicllm.train.memory.activations import BYTES, FLOAT32, of_decoder
+from musicllm.train.memory.states import Spread, frozen_width, states
 
 CUDA_CONTEXT = 800_000_000
 """Bytes of the driver, cuBLAS and NCCL on a GPU, which torch's allocator does not count."""
@@ -39,6 +31,7 @@ class Workload:
 
     Attributes:
         num_tokens: of a micro-batch.
+        document_length: tokens of a document; see `musicllm.model.trace.Run`.
         checkpointing: activations are recomputed in the backward pass.
         compute_dtype: float32, or float16 or bfloat16 of autocast.
         on_gpu: else on a CPU.
@@ -48,6 +41,7 @@ class Workload:
     """
 
     num_tokens: int
+    document_length: int
     checkpointing: bool
     compute_dtype: str
     on_gpu: bool
@@ -112,49 +106,41 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
         size: of model and adapter.
         work: the rest.
     """
-    types = numerics(
-        spec,
-        adapter,
-        compute_dtype=work.compute_dtype,
-        on_gpu=work.on_gpu,
-        attention=work.attention,
-    )
-    static = states(adapter, size, types, work.spread, optimizer=work.optimizer)
-    num_tokens = work.num_tokens
-    activations = of_decoder(
-        spec, adapter, types, num_tokens=num_tokens, checkpointing=work.checkpointing
-    )
-    layer = num_tokens * of_gradients(spec, adapter, types)
-    logits = _logits(head(spec, adapter), types, work)
-    if adapter.new_rows:  # the head's matrix with its new rows
-        logits += types.frozen * head(spec, adapter).size
-    if work.checkpointing:
-        every = layers(spec, adapter)
-        layer += num_tokens * of_layer(spec, adapter, types, every[-1])
-        layer += autocast_copies(adapter, types, every[-1:])
-        logits += autocast_copies(adapter, replace(types, recast=False), every)
-    down = anatomy_of(spec).layers[-1].down
-    largest_matrix = down.num_inputs * down.num_outputs
+    traced = trace_of(spec, adapter, work)
+    frozen = frozen_width(spec, adapter, work.compute_dtype)
+    static = states(adapter, size, work.spread, frozen=frozen, optimizer=work.optimizer)
+    moving = of_decoder(traced, num_tokens=work.num_tokens, checkpointing=work.checkpointing)
+    layer = moving.working
     if adapter.quantization is not None:
-        layer += types.compute * largest_matrix  # dequantized
-    if adapter.use_dora:
-        layer += 3 * FLOAT32 * largest_matrix  # the sum of base and LoRA, for its norm
-    moving = activations + max(layer, logits)
+        layer += BYTES[work.compute_dtype] * size.largest_matrix  # dequantized
+    logits = moving.cached + _logits(traced, frozen, work)
+    if adapter.new_rows:  # the head's matrix with its new rows
+        logits += frozen * traced.head.size
     return Memory(
         frozen_weights=static.frozen_weights,
         trained_weights=static.trained_weights,
         gradients=static.gradients,
         optimizer=static.optimizer,
-        activations=activations,
+        activations=moving.kept,
         layer=layer,
         logits=logits,
         communication=static.communication,
-        reserve=CUDA_CONTEXT + round(FRAGMENTS * moving) if work.on_gpu else PYTHON,
+        reserve=_reserve(moving.kept + max(layer, logits), work),
         on_host=static.on_host,
     )
 
 
-def _logits(output: Linear, types: Numerics, work: Workload) -> int:
+def trace_of(spec: ModelSpec, adapter: AdapterSpec, work: Workload) -> Trace:
+    """Return the trace of a workload."""
+    run = Run(work.document_length, work.compute_dtype, work.on_gpu, work.attention)
+    return trace(spec, adapter, run)
+
+
+def _reserve(moving: int, work: Workload) -> int:
+    return CUDA_CONTEXT + round(FRAGMENTS * moving) if work.on_gpu else PYTHON
+
+
+def _logits(traced: Trace, frozen: int, work: Workload) -> int:
     """Return the bytes of the loss when every token is supervised; see `train.loss` and `fused`.
 
     Logits of one piece, their softmax in float32 and its gradient in the compute dtype take 8 bytes
@@ -163,14 +149,15 @@ def _logits(output: Linear, types: Numerics, work: Workload) -> int:
     a gradient. The head's matrix is copied where it is not stored in the compute dtype, and the
     gradient of a trained one is summed in float32.
     """
+    head, compute = traced.head, BYTES[work.compute_dtype]
     num_logits = LOGITS_AT_ONCE * (TIMES_ON_GPU if work.on_gpu else 1)
-    bytes_per_logit = 8 if work.on_gpu or types.compute == FLOAT32 else 10
-    if output.has_lora or work.spread.stage == 3:
+    bytes_per_logit = 8 if work.on_gpu or compute == FLOAT32 else 10
+    if head.has_lora or work.spread.stage == 3:
         bytes_per_logit = 12
-    logits = bytes_per_logit * min(work.num_tokens * output.num_outputs, num_logits)
-    cast = types.compute if types.stream != types.compute else 0
-    states = work.num_tokens * output.num_inputs * (types.stream + cast + types.compute)
-    stored = FLOAT32 if output.trained else types.frozen
-    recast = types.recast or stored != types.compute
-    matrix = types.compute * recast + (FLOAT32 + types.compute) * output.trained
-    return logits + states + matrix * output.size
+    logits = bytes_per_logit * min(work.num_tokens * head.num_outputs, num_logits)
+    stream = traced.hidden.of_tokens // (traced.num_tokens * head.num_inputs)
+    cast = compute if stream != compute else 0
+    states = work.num_tokens * head.num_inputs * (stream + cast + compute)
+    stored = FLOAT32 if head.trained else frozen
+    matrix = compute * (stored != compute) + (FLOAT32 + compute) * head.trained
+    return logits + states + matrix * head.size

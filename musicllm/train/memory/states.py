@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from musicllm.model.size import Size
-from musicllm.model.spec import AdapterSpec
-from musicllm.train.memory.activations import FLOAT32, Numerics
+from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.train.memory.activations import BYTES, FLOAT32
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.zero import BUCKET_ELEMENTS
 
@@ -57,9 +57,9 @@ class States:
 def states(
     adapter: AdapterSpec,
     size: Size,
-    types: Numerics,
     spread: Spread,
     *,
+    frozen: int,
     optimizer: str,
 ) -> States:
     """Return what one device holds for the whole run.
@@ -80,39 +80,57 @@ def states(
     Args:
         adapter: what is trained.
         size: of model and adapter.
-        types: of `activations.numerics`.
         spread: how training is distributed.
+        frozen: bytes of a frozen weight, of `frozen_width`.
         optimizer: its name.
     """
     trained = FLOAT32 * size.num_trainable
     state = OPTIMIZERS[optimizer].state_bytes(size.num_trainable, size.num_hidden)
-    frozen = frozen_bytes(size, adapter, types)
+    whole = frozen_bytes(size, adapter, frozen)
     if spread.kind != "deepspeed":
-        return States(frozen, trained, trained, state, 0, 0)
+        return States(whole, trained, trained, state, 0, 0)
     share = spread.num_devices
     gradients = trained if spread.stage == 1 else trained // share
     state = (state + trained) // share
-    weights, whole = trained, frozen
+    weights, held = trained, whole
     if spread.stage == 3:
-        weights, frozen = trained // share, frozen // share
+        weights, held = trained // share, whole // share
     on_host = 0
     if spread.offload_optimizer:
         on_host += state + trained // share
         state = 0
         gradients = 0 if spread.stage > 1 else gradients
     if spread.offload_parameters:
-        on_host += weights + frozen
-        weights = frozen = 0
+        on_host += weights + held
+        weights = held = 0
     communication = 2 * FLOAT32 * BUCKET_ELEMENTS
     if spread.stage == 3:
         live = min(1.0, LIVE_PARAMETERS / (size.num_frozen + size.num_trainable))
         communication += round((whole + trained) * live)
-    return States(frozen, weights, gradients, state, communication, on_host)
+    return States(held, weights, gradients, state, communication, on_host)
 
 
-def frozen_bytes(size: Size, adapter: AdapterSpec, types: Numerics) -> int:
-    """Return the bytes of all frozen weights: in NF4 the matrices of the layers, else as stored."""
-    in_four_bits = 0
-    if adapter.quantization is not None:
-        in_four_bits = size.parts["attention"] + size.parts["mlp"]
-    return round(NF4 * in_four_bits) + types.frozen * (size.num_frozen - in_four_bits)
+def frozen_width(spec: ModelSpec, adapter: AdapterSpec, compute_dtype: str) -> int:
+    """Return the bytes of a frozen weight that is not in 4 bits.
+
+    Without autocast everything is float32. PEFT also makes float32 what bitsandbytes leaves.
+
+    Args:
+        spec: of the model; `dtype` is that of stored weights.
+        adapter: what is trained.
+        compute_dtype: float32, or float16 or bfloat16 of autocast.
+    """
+    wide = compute_dtype == "float32" or adapter.kind == "full" or adapter.quantization is not None
+    return FLOAT32 if wide else BYTES[spec.dtype]
+
+
+def frozen_bytes(size: Size, adapter: AdapterSpec, frozen: int) -> int:
+    """Return the bytes of all frozen weights: in NF4 the matrices of the layers, else as stored.
+
+    Args:
+        size: of model and adapter.
+        adapter: what is trained.
+        frozen: bytes of a weight that is not in 4 bits.
+    """
+    in_four_bits = size.num_quantizable if adapter.quantization is not None else 0
+    return round(NF4 * in_four_bits) + frozen * (size.num_frozen - in_four_bits)

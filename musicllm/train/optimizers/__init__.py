@@ -8,11 +8,10 @@ is `schedule`. Importing a kind imports no torch, since `checks` uses the kinds,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from musicllm.errors import Problem
-from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.registry import Registry
 from musicllm.schema import OptimizerConfig
 
@@ -65,8 +64,13 @@ class OptimizerKind(ABC):
             rule = f"has no effect on optimizer.name={self.name}"
             yield Problem("optimizer.lora_plus_ratio", settings.lora_plus_ratio, rule, "write null")
 
-    def update_flops(self, _spec: ModelSpec, _adapter: AdapterSpec) -> float:
-        """Return the FLOPs of an update; elementwise work counts nothing, as in `model.flops`."""
+    def update_flops(self, _shapes: Mapping[tuple[int, ...], int]) -> float:
+        """Return the FLOPs of an update; elementwise work counts nothing, as in `model.flops`.
+
+        Args:
+            _shapes: of trained matrices that are neither embeddings nor the head, and how many
+                there are of each.
+        """
         return 0.0
 
     def plan_rows(

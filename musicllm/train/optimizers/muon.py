@@ -6,12 +6,10 @@ the nearest orthogonal one. The optimizers are `train.orthogonal`; this module i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from musicllm.errors import Problem
-from musicllm.model.layers import layers
-from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.schema import OptimizerConfig
 from musicllm.train.optimizers import FLOAT32, OPTIMIZERS, OptimizerKind
 from musicllm.train.optimizers.adamw import build_adamw, problems_of_betas
@@ -60,22 +58,16 @@ class MuonKind(OptimizerKind):
             if getattr(settings, key) is None:
                 yield Problem(f"optimizer.{key}", "null", "must be set when optimizer.name=muon")
 
-    def update_flops(self, spec: ModelSpec, adapter: AdapterSpec) -> float:
+    def update_flops(self, shapes: Mapping[tuple[int, ...], int]) -> float:
         """Return the FLOPs of the Newton-Schulz iterations of all hidden matrices.
 
         An iteration on a matrix of m x n, m <= n, has two products with it, 2 m^2 n each, and a
         square, 2 m^3 (Jordan 2024); an update makes five.
         """
-        shapes: list[tuple[int, int]] = []
-        for layer in layers(spec, adapter):
-            for linear in layer.linears.values():
-                if linear.trained:
-                    shapes.append((linear.num_inputs, linear.num_outputs))
-                if linear.has_lora:
-                    assert adapter.r is not None, "LoRA without a rank passed the checks"
-                    shapes += [(linear.num_inputs, adapter.r), (adapter.r, linear.num_outputs)]
-        sides = [(min(shape), max(shape)) for shape in shapes]
-        return float(sum(5 * (4 * m * m * n + 2 * m**3) for m, n in sides))
+        sides = ((*sorted(shape), number) for shape, number in shapes.items())
+        return float(
+            sum(n * 5 * (4 * small**2 * large + 2 * small**3) for small, large, n in sides)
+        )
 
     def plan_rows(
         self, settings: OptimizerConfig, *, device: str, has_bf16: bool

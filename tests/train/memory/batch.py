@@ -15,8 +15,7 @@ from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.train.loss import sum_nll
 from tests.models import TINY
 
-SMALL = dataclasses.replace(
-    TINY,
+SMALL = TINY.changed(
     vocab_size=1024,
     hidden_size=128,
     intermediate_size=352,
@@ -26,8 +25,8 @@ SMALL = dataclasses.replace(
 )
 """1.0 M parameters: large enough that a formula's small terms are small."""
 
-LLAMA_30M = dataclasses.replace(
-    SMALL, vocab_size=8192, hidden_size=448, intermediate_size=1216, num_hidden_layers=10
+LLAMA_30M = SMALL.changed(
+    vocab_size=8192, hidden_size=448, intermediate_size=1216, num_hidden_layers=10
 )
 """30 M parameters."""
 

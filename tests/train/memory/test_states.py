@@ -5,20 +5,20 @@ import dataclasses
 import pytest
 
 from musicllm.model.size import Size
-from musicllm.train.memory.activations import Numerics
-from musicllm.train.memory.states import NF4, Spread, frozen_bytes, states
+from musicllm.model.spec import AdapterSpec
+from musicllm.train.memory.states import NF4, Spread, frozen_bytes, frozen_width, states
 from musicllm.train.optimizers import OPTIMIZERS
-from tests.train.memory.batch import LORA
+from tests.models import TINY
+from tests.train.memory.batch import FULL, LORA
 
-TYPES = Numerics(2, 4, 2, recast=False, dropout_mask=1, copies_attention=False)
-SIZE = Size(1000, 80, 1000, 60, {"attention": 400, "mlp": 500})
+SIZE = Size(1000, 80, 1000, 60, 1000, 900, 100, {}, {})
 BUCKETS = 2 * 4 * 50_000_000
 FROZEN, TRAINED, STATE = 2 * 1000, 4 * 80, 8 * 80
 
 
 def held(kind: str, stage: int = 0, *, optimizer: bool = False, parameters: bool = False):  # type: ignore[no-untyped-def]
     spread = Spread(kind, stage, optimizer, parameters, 4)
-    return dataclasses.astuple(states(LORA, SIZE, TYPES, spread, optimizer="adamw"))
+    return dataclasses.astuple(states(LORA, SIZE, spread, frozen=2, optimizer="adamw"))
 
 
 @pytest.mark.parametrize("kind", ["single", "ddp"])
@@ -48,9 +48,9 @@ def test_offload_moves_bytes_to_cpu_memory() -> None:
 
 
 def test_zero_3_gathers_no_more_than_it_may() -> None:
-    large = Size(10**10, 0, 10**10, 0, {})
+    large = Size(10**10, 0, 10**10, 0, 10**10, 0, 0, {}, {})
     spread = Spread("deepspeed", 3, False, False, 4)
-    found = states(LORA, large, TYPES, spread, optimizer="adamw")
+    found = states(LORA, large, spread, frozen=2, optimizer="adamw")
     assert found.communication == BUCKETS + 2 * 1_050_000_000
 
 
@@ -62,5 +62,20 @@ def test_muon_holds_one_number_for_a_matrix() -> None:
 def test_only_the_matrices_of_the_layers_are_in_4_bits() -> None:
     quantized = dataclasses.replace(LORA, quantization="nf4")
     assert pytest.approx(0.51587, abs=1e-5) == NF4
-    in_float32 = dataclasses.replace(TYPES, frozen=4)
-    assert frozen_bytes(SIZE, quantized, in_float32) == round(NF4 * 900) + 4 * 100
+    assert frozen_bytes(SIZE, quantized, 4) == round(NF4 * 900) + 4 * 100
+
+
+@pytest.mark.parametrize(
+    ("stored", "compute", "adapter", "width"),
+    [
+        ("bfloat16", "bfloat16", LORA, 2),
+        ("float16", "bfloat16", LORA, 2),
+        ("float16", "float32", LORA, 4),  # loaded in float32
+        ("bfloat16", "bfloat16", FULL, 4),
+        ("bfloat16", "bfloat16", dataclasses.replace(LORA, quantization="nf4"), 4),  # by PEFT
+    ],
+)
+def test_the_width_of_frozen_weights(
+    stored: str, compute: str, adapter: AdapterSpec, width: int
+) -> None:
+    assert frozen_width(dataclasses.replace(TINY, dtype=stored), adapter, compute) == width

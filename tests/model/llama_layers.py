@@ -1,7 +1,7 @@
-"""The linear layers of the decoder, and which of them gradients pass through.
+"""The linear layers of Llama, and which of them gradients pass through, by hand.
 
 A frozen matrix needs no gradient of its own, and everything below the first trained weight needs
-none at all. `flops` and the memory estimate of the plan use this.
+none at all. Traces, which know nothing of Llama, are compared with formulas on this.
 """
 
 from __future__ import annotations
