@@ -48,6 +48,8 @@ def test_a_trace_keeps_what_autograd_keeps(
     saved_bytes: Callable[[MicroBatch], int],
 ) -> None:
     spec, num_tokens = spec_of(family), 4 * LENGTH
+    if family in families.MOE:  # experts are adapted as tensors, whose inputs have no dropout
+        adapter = dataclasses.replace(adapter, dropout=0.0)
     batch = MicroBatch(
         spec, adapter, compute_dtype=compute, num_tokens=num_tokens, checkpointing=False
     )
