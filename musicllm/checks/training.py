@@ -149,10 +149,11 @@ def embeddings(config: Config) -> Iterator[Problem]:
     if config.model.location is None and "model" not in config.inputs:
         rule = "has no effect on random weights, which get model.config.vocab_size rows"
         yield Problem(key, "true", rule, "leave it out")
-    from musicllm.model.architecture import config_of  # heavy, and adding rows is rare
+    from musicllm.model.anatomy import ties  # heavy, and adding rows is rare
+    from musicllm.model.architecture import config_of
     from musicllm.runs.settings import model_spec
 
-    tied = config_of(model_spec(config)).tie_word_embeddings
+    tied = ties(config_of(model_spec(config)))
     whole = (
         spec.train_embeddings or spec.train_output_head
         if tied

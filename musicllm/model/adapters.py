@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.model import pissa, rows, targets, tensors
-from musicllm.model.anatomy import Anatomy, Matrix, inspect
+from musicllm.model.anatomy import Anatomy, Matrix, inspect, ties
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.targets import Targets
@@ -222,7 +222,7 @@ def quiet_peft() -> Iterator[None]:
 
 def is_tied(model: PreTrainedModel) -> bool:
     """Return whether the output head shares the embedding matrix."""
-    return bool(model.config.tie_word_embeddings)
+    return ties(model.config)
 
 
 def trained_whole(model: PreTrainedModel, spec: AdapterSpec) -> list[nn.Module]:

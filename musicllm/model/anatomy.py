@@ -161,7 +161,7 @@ def inspect(model: Any) -> Anatomy:
     return Anatomy(
         width=int(head.weight.shape[-1]) if hasattr(head, "weight") else model.config.hidden_size,
         vocab_size=embeddings.num_embeddings,
-        tied=head.weight is embeddings.weight or _ties(model.config),
+        tied=head.weight is embeddings.weight or ties(model.config),
         embeddings=paths[embeddings],
         head=paths[head],
         decoder=paths[decoder],
@@ -169,7 +169,7 @@ def inspect(model: Any) -> Anatomy:
     )
 
 
-def _ties(config: Any) -> bool:
+def ties(config: Any) -> bool:
     """Return whether the head is to be the embeddings; a class of its own may not say."""
     return bool(getattr(config, "tie_word_embeddings", False))
 

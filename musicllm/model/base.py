@@ -227,7 +227,7 @@ def load_tokenizer(path: str | Path, *, revision: str | None = None) -> PreTrain
     if Path(path).is_dir() and not (Path(path) / "tokenizer.json").is_file():
         raise InputError(f"{path} has no tokenizer.json; place {TOKENIZER_FILES} there")
     try:
-        return AutoTokenizer.from_pretrained(path, revision=revision or "main")
+        return AutoTokenizer.from_pretrained(path, **_hub_options(revision, False))  # never asks
     except OSError as error:
         raise _unreadable(path, TOKENIZER_FILES, error) from error
 

@@ -19,6 +19,7 @@ from musicllm.errors import ArtifactError, ConfigError, Problem
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, base, isolation, packaged, router, rows
+from musicllm.model.anatomy import ties
 from musicllm.model.architecture import config_of, dropouts, skeleton
 from musicllm.model.attention import choose, needs_of
 from musicllm.runs.certifying import certified
@@ -51,7 +52,7 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
         model = _random(config, corpus, certificate.attention)
     else:
         pieces = _new_tokens(corpus, location, config.model.revision)
-        tied = bool(config_of(model_spec(config)).tie_word_embeddings)
+        tied = ties(config_of(model_spec(config)))
         refuse_untrained_rows(config, pieces, location, tied=tied)
         if config.adapter.train_new_tokens:
             spec = dataclasses.replace(spec, new_rows=range(min(pieces), max(pieces) + 1))
@@ -60,6 +61,7 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     isolation.choose(model, certificate.isolation)
     _follow_routers(model, config)
     if config.training.activation_checkpointing:
+        _refuse_checkpointing(model)
         model.activation_checkpointing_enable({"use_reentrant": False})
     adapted: nn.Module = adapters.attach(
         model, spec, seed=config.seed, run=job.folder, writes=ranks.is_main()
@@ -81,6 +83,12 @@ def _follow_routers(model: PreTrainedModel, config: Config) -> None:
         rule = "compiles layers, whose router logits (model.config.output_router_logits) are lost"
         fix = "write false for one of both"
         raise ConfigError([Problem("training.compile", "true", rule, fix)])
+
+
+def _refuse_checkpointing(model: PreTrainedModel) -> None:
+    if not model.supports_gradient_checkpointing:
+        key, rule = "training.activation_checkpointing", "is not supported by"
+        raise ConfigError([Problem(key, "true", f"{rule} {type(model).__name__}", "write false")])
 
 
 def _attention(config: Config) -> str:
