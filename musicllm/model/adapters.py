@@ -181,6 +181,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
         if text := tensors.summarise(faults):
             raise ArtifactError(f"the adapter {folder} does not fit its base: {text}")
         adapted.load_adapter(str(folder), "default", is_trainable=False)
+    rows.put_into_base(adapted)
     return adapted.eval()
 
 

@@ -60,6 +60,22 @@ def num_rows_in(settings: PeftConfig) -> int:
     return 1 + int(max(max(some) for some in of_layer.values()))
 
 
+def put_into_base(adapted: nn.Module) -> None:
+    """Put trained new rows into the matrices of the base, for inference, and unwrap these."""
+    from peft.utils.other import TrainableTokensWrapper
+
+    wrapped = [
+        (name, part)
+        for name, part in adapted.named_modules()
+        if isinstance(part, TrainableTokensWrapper)
+    ]
+    for name, part in wrapped:
+        plain = part.unload_and_optionally_merge_module(
+            merge=True, safe_merge=False, adapter_names=None
+        )
+        adapted.set_submodule(name, plain)
+
+
 class HeadWithRows(NamedTuple):
     """A linear head of which only some rows are trained.
 

@@ -155,6 +155,10 @@ def test_saved_rows_are_put_on_and_merged(
         plain = base.load(tmp_path / "base", dtype="float32", attention="sdpa")
         again = adapters.load_adapter(plain, tmp_path / "adapter")
         assert torch.equal(again(IDS).logits, expected)
+        causal = adapters.causal_model(again)
+        assert type(causal.lm_head) is nn.Linear
+        assert type(causal.model.embed_tokens) is nn.Embedding
+        assert (causal.lm_head.weight is causal.model.embed_tokens.weight) == tied(spec)
 
         settings: dict[str, Any] = {"dtype": "auto", "max_shard_gb": 1, "check_ids": [3, 64, 65]}
         merge(tmp_path / "base", tmp_path / "adapter", tmp_path / "merged", **settings)
