@@ -34,6 +34,7 @@ TINY = ModelSpec(
     },
     dtype="float32",
     trust_remote_code=False,
+    ignored_tensors=(),
 )
 
 LORA = AdapterSpec(
@@ -48,6 +49,7 @@ LORA = AdapterSpec(
     quantization=None,
     scaling="lora",
     init="zero",
+    new_rows=range(0),
 )
 
 

@@ -20,7 +20,7 @@ RULES: tuple[Rule, ...] = (
     data.sources, data.rows, data.new_tokens, data.tunes, data.mix, training.batch, training.length,
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
-    training.lora, training.embeddings, training.new_tokens, training.optimizer,
+    training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
     launch.sweeps, launch.launchers, watching.callbacks,
     watching.loggers, watching.evaluations,
     safety.targets, safety.secrets,

@@ -190,6 +190,20 @@ def new_tokens(config: Config) -> Iterator[Problem]:
         yield Problem(key, "true", rule, "use zero2")
 
 
+def model(config: Config) -> Iterator[Problem]:
+    """Yield numbers of heads that no transformer can have."""
+    keys = config.model.decoder
+    pairs = [("num_attention_heads", "num_key_value_heads")]
+    if keys.get("head_dim") is None:
+        pairs.append(("hidden_size", "num_attention_heads"))
+    for key, divisor in pairs:
+        number, parts = keys.get(key), keys.get(divisor)
+        whole = isinstance(number, int) and isinstance(parts, int)
+        if whole and (parts < 1 or number % parts):
+            rule = f"is not a multiple of model.config.{divisor}={parts}"
+            yield Problem(f"model.config.{key}", number, rule)
+
+
 def optimizer(config: Config) -> Iterator[Problem]:
     """Yield what the kind of optimizer says of its settings."""
     name = config.optimizer.name

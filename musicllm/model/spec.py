@@ -29,7 +29,7 @@ class ModelSpec:
     config: Mapping[str, Any]
     dtype: str
     trust_remote_code: bool
-    ignored_tensors: tuple[str, ...] = ()
+    ignored_tensors: tuple[str, ...]
 
     def changed(self, **values: Any) -> ModelSpec:
         """Return the model with other values in its config.json."""
@@ -67,4 +67,4 @@ class AdapterSpec:
     quantization: str | None
     scaling: str | None
     init: str | None
-    new_rows: range = range(0)
+    new_rows: range

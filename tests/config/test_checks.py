@@ -75,8 +75,6 @@ CASES = [
     (["recipe=quickstart/pretrain", "optimizer=adamw", "optimizer.lora_plus_ratio=16"],
      "optimizer.lora_plus_ratio=16.0 has no effect on adapter.kind=full, which has no LoRA; write "
      "null"),
-    (["recipe=sft", "adapter.targets=[mpl]"],
-     "adapter.targets=mpl must be one of attention, mlp; did you mean mlp?"),
     (["recipe=sft", "adapter.targets=[]"], "adapter.targets=[] is empty; use [attention, mlp]"),
     (["recipe=sft", "adapter.train_new_tokens=true", "adapter.train_output_head=false"],
      "adapter.train_embeddings=true trains the old rows, too, which adapter.train_new_tokens=true "

@@ -33,7 +33,7 @@ MIDDLE = dataclasses.replace(
 """0.94 B parameters."""
 
 BOTH = ("attention", "mlp")
-LORA = AdapterSpec("lora", 64, 16.0, 0.1, BOTH, True, True, False, None, "lora", "zero")
+LORA = AdapterSpec("lora", 64, 16.0, 0.1, BOTH, True, True, False, None, "lora", "zero", range(0))
 NUM_TOKENS = 8192
 
 

@@ -82,7 +82,9 @@ def test_what_is_trained_is_saved_loaded_and_merged(tmp_path, name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_parameters_are_counted(name):
-    spec = ModelSpec(name, None, None, families.published(name, pad_token_id=0), "float32", False)
+    spec = ModelSpec(
+        name, None, None, families.published(name, pad_token_id=0), "float32", False, ()
+    )
     adapter = dataclasses.replace(LORA, targets=("attention",)) if name == "mamba2" else BOTH
     adapted = adapters.attach(families.build(name), adapter, seed=0)
     counted = size.count(spec, adapter)

@@ -18,7 +18,7 @@ from tests.model import families
 
 def spec_of(family: str, **changes: object) -> ModelSpec:
     keys = families.published(family, **changes)
-    return ModelSpec(family, None, None, keys, "float32", False)
+    return ModelSpec(family, None, None, keys, "float32", False, ())
 
 
 @pytest.mark.parametrize(

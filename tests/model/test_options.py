@@ -87,7 +87,7 @@ def read(name: str) -> dict[str, Any]:
 
 def spec_of(values: dict[str, Any]) -> ModelSpec:
     keys = ("name", "location", "revision", "config", "dtype", "trust_remote_code")
-    return ModelSpec(*(values[key] for key in keys))
+    return ModelSpec(*(values[key] for key in keys), ())
 
 
 @pytest.mark.parametrize("name", ALL)

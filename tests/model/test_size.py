@@ -28,9 +28,12 @@ LLAMA_2_7B = ModelSpec(
     },
     dtype="float16",
     trust_remote_code=False,
+    ignored_tensors=(),
 )
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-R64 = AdapterSpec("lora", 64, 16.0, 0.1, ALL_LINEAR, False, False, False, None, "lora", "zero")
+R64 = AdapterSpec(
+    "lora", 64, 16.0, 0.1, ALL_LINEAR, False, False, False, None, "lora", "zero", range(0)
+)
 
 
 def test_llama_2_7b_counted_by_hand():

@@ -54,11 +54,23 @@ TINY = ModelSpec(
     },
     dtype="float32",
     trust_remote_code=False,
+    ignored_tensors=(),
 )
 
-FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None)
+FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None, range(0))
 LORA = AdapterSpec(
-    "lora", 4, 8.0, 0.1, ("q_proj", "v_proj"), False, False, False, None, "lora", "zero"
+    "lora",
+    4,
+    8.0,
+    0.1,
+    ("q_proj", "v_proj"),
+    False,
+    False,
+    False,
+    None,
+    "lora",
+    "zero",
+    range(0),
 )
 SINGLE = StrategyConfig("single", "single", None, False, False)
 ADAMW = OptimizerConfig(

@@ -30,9 +30,11 @@ LLAMA_30M = SMALL.changed(
 )
 """30 M parameters."""
 
-FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None)
+FULL = AdapterSpec("full", None, None, None, (), False, False, False, None, None, None, range(0))
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-LORA = AdapterSpec("lora", 8, 16.0, 0.1, ALL_LINEAR, False, False, False, None, "lora", "zero")
+LORA = AdapterSpec(
+    "lora", 8, 16.0, 0.1, ALL_LINEAR, False, False, False, None, "lora", "zero", range(0)
+)
 ADAPTERS = {
     "full": FULL,
     "lora": LORA,
