@@ -198,8 +198,9 @@ def model(config: Config) -> Iterator[Problem]:
         pairs.append(("hidden_size", "num_attention_heads"))
     for key, divisor in pairs:
         number, parts = keys.get(key), keys.get(divisor)
-        whole = isinstance(number, int) and isinstance(parts, int)
-        if whole and (parts < 1 or number % parts):
+        if not isinstance(number, int) or not isinstance(parts, int):
+            continue  # the class has a default, or a number for every layer
+        if parts < 1 or number % parts:
             rule = f"is not a multiple of model.config.{divisor}={parts}"
             yield Problem(f"model.config.{key}", number, rule)
 
