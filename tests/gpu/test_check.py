@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.gpu.check import __main__ as command
 from tests.gpu.check import finding, report, schedule
@@ -95,6 +96,16 @@ def test_every_part_has_a_module() -> None:
     folder = Path(command.__file__).parent / "parts"
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
     assert {part.name for part in schedule.PARTS} == modules
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_nothing_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["check", "--out", str(tmp_path / "gpu.json")])
+    assert command.main() == 2
+    assert "sees no GPU; --dry rehearses the check on a CPU" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["device", "loss"])

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.gpu.check import finding, report, schedule
 
+OLDEST_TORCH = (2, 11)
+
 
 def main() -> int:
     """Run the check, or with `--part` a single part of it in this process.
@@ -26,6 +28,9 @@ def main() -> int:
     if unknown := set(names) - {part.name for part in parts}:
         print(f"no such part: {', '.join(sorted(unknown))}")
         return 2
+    if not arguments.dry and (reason := _unable()):
+        print(f"{reason}; --dry rehearses the check on a CPU")
+        return 2
     outcomes: list[schedule.Outcome] = []
     with ExitStack() as exits:
         folder = arguments.keep or Path(exits.enter_context(tempfile.TemporaryDirectory()))
@@ -38,6 +43,18 @@ def main() -> int:
             report.write(arguments.out, outcomes, dry=arguments.dry)
     print(f"\n{report.table(outcomes)}\n\n{report.num_bad(outcomes)} bad; {arguments.out}")
     return int(report.num_bad(outcomes) > 0)
+
+
+def _unable() -> str | None:
+    """Return why no part can run, or None."""
+    try:
+        import torch
+    except ImportError as error:
+        return f"torch cannot be imported: {error}"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} sees no GPU"
+    version = tuple(int(number) for number in torch.__version__.split(".")[:2])
+    return None if version >= OLDEST_TORCH else f"torch {torch.__version__} is older than 2.11"
 
 
 def _part(module: str, folder: Path, *, dry: bool) -> int:
