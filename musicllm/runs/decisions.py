@@ -69,7 +69,7 @@ def remembered(job: Job) -> Length | None:
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     why = content["why"].removesuffix(KEPT) + KEPT
-    return Length(tuple(content["choices"]), content["budget_s"], content["num_steps"], why)
+    return Length(**content | {"choices": tuple(content["choices"]), "why": why})
 
 
 def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehearsal | None:

@@ -65,6 +65,8 @@ def run_plan(
     adapter, hardware = adapter_spec(config, corpus), config.hardware
     counted = size.count(model_spec(config), adapter)
     step_s = None if rehearsal is None else rehearsal.fastest_step_s
+    if length is not None and length.step_s is not None:
+        step_s = length.step_s
     if length is None:
         length = _length(config, counted, corpus, step_s)
     steps = training_plan(config, corpus, num_steps=None if length is None else length.num_steps)

@@ -236,7 +236,9 @@ def _summary(
     if hardware.price_per_hour is not None:
         devices = hardware.num_nodes * hardware.devices_per_node
         price = hardware.price_per_hour * devices * seconds / 3600
-        rows.append(("price", f"{price:,.2f} for {duration_text(seconds)}, {devices} devices"))
+        rows.append(
+            ("price", f"{price:,.2f} for {duration_text(seconds)} of {devices} x {hardware.device}")
+        )
     return [
         *rows,
         (

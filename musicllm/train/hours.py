@@ -90,8 +90,9 @@ class Hours:
         if limit is not None and limit <= fitting:
             total = duration_text(self.used_s + self.seconds(limit))
             why = f"all of training.num_epochs or max_steps, which end {budget}, after {total}"
-            return Length((), self.budget_s, limit, f"{why} {rate}")
-        return Length((), self.budget_s, fitting, f"the most that end {budget} {rate}")
+            return Length((), self.budget_s, limit, f"{why} {rate}", self.pace.step_s)
+        why = f"the most that end {budget} {rate}"
+        return Length((), self.budget_s, fitting, why, self.pace.step_s)
 
 
 def expected_length(budget_s: float, step_s: float | None, limit: int | None) -> Length:

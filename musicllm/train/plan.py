@@ -139,12 +139,14 @@ class Length:
         budget_s: seconds that the steps should take at most.
         num_steps: the choice.
         why: the reason, for people.
+        step_s: measured seconds of a step, which hold for the whole run; None if there are none.
     """
 
     choices: tuple[int, ...]
     budget_s: float
     num_steps: int
     why: str
+    step_s: float | None = None
 
     def as_text(self) -> str:
         """Return the choice with its alternatives and its reason."""

@@ -49,6 +49,7 @@ def test_the_first_steps_fix_the_length_once(
     assert first.facts["chosen"] == {"num_steps": 3}
     plan = json.loads((job.folder / "plan.json").read_text())
     assert plan["num_steps"] == 3
+    assert plan["duration"]["hours"] == 3 * 1000 / 3600, "by the measured time of a step"
     assert plan["length"]["why"].startswith(
         "the most that end within 60 min at 1e+03 s a step, measured over 3 steps"
     )
@@ -82,7 +83,7 @@ def test_the_price_of_this_start_is_in_the_summary(tmp_path: Path, corpus: Corpu
     _, summary = pretrained(tmp_path, corpus, "hardware.price_per_hour=7200")
     price, _, seconds, unit, *devices = str(summary["price"]).split()
     assert float(price.replace(",", "")) == pytest.approx(2 * float(seconds), rel=0.01)
-    assert [unit, *devices] == ["s,", "1", "devices"]
+    assert [unit, *devices] == ["s", "of", "1", "x", "CPU"]
     assert "price" not in pretrained(tmp_path, corpus, "seed=2")[1]
 
 

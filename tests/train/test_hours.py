@@ -66,6 +66,7 @@ def test_another_limit_applies_if_it_is_smaller() -> None:
         "step, measured over 5 steps"
     )
     assert of(71).length(10_000).num_steps == 20
+    assert length.step_s == of(71).length(None).step_s == 2.0
 
 
 def test_hours_that_are_over_before_a_step_are_refused() -> None:
