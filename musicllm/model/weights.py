@@ -93,7 +93,9 @@ def cached_folder(path: str | Path, revision: str | None) -> Path | None:
 
 def _header(path: Path) -> dict[str, list[int]]:
     if not path.is_file():
-        raise InputError(f"{path} is missing; without it the weights are not complete")
+        raise InputError(
+            f"{path} is missing; without it the weights are not complete{_instead(path.parent)}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
@@ -103,7 +105,11 @@ def _header(path: Path) -> dict[str, list[int]]:
 
 def _instead(folder: Path) -> str:
     """Return a hint about pickled weights in the folder."""
-    pickled = sorted(file.name for file in folder.glob("pytorch_model*.bin"))
+    pickled = sorted(
+        file.name
+        for pattern in ("pytorch_model*.bin", "adapter_model.bin")
+        for file in folder.glob(pattern)
+    )
     if not pickled:
         return ""
     return (

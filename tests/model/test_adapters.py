@@ -251,3 +251,13 @@ def test_ends_that_peft_saved_beside_lora_are_put_on(tiny, lora, tmp_path):
     again = adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
     assert torch.equal(again.get_input_embeddings().weight, moved[EMBEDDINGS])
     assert not torch.equal(model.get_input_embeddings().weight, moved[EMBEDDINGS])
+
+
+def test_a_pickled_adapter_is_refused_with_a_way_out(tiny, lora, tmp_path):
+    adapted = adapters.attach(base.build(tiny, seed=0), lora, seed=0)
+    adapters.save_adapter(adapted, tmp_path)
+    (tmp_path / "adapter_model.safetensors").rename(tmp_path / "adapter_model.bin")
+    with pytest.raises(
+        InputError, match=r"is missing; .*; adapter_model\.bin is a pickle, which can"
+    ):
+        adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
