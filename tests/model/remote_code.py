@@ -18,14 +18,11 @@ class OwnConfig(PreTrainedConfig):
     model_type = "own_attention"
 
     def __init__(self, vocab_size=320, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                 num_key_value_heads=4, intermediate_size=32, fails=False, **kwargs):
+                 fails=False, **kwargs):
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
-        self.num_key_value_heads = num_key_value_heads
-        self.intermediate_size = intermediate_size
-        self.tie_word_embeddings = False
         self.fails = fails
         super().__init__(**kwargs)
 """
