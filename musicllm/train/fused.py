@@ -158,6 +158,7 @@ def _adjusted(logits: Tensor, tokens: Tensor, adjustment: Adjustment) -> tuple[T
     gradient.mul_(scale)
     if cap is not None:
         gradient.mul_(values.div_(cap).square_().neg_().add_(1))
+    del values  # its memory is free before the gradient is copied
     return nll, gradient.to(logits.dtype)
 
 

@@ -102,8 +102,11 @@ def adapt(
     adapter = WeightFiles({"": adapter_path / ADAPTER_WEIGHTS})
     plain = _with_vocabulary_of(adapter, config, rows.num_rows_in(settings))
     model = lay_out(plain.config)
-    with quiet_peft(), torch.device("meta"):
-        wrapped = PeftModel(model, settings)
+    try:
+        with quiet_peft(), torch.device("meta"):
+            wrapped = PeftModel(model, settings)
+    except ValueError as error:
+        raise InputError(f"the adapter in {adapter_path} does not fit its base: {error}") from error
     names = {name: name for name in wrapped.state_dict()}
     files = get_peft_model_state_dict(wrapped, state_dict=names, save_embedding_layers=False)
     trained = {name.removeprefix(PREFIX): key for key, name in files.items()}

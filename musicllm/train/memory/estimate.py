@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from musicllm.model.architecture import config_of
+from musicllm.model.head import adjustment_of
 from musicllm.model.size import Size
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.model.trace import Run, Trace, trace
@@ -113,7 +115,8 @@ def estimate(spec: ModelSpec, adapter: AdapterSpec, size: Size, work: Workload) 
     layer = moving.working
     if adapter.quantization is not None:
         layer += BYTES[work.compute_dtype] * size.largest_matrix  # dequantized
-    logits = moving.cached + _logits(traced, frozen, work)
+    adjusted = not adjustment_of(config_of(spec)).is_none
+    logits = moving.cached + _logits(traced, frozen, work, adjusted=adjusted)
     if adapter.new_rows:  # the head's matrix with its new rows
         logits += frozen * traced.head.size
     return Memory(
@@ -140,18 +143,20 @@ def _reserve(moving: int, work: Workload) -> int:
     return CUDA_CONTEXT + round(FRAGMENTS * moving) if work.on_gpu else PYTHON
 
 
-def _logits(traced: Trace, frozen: int, work: Workload) -> int:
+def _logits(traced: Trace, frozen: int, work: Workload, *, adjusted: bool) -> int:
     """Return the bytes of the loss when every token is supervised; see `train.loss` and `fused`.
 
     Logits of one piece, their softmax in float32 and its gradient in the compute dtype take 8 bytes
-    per logit; 10 on a CPU, which copies half-precision logits before the softmax; 12 where autograd
-    keeps them (a head with LoRA, or gathered by ZeRO-3). Hidden states are selected, cast, and get
+    per logit; 10 on a CPU, which copies half-precision logits before the softmax, and where they
+    are `adjusted` (a scale or a soft cap) in float32; 12 where autograd keeps them (a head with
+    LoRA, or gathered by ZeRO-3). Hidden states are selected, cast, and get
     a gradient. The head's matrix is copied where it is not stored in the compute dtype, and the
     gradient of a trained one is summed in float32.
     """
     head, compute = traced.head, BYTES[work.compute_dtype]
     num_logits = LOGITS_AT_ONCE * (TIMES_ON_GPU if work.on_gpu else 1)
-    bytes_per_logit = 8 if work.on_gpu or compute == FLOAT32 else 10
+    is_lean = compute == FLOAT32 or (work.on_gpu and not adjusted)
+    bytes_per_logit = 8 if is_lean else 10
     if head.has_lora or work.spread.stage == 3:
         bytes_per_logit = 12
     logits = bytes_per_logit * min(work.num_tokens * head.num_outputs, num_logits)

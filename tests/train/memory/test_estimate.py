@@ -98,6 +98,16 @@ def test_a_gpu_has_a_context_and_fragments() -> None:
     assert on_gpu.reserve > 800_000_000 > on_cpu.reserve
 
 
+@pytest.mark.parametrize(("on_gpu", "more"), [(True, 2), (False, 0)])
+def test_scaled_logits_of_half_precision_are_copied_to_float32(on_gpu: bool, more: int) -> None:
+    scaled = SMALL.changed(model_type="granite", logits_scaling=4.0)
+    memories = [
+        memory_of(spec, LORA, on_gpu=on_gpu, compute_dtype="bfloat16") for spec in (SMALL, scaled)
+    ]
+    num_logits = NUM_TOKENS * SMALL.config["vocab_size"]
+    assert memories[1].logits - memories[0].logits == more * num_logits
+
+
 RSS = """
 import sys
 from tests.train.memory.batch import ADAPTERS, LLAMA_30M, MicroBatch
