@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -56,7 +57,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         highest: `alive` when its sum was largest in the current pass.
         flops: of matrix products and convolutions on tokens so far; attention aside, which is
             recorded where it is called.
-        copied: bytes of copies of trained weights that exist now.
+        copied: bytes of trained weights in another dtype that exist now, as autocast caches them.
     """
 
     def __init__(self, model: nn.Module, num_tokens: int) -> None:
@@ -96,7 +97,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.flops += count(*args, **(kwargs or {}), out_val=out)
         for tensor in tensors_in(out):
             if key_of(tensor) not in inputs:
-                self._add(tensor, kind)
+                is_copy = func is torch.ops.aten._to_copy.default and inputs[0] in self._weights
+                self._add(tensor, kind, is_copy=is_copy and kind == TRAINED)
         return out
 
     def pause(self) -> None:
@@ -139,13 +141,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         return TRAINED if TRAINED in kinds else FROZEN
 
-    def _add(self, tensor: Tensor, kind: str | None) -> None:
+    def _add(self, tensor: Tensor, kind: str | None, *, is_copy: bool) -> None:
         storage = tensor.untyped_storage()
         key = key_of(tensor)
         if key in self._references:
             return
         size = self._sizes(tensor, kind)
-        copied = size.total if kind == TRAINED else 0
+        copied = size.total if is_copy else 0
         if kind is not None:
             self._kinds[key] = kind
         self.alive += size
