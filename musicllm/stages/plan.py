@@ -23,6 +23,7 @@ from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import total
 
 if TYPE_CHECKING:
+    from musicllm.model.size import Size
     from musicllm.train.run_plan import RunPlan
 
 Rows = list[tuple[str, object]]
@@ -145,8 +146,9 @@ def _training(config: Config, plan: RunPlan) -> Rows:
     kind = "estimated from the corpus's published size" if steps.num_rows_estimated else "prepared"
     num_rows = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
     return [
-        ("model", f"{config.model.name}, {size.num_parameters:,} parameters"),
+        ("model", f"{config.model.name}, {size.num_parameters:,} parameters{_active(size)}"),
         ("adapter", f"{config.adapter.name}"),
+        ("dropout", _dropout(config)),
         ("trainable parameters", f"{size.num_trainable:,}"),
         ("frozen parameters", f"{size.num_frozen:,}"),
         ("hardware", f"{hardware.name}: {hardware.num_nodes} x {hardware.devices_per_node} "
@@ -161,6 +163,22 @@ def _training(config: Config, plan: RunPlan) -> Rows:
                           f"{config.schedule.name})"),
         *_optimizer(config),
     ]  # fmt: skip
+
+
+def _active(size: Size) -> str:
+    """Return how many parameters a token passes, if it does not pass all."""
+    if size.num_active == size.num_parameters:
+        return ""
+    return f", {size.num_active:,} of them active"
+
+
+def _dropout(config: Config) -> str:
+    """Return the probabilities of the model's configuration and of LoRA."""
+    from musicllm.model.architecture import config_of, dropouts
+    from musicllm.runs.settings import model_spec
+
+    values = dropouts(config_of(model_spec(config))) | {"LoRA": config.adapter.dropout or 0.0}
+    return ", ".join(f"{name} {p:g}" for name, p in values.items() if p) or "none"
 
 
 def _certificate(config: Config) -> Rows:

@@ -6,6 +6,8 @@ import pytest
 
 from musicllm.model import adapters, base, size
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from tests.model import families
+from tests.models import LORA, TINY
 
 LLAMA_2_7B = ModelSpec(
     name="llama2_7b",
@@ -87,3 +89,31 @@ def test_a_tied_head_counts_once(tied, lora):
     counted = size.count(tied, lora)
     assert counted.parts["head"] == 0
     assert counted.num_parameters == base.build(tied, seed=0).num_parameters()
+
+
+def test_of_experts_the_chosen_ones_are_active():
+    spec = dataclasses.replace(TINY, config=families.published("mixtral"))
+    counted = size.count(spec, dataclasses.replace(LORA, kind="full", targets=()))
+    experts = 2 * 4 * 3 * 32 * 48  # layers x experts x matrices of a Mixtral's expert
+    assert counted.num_active == counted.num_parameters - experts // 2  # 2 of 4
+    assert counted.num_hidden == 2 * (2 * 32 * 32 + 2 * 32 * 16 + 4 * 32)  # attention and router
+
+
+def test_linear_layers_are_packed_in_4_bits_but_neither_experts_nor_the_head():
+    spec = dataclasses.replace(TINY, config=families.published("mixtral"))
+    counted = size.count(spec, LORA)
+    assert counted.num_quantizable == 2 * (2 * 32 * 32 + 2 * 32 * 16)
+    assert counted.largest_matrix == 32 * 32
+
+
+def test_lora_on_the_head_counts(lora):
+    plain, with_head = (
+        size.count(TINY, dataclasses.replace(lora, targets=targets)).num_trainable
+        for targets in (("q_proj",), ("q_proj", "lm_head"))
+    )
+    assert with_head - plain == 4 * (32 + 64)
+
+
+def test_shapes_of_hidden_matrices(lora):
+    found = size.count(TINY, dataclasses.replace(lora, targets=("q_proj", "k_proj")))
+    assert found.hidden_shapes == {(4, 32): 4, (32, 4): 2, (16, 4): 2}

@@ -3,12 +3,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from musicllm import config as configuration
 from musicllm.errors import ConfigError, StageError
+from musicllm.launch import runner
+from musicllm.runs import composing
 from musicllm.runs.planning import run_plan
 from musicllm.schema import Config
 from musicllm.train.rehearsal import Rehearsal
@@ -175,6 +178,17 @@ def test_without_any_speed_the_most_steps_are_planned() -> None:
     assert plan.steps.num_steps == 660
     assert plan.length is not None
     assert plan.length.why == "the most: the speed is not known"
+
+
+def test_experts_and_dropouts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a configuration drops in training stands in the plan, beside the dropout of LoRA."""
+    words = ["recipe=sft", "model=qwen3_30b_a3b", "adapter.targets=[attention]", "stage=plan"]
+    more = ["hardware=h200x8", "+model.config.attention_dropout=0.05", "adapter.dropout=0.1"]
+    with suppress(ConfigError):  # it need not fit
+        runner.run(*composing.load([*words, *more]))
+    text = capsys.readouterr().out
+    assert "30,532,122,624 parameters, 3,353,032,704 of them active" in text
+    assert "attention_dropout 0.05, LoRA 0.1" in text
 
 
 def test_muons_products_count_in_the_time() -> None:
