@@ -183,7 +183,7 @@ def test_without_any_speed_the_most_steps_are_planned() -> None:
 def test_experts_and_dropouts_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """What a configuration drops in training stands in the plan, beside the dropout of LoRA."""
     words = ["recipe=sft", "model=qwen3_30b_a3b", "adapter.targets=[attention]", "stage=plan"]
-    more = ["hardware=h200x8", "+model.config.attention_dropout=0.05", "adapter.dropout=0.1"]
+    more = ["hardware=h200x8", "model.config.attention_dropout=0.05", "adapter.dropout=0.1"]
     with suppress(ConfigError):  # it need not fit
         runner.run(*composing.load([*words, *more]))
     text = capsys.readouterr().out
