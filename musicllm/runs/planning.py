@@ -14,7 +14,7 @@ from musicllm.errors import ArtifactError, NotAvailableError
 from musicllm.model import attention, base, size
 from musicllm.model.architecture import skeleton
 from musicllm.model.flops import train_flops_per_token
-from musicllm.model.spec import ModelSpec
+from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.model.weights import cached_folder
 from musicllm.runs.inputs import find_input
 from musicllm.runs.settings import (
@@ -28,7 +28,7 @@ from musicllm.runs.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.schema import Config
 from musicllm.train import strategies
 from musicllm.train.capabilities import probe
-from musicllm.train.disk import disk
+from musicllm.train.disk import Disk, disk
 from musicllm.train.duration import Duration, Text, measured_cpu_flops_per_s, text_of
 from musicllm.train.hours import expected_length
 from musicllm.train.memory import Memory, Spread, Workload, estimate, trace_of
@@ -98,17 +98,22 @@ def run_plan(
         length=length,
         rehearsal=rehearsal,
         price_per_hour=hardware.price_per_hour,
-        disk=disk(
-            counted,
-            adapter,
-            dtype=model_spec(config).dtype,
-            optimizer=config.optimizer.name,
-            num_kept=config.training.keep_last_checkpoints + config.training.keep_best_checkpoints,
-            num_steps=steps.num_steps,
-            runs=Path(config.paths.runs),
-        ),
+        disk=_disk(config, counted, adapter, steps.num_steps),
         runs=Path(config.paths.runs),
         find_advice=find_advice,
+    )
+
+
+def _disk(config: Config, counted: size.Size, adapter: AdapterSpec, num_steps: int) -> Disk:
+    training = config.training
+    return disk(
+        counted,
+        adapter,
+        dtype=model_spec(config).dtype,
+        optimizer=config.optimizer.name,
+        num_kept=training.keep_last_checkpoints + training.keep_best_checkpoints,
+        num_steps=num_steps,
+        runs=Path(config.paths.runs),
     )
 
 

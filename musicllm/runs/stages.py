@@ -156,7 +156,7 @@ STAGES: dict[str, Stage] = {
             "strategy",
             "seed",
         ),
-        free=(*SAVING, "hardware.price_per_hour"),
+        free=SAVING,
         version=2,
     ),
 }
