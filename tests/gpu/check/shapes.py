@@ -36,6 +36,7 @@ class Case:
         """Return what differs from plain attention."""
         parts = [f"heads of {self.head_dim}"]
         parts += [f"values of {self.value_dim}"] if self.value_dim else []
+        parts += ["no groups"] if self.num_groups == self.num_heads else []
         for name in ("scale", "window", "softcap"):
             value = getattr(self, name)
             parts += [] if value is None else [f"{name} {value:g}"]
