@@ -113,6 +113,7 @@ class Tracer:
             layer.forward = partial(call, index, layer, layer.forward)
         with FakeTensorMode():
             make_fake(model, dtype_of)
+            _rotate_as_usual(model)
             model.train()
             self._recorder = self._attention.recorder = Recorder(model, num_tokens)
             ids = torch.zeros((1, num_tokens), dtype=torch.long)
@@ -229,6 +230,20 @@ class Tracer:
     @property
     def _flops(self) -> int:
         return self._recorder.flops + self._grouped.flops
+
+
+def _rotate_as_usual(model: nn.Module) -> None:
+    """Let positions be rotated as in short rows, whatever the scaling of the model.
+
+    Dynamic and long scaling of transformers look at the largest position of a row, which a fake
+    tensor does not have; shapes and what is kept are the same.
+    """
+    for module in model.modules():
+        kind = getattr(module, "rope_type", None)
+        if isinstance(kind, str):
+            module.rope_type = "default"
+        elif isinstance(kind, dict):
+            module.rope_type = dict.fromkeys(kind, "default")
 
 
 def _detached(value: Any) -> Any:

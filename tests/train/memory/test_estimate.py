@@ -98,6 +98,12 @@ def test_a_gpu_has_a_context_and_fragments() -> None:
     assert on_gpu.reserve > 800_000_000 > on_cpu.reserve
 
 
+def test_positions_that_follow_the_longest_document_are_planned() -> None:
+    scaling = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    dynamic = SMALL.changed(rope_parameters=scaling)
+    assert memory_of(dynamic, LORA) == memory_of(SMALL, LORA)
+
+
 @pytest.mark.parametrize(("on_gpu", "more"), [(True, 2), (False, 0)])
 def test_scaled_logits_of_half_precision_are_copied_to_float32(on_gpu: bool, more: int) -> None:
     scaled = SMALL.changed(model_type="granite", logits_scaling=4.0)
