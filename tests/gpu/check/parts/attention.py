@@ -14,7 +14,7 @@ SLACK = 4.0
 """A kernel may be so many times as far from float32 as plain attention in its dtype is."""
 
 WIDE = {
-    "gpt2": {"n_embd": 128},
+    "gpt2": {"hidden_size": 128, "n_embd": 128},
     "phi3": {"hidden_size": 128},
     "granite": {"hidden_size": 128},
 }
