@@ -238,7 +238,8 @@ def _rotate_as_usual(model: nn.Module) -> None:
     Dynamic and long scaling of transformers look at the largest position of a row, which a fake
     tensor does not have; shapes and what is kept are the same.
     """
-    for module in model.modules():
+    modules: list[Any] = list(model.modules())
+    for module in modules:
         kind = getattr(module, "rope_type", None)
         if isinstance(kind, str):
             module.rope_type = "default"
