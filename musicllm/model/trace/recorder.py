@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -57,7 +56,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         highest: `alive` when its sum was largest in the current pass.
         flops: of matrix products and convolutions on tokens so far; attention aside, which is
             recorded where it is called.
-        copied: bytes of trained weights in another dtype that exist now, as autocast caches them.
+        copied: bytes of copies of trained weights that exist now, as autocast caches them in the
+            compute dtype.
     """
 
     def __init__(self, model: nn.Module, num_tokens: int) -> None:
@@ -97,8 +97,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.flops += count(*args, **(kwargs or {}), out_val=out)
         for tensor in tensors_in(out):
             if key_of(tensor) not in inputs:
-                is_copy = func is torch.ops.aten._to_copy.default and inputs[0] in self._weights
-                self._add(tensor, kind, is_copy=is_copy and kind == TRAINED)
+                of_weight = len(inputs) == 1 and inputs[0] in self._weights
+                self._add(tensor, kind, is_copy=of_weight and kind == TRAINED)
         return out
 
     def pause(self) -> None:
