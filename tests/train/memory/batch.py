@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from musicllm.model import adapters, base
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.attention import packed
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.train.loss import sum_nll
@@ -71,16 +72,12 @@ class MicroBatch:
 
     def hidden(self) -> Tensor:
         """Return the decoder's last hidden states."""
-        hidden: Tensor = (
-            self._causal()
-            .get_decoder()(
-                input_ids=self._ids,
-                position_ids=self._positions,
-                use_cache=False,
-                **packed(self._starts),
-            )
-            .last_hidden_state
-        )
+        hidden: Tensor = decoder_of(self._causal())(
+            input_ids=self._ids,
+            position_ids=self._positions,
+            use_cache=False,
+            **packed(self._starts),
+        ).last_hidden_state
         return hidden
 
     def run(self) -> None:
