@@ -76,6 +76,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         trained = [weight for weight in model.parameters() if weight.requires_grad]
         self._gradients = {_sides(weight) for weight in trained}
         self._references: dict[int, weakref.ref[Any]] = {}
+        self._numbers: dict[int, int] = {}
+        self._num_storages = 0
         self._is_backward = False
         self.alive = self.highest = Bytes()
         self.flops = 0
@@ -123,9 +125,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return whether a storage is that of a weight or buffer."""
         return key in self._weights
 
-    def keys(self) -> set[int]:
-        """Return the storages that are alive, weights aside."""
-        return set(self._references)
+    @property
+    def num_storages(self) -> int:
+        """Return how many storages there have been so far, weights aside."""
+        return self._num_storages
+
+    def number_of(self, tensor: Tensor) -> int:
+        """Return the number of a tensor's storage, in the order of their creation."""
+        return self._numbers.get(key_of(tensor), -1)  # -1: it was there before
 
     def bytes_of(self, tensor: Tensor) -> Bytes:
         """Return the bytes of a tensor's storage by kind."""
@@ -150,13 +157,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         copied = size.total if is_copy else 0
         if kind is not None:
             self._kinds[key] = kind
+        self._numbers[key] = self._num_storages
+        self._num_storages += 1
         self.alive += size
         self.copied += copied
         if self.alive.total > self.highest.total:
             self.highest = self.alive
 
         def freed(_: Any) -> None:
-            del self._references[key]
+            del self._references[key], self._numbers[key]
             self._kinds.pop(key, None)
             self.alive -= size
             self.copied -= copied

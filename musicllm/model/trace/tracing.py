@@ -7,7 +7,7 @@ pass of the decoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -127,7 +127,7 @@ class Tracer:
         rules = OnGpu() if self._on_gpu else nullcontext()
         has_autocast = self._compute_dtype != torch.float32
         mixed = torch.autocast("cpu", self._compute_dtype, enabled=has_autocast)
-        keep = saved_tensors_hooks(partial(self._keep, self._around, ()), lambda tensor: tensor)
+        keep = saved_tensors_hooks(partial(self._keep, self._around, -1, 0), lambda tensor: tensor)
         stack = ExitStack()
         for context in (self._recorder, self._grouped, rules, mixed, keep):
             stack.enter_context(context)
@@ -140,11 +140,12 @@ class Tracer:
         recorder = self._recorder
         args, kwargs = mapped(_detached, (args, kwargs))
         hidden = _hidden(args, kwargs)
-        older = recorder.keys() - {key_of(hidden)}
+        own = recorder.number_of(hidden)
+        since = recorder.num_storages
         kept: dict[int, Bytes] = {}
         self._attention.calls = []
         flops, copied, alive = self._flops, recorder.copied, recorder.mark()
-        with saved_tensors_hooks(partial(self._keep, kept, older), lambda tensor: tensor):
+        with saved_tensors_hooks(partial(self._keep, kept, own, since), lambda tensor: tensor):
             out = forward(*args, **kwargs)
         highest = recorder.highest - alive
         of_weights = (recorder.alive - alive).of_weights  # autocast's copies, kept or cached
@@ -160,7 +161,7 @@ class Tracer:
             kept=Bytes(sum(kept.values(), Bytes()).of_tokens, of_weights),
             copied=copied,
             input=_size(hidden),
-            keeps_input=key_of(hidden) in kept,
+            keeps_input=own in kept,
             forward=highest,
             backward=backward,
             input_gradient=hidden.requires_grad,
@@ -219,12 +220,19 @@ class Tracer:
         self._recorder.mark()
         return highest - start
 
-    def _keep(self, into: dict[int, Bytes], older: Collection[int], tensor: Tensor) -> Tensor:
-        """Record what autograd keeps, for a layer or, if it is older than the layer, for all."""
-        key = key_of(tensor)
-        if not self._recorder.is_weight(key):
-            target = self._around if key in older else into
-            target[key] = self._recorder.bytes_of(tensor)
+    def _keep(self, into: dict[int, Bytes], own: int, since: int, tensor: Tensor) -> Tensor:
+        """Record what autograd keeps.
+
+        Args:
+            into: of a layer, by number.
+            own: number of the layer's input.
+            since: number of the first storage of the layer; what is older belongs to all layers.
+            tensor: what is kept.
+        """
+        if not self._recorder.is_weight(key_of(tensor)):
+            number = self._recorder.number_of(tensor)
+            target = into if number >= since or number == own else self._around
+            target[number] = self._recorder.bytes_of(tensor)
         return tensor.detach()  # itself would keep its own graph alive
 
     @property
@@ -248,9 +256,10 @@ def _rotate_as_usual(model: nn.Module) -> None:
 
 
 def _detached(value: Any) -> Any:
+    """Return a tensor without its graph; a view, since autocast caches its copies of leaves."""
     if not isinstance(value, Tensor):
         return value
-    return value.detach().requires_grad_(value.requires_grad)
+    return value.detach().requires_grad_(value.requires_grad).view_as(value)
 
 
 def _hidden(args: Any, kwargs: Any) -> Tensor:
