@@ -8,7 +8,7 @@ at a time, so that nothing is converted in advance and no second copy of the mod
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import EllipsisType
 from typing import Any, Protocol
@@ -51,13 +51,22 @@ class Weights(Protocol):
         """Return the stored dtype of a tensor."""
 
 
-def open_weights(folder: Path) -> Weights:
+def open_weights(folder: Path, ignored: Sequence[str] = ()) -> Weights:
     """Open the weights of a model folder; only headers are read.
+
+    Args:
+        folder: with config.json.
+        ignored: regular expressions of tensors that are no part of the model.
 
     Raises:
         InputError: a file is missing or damaged, or does not fit config.json; the message names it.
     """
     files = WeightFiles.of_model(folder)
+    files.shapes = {
+        name: shape
+        for name, shape in files.shapes.items()
+        if not any(re.search(pattern, name) for pattern in ignored)
+    }
     config = published.read(folder)
     if config["model_type"] == internlm2.MODEL_TYPE:
         return internlm2.InternLM2Weights(files, config)

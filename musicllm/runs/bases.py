@@ -33,11 +33,13 @@ class Place(NamedTuple):
         path: folder or hub id of the weights.
         revision: of a hub repository.
         adapter: folder of an adapter to load onto them, or None.
+        ignored_tensors: regular expressions of stored tensors that are no part of the model.
     """
 
     path: str
     revision: str | None = None
     adapter: Path | None = None
+    ignored_tensors: tuple[str, ...] = ()
 
 
 def memory_of(job: Job) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def memory_of(job: Job) -> dict[str, Any]:
         "revision": place.revision,
         **(artifacts.places(folder, job.artifact_path) if is_local else NOWHERE),
         "weights": weights,
+        "ignored_tensors": model.ignored_tensors,
     }
 
 
@@ -70,9 +73,15 @@ def base_of(adapter: Artifact, job: Job) -> Place:
     Raises:
         ArtifactError: it was moved, it has other weights, or there is no record.
     """
-    if job.inputs.get("adapter") is adapter and "model" in job.inputs:
-        return _input_base(adapter, job)
     memory = _memory(adapter)
+    ignored = tuple(memory.get("ignored_tensors", ()))
+    if job.inputs.get("adapter") is adapter and "model" in job.inputs:
+        return _input_base(adapter, job)._replace(ignored_tensors=ignored)
+    return _recorded_base(adapter, memory, job)._replace(ignored_tensors=ignored)
+
+
+def _recorded_base(adapter: Artifact, memory: Mapping[str, Any], job: Job) -> Place:
+    """Return the base of an adapter's record, if it is still the same."""
     if memory.get("location") is None:
         raise ArtifactError(
             f"{adapter.path} does not say which base it was trained on; write {_way_out(adapter)}"

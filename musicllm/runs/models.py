@@ -38,7 +38,8 @@ def place_of(job: Job, role: str = "model") -> Place:
     model = job.config.model
     role = "adapter" if role == "model" and "adapter" in job.inputs else role
     if role not in job.inputs and model.location is not None:
-        return configured(model.location, model.revision, job.config)
+        place = configured(model.location, model.revision, job.config)
+        return place._replace(ignored_tensors=tuple(model.ignored_tensors))
     artifact = job.input(role)
     if artifact.kind == "adapter":
         return base_of(artifact, job)._replace(adapter=artifact.path)
@@ -47,7 +48,7 @@ def place_of(job: Job, role: str = "model") -> Place:
             f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model or an adapter "
             f"is needed here"
         )
-    return Place(str(artifact.path))
+    return Place(str(artifact.path), ignored_tensors=tuple(model.ignored_tensors))
 
 
 def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedTokenizerBase]:
@@ -70,6 +71,7 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         place.path,
         dtype=_dtype(config, place),
         attention=None,
+        ignored_tensors=place.ignored_tensors,
         revision=place.revision,
         trust_remote_code=config.model.trust_remote_code,
         quantization=quantization,

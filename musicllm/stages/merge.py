@@ -9,6 +9,7 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ConfigError, Problem
 from musicllm.job import Job
 from musicllm.model import base
+from musicllm.model.checkpoint import local_folder
 from musicllm.model.merge import MergeReport, merge
 from musicllm.runs.bases import base_of, weights_at
 from musicllm.runs.models import remember_ends
@@ -31,16 +32,18 @@ def run(job: Job) -> list[tuple[str, object]]:
     quantized = _was_quantized(job, adapter)
     tokenizer = base.load_adapter_tokenizer(adapter.path, place.path, revision=place.revision)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
+    base.load_config(place.path, revision=place.revision)  # before weights are downloaded
+    source = local_folder(place.path, place.revision)
     with job.writing() as (folder, facts):
         report = merge(
-            place.path,
+            source,
             adapter.path,
             folder,
             dtype=settings.dtype,
             max_shard_gb=settings.max_shard_gb,
             check_ids=check_ids,
             dequantize=settings.quantized_base == "dequantize",
-            revision=place.revision,
+            ignored_tensors=place.ignored_tensors,
             layout=settings.layout,
         )
         remember_ends(folder)

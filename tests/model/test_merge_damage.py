@@ -46,6 +46,15 @@ def test_bases_that_do_not_fit(made, tensors, text):
     assert text in refused(made)
 
 
+def test_a_value_head_that_is_named_is_left_out(made):
+    change(made / "base" / "model.safetensors", **{"v_head.weight": torch.ones(1, 32)})
+    with pytest.raises(InputError, match=r"v_head\.weight is not known to transformers'"):
+        merged(made)
+    (made / "merged").rmdir()
+    merged(made, ignored_tensors=[r"^v_head\."])
+    assert "v_head.weight" not in load_file(made / "merged" / "model.safetensors")
+
+
 def test_tensors_that_transformers_no_longer_stores_are_left_out(made):
     old = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
     change(made / "base" / "model.safetensors", **old)

@@ -20,7 +20,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from musicllm import console
 from musicllm.errors import InputError, StageError
 from musicllm.model import base
-from musicllm.model.checkpoint import local_folder, open_weights
+from musicllm.model.checkpoint import open_weights
 from musicllm.model.merge import parts
 from musicllm.model.merge.adapted import Adapted, adapt, as_float32, tied_names
 from musicllm.model.merge.bundles import StoredTensors
@@ -34,7 +34,7 @@ WAYS = ("alone", "expected", "merged")
 
 
 def merge(
-    base_path: str | Path,
+    base_path: Path,
     adapter_path: Path,
     folder: Path,
     *,
@@ -42,7 +42,7 @@ def merge(
     max_shard_gb: float,
     check_ids: Sequence[int],
     dequantize: bool = False,
-    revision: str | None = None,
+    ignored_tensors: Sequence[str] = (),
     layout: Layout = "transformers",
 ) -> MergeReport:
     """Merge base + adapter into a model folder with tokenizer and chat template.
@@ -53,7 +53,7 @@ def merge(
     written once and read once.
 
     Args:
-        base_path: folder or hub id of the base.
+        base_path: folder of the base; see `checkpoint.local_folder`.
         adapter_path: PEFT folder; its tokenizer, if it has one, replaces that of the base.
         folder: existing empty folder for the result.
         dtype: of the merged weights: float32, float16, bfloat16, or auto for that of the base.
@@ -61,7 +61,7 @@ def merge(
         check_ids: tokens of the text on which logits are compared.
         dequantize: merge into the base as quantized to nf4, on which a QLoRA adapter
             was trained, instead of the full-precision base.
-        revision: of the base, if it is on the hub.
+        ignored_tensors: regular expressions of stored tensors that are left out.
         layout: names and configuration of the result: those of the class in transformers, or of
             the base's files.
 
@@ -72,16 +72,16 @@ def merge(
     """
     if not (adapter_path / "adapter_config.json").is_file():
         raise InputError(f"{adapter_path} is not an adapter: it has no adapter_config.json")
-    tokenizer = base.load_adapter_tokenizer(adapter_path, base_path, revision=revision)
-    source = _local_folder(base_path, revision)
-    weights = open_weights(source)
-    adapted = adapt(base.load_config(source), weights, adapter_path, dequantize=dequantize)
+    config = base.load_config(base_path)
+    tokenizer = base.load_adapter_tokenizer(adapter_path, base_path)
+    weights = open_weights(base_path, ignored_tensors)
+    adapted = adapt(config, weights, adapter_path, dequantize=dequantize)
     _refuse_tokens_without_embedding(adapted, tokenizer, adapter_path)
     stored_dtype = None if dtype == "auto" else getattr(torch, dtype)
-    dtype = _own_dtype(adapted, source) if dtype == "auto" else dtype
+    dtype = _own_dtype(adapted, base_path) if dtype == "auto" else dtype
     writer = WeightShardWriter(folder, max_shard_gb * 1e9)
     ids = torch.tensor([list(check_ids)])
-    result = sink(source, layout, writer.add)
+    result = sink(base_path, layout, writer.add)
     visited: set[str] = set()
 
     def store(name: str, tensor: Tensor) -> None:
@@ -95,8 +95,8 @@ def merge(
         result.add(name, tensor)
     result.close()
     writer.close()
-    model = _settled(adapted, source, tokenizer, dtype)
-    save_settings(model, tokenizer, source, folder, layout)
+    model = _settled(adapted, base_path, tokenizer, dtype)
+    save_settings(model, tokenizer, base_path, folder, layout)
     logits = Logits(alone, expected, merged, _stored_logits(folder, ids, routes))
     sizes = {
         "num_parameters": writer.num_parameters,
@@ -106,17 +106,6 @@ def merge(
     report = compare(logits, dtype, sizes)
     refuse_changes(report, f"{base_path} + {adapter_path}")
     return report
-
-
-def _local_folder(path: str | Path, revision: str | None) -> Path:
-    """Return the folder of a model; hub models are downloaded or taken from the cache.
-
-    Raises:
-        InputError: the folder lacks files.
-        NotAvailableError: the hub cannot be reached, or transformers has no class for the model.
-    """
-    base.load_config(path, revision=revision)
-    return local_folder(path, revision)
 
 
 def _fold(
