@@ -139,7 +139,7 @@ class TrainingRun:
         self,
         restored: Checkpoint | None,
         start_step: int,
-        make_observers: Callable[[FitContext], list[Observer]] = observers,
+        make_observers: Callable[[FitContext], list[Observer]] | None = None,
     ) -> Totals:
         if ranks.is_main():
             metrics.truncate(self.folder / metrics.NAME, start_step)
@@ -174,7 +174,7 @@ class TrainingRun:
             )
             if restored is not None:
                 console.say(f"continuing after step {start_step} of {self.plan.num_steps}")
-            context.observers = make_observers(context)
+            context.observers = (make_observers or observers)(context)
             self._fit(lightning, self._module(start_step, left_out), context)
             state.settle(lightning, self.model)
         return context.totals

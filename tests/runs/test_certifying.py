@@ -84,7 +84,10 @@ def test_remote_code_with_its_own_attention_trains_document_by_document(
 def test_what_cannot_be_certified_is_not_trained(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     folder = remote_code.write(tmp_path / "own_refused", fails=True)
-    with pytest.raises(NotAvailableError, match="OwnForCausalLM does not run in a small size"):
+    with pytest.raises(
+        NotAvailableError,
+        match=r"cannot be planned, .* an odd number of tokens",
+    ):
         run(
             tmp_path, f"model.location={folder}", f"inputs.corpus={corpus.path}",
             "model.trust_remote_code=true",

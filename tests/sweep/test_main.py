@@ -129,7 +129,8 @@ def test_mistakes_of_the_sweep_itself_end_the_command(
     code, text = said([*words, "sweep=optuna", "launcher=slurm", "seed=1,2"], capsys)
     assert code == 2
     assert "launcher.num_parallel=null starts all jobs of a search at once, so that none" in text
-    code, text = said([*words, "training.max_hours=1", "seed=1,2"], capsys)
+    train = ["recipe=quickstart/pretrain", *words[1:], "training.step_choices=[]"]
+    code, text = said([*train, "training.max_hours=1", "seed=1,2"], capsys)
     assert code == 2
     assert "training.max_hours=1.0 gives every job of a sweep another number of steps" in text
 

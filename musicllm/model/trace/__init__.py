@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from musicllm.errors import MusicLLMError, NotAvailableError
 from musicllm.model import adapters
 from musicllm.model.anatomy import Anatomy, inspect
 from musicllm.model.architecture import skeleton
@@ -69,6 +70,7 @@ def trace(
 
     Raises:
         ConfigError: as in `adapters.attach` and `architecture.config_of`.
+        NotAvailableError: the code of the class does not run on tensors without elements.
     """
     model = skeleton(spec, vocab_size=vocab_size)
     return _trace(model, spec.dtype, adapter, run or Run())
@@ -91,6 +93,14 @@ def _trace(model: PreTrainedModel, stored: str, adapter: AdapterSpec, run: Run) 
             return _run(copy, anatomy, kinds, stored=stored, adapter=adapter, run=run)
         except UnknownLayerError as unknown:
             copied.add(unknown.index)
+        except MusicLLMError:
+            raise
+        except Exception as error:  # whatever code of a model raises
+            words = " ".join(str(error).split())[:300]
+            raise NotAvailableError(
+                f"{type(model).__name__} cannot be planned, since it does not run without "
+                f"weights: {type(error).__name__}: {words}"
+            ) from error
 
 
 def _run(
