@@ -41,9 +41,8 @@ def job_of(tmp_path: Path, corpus: Corpus, *more: str) -> Job:
     return job
 
 
-@pytest.mark.parametrize(
-    "strategy", ["zero2", *(pytest.param(s, marks=pytest.mark.slow) for s in ("ddp", "zero3"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["zero2", "ddp", "zero3"])
 def test_processes_measure_together_how_many_steps_fit(
     tmp_path: Path, corpus: Corpus, strategy: str
 ) -> None:
