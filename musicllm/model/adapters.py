@@ -31,6 +31,9 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """Prefix that PEFT adds to the names of the base."""
 
+TIED_BY_PEFT = "embed_tokens"
+"""Name of the embeddings whose copy PEFT ties to the head, and of no others."""
+
 NO_PLACE = "belongs to no matrix of the base"
 
 
@@ -292,6 +295,13 @@ def check_targets(model: PreTrainedModel, spec: AdapterSpec) -> None:
             continue
         problems.append(Problem("adapter.targets", target, rule, fix))
     problems += targets.problems(model, _targets(anatomy, spec), spec)
+    if _ends_trained_whole(anatomy, spec) and anatomy.tied and embeddings != TIED_BY_PEFT:
+        rule = f"trains tied embeddings, which PEFT keeps tied only if they are {TIED_BY_PEFT}"
+        fix = (
+            f"those of {type(model).__name__} are {embeddings}: write adapter.train_embeddings="
+            f"false and adapter.train_output_head=false, or adapter=full"
+        )
+        problems.append(Problem("adapter.train_embeddings", spec.train_embeddings, rule, fix))
     if problems:
         raise ConfigError(problems)
 

@@ -10,7 +10,7 @@ import copy
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,9 @@ from musicllm.model.spec import ModelSpec
 
 READ_AS = {internlm2.MODEL_TYPE: internlm2.as_llama}
 """`model_type` without a class in transformers -> how its config.json reads for another class."""
+
+INTERNLM2_KEYS = ("bias",)
+"""Keys of InternLM2 that its class here does not have."""
 
 WITHOUT_EFFECT = frozenset({
     "_name_or_path", "_model_name_or_path", "_commit_hash", "architectures", "auto_map", "dtype",
@@ -93,10 +96,14 @@ def skeleton(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedMod
 
 def dropouts(config: PreTrainedConfig) -> dict[str, float]:
     """Return the dropout probabilities of a configuration by key; 0 where there is none."""
+    known = vars(type(config)()).keys()
     return {
         key: float(value)
         for key, value in sorted(config.to_dict().items())
-        if is_dropout(key) and isinstance(value, int | float) and not isinstance(value, bool)
+        if is_dropout(key)
+        and (key in known or type(config).__module__.startswith("transformers_modules"))
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
     }
 
 
@@ -115,7 +122,8 @@ def attention_dropout_of(config: PreTrainedConfig) -> float:
 
 def is_dropout(key: str) -> bool:
     """Return whether a key of a configuration is a dropout probability."""
-    return ("dropout" in key and "summary" not in key) or key.endswith(("pdrop", "layerdrop"))
+    is_of_task = "summary" in key or "classifier" in key
+    return not is_of_task and ("dropout" in key or key.endswith(("pdrop", "layerdrop")))
 
 
 def differences(spec: ModelSpec, real: PreTrainedConfig) -> Iterator[Problem]:
@@ -152,6 +160,25 @@ def refuse_differences(spec: ModelSpec, real: PreTrainedConfig) -> None:
         raise ConfigError(problems)
 
 
+def refuse_quantized(location: object, raw: Mapping[str, Any]) -> None:
+    """Refuse a model whose weights are stored quantized: they cannot be trained as they are.
+
+    Args:
+        location: for the message.
+        raw: content of config.json.
+
+    Raises:
+        ConfigError: it has a `quantization_config`.
+    """
+    decoder = raw.get("text_config") or {}
+    settings = raw.get("quantization_config") or decoder.get("quantization_config")
+    if settings:
+        method = settings.get("quant_method") if isinstance(settings, Mapping) else settings
+        rule = f"says that the weights of {location} are stored quantized, which cannot be trained"
+        fix = "use the repository in bfloat16 or float16; adapter=qlora_r64 quantizes it here"
+        raise ConfigError([Problem("model.config.quantization_config", method, rule, fix)])
+
+
 def text_decoder(config: PreTrainedConfig) -> PreTrainedConfig:
     """Return the configuration of the text decoder, which is `config` itself in most models."""
     text: PreTrainedConfig = config.get_text_config(decoder=True)
@@ -170,9 +197,15 @@ def _config_of(text: str, code: tuple[str, str | None] | None) -> PreTrainedConf
     kind = raw.get("model_type")
     if code is not None:
         location, revision = code
-        whole = AutoConfig.from_pretrained(
-            location, revision=revision or "main", trust_remote_code=True
-        )
+        try:
+            whole = AutoConfig.from_pretrained(
+                location, revision=revision or "main", trust_remote_code=True
+            )
+        except Exception as error:  # whatever code of a model raises
+            words = " ".join(str(error).split())[:300]
+            raise NotAvailableError(
+                f"the code of {location} does not run: {type(error).__name__}: {words}"
+            ) from error
         for key, value in raw.items():
             if key not in ("auto_map", "model_type"):
                 setattr(whole, key, value)
@@ -243,8 +276,8 @@ def on_meta(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> Pre
             )
     except ImportError as error:
         raise NotAvailableError(f"{config.model_type}: {' '.join(str(error).split())}") from error
-    except (ValueError, TypeError, ZeroDivisionError, RuntimeError, AttributeError) as error:
-        words = " ".join(str(error).split())
+    except Exception as error:  # transformers and code of a model validate with many errors
+        words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         rule = f"is refused by its class: {words}"
         raise ConfigError([Problem("model.config", config.model_type, rule)]) from error
     return model
@@ -254,6 +287,42 @@ def nearest_type(kind: str) -> str:
     """Return ` did you mean X?` for the most similar model type, or how to get a newer one."""
     matches = difflib.get_close_matches(kind, list(CONFIG_MAPPING.keys()), n=1, cutoff=0.8)
     return f"did you mean {matches[0]}?" if matches else "a newer transformers may have one"
+
+
+def refuse_unknown_keys(raw: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Refuse keys that a user writes and that have no effect.
+
+    Args:
+        raw: content of config.json, with these keys.
+        keys: that were written, of the text decoder.
+
+    Raises:
+        ConfigError: with a problem for every key that the class does not know, or that another
+            key replaces; and for dropout that is no probability.
+    """
+    decoder = raw.get("text_config", raw)
+    kind = READ_AS.get(decoder.get("model_type"), decoder.get("model_type"))
+    problems = []
+    for key in keys:
+        value = decoder.get(key)
+        if is_dropout(key) and not (isinstance(value, int | float) and 0 <= value < 1):
+            rule = "must be a probability from 0 to below 1"
+            problems.append(Problem(f"model.config.{key}", value, rule))
+        if key in ("rope_theta", "rope_scaling") and "rope_parameters" in decoder:
+            rule = "has no effect beside rope_parameters"
+            fix = "write model.config.rope_parameters.rope_theta or another key below it"
+            problems.append(Problem(f"model.config.{key}", value, rule, fix))
+        if kind not in CONFIG_MAPPING or "auto_map" in raw:
+            continue  # code of its own reads what it likes
+        cls = CONFIG_MAPPING[kind]
+        known = {*vars(cls()), *cls.attribute_map, *WITHOUT_EFFECT, "rope_theta", "rope_scaling"}
+        if key not in known and key not in INTERNLM2_KEYS:
+            matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            fix = f"did you mean {matches[0]}?" if matches else "leave it out"
+            rule = f"is no key of {cls.__name__}, so it has no effect"
+            problems.append(Problem(f"model.config.{key}", value, rule, fix))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _refuse_misspelled(raw: Mapping[str, Any], config: PreTrainedConfig) -> None:

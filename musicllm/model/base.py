@@ -35,9 +35,11 @@ from musicllm.model.architecture import (
     config_of,
     decoder_config,
     refuse_differences,
+    refuse_quantized,
 )
 from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.spec import ModelSpec
+from musicllm.model.weights import WeightFiles
 
 TOKENIZER_FILES = "tokenizer.json and tokenizer_config.json"
 
@@ -154,6 +156,8 @@ def load(
     except SafetensorError as error:
         raise InputError(f"the weights of {path} are damaged: {error}; copy them again") from error
     tensors.refuse_loading_faults(path, model, info, ignored_tensors)
+    if Path(path).is_dir():
+        tensors.refuse_other_dtypes(path, model, WeightFiles.of_model(Path(path)).dtypes)
     if quantization is not None:
         tensors.refuse_linear_shapes(path, model, stored)
     tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
@@ -206,6 +210,7 @@ def check_architecture(spec: ModelSpec) -> None:
         MusicLLMError: as `load_config` does.
     """
     assert spec.location is not None, "random weights have the architecture of the option"
+    refuse_quantized(spec.location, published.read(spec.location, spec.revision))
     refuse_differences(
         spec,
         load_config(

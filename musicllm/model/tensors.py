@@ -97,6 +97,33 @@ def refuse_loading_faults(
     refuse_untied_head(path, model)
 
 
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""Dtypes of safetensors in which weights are stored as they are."""
+
+
+def refuse_other_dtypes(path: object, model: PreTrainedModel, dtypes: Mapping[str, str]) -> None:
+    """Reject weights that are stored as integers or in 8 bits, which loading would only cast.
+
+    Args:
+        path: folder of the weights.
+        model: the loaded model.
+        dtypes: of the tensors in its files, by the names of the model.
+
+    Raises:
+        InputError: with the first tensors and the number of further ones.
+    """
+    faults = [
+        f"{name} is {dtypes[name]}"
+        for name, weight in model.named_parameters()
+        if weight.is_floating_point() and dtypes.get(name, FLOATS[0]) not in FLOATS
+    ]
+    if faults:
+        raise InputError(
+            f"the weights of {path} are not stored as floating-point numbers of 16 or 32 bits: "
+            f"{summarise(faults)}; use a copy that is not quantized"
+        )
+
+
 def refuse_linear_shapes(
     path: object, model: PreTrainedModel, stored: Mapping[str, Sequence[int]]
 ) -> None:

@@ -28,6 +28,7 @@ class WeightFiles:
     Attributes:
         folder: of the files.
         shapes: of all tensors by name, in the order of the files.
+        dtypes: of all tensors by name, as safetensors writes them, such as BF16.
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
@@ -41,10 +42,11 @@ class WeightFiles:
         """
         self.folder = next((path.parent for path in files.values()), Path())
         self.shapes: dict[str, list[int]] = {}
+        self.dtypes: dict[str, str] = {}
         self._files: dict[str, Path] = {}
         for path in dict.fromkeys(files.values()):
-            for name, shape in _header(path).items():
-                self.shapes[name] = shape
+            for name, (shape, dtype) in _header(path).items():
+                self.shapes[name], self.dtypes[name] = shape, dtype
                 self._files[name] = path
         for name, path in files.items():
             if name and self._files.get(name) != path:
@@ -91,14 +93,15 @@ def cached_folder(path: str | Path, revision: str | None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def _header(path: Path) -> dict[str, list[int]]:
+def _header(path: Path) -> dict[str, tuple[list[int], str]]:
     if not path.is_file():
         raise InputError(
             f"{path} is missing; without it the weights are not complete{_instead(path.parent)}"
         )
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
     except SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}; copy it again") from None
 

@@ -6,6 +6,7 @@ The one step of composition that may read a file of the model, or, with a hub id
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,15 @@ def load(overrides: Sequence[str], folders: Sequence[Path] = ()) -> tuple[Config
         MusicLLMError: as `config.load` and `with_base` do.
     """
     config, recipe = configuration.load(overrides, folders)
-    return with_base(config), recipe
+    config = with_base(config)
+    prefix = "model.config."
+    written = [word.lstrip("+").removeprefix(prefix) for word in overrides if prefix in word]
+    keys = list(dict.fromkeys(re.split(r"[.=]", word)[0] for word in written))
+    if keys and config.model.config:
+        from musicllm.model.architecture import refuse_unknown_keys  # imports transformers
+
+        refuse_unknown_keys(config.model.config, keys)
+    return config, recipe
 
 
 def with_base(config: Config) -> Config:
@@ -42,6 +51,9 @@ def with_base(config: Config) -> Config:
         MusicLLMError: as `published.read` and `inputs.find_input` do.
     """
     model = config.model
+    if "model_type" in model.config and model.dtype is None:
+        model = dataclasses.replace(model, dtype=_dtype(model.config))
+        return dataclasses.replace(config, model=model)
     if "model_type" in model.config or config.task == "pipeline":
         return config
     if config.task not in BUILDING and {"model", "adapter"} & config.inputs.keys():

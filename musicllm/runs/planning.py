@@ -12,7 +12,7 @@ import psutil
 
 from musicllm.errors import ArtifactError, NotAvailableError
 from musicllm.model import attention, base, size
-from musicllm.model.architecture import skeleton
+from musicllm.model.architecture import refuse_quantized, skeleton
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.model.weights import cached_folder
@@ -58,6 +58,7 @@ def run_plan(
         ConfigError: the model has no rows for some tokens of the corpus, or config.json beside its
             weights differs from `model.config`.
     """
+    refuse_quantized(config.model.location, config.model.config)
     _refuse_other_architecture(config)
     if corpus is not None:
         refuse_lacking_rows(config, corpus["vocab_size"], "the corpus")

@@ -47,6 +47,9 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     _refuse_longer_rows(corpus, config)
     location = _location(job)
     certificate = certified(config, _attention(config), corpus.facts["max_length"])
+    if certificate.isolation == "one_by_one" and config.strategy.zero_stage == 3:
+        rule = f"gathers weights in step, and documents go through {certificate.model} one by one"
+        raise ConfigError([Problem("strategy", config.strategy.name, rule, "use zero2")])
     spec = adapter_spec(config, corpus.facts)
     if location is None:
         model = _random(config, corpus, certificate.attention)

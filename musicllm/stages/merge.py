@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
 from musicllm import console
 from musicllm.artifacts import Artifact
-from musicllm.errors import ConfigError, Problem
+from musicllm.errors import ConfigError, NotAvailableError, Problem
 from musicllm.job import Job
-from musicllm.model import base
+from musicllm.model import base, published
+from musicllm.model.architecture import READ_AS
 from musicllm.model.checkpoint import local_folder
 from musicllm.model.merge import MergeReport, merge
 from musicllm.runs.bases import base_of, weights_at
@@ -32,6 +35,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     quantized = _was_quantized(job, adapter)
     tokenizer = base.load_adapter_tokenizer(adapter.path, place.path, revision=place.revision)
     check_ids = tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"]
+    _refuse_own_code(place.path, place.revision)
     base.load_config(place.path, revision=place.revision)  # before weights are downloaded
     source = local_folder(place.path, place.revision)
     with job.writing() as (folder, facts):
@@ -55,6 +59,20 @@ def run(job: Job) -> list[tuple[str, object]]:
         *([("base in 4 bits", settings.quantized_base)] if quantized else []),
         *_rows_of(report),
     ]
+
+
+def _refuse_own_code(path: str, revision: str | None) -> None:
+    """Refuse a base whose class is code of its own.
+
+    Raises:
+        NotAvailableError: merging does not run such code.
+    """
+    raw = published.read(path, revision)
+    if "auto_map" in raw and raw["model_type"] not in {*CONFIG_MAPPING, *READ_AS}:
+        raise NotAvailableError(
+            f"{path} runs on code of its own, which merging does not do; use the adapter as it is: "
+            f"inputs.model=<its folder> model.trust_remote_code=true"
+        )
 
 
 def _rows_of(report: MergeReport) -> list[tuple[str, object]]:

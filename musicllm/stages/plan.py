@@ -146,7 +146,7 @@ def _training(config: Config, plan: RunPlan) -> Rows:
     kind = "estimated from the corpus's published size" if steps.num_rows_estimated else "prepared"
     num_rows = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
     return [
-        ("model", f"{config.model.name}, {size.num_parameters:,} parameters{_active(size)}"),
+        ("model", f"{_name(config)}, {size.num_parameters:,} parameters{_active(size)}"),
         ("adapter", f"{config.adapter.name}"),
         ("dropout", _dropout(config)),
         ("trainable parameters", f"{size.num_trainable:,}"),
@@ -163,6 +163,12 @@ def _training(config: Config, plan: RunPlan) -> Rows:
                           f"{config.schedule.name})"),
         *_optimizer(config),
     ]  # fmt: skip
+
+
+def _name(config: Config) -> str:
+    """Return the name of the model's option, with its location if any model can be there."""
+    name, location = config.model.name, config.model.location
+    return f"{name} ({location})" if name == "hf" and location else name
 
 
 def _active(size: Size) -> str:

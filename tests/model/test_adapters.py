@@ -7,6 +7,7 @@ import torch
 
 from musicllm.errors import ArtifactError, ConfigError, InputError
 from musicllm.model import adapters, base
+from tests.model import families
 from tests.models import change_tensors, trained_tensors
 
 IDS = torch.arange(12)[None]
@@ -261,3 +262,12 @@ def test_a_pickled_adapter_is_refused_with_a_way_out(tiny, lora, tmp_path):
         InputError, match=r"is missing; .*; adapter_model\.bin is a pickle, which can"
     ):
         adapters.load_adapter(base.build(tiny, seed=0), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bloom", "falcon"])
+def test_tied_embeddings_that_peft_would_not_tie(name, lora):
+    model = families.build(name)
+    spec = dataclasses.replace(lora, targets=("attention",), train_embeddings=True)
+    with pytest.raises(ConfigError, match=r"train_embeddings=True trains tied embeddings, which P"):
+        adapters.attach(model, spec, seed=0)
+    adapters.attach(model, dataclasses.replace(spec, train_embeddings=False), seed=0)

@@ -162,3 +162,12 @@ def test_tensors_that_are_named_may_be_left_out(tiny, tmp_path, capsys):
         base.load(tmp_path, dtype="float32", ignored_tensors=[r"^v_head\."])
     base.load(tmp_path, dtype="float32", ignored_tensors=[r"^v_head\.", "^other"])
     assert "2 tensors of" in capsys.readouterr().err
+
+
+def test_weights_that_are_stored_as_integers_are_refused(tiny, tmp_path):
+    base.build(tiny, seed=0).save_pretrained(tmp_path)
+    change_tensors(
+        tmp_path / "model.safetensors", **{"lm_head.weight": torch.ones(64, 32, dtype=torch.int8)}
+    )
+    with pytest.raises(InputError, match=r"lm_head\.weight is I8; use a copy"):
+        base.load(tmp_path, dtype="float32")

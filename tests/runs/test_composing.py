@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -59,9 +60,37 @@ def test_an_option_is_compared_with_the_folder_before_anything_is_planned(tmp_pa
 
 def test_a_misspelled_key_has_no_silent_effect(tmp_path: Path) -> None:
     folder = families.write(tmp_path / "m", "qwen3")
-    config = config_of(folder, "model.config.atention_dropout=0.1")
-    with pytest.raises(ConfigError, match=r"atention_dropout=0\.1 is no key of Qwen3Config; did"):
-        run_plan(config, None)
+    for key in ("atention_dropout", "resid_dropout"):
+        with pytest.raises(ConfigError, match=rf"{key}=0\.1 is no key of Qwen3Config, so it has"):
+            config_of(folder, f"model.config.{key}=0.1")
+    with pytest.raises(ConfigError, match=r"attention_dropout=2 must be a probability"):
+        config_of(folder, "model.config.attention_dropout=2")
+    with pytest.raises(ConfigError, match=r"rope_theta=5 has no effect beside rope_parameters"):
+        config_of(folder, "model.config.rope_theta=5")
+
+
+def test_a_misspelled_key_in_an_option_is_refused_in_the_plan() -> None:
+    config = composing.load([*TRAIN, "model=qwen3_0_6b"])[0]
+    keys = {**config.model.config, "atention_bias": True}
+    model = dataclasses.replace(config.model, config=keys)
+    with pytest.raises(ConfigError, match="atention_bias=True is no key of Qwen3Config; did you"):
+        run_plan(dataclasses.replace(config, model=model), None)
+
+
+def test_weights_that_are_stored_quantized_are_not_planned(tmp_path: Path) -> None:
+    folder = families.write(tmp_path / "m", "qwen3")
+    stored = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps(stored | {"quantization_config": {"quant_method": "fp8"}})
+    )
+    with pytest.raises(ConfigError, match=r"quantization_config=fp8 says that the weights of .*/m"):
+        run_plan(config_of(folder), None)
+
+
+def test_a_model_type_alone_is_a_configuration(tmp_path: Path) -> None:
+    folder = families.write(tmp_path / "m", "qwen3")
+    with pytest.raises(ConfigError, match=r"model_type=mistral differs from .*type qwen3"):
+        run_plan(config_of(folder, "model.config.model_type=mistral"), None)
 
 
 def test_no_location() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError, ConfigError, InputError
+from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError
 from musicllm.job import Job
 from musicllm.model import adapters, base
 from musicllm.stages import merge
@@ -122,3 +124,11 @@ def test_a_damaged_base_leaves_nothing_behind(made, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
         merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"]))
     assert not list((tmp_path / "merge").iterdir())
+
+
+def test_a_base_with_code_of_its_own_is_not_merged_into(made, tmp_path, monkeypatch):
+    settings = made["base"].path / "config.json"
+    own = {"model_type": "own_attention", "auto_map": {"AutoModelForCausalLM": "m.M"}}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | own))
+    with pytest.raises(NotAvailableError, match="runs on code of its own, which merging does not"):
+        merge.run(job(tmp_path, monkeypatch, adapter=made["adapter"]))
