@@ -248,12 +248,12 @@ def target_matrices(anatomy: Anatomy, spec: AdapterSpec) -> list[Matrix]:
 
     A part means those of its matrices on which LoRA has an effect; see `musicllm.model.direct`.
     """
-    wanted = set(spec.targets)
+    goals = set(spec.targets)
     return [
         matrix
         for matrix in anatomy.matrices()
-        if {matrix.path, matrix.name} & wanted
-        or (matrix.part in wanted and matrix.part != "router" and matrix.is_adaptable)
+        if {matrix.path, matrix.name} & goals
+        or (matrix.part in goals and matrix.part != "router" and matrix.is_adaptable)
     ]
 
 

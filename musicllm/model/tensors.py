@@ -67,7 +67,9 @@ def refuse_loading_faults(
         InputError: with the first tensors and the number of further ones.
     """
     left_out = [
-        name for name in info["unexpected_keys"] if any(re.search(one, name) for one in ignored)
+        name
+        for name in info["unexpected_keys"]
+        if any(re.search(pattern, name) for pattern in ignored)
     ]
     if left_out:
         console.note(

@@ -153,9 +153,9 @@ def test_what_the_hub_says(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception], kind: type[Exception], text: str
 ) -> None:
     def download(*_: object, **__: object) -> None:
-        made = error.__new__(error)
-        made.args = ("refused",)
-        raise made
+        refusal = error.__new__(error)
+        refusal.args = ("refused",)
+        raise refusal
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(kind, match=text):
@@ -166,13 +166,13 @@ def test_the_hub_is_asked_for_config_json_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = families.write(tmp_path / "m", "qwen3")
-    asked = []
+    downloads = []
 
     def download(repository: str, name: str, *, revision: str | None) -> str:
-        asked.append((repository, name, revision))
+        downloads.append((repository, name, revision))
         return str(folder / name)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     config = config_of("a/b", "model.revision=v1")
-    assert asked == [("a/b", "config.json", "v1")]
+    assert downloads == [("a/b", "config.json", "v1")]
     assert model_spec(config).config["model_type"] == "qwen3"
