@@ -58,11 +58,15 @@ def config_of(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedCo
         ConfigError: a value that the class does not accept, a misspelled key, an encoder, or a
             `model_type` without a class in this version of transformers.
     """
-    code = (spec.location, spec.revision) if spec.trust_remote_code and spec.location else None
-    config = decoder_config(spec.config, code)
+    config = decoder_config(spec.config, _code_of(spec))
     if vocab_size is not None:
         config.vocab_size = vocab_size
     return config
+
+
+def _code_of(spec: ModelSpec) -> tuple[str, str | None] | None:
+    """Return location and revision of the model's own code, if it may run."""
+    return (spec.location, spec.revision) if spec.trust_remote_code and spec.location else None
 
 
 def decoder_config(
@@ -89,7 +93,7 @@ def skeleton(spec: ModelSpec, *, vocab_size: int | None = None) -> PreTrainedMod
     Raises:
         ConfigError: as `config_of`, or the class refuses the configuration.
     """
-    code = (spec.location, spec.revision) if spec.trust_remote_code and spec.location else None
+    code = _code_of(spec)
     raw = _readable(spec.config)
     return _skeleton(_as_json(raw), code if "auto_map" in raw else None, vocab_size)
 

@@ -9,15 +9,14 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from musicllm import config as configuration
 from musicllm.errors import ConfigError, Problem
 from musicllm.model import published
 from musicllm.runs.inputs import find_input
 from musicllm.schema import Config
-
-DTYPES = ("float32", "float16", "bfloat16")
+from musicllm.schema.training import Dtype
 
 BUILDING = ("train", "prepare", "bench")
 """Tasks that need `model.config` beside an input."""
@@ -76,7 +75,7 @@ def _dtype(raw: Mapping[str, Any]) -> Any:
     parts = (raw, raw.get("text_config") or {})
     names = [part[key] for part in parts for key in ("dtype", "torch_dtype") if part.get(key)]
     name = str(names[0]).removeprefix("torch.") if names else "float32"
-    return name if name in DTYPES else "bfloat16"
+    return name if name in get_args(Dtype) else "bfloat16"
 
 
 def _over(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
