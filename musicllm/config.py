@@ -266,6 +266,8 @@ def _group(cls: type, values: object, key: str, problems: list[Problem]) -> obje
             problems.append(Problem(f"{dot}{name}", "???", "has no value", fix))
         elif value is None and setting.nullable:
             built[name] = None
+        elif setting.key.single and isinstance(value, str):
+            built[name] = [value]
         else:
             built[name] = _value(setting.type, value, f"{dot}{name}", problems)
     return cls(**built) if len(problems) == before else None

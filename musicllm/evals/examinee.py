@@ -13,7 +13,7 @@ from musicllm.data.encoder import Encoder
 from musicllm.evals.materials import Materials
 from musicllm.evals.partial import Partial
 from musicllm.inference.likelihood import DocumentScore, document_nll
-from musicllm.inference.sampling import Completion, SamplingSettings
+from musicllm.inference.requests import Completion, SamplingSettings
 from musicllm.inference.scorer.scorer import Scorer
 from musicllm.inference.scorer.team import Team
 from musicllm.inference.shared_sampling import sample_all

@@ -12,7 +12,7 @@ from musicllm.data.corpus import Corpus
 from musicllm.errors import ArtifactError, ConfigError, InputError, Problem
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.texts import read_texts
-from musicllm.inference.sampling import SamplingSettings
+from musicllm.inference.requests import SamplingSettings
 from musicllm.schema import BenchmarkConfig
 
 MAX_TRAINING_CHARACTERS = 20_000_000

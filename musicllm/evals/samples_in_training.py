@@ -21,7 +21,8 @@ from musicllm.evals import generation
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.generation import TuneRow
 from musicllm.evals.requests import asks_for_tune
-from musicllm.inference.sampling import Completion, SamplingSettings, sample
+from musicllm.inference.requests import Completion, SamplingSettings
+from musicllm.inference.sampling import sample
 from musicllm.model import base
 from musicllm.music.render import render_tune
 from musicllm.schema import CallbacksConfig

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,45 +17,12 @@ from transformers import GenerationConfig, PreTrainedModel
 from musicllm.console import Advance
 from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
+from musicllm.inference.requests import Completion, SamplingSettings
 from musicllm.model.adapters import causal_model
 from musicllm.model.base import seeded
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """Settings of the sampling.
-
-    Attributes:
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: only the k most likely tokens; 0 is off.
-        top_p: only the most likely tokens that together reach this probability; 1 is off.
-        repetition_penalty: divides the scores of tokens seen before (arXiv 1909.05858); 1 is off.
-        max_new_tokens: an answer stops here at the latest.
-    """
-
-    temperature: float
-    top_k: int
-    top_p: float
-    repetition_penalty: float
-    max_new_tokens: int
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a model wrote after a prompt.
-
-    Attributes:
-        text: without the prompt and without special tokens.
-        num_new_tokens: without the end token.
-        finished: the end token came before `max_new_tokens`.
-    """
-
-    text: str
-    num_new_tokens: int
-    finished: bool
 
 
 def sample(
@@ -99,7 +65,7 @@ def sample(
             batch = order[start : start + batch_size]
             new = _generate(writer, [prompts[index] for index in batch], config)
             for index, ids in zip(batch, new, strict=True):
-                completions[index] = _completion(encoder, ids)
+                completions[index] = _completion(encoder, ids, len(prompts[index]))
             if progress is not None:
                 progress(len(batch))
     return [completions[index] for index in range(len(prompts))]
@@ -139,10 +105,10 @@ def _generate(
     return answers
 
 
-def _completion(encoder: Encoder, ids: list[int]) -> Completion:
+def _completion(encoder: Encoder, ids: list[int], num_prompt_tokens: int) -> Completion:
     ends = [number for number, token in enumerate(ids) if token in encoder.end_ids]
     own = ids[: ends[0]] if ends else ids
-    return Completion(encoder.decode(own), len(own), finished=bool(ends))
+    return Completion(encoder.decode(own), len(own), bool(ends), num_prompt_tokens)
 
 
 def _generation_config(end_ids: list[int], settings: SamplingSettings) -> GenerationConfig:

@@ -17,7 +17,8 @@ from torch import nn
 
 from musicllm import artifacts, console
 from musicllm.data.encoder import Encoder
-from musicllm.inference.sampling import Completion, SamplingSettings, sample
+from musicllm.inference.requests import Completion, SamplingSettings
+from musicllm.inference.sampling import sample
 from musicllm.inference.scorer.memory import is_out_of_memory, too_large
 from musicllm.inference.scorer.scorer import Memoize
 from musicllm.inference.scorer.team import Team

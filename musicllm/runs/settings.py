@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from musicllm.inference.sampling import SamplingSettings
+from musicllm.inference.requests import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
+from musicllm.music.grammar import TuneRules
 from musicllm.runs.vocabulary import rows_of_new_tokens
 from musicllm.schema import Config
 from musicllm.train import plan, strategies
@@ -59,6 +60,14 @@ def sampling_settings(config: Config) -> SamplingSettings:
     """Return the sampling settings of `config.generation`."""
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
     return SamplingSettings(**{name: getattr(config.generation, name) for name in names})
+
+
+def tune_rules(config: Config) -> TuneRules | None:
+    """Return the rules of the grammar that `config.generation` states; None without a grammar."""
+    if config.generation.grammar is None:
+        return None
+    tune = config.generation.tune
+    return TuneRules(**{**vars(tune), "chords": tuple(tune.chords)})
 
 
 def machine_of(config: Config) -> Machine:

@@ -60,6 +60,14 @@ SAVING = (
     "training.keep_best_checkpoints",
 )
 
+SAMPLING = (
+    "generation.temperature",
+    "generation.top_k",
+    "generation.top_p",
+    "generation.repetition_penalty",
+    "generation.max_new_tokens",
+)
+
 MODEL_IN_USE = (
     "model",
     "hardware.accelerator",  # precision=auto follows it
@@ -107,7 +115,7 @@ STAGES: dict[str, Stage] = {
             "training.log_every_steps",
             "hardware",
             "callbacks",
-            "generation",
+            *SAMPLING,
             "benchmark",
         ),
         needs=("corpus",),
@@ -124,16 +132,23 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(
         "model -> benchmark results",
         "evaluation",
-        (*MODEL_IN_USE, "benchmark", "generation", "seed"),
+        (*MODEL_IN_USE, "benchmark", *SAMPLING, "seed"),
         spreads=True,
-        version=3,
+        version=4,
     ),
     "compare": Stage("evaluations -> one table, tests and plots", "comparison", ("seed",)),
     "generate": Stage(
         "model -> tunes as score, MIDI and sound",
         "tunes",
-        (*MODEL_IN_USE, "generation", "hardware.max_rows_per_device", "seed"),
-        version=2,
+        (*MODEL_IN_USE, "generation", "inference", "seed"),
+        free=(
+            "hardware.max_rows_per_device",
+            "inference.api_key_env",
+            "inference.timeout_s",
+            "inference.max_tries",
+            "inference.num_parallel",
+        ),
+        version=3,
     ),
     "report": Stage("runs -> one page", "report"),
     "pipeline": Stage("recipes one after the other", "", ("steps",)),

@@ -34,9 +34,9 @@ from musicllm.schema.watching import (
     BenchConfig,
     BenchmarkConfig,
     CallbacksConfig,
-    GenerationConfig,
     LoggerConfig,
 )
+from musicllm.schema.writing import GenerationConfig, InferenceConfig, TuneConfig
 
 __all__ = [
     "AdapterConfig",
@@ -49,6 +49,7 @@ __all__ = [
     "EngineConfig",
     "GenerationConfig",
     "HardwareConfig",
+    "InferenceConfig",
     "InspectConfig",
     "InstructionsConfig",
     "LauncherConfig",
@@ -65,6 +66,7 @@ __all__ = [
     "SweepConfig",
     "TemplateConfig",
     "TrainingConfig",
+    "TuneConfig",
 ]
 
 
@@ -106,6 +108,7 @@ class Config:
     callbacks: CallbacksConfig
     benchmark: dict[str, BenchmarkConfig]
     generation: GenerationConfig
+    inference: InferenceConfig
     inspect: InspectConfig
     bench: BenchConfig
     merge: MergeConfig

@@ -44,6 +44,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
         innermost["maximum"] = setting.key.high
     if setting.key.kinds:
         innermost["examples"] = list(setting.choices)
+    if setting.key.single:
+        schema = {"anyOf": [schema, innermost]}
     if setting.nullable:
         schema = {"anyOf": [schema, {"type": "null"}]}
     return {"description": setting.comment} | schema

@@ -34,6 +34,7 @@ class KeyInfo:
         null: what null means, of a key that may be null.
         kinds: `module:NAME` of the registry whose kinds are the choices.
         env: environment variable that sets the value, too.
+        single: one text may stand for a list of it.
     """
 
     meaning: str = ""
@@ -43,6 +44,7 @@ class KeyInfo:
     null: str = ""
     kinds: str = ""
     env: str = ""
+    single: bool = False
 
 
 def key(
@@ -54,9 +56,10 @@ def key(
     null: str = "",
     kinds: str = "",
     env: str = "",
+    single: bool = False,
 ) -> Any:
     """Return a field of a group; see `KeyInfo`."""
-    return field(metadata={"key": KeyInfo(meaning, low, high, unit, null, kinds, env)})
+    return field(metadata={"key": KeyInfo(meaning, low, high, unit, null, kinds, env, single)})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(key,))

@@ -19,6 +19,10 @@ class ModelConfig:
     name: str = key(NAME)
     location: str | None = key("hub id, folder, or package:<name>", null="random weights")
     revision: str | None = key("revision of a hub repository", null="newest")
+    endpoint: str | None = key(
+        "base URL of an OpenAI-compatible server that has the model, to write with it",
+        null="the weights are loaded",
+    )
     licence: str = key("licence of the weights")
     config: dict[str, Any] = key(
         "config.json of the base, as published; without model_type the rest is read from location"

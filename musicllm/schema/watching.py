@@ -89,22 +89,6 @@ class BenchmarkConfig:
 
 
 @group
-class GenerationConfig:
-    """How text is sampled."""
-
-    temperature: float = key("divides the logits; 0: greedy", 0, 100)
-    top_k: int = key("sample from the k most likely tokens; 0: off", 0, 1 << 20)
-    top_p: float = key("sample from the most likely tokens up to this probability; 1: off", 1e-6, 1)
-    repetition_penalty: float = key(
-        "divides scores of tokens that occurred before; 1: off", 0.01, 100
-    )
-    max_new_tokens: int = key("longest answer", 1, 1 << 20, "tokens")
-    num_tunes: int = key("tunes to generate", 1, 1_000_000)
-    prompts: list[str] = key("user messages; []: sampled from inputs.instructions")
-    render: bool = key("also write SVG, MIDI and sound")
-
-
-@group
 class BenchConfig:
     """What is measured side by side, and on how much."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from musicllm import artifacts
 from musicllm.data.instructions import key_in_words
 from musicllm.errors import ArtifactError, InputError, RenderError
-from musicllm.inference.sampling import Completion
+from musicllm.inference.requests import Completion
 from musicllm.music import abc
 from musicllm.music.render import render_tune
 
@@ -79,7 +79,7 @@ def draw_requests(records: Sequence[Mapping[str, Any]], count: int, seed: int) -
     """
     if count > len(records):
         raise ArtifactError(
-            f"generation.num_tunes={count} needs as many instructions, but the test split of "
+            f"generation.num_prompts={count} needs as many instructions, but the test split of "
             f"inputs.instructions holds {len(records)}; write generation.prompts or ask for fewer"
         )
     waiting = random.Random(seed).sample(list(records), len(records))

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from musicllm import console
 from musicllm.data.corpus import Corpus
-from musicllm.data.encoder import Encoder
-from musicllm.errors import ConfigError, Problem
 from musicllm.evals.requests import asks_for_tune, find_tune
-from musicllm.inference.sampling import Completion, sample
+from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.job import Job
-from musicllm.runs.models import load_model
-from musicllm.runs.settings import sampling_settings
+from musicllm.runs.engines import open_engine
+from musicllm.runs.settings import sampling_settings, tune_rules
 from musicllm.serve.tunes import Generate, WrittenTune, draw_requests, save_tunes, write_tunes
 
 
 def run(job: Job) -> list[tuple[str, object]]:
-    """Write `generation.num_tunes` tunes with `inputs.model`, or the model of the configuration.
+    """Write tunes with `inputs.model`, or the model of the configuration.
 
     Raises:
         ArtifactError: no model, or neither prompts nor instructions to draw them from.
-        ConfigError: fewer tunes than prompts.
     """
     prompts = _prompts(job)
     generations = write_tunes(prompts, _generator(job), find_tune, seed=job.config.seed)
     with job.writing() as (folder, facts):
-        tunes = save_tunes(generations, folder, render=job.config.generation.render)
+        tunes = save_tunes(generations, folder, render=bool(job.config.generation.render))
         facts.update(_facts(tunes))
     num_parsing = sum(tune.parses for tune in tunes)
     return [
@@ -39,38 +35,31 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 
 def _prompts(job: Job) -> list[str]:
-    """Return one user message per tune: the configured ones in turn, or drawn ones."""
+    """Return the user messages: the configured ones, or drawn ones."""
     generation = job.config.generation
-    prompts = generation.prompts
-    if not prompts:
-        corpus = Corpus.open(job.input("instructions").path)
-        records = [record for record in corpus.records("test") if asks_for_tune(record)]
-        return draw_requests(records, generation.num_tunes, job.config.seed)
-    if generation.num_tunes < len(prompts):
-        rule = f"is less than the {len(prompts)} generation.prompts, so some would go unanswered"
-        fix = f"write {len(prompts)}"
-        raise ConfigError([Problem("generation.num_tunes", generation.num_tunes, rule, fix)])
-    return list(islice(cycle(prompts), generation.num_tunes))
+    if generation.prompts:
+        return generation.prompts
+    corpus = Corpus.open(job.input("instructions").path)
+    records = [record for record in corpus.records("test") if asks_for_tune(record)]
+    return draw_requests(records, generation.num_prompts, job.config.seed)
 
 
 def _generator(job: Job) -> Generate:
     """Return a function that lets the model answer user messages."""
-    model, tokenizer = load_model(job)
-    encoder = Encoder(tokenizer)
-    settings = sampling_settings(job.config)
+    engine = open_engine(job)
+    settings, rules = sampling_settings(job.config), tune_rules(job.config)
 
     def generate(messages: Sequence[str], seed: int) -> list[Completion]:
-        turns = [[{"role": "user", "content": message}] for message in messages]
+        requests = [
+            WritingRequest(({"role": "user", "content": text},), None, settings, seed, rules)
+            for text in messages
+        ]
+        completions: dict[int, Completion] = {}
         with console.progress("writing tunes", len(messages), "tune") as advance:
-            return sample(
-                model,
-                encoder,
-                [encoder.prompt(turn) for turn in turns],
-                settings,
-                seed=seed,
-                batch_size=job.config.hardware.max_rows_per_device,
-                progress=advance,
-            )
+            for index, completion in engine.write(requests):
+                completions[index] = completion
+                advance(1)
+        return [completions[index] for index in range(len(messages))]
 
     return generate
 

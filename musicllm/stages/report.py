@@ -39,7 +39,7 @@ def _commands(inputs: Mapping[str, Artifact]) -> list[NextCommand]:
         if artifact.kind == "tunes":
             provenance = artifact.provenance
             seed = provenance["config"]["seed"] + 1
-            words = ["generation.num_tunes=12", f"seed={seed}", *_inputs(artifact)]
+            words = ["generation.num_prompts=12", f"seed={seed}", *_inputs(artifact)]
             line = _line(provenance["recipe"], words)
             commands.append(NextCommand("Write twelve more tunes", line))
         if artifact.provenance["config"]["task"] == "train":

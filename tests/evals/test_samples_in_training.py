@@ -14,7 +14,7 @@ from musicllm import config as configuration
 from musicllm.data.corpus import Corpus
 from musicllm.errors import InputError
 from musicllm.evals import samples_in_training
-from musicllm.inference.sampling import Completion
+from musicllm.inference.requests import Completion
 from musicllm.model import base
 from musicllm.runs.settings import sampling_settings
 from musicllm.schema import Config
@@ -49,7 +49,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> list[dic
     def sample(_model: Any, encoder: Any, prompts: Any, settings: Any, **rest: Any) -> Any:
         inputs = [encoder.decode(prompt) for prompt in prompts]
         calls.append({"prompts": inputs, "settings": settings, **rest})
-        return [Completion(text, 9, finished=True) for text in texts]
+        return [Completion(text, 9, finished=True, num_prompt_tokens=5) for text in texts]
 
     monkeypatch.setattr(samples_in_training, "sample", sample)
     return calls

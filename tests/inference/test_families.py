@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from musicllm.data.encoder import Encoder
-from musicllm.inference.sampling import SamplingSettings, sample
+from musicllm.inference.requests import SamplingSettings
+from musicllm.inference.sampling import sample
 from musicllm.inference.scorer.reader import Reader
 from tests.model import families
 from tests.packed_rows import make_documents

@@ -5,7 +5,8 @@ import torch
 
 from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
-from musicllm.inference.sampling import Completion, SamplingSettings, sample
+from musicllm.inference.requests import Completion, SamplingSettings
+from musicllm.inference.sampling import sample
 from musicllm.model import adapters, base
 from tests.models import LORA, TINY, letter_tokenizer, trained_tensors
 
@@ -32,8 +33,8 @@ def greedy_by_hand(model, prompt, steps):
         with torch.no_grad():
             new.append(int(model(input_ids=torch.tensor([prompt + new])).logits[0, -1].argmax()))
         if new[-1] == tokenizer.eos_token_id:
-            return Completion(tokenizer.decode(new[:-1]), len(new) - 1, True)
-    return Completion(tokenizer.decode(new), len(new), False)
+            return Completion(tokenizer.decode(new[:-1]), len(new) - 1, True, len(prompt))
+    return Completion(tokenizer.decode(new), len(new), False, len(prompt))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])

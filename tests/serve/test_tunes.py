@@ -9,7 +9,7 @@ import pytest
 
 from musicllm.errors import ArtifactError, RenderError
 from musicllm.evals.requests import find_tune
-from musicllm.inference.sampling import Completion
+from musicllm.inference.requests import Completion
 from musicllm.music.render import RENDERERS, Rendering
 from musicllm.registry import load_extensions
 from musicllm.report.runs import read_lines
@@ -23,7 +23,7 @@ JIG = "X:1\nR:jig\nM:6/8\nL:1/8\nK:G\nGAB dBGA | GAB d3 | edB dBA | G3 G3 |]"
 
 
 def completion(text: str, finished: bool = True) -> Completion:
-    return Completion(text, len(text), finished)
+    return Completion(text, len(text), finished, 5)
 
 
 class Scripted:
@@ -102,7 +102,7 @@ def test_requests_are_spread_over_tasks_and_keys_and_follow_the_seed() -> None:
 
 
 def test_too_few_requests_are_refused() -> None:
-    with pytest.raises(ArtifactError, match=r"generation\.num_tunes=2 needs as many .* holds 1;"):
+    with pytest.raises(ArtifactError, match=r"generation\.num_prompts=2 needs as many .* holds 1;"):
         draw_requests([request(1, "motif", "D")], 2, seed=1)
 
 

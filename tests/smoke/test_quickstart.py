@@ -34,8 +34,8 @@ SMALL = [
     "benchmark=[perplexity,compression,theory,generation]",
     "benchmark.theory.num_questions=24",
     "benchmark.generation.num_questions=4",
-    "generation.num_tunes=1",
-    "generation.render=false",
+    "generation.num_prompts=1",
+    "generation.render=[]",
     "hardware.num_threads=1",
     "training.validate_every_steps=2",
 ]
@@ -74,7 +74,7 @@ def test_every_step_runs_and_the_pipeline_is_up_to_date_afterwards(
     page = html.unescape(next(runs.glob("report/*/report.html")).read_text())
     tune = json.loads(next(runs.glob("generate/*/artifact/tunes.jsonl")).read_text())
     assert f"<blockquote>{tune['prompt']}</blockquote>" in page
-    assert "There is no sound of this tune." in page  # generation.render=false
+    assert "There is no sound of this tune." in page  # generation.render=[]
     results = next(runs.glob("evaluate/*/artifact/results.json"))
     assert json.loads(results.read_text())["models"]["model"]["compression"]["ratio_xz"] > 0
     with monkeypatch.context() as patch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,17 @@ import pytest
 from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.data.encoder import Encoder
-from musicllm.errors import ArtifactError, ConfigError
-from musicllm.inference.sampling import Completion, SamplingSettings
+from musicllm.errors import ArtifactError
 from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.report.runs import read_lines
 from musicllm.runs.settings import model_spec
-from musicllm.stages import generate
-from tests.helpers import make_corpus, make_tune
+from tests.helpers import make_corpus
 
 SMALL = (
     "model.config.hidden_size=32", "model.config.intermediate_size=48",
     "model.config.num_hidden_layers=2",
-    "generation.max_new_tokens=24", "generation.render=false", "hardware.num_threads=1",
+    "generation.max_new_tokens=24", "generation.render=[]", "hardware.num_threads=1",
 )  # fmt: skip
 
 Run = Callable[..., Artifact]
@@ -64,7 +61,7 @@ def lines_of(artifact: Artifact) -> list[dict[str, Any]]:
 
 
 def test_untrained_model_is_asked_four_times_and_its_failure_is_recorded(run: Run) -> None:
-    artifact = run("generation.num_tunes=2")
+    artifact = run("generation.num_prompts=2")
     lines = lines_of(artifact)
     assert [line["prompt"] for line in lines] == ["Write a reel in D."] * 2
     assert [line["tries"] for line in lines] == [4, 4]
@@ -72,33 +69,6 @@ def test_untrained_model_is_asked_four_times_and_its_failure_is_recorded(run: Ru
     assert artifact.facts["metrics"]["num_parsing"] == 0
     assert artifact.facts["metrics"]["num_tries"] == 8
     assert artifact.facts["metrics"]["bars_fitting"] is None
-
-
-def test_prompts_are_taken_in_turn_in_the_chat_form(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts: list[str] = []
-
-    def answer(
-        model: object, encoder: Encoder, prompts: Sequence[Sequence[int]],
-        settings: SamplingSettings, **_: object,
-    ) -> list[Completion]:  # fmt: skip
-        texts.extend(map(encoder.decode, prompts))
-        assert settings.max_new_tokens == 24
-        return [Completion(make_tune(number), 9, True) for number in range(len(prompts))]
-
-    monkeypatch.setattr(generate, "sample", answer)
-    artifact = run("generation.num_tunes=3", "generation.prompts=[one, two]")
-    assert [line["prompt"] for line in lines_of(artifact)] == ["one", "two", "one"]
-    # between the two blanks stands </s>, which decoding leaves out
-    assert texts == [f"Human: {word}  Assistant: " for word in ("one", "two", "one")]
-    assert artifact.facts["metrics"]["bars_fitting"] == 1.0
-    assert (artifact.path / "003.abc").is_file()
-
-
-def test_fewer_tunes_than_prompts_are_refused(run: Run) -> None:
-    with pytest.raises(ConfigError, match=r"num_tunes=1 is less than the 2 generation\.prompts"):
-        run("generation.num_tunes=1", "generation.prompts=[one, two]")
 
 
 def test_an_adapter_that_does_not_know_its_base_is_refused(run: Run, tmp_path: Path) -> None:

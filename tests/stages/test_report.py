@@ -67,7 +67,7 @@ def test_commands_on_the_page_compose(tmp_path: Path) -> None:
     longer, more, own = (configuration.load(line[3:])[0] for line in lines)
     assert longer.training.max_steps == 480
     assert longer.inputs == {"corpus": "runs/corpus"}
-    assert (more.generation.num_tunes, more.seed) == (12, 1235)
+    assert (more.generation.num_prompts, more.seed) == (12, 1235)
     assert more.inputs["model"] == model
     assert own.generation.prompts == ["Write a jig in G major."]
     assert own.hardware.name == "cpu"

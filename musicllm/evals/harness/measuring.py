@@ -27,7 +27,7 @@ from musicllm.evals.harness.tasks import make_tasks
 from musicllm.evals.prompt_settings import PromptSettings
 from musicllm.evals.questions import QuestionSet
 from musicllm.evals.results import BenchmarkResult
-from musicllm.inference.sampling import SamplingSettings
+from musicllm.inference.requests import SamplingSettings
 from musicllm.inference.scorer.scorer import Memoize, Scorer
 from musicllm.inference.shared_sampling import sample_all
 

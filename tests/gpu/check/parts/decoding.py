@@ -26,7 +26,8 @@ def run(setting: Setting) -> Iterator[Finding]:
 
 
 def _of(setting: Setting, name: str) -> Iterator[Finding]:
-    from musicllm.inference.sampling import SamplingSettings, sample
+    from musicllm.inference.requests import SamplingSettings
+    from musicllm.inference.sampling import sample
     from musicllm.inference.scorer.planning import Item
     from musicllm.inference.scorer.scorer import Scorer
     from musicllm.model import base

@@ -68,7 +68,8 @@ def encoder(setting: Setting) -> Any:
 
 
 def _texts(setting: Setting, family: str) -> Iterator[Finding]:
-    from musicllm.inference.sampling import SamplingSettings, sample
+    from musicllm.inference.requests import SamplingSettings
+    from musicllm.inference.sampling import sample
     from tests.model import families
 
     draw = random.Random(1)

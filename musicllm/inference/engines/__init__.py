@@ -1,0 +1,93 @@
+"""Engines: what writes texts with a model, in this process or elsewhere.
+
+A kind of engine stands in one module of this package, which registers it. `runs.engines` chooses
+one and opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from musicllm.data.templates import Message
+from musicllm.inference.requests import Completion, WritingRequest
+from musicllm.registry import Registry
+from musicllm.schema import InferenceConfig
+
+OnPiece = Callable[[int, str], None]
+"""(index of the request, text that was just written)."""
+
+
+class Engine(Protocol):
+    """A model that writes."""
+
+    context: int | None
+    """Most tokens of prompt and text together; None where the engine does not say."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int | None:
+        """Return the tokens of a conversation as a prompt; None where the engine does not say."""
+
+    def write(
+        self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the index and the text of every request, as they are finished.
+
+        What is written for a request depends on the model and this request alone, not on the
+        others. Requests that wait cost no memory beyond themselves.
+
+        Args:
+            requests: in any order; the engine groups them.
+            on_piece: is called with text as it is written; its pieces make up the whole text.
+
+        Raises:
+            InputError: a prompt is empty or too long; the text names the request.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds: memory, a server."""
+
+
+@dataclass(frozen=True)
+class EngineSource:
+    """What an engine is opened with.
+
+    Attributes:
+        model: folder, file or hub id of the model; empty with an endpoint.
+        load: loads weights and tokenizer as the configuration says, with the adapter.
+        endpoint: base URL of a server; None without one.
+        batch_size: texts that are written together; memory grows with it.
+        settings: of the group `inference`.
+        cache: folder for what can be created again.
+    """
+
+    model: str
+    load: Callable[[], tuple[nn.Module, PreTrainedTokenizerBase]]
+    endpoint: str | None
+    batch_size: int
+    settings: InferenceConfig
+    cache: Path
+
+
+class EngineKind(NamedTuple):
+    """A kind of engine.
+
+    Attributes:
+        name: as `inference.engine` names it.
+        open: returns an engine that is ready to write.
+        loads_weights: it loads the model into this process with `EngineSource.load`.
+        follows_grammar: it samples under `WritingRequest.rules`, so that no bar can be wrong; where
+            it does not, the caller checks what was written and says so.
+    """
+
+    name: str
+    open: Callable[[EngineSource], Engine]
+    loads_weights: bool
+    follows_grammar: bool
+
+
+ENGINES: Registry[EngineKind] = Registry("engine", "musicllm.inference.engines")

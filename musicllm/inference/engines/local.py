@@ -1,0 +1,65 @@
+"""The engine `transformers`: the model in this process, on CPU or GPU, with our own decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from musicllm.data.encoder import Encoder
+from musicllm.data.templates import Message
+from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
+from musicllm.inference.requests import Completion, WritingRequest
+from musicllm.inference.sampling import sample
+from musicllm.model.adapters import causal_model
+
+
+class LocalEngine:
+    """A loaded model; see `Engine`."""
+
+    def __init__(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, batch_size: int
+    ) -> None:
+        self._model = model
+        self._encoder = Encoder(tokenizer)
+        self._batch_size = batch_size
+        self.context: int | None = causal_model(model).config.max_position_embeddings
+
+    def count_tokens(self, messages: Sequence[Message]) -> int | None:
+        """See `Engine`."""
+        return len(self._encoder.prompt(messages))
+
+    def write(
+        self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None
+    ) -> Iterator[tuple[int, Completion]]:
+        """See `Engine`."""
+        for index, request in enumerate(requests):
+            [completion] = sample(
+                self._model,
+                self._encoder,
+                [self._prompt(request)],
+                request.settings,
+                seed=request.seed,
+                batch_size=1,
+            )
+            if on_piece is not None:
+                on_piece(index, completion.text)
+            yield index, completion
+
+    def close(self) -> None:
+        """See `Engine`."""
+
+    def _prompt(self, request: WritingRequest) -> list[int]:
+        if request.messages is not None:
+            return self._encoder.prompt(request.messages)
+        assert request.text is not None, "a request has messages or a text"
+        return self._encoder.text(request.text, is_whole=False)
+
+
+def _open(source: EngineSource) -> LocalEngine:
+    model, tokenizer = source.load()
+    return LocalEngine(model, tokenizer, batch_size=source.batch_size)
+
+
+KIND = ENGINES.register(EngineKind("transformers", _open, loads_weights=True, follows_grammar=True))

@@ -1,0 +1,32 @@
+"""What a tune has to be beyond legal: its key, metre, form, length, chords and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TuneRules:
+    """Rules for the tunes of a text; None and the defaults leave the choice to the writer.
+
+    Attributes:
+        key: value of `K:`, such as `Em`.
+        max_foreign_share: largest share of notes that are foreign to the key in force.
+        metre: value of `M:`, such as `6/8`.
+        num_bars: bars of the tune, an anacrusis aside, repeats written once.
+        form: its sections in order, such as `AABB`.
+        chords: chord symbols in the order in which they appear, such as `("G", "D7", "G")`.
+        lowest: lowest note, such as `G,`.
+        highest: highest note, such as `d'`.
+        required: the text may not end before it holds a whole tune.
+    """
+
+    key: str | None = None
+    max_foreign_share: float = 1.0
+    metre: str | None = None
+    num_bars: int | None = None
+    form: str | None = None
+    chords: tuple[str, ...] = ()
+    lowest: str | None = None
+    highest: str | None = None
+    required: bool = False

@@ -1,0 +1,70 @@
+"""What is written with a model: how it is sampled, by which engine, and what a tune has to be."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from musicllm.schema.keys import group, key
+
+
+@group
+class TuneConfig:
+    """What a tune has to be, with `generation.grammar=abc`."""
+
+    max_foreign_share: float = key("largest share of notes that are foreign to the key", 0, 1)
+    metre: str | None = key("value of M:, such as 6/8", null="any")
+    num_bars: int | None = key(
+        "bars, an anacrusis aside, repeats written once", 1, 5000, null="any number"
+    )
+    form: str | None = key("sections in order, such as AABB", null="any")
+    chords: list[str] = key("chord symbols in the order in which they appear; []: any")
+    lowest: str | None = key("lowest note in ABC, such as G,", null="any")
+    highest: str | None = key("highest note in ABC, such as d'", null="any")
+    required: bool = key("a text may not end before it holds a whole tune")
+    key: str | None = key("value of K:, such as Em", null="any")  # last: it shadows the function
+
+
+@group
+class GenerationConfig:
+    """What is written, and how text is sampled."""
+
+    temperature: float = key("divides the logits; 0: greedy", 0, 100)
+    top_k: int = key("sample from the k most likely tokens; 0: off", 0, 1 << 20)
+    top_p: float = key("sample from the most likely tokens up to this probability; 1: off", 1e-6, 1)
+    repetition_penalty: float = key(
+        "divides scores of tokens that occurred before; 1: off", 0.01, 100
+    )
+    max_new_tokens: int = key("longest answer", 1, 1 << 20, "tokens")
+    grammar: Literal["abc"] | None = key(
+        "abc: only tokens of legal tunes, in which every bar fits", null="free text"
+    )
+    tune: TuneConfig
+    prompts: list[str] = key(
+        "user messages, or files of them (.txt, .jsonl); []: drawn from inputs.instructions",
+        single=True,
+    )
+    num_prompts: int = key("prompts drawn from inputs.instructions", 1, 10_000_000)
+    num_candidates: int = key("answers written for each prompt", 1, 100_000)
+    select: str | None = key("measure by which the best candidate is selected", null="none is")
+    keep: bool = key("write the selected answers as records to train on (data=generations)")
+    render: list[str] = key(
+        "renderings of every tune, such as score, MIDI, sound, MusicXML; []: none",
+        kinds="musicllm.music.render.renderer:RENDERERS",
+    )
+
+
+@group
+class InferenceConfig:
+    """The engine that writes."""
+
+    engine: str | None = key(
+        "what writes: transformers, gguf, vllm or endpoint",
+        kinds="musicllm.inference.engines:ENGINES",
+        null="endpoint with model.endpoint, gguf for a .gguf file, else transformers",
+    )
+    model_name: str | None = key("name of the model on the endpoint", null="the first it lists")
+    api_key_env: str = key("environment variable that holds the key of the endpoint")
+    timeout_s: float = key("longest wait for the endpoint", 0.1, 86_400, "seconds")
+    max_tries: int = key("tries of a request that the endpoint could not serve", 1, 100)
+    num_parallel: int = key("requests to the endpoint at a time", 1, 10_000)
+    options: dict[str, Any] = key("settings of a kind of your own (extensions), or of vLLM")
