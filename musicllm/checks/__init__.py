@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from musicllm.checks import benchmarks, data, launch, safety, tasks, training, values, watching
+from musicllm.checks import (
+    benchmarks,
+    data,
+    exports,
+    launch,
+    safety,
+    tasks,
+    training,
+    values,
+    watching,
+)
 from musicllm.errors import ConfigError, Problem
 from musicllm.schema import Config
 
@@ -21,7 +31,7 @@ RULES: tuple[Rule, ...] = (
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
-    launch.sweeps, launch.launchers, watching.callbacks,
+    exports.settings, launch.sweeps, launch.launchers, watching.callbacks,
     watching.loggers, watching.evaluations,
     safety.targets, safety.secrets,
 )  # fmt: skip

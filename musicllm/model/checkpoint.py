@@ -20,8 +20,11 @@ from torch import Tensor
 from musicllm.model import internlm2, published
 from musicllm.model.weights import WeightFiles
 
-DOWNLOADED = ("*.json", "model*.safetensors", "tokenizer.model", "*.py")
-"""Files of a repository that a merge needs; code is only ever copied."""
+DOWNLOADED = (
+    "*.json", "*.jinja", "model*.safetensors", "tokenizer.model", "merges.txt", "vocab.txt", "*.py",
+    "LICENSE*", "LICENCE*", "NOTICE*",
+)  # fmt: skip
+"""Files of a repository that a merge or an export needs; code is only ever copied."""
 
 
 LANGUAGE_MODEL = re.compile(r"^(?:model\.)?language_model\.(?:(?P<head>lm_head\.)|(?:model\.)?)")

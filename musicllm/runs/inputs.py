@@ -28,7 +28,7 @@ KINDS = {
 }
 """Role of an input -> allowed kinds of artifact; other roles allow any."""
 
-WHOLE = ("train",)
+WHOLE = ("train", "export")
 """Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. For
 the base of an adapter see `bases`."""
 

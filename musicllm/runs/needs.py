@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from musicllm.errors import NotAvailableError
+from musicllm.model.export import EXPORTERS
 from musicllm.model.packages import PACKAGES, PREFIX, Package
 from musicllm.schema import Config
 
@@ -71,12 +72,25 @@ def _wandb(config: Config) -> str | None:
     return "logger=wandb" if logs and "wandb" in kinds else None
 
 
+def _exporter(name: str) -> Iterator[Need]:
+    """Yield the needs of an export format."""
+
+    def cause(config: Config) -> str | None:
+        chosen = config.task == "export" and config.export.format == name
+        return f"export.format={name}" if chosen else None
+
+    exporter = EXPORTERS[name]
+    for module in exporter.modules:
+        yield Need(cause, (module,), exporter.extra)
+
+
 def _packaged(package: Package) -> Iterator[Need]:
     """Yield the needs of a model that is part of a package, unless another one is loaded."""
     location = PREFIX + package.name
 
     def cause(config: Config) -> str | None:
-        loads = config.task in ("train", "evaluate", "generate") and "model" not in config.inputs
+        tasks = ("train", "evaluate", "generate", "export")
+        loads = config.task in tasks and "model" not in config.inputs
         loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
         loads |= config.task == "bench" and config.bench.name == "eval"
         return f"model.location={location}" if loads and config.model.location == location else None
@@ -118,7 +132,7 @@ def require(*configs: Config) -> None:
 
 
 def _lacking(config: Config) -> Iterator[tuple[str, Need]]:
-    for need in NEEDS:
+    for need in (*NEEDS, *(need for name in EXPORTERS for need in _exporter(name))):
         key = need.cause(config)
         if key is not None and not any(find_spec(name) for name in need.modules):
             yield key, need

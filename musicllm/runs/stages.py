@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from musicllm.model.export import EXPORTERS
 from musicllm.schema import Config
 
 
@@ -155,7 +156,13 @@ STAGES: dict[str, Stage] = {
     "chat": Stage("a conversation in the terminal", "chat", available=False),
     "demo": Stage("a page to talk to", "demo", available=False),
     "serve": Stage("an API", "serve", available=False),
-    "export": Stage("a model for other programs", "export", available=False),
+    "export": Stage(
+        "a model for other programs, with its card",
+        "export",
+        ("model", "export", "seed"),
+        free=("export.push_to_hub", "export.dry_run", "export.private"),
+        repeats=True,  # what is complete is not written again, but may be uploaded
+    ),
     "bench": Stage(
         "ours and the baseline, side by side",
         "bench",
@@ -213,4 +220,6 @@ def artifact_kind(config: Config) -> str:
     """Return the kind of artifact of the configured stage."""
     if config.task == "train" and config.adapter.kind == "full":
         return "model"
+    if config.task == "export":
+        return EXPORTERS[config.export.format].kind
     return STAGES[config.task].kind

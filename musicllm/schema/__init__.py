@@ -18,6 +18,7 @@ from musicllm.schema.data import (
     SourceConfig,
     TemplateConfig,
 )
+from musicllm.schema.export import ExportConfig
 from musicllm.schema.jobs import LauncherConfig, PathsConfig, SweepConfig
 from musicllm.schema.keys import group, key
 from musicllm.schema.training import (
@@ -47,6 +48,7 @@ __all__ = [
     "DataConfig",
     "DuplicatesConfig",
     "EngineConfig",
+    "ExportConfig",
     "GenerationConfig",
     "HardwareConfig",
     "InferenceConfig",
@@ -112,5 +114,6 @@ class Config:
     inspect: InspectConfig
     bench: BenchConfig
     merge: MergeConfig
+    export: ExportConfig
     sweep: SweepConfig
     launcher: LauncherConfig
