@@ -32,6 +32,7 @@ def test_makes_all_files(tmp_path: Path, reel: str) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         "tune.mid",
         "tune.mp3",
+        "tune.musicxml",
         "tune.svg",
         "tune.wav",
     ]
@@ -47,7 +48,7 @@ def test_a_missing_score_does_not_stop_the_sound(
 ) -> None:
     monkeypatch.setattr(svg_module, "abc_to_svg", fail)
     made = render_tune(reel, tmp_path, "tune")
-    assert set(made.files) == {".mid", ".wav", ".mp3"}
+    assert set(made.files) == {".mid", ".wav", ".mp3", ".musicxml"}
     assert made.problems == ["no score: the engine is on strike"]
 
 
@@ -56,7 +57,7 @@ def test_missing_midi_leaves_the_score(
 ) -> None:
     monkeypatch.setattr(midi_module, "abc_to_midi", fail)
     made = render_tune(reel, tmp_path, "tune")
-    assert (set(made.files), made.sound_engine) == ({".svg"}, None)
+    assert (set(made.files), made.sound_engine) == ({".svg", ".musicxml"}, None)
     assert made.problems == ["no MIDI and no sound: the engine is on strike"]
 
 
@@ -65,7 +66,7 @@ def test_missing_sound_leaves_score_and_midi(
 ) -> None:
     monkeypatch.setattr(sound_module, "midi_to_sound", fail)
     made = render_tune(reel, tmp_path, "tune")
-    assert set(made.files) == {".svg", ".mid"}
+    assert set(made.files) == {".svg", ".mid", ".musicxml"}
     assert made.problems == ["no sound: the engine is on strike"]
 
 

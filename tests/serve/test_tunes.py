@@ -164,6 +164,7 @@ def test_a_renderer_from_outside_the_package_is_run_and_linked_in_the_report(
     tune, _ = read_scores(folder)
     assert [(file.name, file.label) for file in tune.downloads] == [
         ("001.mid", "MIDI"),
+        ("001.musicxml", "MusicXML"),
         ("001.txt", "Text"),
         ("001.abc", "ABC"),
     ]

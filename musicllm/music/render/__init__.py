@@ -1,4 +1,4 @@
-"""Renders ABC: SVG scores, MIDI, and sound as WAV and MP3.
+"""Renders ABC: SVG scores, MIDI, sound as WAV and MP3, and MusicXML.
 
 `render_tune` writes all of them; `abc_to_svg`, `abc_to_midi` and `midi_to_sound` one each. ABC from
 any source is safe to pass: it is sanitised, and every engine runs in a limited process (`fence`).
@@ -14,6 +14,7 @@ from musicllm.errors import RenderError
 from musicllm.music.render.kinds.midi import Midi, abc_to_midi
 from musicllm.music.render.kinds.sound import Sound, midi_to_sound
 from musicllm.music.render.kinds.svg import abc_to_svg
+from musicllm.music.render.link import editor_link
 from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering, Role, in_order
 from musicllm.music.render.sanitize import sanitize
 
@@ -27,6 +28,7 @@ __all__ = [
     "Sound",
     "abc_to_midi",
     "abc_to_svg",
+    "editor_link",
     "in_order",
     "midi_to_sound",
     "render_tune",
