@@ -1,8 +1,10 @@
 """A tokenizer of our own: byte-level BPE trained on tunes, saved in the layout of transformers.
 
 Words are runs without white space with the blank before them, which in the normal form of a tune
-are beams and bar lines. Any text can be encoded, and decoding gives it back byte for byte. The
-same texts in the same order give the same tokenizer.
+are beams and bar lines; other white space stands alone. So no token reaches over the end of a word,
+and a program that merges without cutting texts into words first, as llama.cpp can, makes the same
+tokens. Any text can be encoded, and decoding gives it back byte for byte. The same texts in the
+same order give the same tokenizer.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 SMALLEST = 256 + 3
 """Tokens that are always there: every byte and the special ones."""
 
-_WORD = Regex(r" ?\S+|\s+")
+_WORD = Regex(r" ?\S+|\s")
 
 
 def train_tokenizer(

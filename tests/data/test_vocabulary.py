@@ -41,6 +41,16 @@ def test_merges_make_tunes_shorter() -> None:
     assert lengths[0] < 0.7 * lengths[1]
 
 
+def test_no_token_reaches_over_white_space() -> None:
+    texts = [f"{tune}\n\n  indented\n \n\n" for tune in TUNES] * 4
+    tokenizer = train_tokenizer(texts, 400, TEMPLATE)
+
+    tokens = [tokenizer.decode([number]) for number in range(3, len(tokenizer))]
+    longer = [token for token in tokens if len(token) > 1]
+    assert [token for token in longer if token[1:].split() != [token[1:]]] == []
+    assert tokenizer.tokenize("a\n  b") == ["a", "Ċ", "Ġ", "Ġ", "b"]
+
+
 def test_a_saved_tokenizer_is_the_same_with_its_template(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TUNES, 300, TEMPLATE)
     tokenizer.save_pretrained(tmp_path)
