@@ -26,7 +26,7 @@ from musicllm.inference.sampling import sample
 from musicllm.model import base
 from musicllm.music.render import render_tune
 from musicllm.schema import CallbacksConfig
-from musicllm.serve.tunes import draw_requests
+from musicllm.serve.drawing import draw_requests
 from musicllm.train.tunes import SampleReport, SampleTune, SampleWriter
 
 BEGINNING = "X:1\n"

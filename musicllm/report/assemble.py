@@ -16,7 +16,7 @@ from musicllm.report.corpora import corpus_table
 from musicllm.report.figures import loss_curves
 from musicllm.report.page import Curve, NextCommand, Report, Settings
 from musicllm.report.runs import FinishedRun, read_json, read_run
-from musicllm.report.scores import ScoreCard, read_scores
+from musicllm.report.scores import MAX_ANSWERS, read_scores
 from musicllm.report.summary import ReportInputs, sentence, tiles
 
 
@@ -45,7 +45,7 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
         summary=sentence(content),
         tiles=tiles(content),
         scores=scores,
-        scores_note=_scores_note(scores),
+        scores_note=_scores_note(_of_kind(runs, "tunes")),
         evaluation=[
             table
             for result in results
@@ -65,19 +65,18 @@ def _of_kind(runs: Sequence[FinishedRun], kind: str) -> list[FinishedRun]:
     return [run for run in runs if run.artifact.kind == kind]
 
 
-def _scores_note(scores: Sequence[ScoreCard]) -> str:
+def _scores_note(runs: Sequence[FinishedRun]) -> str:
     """Return how the tunes were selected, so that they are not taken for hand-picked ones."""
-    again = sum(score.tries > 1 for score in scores)
-    retried = (
-        "Each is the model's first answer."
-        if again == 0
-        else f"{again} of them took more than one try, since an answer that is no tune is sampled "
-        "again; each says how many."
-    )
-    return (
-        "Nothing here was picked by hand: these are all the tunes that were asked for, in order. "
-        f"{retried}"
-    )
+    notes = ["Nothing here was picked by hand: these are all the prompts, in order."]
+    for run in runs:
+        generation = run.artifact.provenance["config"]["generation"]
+        count, measure = generation["num_candidates"], generation["select"]
+        choice = f"the best of {count} answers by {measure}" if count > 1 else "the first answer"
+        notes.append(f"Each tune of {run.recipe} is from {choice} of the model.")
+        num_prompts = run.artifact.facts["metrics"]["num_prompts"]
+        if num_prompts > MAX_ANSWERS:
+            notes.append(f"Of its {num_prompts:,} prompts the first {MAX_ANSWERS} are here.")
+    return " ".join(notes)
 
 
 def _curve(run: FinishedRun) -> Curve:

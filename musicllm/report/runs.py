@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     """Read a file with one JSON object per line.
+
+    Args:
+        path: of the file.
+        limit: read only the first lines; None for all.
 
     Raises:
         ArtifactError: the file is missing or a line is not JSON.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            return [json.loads(line) for line in islice(file, limit)]
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
 

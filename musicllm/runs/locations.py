@@ -15,6 +15,7 @@ from musicllm.contents import Contents
 from musicllm.data.sources.readers import READERS
 from musicllm.files.kinds import is_data
 from musicllm.schema import Config
+from musicllm.serve.prompts import SUFFIXES
 
 Key = tuple[str, ...]
 """The parts of a setting's name; a part may contain dots."""
@@ -91,6 +92,9 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     for name, benchmark in config.benchmark.items():
         yield ("benchmark", name, "location"), benchmark.location, is_data
     yield ("bench", "questions"), config.bench.questions, is_data
+    for number, entry in enumerate(config.generation.prompts):
+        if entry.endswith(SUFFIXES):
+            yield ("generation", "prompts", str(number)), entry, lambda _name: True
     for number, place in enumerate(config.extensions):
         yield ("extensions", str(number)), place, _is_top_module
 

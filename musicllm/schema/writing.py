@@ -45,8 +45,15 @@ class GenerationConfig:
     )
     num_prompts: int = key("prompts drawn from inputs.instructions", 1, 10_000_000)
     num_candidates: int = key("answers written for each prompt", 1, 100_000)
-    select: str | None = key("measure by which the best candidate is selected", null="none is")
-    keep: bool = key("write the selected answers as records to train on (data=generations)")
+    select: str = key(
+        "measure by which the best candidate is selected",
+        kinds="musicllm.serve.measures:MEASURES",
+    )
+    keep: bool = key("write good selected answers as records to train on (data=generations)")
+    min_score: float = key("smallest value of the measure of an answer that is kept", 0, 1)
+    long_prompts: Literal["stop", "skip"] = key(
+        "prompts without room for an answer: stop, or skip (counted)"
+    )
     render: list[str] = key(
         "renderings of every tune, such as score, MIDI, sound, MusicXML; []: none",
         kinds="musicllm.music.render.renderer:RENDERERS",

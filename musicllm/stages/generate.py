@@ -1,86 +1,205 @@
-"""Generate: tunes on request, each as ABC and, if it can be, as score, MIDI and sound."""
+"""Generate: answers to prompts, every tune in them checked and, if wanted, as score and sound.
+
+Answers are written into `partial/` of the run folder as they finish: a killed run loses at most
+those that were in flight, and the same command continues with the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from musicllm import console
 from musicllm.data.corpus import Corpus
-from musicllm.evals.requests import asks_for_tune, find_tune
-from musicllm.inference.requests import Completion, WritingRequest
+from musicllm.errors import ConfigError, InputError, Problem
+from musicllm.evals.copies import CopyIndex
+from musicllm.evals.materials import Materials
+from musicllm.evals.requests import asks_for_tune
+from musicllm.inference.engines import Engine
+from musicllm.inference.requests import WritingRequest
 from musicllm.job import Job
 from musicllm.runs.engines import open_engine
 from musicllm.runs.settings import sampling_settings, tune_rules
-from musicllm.serve.tunes import Generate, WrittenTune, draw_requests, save_tunes, write_tunes
+from musicllm.serve import room
+from musicllm.serve.drawing import draw_records
+from musicllm.serve.measures import MEASURES
+from musicllm.serve.prompts import Prompt, Prompts, seed_of
+from musicllm.serve.renderings import FILES, render_answers
+from musicllm.serve.selection import GENERATIONS, Selection, rendering_jobs, write_files
+from musicllm.serve.stream import Stream
+from musicllm.serve.tally import Tally
+from musicllm.serve.writing import Examiner, skip, write_answers
+
+PARTIAL, RENDERED = "partial", "rendered.jsonl"
 
 
 def run(job: Job) -> list[tuple[str, object]]:
-    """Write tunes with `inputs.model`, or the model of the configuration.
+    """Let the model answer every prompt, and write what came of it.
 
     Raises:
         ArtifactError: no model, or neither prompts nor instructions to draw them from.
+        InputError: prompts that cannot be read, or leave no room for an answer.
     """
-    prompts = _prompts(job)
-    generations = write_tunes(prompts, _generator(job), find_tune, seed=job.config.seed)
-    with job.writing() as (folder, facts):
-        tunes = save_tunes(generations, folder, render=bool(job.config.generation.render))
-        facts.update(_facts(tunes))
-    num_parsing = sum(tune.parses for tune in tunes)
-    return [
-        ("tunes that parse", f"{num_parsing} of {len(tunes)}"),
-        *((tune.name, _line(tune, job.artifact_path)) for tune in tunes),
-    ]
-
-
-def _prompts(job: Job) -> list[str]:
-    """Return the user messages: the configured ones, or drawn ones."""
     generation = job.config.generation
-    if generation.prompts:
-        return generation.prompts
-    corpus = Corpus.open(job.input("instructions").path)
-    records = [record for record in corpus.records("test") if asks_for_tune(record)]
-    return draw_requests(records, generation.num_prompts, job.config.seed)
+    prompts = _prompts(job)
+    selection = Selection(generation.select, generation.keep, generation.min_score)
+    partial = job.folder / PARTIAL
+    with (
+        Stream(partial / GENERATIONS, len(prompts), generation.num_candidates) as answers,
+        Stream(partial / RENDERED, len(prompts)) as rendered,
+    ):
+        if not answers.is_complete:
+            _write(job, prompts, answers)
+        if generation.render:
+            _render(job, prompts, answers, rendered, selection)
+        tally = Tally(generation.select, generation.num_candidates)
+        with job.writing() as (folder, facts):
+            if generation.render:
+                shutil.copytree(partial / FILES, folder / FILES, copy_function=_link)
+            files = rendered if generation.render else None
+            for line in write_files(folder, prompts, answers, files, selection):
+                tally.add(line)
+            facts["metrics"] = tally.metrics()
+            job.refuse_changed_files()
+    shutil.rmtree(partial)
+    return tally.rows(job.artifact_path, keeps=generation.keep)
 
 
-def _generator(job: Job) -> Generate:
-    """Return a function that lets the model answer user messages."""
-    engine = open_engine(job)
-    settings, rules = sampling_settings(job.config), tune_rules(job.config)
-
-    def generate(messages: Sequence[str], seed: int) -> list[Completion]:
-        requests = [
-            WritingRequest(({"role": "user", "content": text},), None, settings, seed, rules)
-            for text in messages
-        ]
-        completions: dict[int, Completion] = {}
-        with console.progress("writing tunes", len(messages), "tune") as advance:
-            for index, completion in engine.write(requests):
-                completions[index] = completion
-                advance(1)
-        return [completions[index] for index in range(len(messages))]
-
-    return generate
+def _prompts(job: Job) -> Prompts:
+    """Return the configured prompts, or ones drawn from the instructions."""
+    generation = job.config.generation
+    if not generation.prompts:
+        corpus = Corpus.open(job.input("instructions").path)
+        records = [record for record in corpus.records("test") if asks_for_tune(record)]
+        return Prompts.drawn(draw_records(records, generation.num_prompts, job.config.seed))
+    prompts = Prompts.read(generation.prompts)
+    if prompts.num_blank_lines:
+        console.note(f"{prompts.num_blank_lines:,} blank lines of the prompts are passed over")
+    if prompts.first_with_tune is not None and generation.grammar is None:
+        raise InputError(
+            f"{prompts.first_with_tune} has a tune, whose rules only the grammar keeps to; write "
+            "generation.grammar=abc"
+        )
+    return prompts
 
 
-def _facts(tunes: Sequence[WrittenTune]) -> dict[str, Any]:
-    num_bars = sum(tune.num_bars for tune in tunes)
-    fitting = sum(tune.num_bars_fitting for tune in tunes)
-    metrics = {
-        "num_tunes": len(tunes),
-        "num_parsing": sum(tune.parses for tune in tunes),
-        "num_tries": sum(tune.tries for tune in tunes),
-        "bars_fitting": fitting / num_bars if num_bars else None,
+def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
+    """Let the engine write the answers that are not there yet."""
+    if answers.num_earlier:
+        total = len(prompts) * answers.num_candidates
+        console.say(f"{answers.num_earlier:,} of {total:,} answers are there already")
+    examine = Examiner(_training_texts(job))
+    with closing(open_engine(job)) as engine:
+        _look_for_room(job, prompts, answers, engine)
+        with (
+            _telling_of(answers),
+            console.progress("writing", answers.num_missing, "answer") as advance,
+        ):
+            write_answers(
+                prompts,
+                engine,
+                answers,
+                request_of=lambda prompt, candidate: _request(job, prompt, candidate),
+                examine=examine,
+                progress=advance,
+            )
+
+
+def _request(job: Job, prompt: Prompt, candidate: int) -> WritingRequest:
+    rules = tune_rules(job.config)
+    own: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in prompt.tune.items()
     }
-    return {"metrics": metrics}
+    return WritingRequest(
+        prompt.messages,
+        prompt.text,
+        replace(sampling_settings(job.config), **prompt.settings),
+        seed_of(job.config.seed, prompt, candidate),
+        None if rules is None else replace(rules, **own),
+    )
 
 
-def _line(tune: WrittenTune, folder: Path) -> str:
-    """Return where a tune is, how many tries it took, and what made its sound."""
-    tries = "first try" if tune.tries == 1 else f"{tune.tries} tries"
-    if not tune.parses:
-        return f"no tune in {tries}: {tune.problems[-1]}"
-    sound = f"sound by {tune.sound_engine}" if tune.sound_engine else "no sound"
-    bars = f"{tune.num_bars_fitting} of {tune.num_bars} bars fit"
-    return f"{folder / tune.name}.*: {tune.title}, {bars}, {tries}, {sound}"
+def _training_texts(job: Job) -> CopyIndex | None:
+    """Return the index that the measure of the selection needs; None if it needs none.
+
+    Raises:
+        ConfigError: it needs one, and no input has training texts.
+    """
+    measure = job.config.generation.select
+    if not MEASURES[measure].needs_index:
+        return None
+    inputs = {
+        role: artifact.path
+        for role, artifact in job.inputs.items()
+        if role in ("corpus", "instructions")
+    }
+    if not inputs:
+        rule = "compares with the training texts, and no input has them"
+        fix = "write inputs.corpus=<the corpus that the model was trained on>"
+        raise ConfigError([Problem("generation.select", measure, rule, fix)])
+    settings = sampling_settings(job.config)
+    cache = Path(job.config.paths.cache)
+    return Materials(inputs=inputs, cache=cache, seed=job.config.seed, sampling=settings).copy_index
+
+
+def _look_for_room(job: Job, prompts: Prompts, answers: Stream, engine: Engine) -> None:
+    """Refuse or skip the prompts that leave no room for an answer.
+
+    Raises:
+        InputError: there are such prompts, and generation.long_prompts=stop; or messages, and the
+            model has no chat template.
+    """
+    if engine.context is None:
+        return
+    generation = job.config.generation
+
+    def count(prompt: Prompt) -> int | None:
+        return engine.count_tokens(prompt.content)
+
+    def longest(prompt: Prompt) -> int:
+        return int(prompt.settings.get("max_new_tokens", generation.max_new_tokens))
+
+    due = (prompts[number] for number, candidate in answers.missing() if candidate == 0)
+    tight = room.tight_prompts(due, count, longest, engine.context)
+    if tight and generation.long_prompts == "stop":
+        room.refuse(tight, len(prompts))
+    for prompt in tight:
+        skip(answers, prompt.number, str(prompt))
+    if tight:
+        console.note(f"{len(tight):,} prompts are skipped, since they leave no room for an answer")
+
+
+def _render(
+    job: Job, prompts: Prompts, answers: Stream, rendered: Stream, selection: Selection
+) -> None:
+    """Write the files of the best answers' tunes that are not there yet."""
+    waiting = rendering_jobs(prompts, answers, rendered, selection)
+    with console.progress("rendering", rendered.num_missing, "answer") as advance:
+        render_answers(waiting, job.config.generation.render, rendered, advance)
+
+
+@contextmanager
+def _telling_of(answers: Stream) -> Iterator[None]:
+    """Say, if the work stops early, what is there and how to go on."""
+    try:
+        yield
+    except BaseException:
+        console.note(
+            f"{len(answers):,} answers are in {answers.path}; the same command continues with the "
+            f"other {answers.num_missing:,}"
+        )
+        raise
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name, or copy it where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -8,6 +8,7 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -35,7 +36,7 @@ def made(root: Path, recipe: str, kind: str, task: str, **facts: object) -> Path
     (path.parent / "summary.json").write_text('{"seconds": 90.0}')
     provenance = {
         "recipe": recipe,
-        "config": {"task": task},
+        "config": {"task": task, "generation": {"num_candidates": 1, "select": "bars_fitting"}},
         "inputs": {},
         "musicllm": "0.1.0",
         "commit": "ba749a9",
@@ -61,35 +62,44 @@ def trained(root: Path, recipe: str, num_steps: int, floor: float) -> Artifact:
 
 
 def tune(name: str, title: str, **changes: object) -> dict[str, object]:
+    """Return a line of generations.jsonl with one tune; changes are of the tune or of the line."""
     abc = ABC.format(title=title)
-    line = {
+    own = {
         "name": name,
         "title": title,
-        "prompt": "Write a tune in ABC notation.\nRhythm: jig\nKey: D",
-        "answer": abc,
         "abc": abc,
-        "tries": 1,
-        "seed": 1234,
         "parses": True,
-        "finished": True,
         "num_bars": 8,
         "num_bars_fitting": 7,
         "sound_engine": "additive synthesis",
         "problems": [],
     }
-    return line | changes
+    line = {
+        "name": name,
+        "prompt": "Write a tune in ABC notation.\nRhythm: jig\nKey: D",
+        "answer": abc,
+        "seed": 1234,
+        "finished": True,
+        "skipped": "",
+    }
+    tunes = [own | {key: value for key, value in changes.items() if key in own}]
+    return line | {"tunes": tunes} | {key: changes[key] for key in changes if key not in own}
 
 
-def with_tunes(root: Path, lines: list[dict[str, object]]) -> Artifact:
-    path = made(root, "quickstart/generate", "tunes", "generate")
+def with_tunes(root: Path, lines: list[dict[str, Any]]) -> Artifact:
+    path = made(
+        root, "quickstart/generate", "tunes", "generate", metrics={"num_prompts": len(lines)}
+    )
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (path / "tunes.jsonl").write_text(text)
-    for line in lines:
-        if line["parses"]:
-            (path / f"{line['name']}.svg").write_text(SVG)
-            (path / f"{line['name']}.abc").write_text(str(line["abc"]))
-            (path / f"{line['name']}.mid").write_bytes(b"MThd")
-            (path / f"{line['name']}.mp3").write_bytes(b"\xff\xfb\x90\x00")
+    (path / "generations.jsonl").write_text(text)
+    folder = path / "tunes"
+    folder.mkdir()
+    for tune in (tune for line in lines for tune in line["tunes"]):
+        if tune["parses"]:
+            (folder / f"{tune['name']}.svg").write_text(SVG)
+            (folder / f"{tune['name']}.abc").write_text(str(tune["abc"]))
+            (folder / f"{tune['name']}.mid").write_bytes(b"MThd")
+            (folder / f"{tune['name']}.mp3").write_bytes(b"\xff\xfb\x90\x00")
     return artifacts.read(path)
 
 
@@ -143,11 +153,8 @@ def chain(tmp_path: Path) -> dict[str, Artifact]:
             tmp_path,
             [
                 tune("001", "The Kerry Jig"),
-                tune("002", "Lady Ann", tries=2, num_bars_fitting=8),
-                tune(
-                    "003", "", tries=4, parses=False, num_bars=0, num_bars_fitting=0,
-                    abc=None, answer="la la", problems=["the answer holds no X: line"],
-                ),
+                tune("002", "Lady Ann", finished=False, num_bars_fitting=8),
+                tune("003", "", answer="la la", tunes=[]),
             ],
         ),
     }  # fmt: skip
@@ -227,17 +234,26 @@ def test_page_carries_picture_sound_and_downloads(chain: dict[str, Artifact]) ->
         assert f'download="{name}" href="data:' in page
 
 
-def test_page_tells_tries_bars_and_failures(chain: dict[str, Artifact]) -> None:
+def test_page_tells_bars_failures_and_how_the_tunes_were_chosen(
+    chain: dict[str, Artifact],
+) -> None:
     page = page_of(chain)
     assert "7 of 8 bars fit the metre" in page
-    assert "first try" in page
-    assert "2 tries" in page
+    assert "cut off at its longest length" in page
     assert "no tune that parses" in page
-    assert "the answer holds no X: line" in page
-    assert "2 of them took more than one try" in page
+    assert "there is no tune in the answer" in page
+    assert "Each tune of quickstart/generate is from the first answer of the model." in page
     assert "There is no score of this tune." in page
     assert "<strong>94%</strong>" in page  # 15 of 16 bars
     assert "of the 16 bars written below fit their metre; 1 answer held no tune" in page
+
+
+def test_a_page_shows_the_first_of_many_answers(tmp_path: Path) -> None:
+    lines = [tune(f"{number:03d}", f"Air {number}") for number in range(1, 64)]
+    page = page_of({"tunes": with_tunes(tmp_path, lines)})
+    assert "Of its 63 prompts the first 60 are here." in page
+    assert "Air 60" in page
+    assert "Air 61" not in page
 
 
 def test_page_shows_the_corpus_per_source_and_together(chain: dict[str, Artifact]) -> None:
@@ -314,6 +330,6 @@ def test_damaged_results_name_the_file(chain: dict[str, Artifact]) -> None:
     (chain["evaluation"].path / "results.json").write_text("[]")
     with pytest.raises(ArtifactError, match=r"results\.json is not a JSON object"):
         page_of(chain)
-    (chain["tunes"].path / "tunes.jsonl").write_text("{")
-    with pytest.raises(ArtifactError, match=r"tunes\.jsonl cannot be read"):
+    (chain["tunes"].path / "generations.jsonl").write_text("{")
+    with pytest.raises(ArtifactError, match=r"generations\.jsonl cannot be read"):
         page_of(chain)

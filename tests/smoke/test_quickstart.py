@@ -72,7 +72,7 @@ def test_every_step_runs_and_the_pipeline_is_up_to_date_afterwards(
     assert "largest difference after merging" in text
     runs = tmp_path / RUNS / "quickstart"
     page = html.unescape(next(runs.glob("report/*/report.html")).read_text())
-    tune = json.loads(next(runs.glob("generate/*/artifact/tunes.jsonl")).read_text())
+    tune = json.loads(next(runs.glob("generate/*/artifact/generations.jsonl")).read_text())
     assert f"<blockquote>{tune['prompt']}</blockquote>" in page
     assert "There is no sound of this tune." in page  # generation.render=[]
     results = next(runs.glob("evaluate/*/artifact/results.json"))

@@ -1,8 +1,9 @@
-"""The generate stage, from a model on disk to saved tunes."""
+"""The generate stage: from prompts to checked answers, killed, continued, selected and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import pytest
 from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError
+from musicllm.data.templates import Message
+from musicllm.errors import ArtifactError, ConfigError, InputError
+from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.report.runs import read_lines
+from musicllm.report.scores import read_scores
 from musicllm.runs.settings import model_spec
-from tests.helpers import make_corpus
+from musicllm.stages import generate
+from tests.helpers import make_corpus, make_tune
 
 SMALL = (
     "model.config.hidden_size=32", "model.config.intermediate_size=48",
@@ -25,6 +30,44 @@ SMALL = (
 )  # fmt: skip
 
 Run = Callable[..., Artifact]
+SHORT = make_tune(1).replace(" |]", "C |]")
+"""A tune whose last bar is too long."""
+
+
+class Scripted:
+    """An engine that writes a tune for each request, last one first.
+
+    Args:
+        stop: raises before this many answers.
+        write: text of a request.
+    """
+
+    context: int | None = 400
+
+    def __init__(
+        self, write: Callable[[WritingRequest], str] | None = None, stop: int | None = None
+    ) -> None:
+        self.requests: list[WritingRequest] = []
+        self.closed = False
+        self._write = write or (lambda request: make_tune(request.seed))
+        self._left = stop
+
+    def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
+        return len(prompt if isinstance(prompt, str) else prompt[-1]["content"])
+
+    def write(
+        self, requests: Sequence[WritingRequest], on_piece: object = None
+    ) -> Iterator[tuple[int, Completion]]:
+        for index in reversed(range(len(requests))):
+            if self._left is not None:
+                if not self._left:
+                    raise InputError("the power is gone")
+                self._left -= 1
+            self.requests.append(requests[index])
+            yield index, Completion(self._write(requests[index]), 5, True, 3)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -45,6 +88,7 @@ def run(tmp_path: Path) -> Run:
                 "recipe=quickstart/generate",
                 *SMALL,
                 f"paths.runs={tmp_path / 'runs'}",
+                f"paths.cache={tmp_path / 'cache'}",
                 f"inputs.model={model_path}",
                 f"inputs.instructions={corpus.path}",
                 *words,
@@ -56,19 +100,240 @@ def run(tmp_path: Path) -> Run:
     return run_with
 
 
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+    """Put a scripted engine in the place of the model's."""
+
+    def put(*args: Any, **settings: Any) -> Scripted:
+        scripted = Scripted(*args, **settings)
+        monkeypatch.setattr(generate, "open_engine", lambda _: scripted)
+        return scripted
+
+    return put
+
+
 def lines_of(artifact: Artifact) -> list[dict[str, Any]]:
-    return read_lines(artifact.path / "tunes.jsonl")
+    return read_lines(artifact.path / "generations.jsonl")
 
 
-def test_untrained_model_is_asked_four_times_and_its_failure_is_recorded(run: Run) -> None:
+def prompt_file(path: Path, count: int) -> str:
+    rows = [{"id": f"p{number}", "prompt": f"Tune {number}."} for number in range(count)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return f"generation.prompts={path}"
+
+
+def test_an_untrained_model_answers_drawn_prompts_and_its_failure_is_recorded(run: Run) -> None:
     artifact = run("generation.num_prompts=2")
     lines = lines_of(artifact)
     assert [line["prompt"] for line in lines] == ["Write a reel in D."] * 2
-    assert [line["tries"] for line in lines] == [4, 4]
-    assert [line["seed"] for line in lines] == [1237, 1237]
-    assert artifact.facts["metrics"]["num_parsing"] == 0
-    assert artifact.facts["metrics"]["num_tries"] == 8
-    assert artifact.facts["metrics"]["bars_fitting"] is None
+    assert lines[0]["seed"] != lines[1]["seed"]
+    assert all(line["answer"] and line["num_prompt_tokens"] for line in lines)
+    metrics = artifact.facts["metrics"]
+    assert (metrics["num_answers"], metrics["num_parsing"], metrics["bars_fitting"]) == (2, 0, None)
+
+
+def test_answers_are_in_the_order_of_the_prompts_with_every_tune_checked(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = f"Two tunes:\n\n{make_tune(1)}\n\n{SHORT}\nEnjoy."
+    scripted = engine(lambda request: two if request.seed % 2 else "none")
+    file = prompt_file(tmp_path / "prompts.jsonl", 20)
+    artifact = run(file, "generation.temperature=0.5")
+    lines = lines_of(artifact)
+    assert [line["id"] for line in lines] == [f"p{number}" for number in range(20)]
+    assert [line["name"] for line in lines[:2]] == ["001", "002"]
+    assert scripted.closed
+    assert {request.settings.temperature for request in scripted.requests} == {0.5}
+    num_pairs = sum(line["seed"] % 2 for line in lines)
+    assert 0 < num_pairs < 20
+    for line in lines:
+        assert line["answer"] == (two if line["seed"] % 2 else "none")
+        assert [tune["parses"] for tune in line["tunes"]] == [True] * 2 * (line["seed"] % 2)
+        assert line["measures"]["parses"] == line["seed"] % 2
+    metrics = artifact.facts["metrics"]
+    assert metrics["num_tunes"] == metrics["num_parsing"] == 2 * num_pairs
+    assert metrics["bars_fitting"] == 1 - 1 / (2 * len(make_tune(1).split("|")[:-1]))
+    book = (artifact.path / "tunes.abc").read_text()
+    assert book.count("X:") == 2 * num_pairs
+    assert f"\n\nX:{2 * num_pairs}\n" in book
+    out = capsys.readouterr().out
+    assert "20 to 20 prompts" in out
+    assert f"{20 - num_pairs} have no tune" in out
+    assert len(read_scores(artifact.path)) == 20 + num_pairs
+
+
+def test_a_stopped_run_continues_without_repeating_or_losing_one(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [prompt_file(tmp_path / "prompts.jsonl", 9), "generation.num_candidates=2"]
+    scripted = engine()
+    whole = run(*words)
+    assert len(scripted.requests) == 18
+    again = [*words, f"paths.runs={tmp_path / 'again'}"]
+    for stop in (5, 4):
+        stopped = engine(stop=stop)
+        with pytest.raises(InputError, match="the power is gone"):
+            run(*again)
+        assert len(stopped.requests) == stop
+        assert stopped.closed
+    assert "9 answers are in " in capsys.readouterr().err
+    (partial,) = tmp_path.glob("again/quickstart/generate/*/partial/generations.jsonl")
+    torn = partial.read_bytes()[:-20]
+    partial.write_bytes(torn)  # a process that was killed while it wrote
+    last = engine()
+    artifact = run(*again)
+    assert len(last.requests) == 10
+    assert "8 of 18 answers are there already" in capsys.readouterr().out
+    for name in ("generations.jsonl", "candidates.jsonl", "tunes.abc"):
+        assert (artifact.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert not partial.parent.exists()
+
+
+def test_settings_and_rules_of_a_line_go_before_those_of_the_configuration(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.jsonl"
+    turns = [{"role": "system", "content": "Fiddle."}, {"role": "user", "content": "Go"}]
+    rows: list[dict[str, Any]] = [
+        {"messages": turns, "settings": {"temperature": 0, "max_new_tokens": 7}},
+        {"text": "X:1\nK:D\n", "tune": {"key": "D", "chords": ["D", "A7"]}},
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(InputError, match=r"p\.jsonl:2 has a tune, .*; write generation\.grammar="):
+        run(f"generation.prompts={path}")
+    scripted = engine(lambda request: "L:1/8\nM:4/4\nABcd ABcd |]\n" if request.text else "no")
+    artifact = run(
+        f"generation.prompts={path}", "generation.grammar=abc", "generation.tune.metre=3/4"
+    )
+    second, first = scripted.requests
+    assert first.messages == tuple(turns)
+    assert (first.settings.temperature, first.settings.max_new_tokens) == (0, 7)
+    assert first.rules is not None
+    assert (first.rules.metre, first.rules.key, first.rules.chords) == ("3/4", None, ())
+    assert (second.messages, second.text) == (None, "X:1\nK:D\n")
+    assert second.rules is not None
+    assert (second.rules.metre, second.rules.key, second.rules.chords) == ("3/4", "D", ("D", "A7"))
+    line = lines_of(artifact)[1]
+    assert line["tunes"][0]["abc"].startswith("X:1\nK:D\nL:1/8")  # the beginning counts
+    assert line["measures"]["as_asked"] == pytest.approx(
+        1 / 3, abs=1e-5
+    )  # the key; neither metre nor chords
+
+
+def test_the_best_candidate_is_selected_all_are_told_and_good_ones_kept(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds: dict[str, list[int]] = {}
+
+    def write(request: WritingRequest) -> str:
+        assert request.messages is not None
+        own = seeds.setdefault(request.messages[0]["content"], [])
+        own.append(request.seed)
+        if request.messages[0]["content"] == "Tune 1.":
+            return SHORT
+        return make_tune(2) if len(own) == 2 else "none"
+
+    engine(write)
+    words = [prompt_file(tmp_path / "prompts.jsonl", 2), "generation.num_candidates=3"]
+    artifact = run(*words, "generation.keep=true", "generation.min_score=0.95")
+    first, second = lines_of(artifact)
+    assert first["answer"] == make_tune(2)
+    assert first["seed"] == seeds["Tune 0."][1]
+    assert (first["score"], first["mean_score"]) == (1.0, pytest.approx(1 / 3))
+    assert (first["is_kept"], second["is_kept"]) == (True, False)
+    candidates = read_lines(artifact.path / "candidates.jsonl")
+    assert [line["candidate"] for line in candidates] == [0, 1, 2] * 2
+    assert [line["selected"] for line in candidates] == [False, True, False, True, False, False]
+    (kept,) = read_lines(artifact.path / "kept.jsonl")
+    assert kept["id"] == "p0"
+    assert kept["messages"][1] == {"role": "assistant", "content": make_tune(2)}
+    assert "all 3 candidates" in capsys.readouterr().out
+
+
+def test_kept_answers_are_the_next_corpus(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    engine()
+    file = prompt_file(tmp_path / "prompts.jsonl", 40)
+    generation = run(file, "generation.keep=true")
+
+    def prepare(*words: str) -> Artifact:
+        config, recipe = configuration.load(
+            [
+                "recipe=quickstart/instructions", "data=generations", "data.tokenizer=inherit",
+                "data.max_length=256", f"inputs.corpus={tmp_path / 'instructions'}",
+                f"paths.runs={tmp_path / 'next'}", "engine.num_workers=1", *words,
+            ]
+        )  # fmt: skip
+        return artifacts.read(runner.run(config, recipe).folder / "artifact", "corpus")
+
+    corpus = prepare(f"inputs.generations={generation.path}")
+    assert corpus.facts["splits"]["train"]["documents"] >= 36
+    texts = (corpus.path / "records" / "train").glob("*.jsonl")
+    record = read_lines(next(texts))[0]
+    assert record["messages"][0]["content"].startswith("Tune ")
+    assert record["source"] == "generations"
+    other = run(file, "seed=5")
+    with pytest.raises(ArtifactError, match=r"has no kept\.jsonl: .* generation\.keep=true"):
+        prepare(f"inputs.generations={other.path}", "seed=2")
+    engine(lambda _: "none")
+    empty = run(file, "seed=6", "generation.keep=true")
+    with pytest.raises(ArtifactError, match=r"is empty: no answer reached generation\.min_score"):
+        prepare(f"inputs.generations={empty.path}", "seed=3")
+    with pytest.raises(ArtifactError, match=r"inputs\.generations is not set"):
+        prepare()
+
+
+def test_a_measure_that_compares_needs_the_training_texts(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    engine()
+    words = [prompt_file(tmp_path / "prompts.jsonl", 2), "generation.select=novelty"]
+    measures = lines_of(run(*words))[0]["measures"]
+    assert 0 < measures["novelty"] <= 1
+    with pytest.raises(ConfigError, match=r"generation\.select=novelty compares with the training"):
+        run(*words, "~inputs.instructions")
+
+
+def test_long_prompts_are_refused_with_their_places_or_skipped_and_counted(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine()
+    path = tmp_path / "p.txt"
+    path.write_text(f"A reel.\n{'la ' * 140}\n{'la ' * 127}\n")
+    with pytest.raises(InputError) as caught:
+        run(f"generation.prompts={path}")
+    assert f"2 of 3 prompts leave no room for their answers:\n  {path}:2 has 419" in str(
+        caught.value
+    )
+    artifact = run(f"generation.prompts={path}", "generation.long_prompts=skip")
+    first, second, third = lines_of(artifact)
+    assert not first["skipped"]
+    assert second["skipped"] == "has 419 tokens, and the model 400 positions"
+    assert "leaves 20 of 400 positions for max_new_tokens=24" in third["skipped"]
+    assert artifact.facts["metrics"]["num_skipped"] == 2
+    assert "1 to 3 prompts" in capsys.readouterr().out
+
+
+def test_the_content_of_a_prompt_file_is_part_of_the_identity(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    engine()
+    first = run(prompt_file(tmp_path / "a.jsonl", 2))
+    assert run(prompt_file(tmp_path / "a.jsonl", 3)).fingerprint != first.fingerprint
+    (tmp_path / "other").mkdir()
+    assert run(prompt_file(tmp_path / "other" / "a.jsonl", 2)).fingerprint == first.fingerprint
+
+
+def test_messages_for_a_model_without_a_template_are_refused(run: Run, tmp_path: Path) -> None:
+    for file in (tmp_path / "model").glob("*template*"):
+        file.unlink()
+    settings = tmp_path / "model" / "tokenizer_config.json"
+    content = json.loads(settings.read_text())
+    content.pop("chat_template", None)
+    settings.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"has no chat template, so a model with it continues"):
+        run("generation.prompts=[A reel.]")
 
 
 def test_an_adapter_that_does_not_know_its_base_is_refused(run: Run, tmp_path: Path) -> None:
@@ -80,3 +345,35 @@ def test_an_adapter_that_does_not_know_its_base_is_refused(run: Run, tmp_path: P
         match=r"does not say which base it was trained on; write inputs\.adapter=",
     ):
         run(model_path=adapter)
+
+
+def test_tunes_are_rendered_as_wanted_and_rendering_continues(
+    run: Run,
+    engine: Callable[..., Scripted],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine(lambda request: f"{make_tune(1)}\n\n{make_tune(2)}" if request.seed % 2 else "none")
+    words = [prompt_file(tmp_path / "prompts.jsonl", 6), "generation.render=[MIDI]"]
+    render = generate.render_answers
+    broken = iter([True])
+
+    def stopping(jobs: Any, *args: Any) -> None:
+        if next(broken, False):
+            render(iter([next(jobs), next(jobs)]), *args)
+            raise InputError("the power is gone")
+        render(jobs, *args)
+
+    monkeypatch.setattr(generate, "render_answers", stopping)
+    with pytest.raises(InputError, match="the power is gone"):
+        run(*words)
+    monkeypatch.setattr(generate, "open_engine", lambda _: pytest.fail("all answers are there"))
+    artifact = run(*words)
+    artifact.verify()
+    for line in lines_of(artifact):
+        assert len(line["tunes"]) == 2 * (line["seed"] % 2)
+        for tune in line["tunes"]:
+            assert tune["files"] == [f"{tune['name']}.abc", f"{tune['name']}.mid"]
+            assert all((artifact.path / "tunes" / file).is_file() for file in tune["files"])
+    cards = read_scores(artifact.path)
+    assert {len(card.downloads) for card in cards if card.parses} == {2}

@@ -29,7 +29,8 @@ def made(runs: Path, recipe: str, kind: str, inputs: dict[str, str], **facts: ob
     with artifacts.writing(path, kind, "0", provenance) as (folder, recorded):
         recorded.update(facts)
         if kind == "tunes":
-            (folder / "tunes.jsonl").write_text("")
+            recorded["metrics"] = {"num_prompts": 0}
+            (folder / "generations.jsonl").write_text("")
     return str(path)
 
 

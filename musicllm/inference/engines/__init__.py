@@ -29,8 +29,8 @@ class Engine(Protocol):
     context: int | None
     """Most tokens of prompt and text together; None where the engine does not say."""
 
-    def count_tokens(self, messages: Sequence[Message]) -> int | None:
-        """Return the tokens of a conversation as a prompt; None where the engine does not say."""
+    def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
+        """Return the tokens of a conversation, or of a beginning; None where it does not say."""
 
     def write(
         self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None

@@ -26,9 +26,11 @@ class LocalEngine:
         self._batch_size = batch_size
         self.context: int | None = causal_model(model).config.max_position_embeddings
 
-    def count_tokens(self, messages: Sequence[Message]) -> int | None:
+    def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
         """See `Engine`."""
-        return len(self._encoder.prompt(messages))
+        if isinstance(prompt, str):
+            return len(self._encoder.text(prompt, is_whole=False))
+        return len(self._encoder.prompt(prompt))
 
     def write(
         self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None

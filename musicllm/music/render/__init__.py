@@ -36,7 +36,14 @@ __all__ = [
 ]
 
 
-def render_tune(abc: str, folder: Path, stem: str, also: Collection[str] = ()) -> Rendering:
+def render_tune(
+    abc: str,
+    folder: Path,
+    stem: str,
+    also: Collection[str] = (),
+    *,
+    only: Collection[str] | None = None,
+) -> Rendering:
     """Write every rendering of a tune as `<stem>.<suffix>`; one that fails becomes a problem.
 
     About a second for a tune of a minute, most of it for the sound.
@@ -46,6 +53,7 @@ def render_tune(abc: str, folder: Path, stem: str, also: Collection[str] = ()) -
         folder: where the files go; created if missing.
         stem: common file name, without a folder.
         also: renderers to run that do not run by default.
+        only: renderers to run, with those whose files they read; None for the default ones.
 
     Raises:
         RenderError: no file could be written; the text lists why.
@@ -53,8 +61,12 @@ def render_tune(abc: str, folder: Path, stem: str, also: Collection[str] = ()) -
     assert Path(stem).name == stem, f"{stem!r} is not a plain file name"
     rendering = Rendering(sanitize(abc), folder, stem)
     folder.mkdir(parents=True, exist_ok=True)
+    named = _with_needs(only) if only is not None else None
     renderers = [
-        renderer for renderer in in_order() if renderer.by_default or renderer.name in also
+        renderer
+        for renderer in in_order()
+        if renderer.name in also
+        or (renderer.by_default if named is None else renderer.name in named)
     ]
     failed: set[str] = set()
     for renderer in renderers:
@@ -70,3 +82,13 @@ def render_tune(abc: str, folder: Path, stem: str, also: Collection[str] = ()) -
     if not rendering.files:
         raise RenderError("; ".join(rendering.problems))
     return rendering
+
+
+def _with_needs(names: Collection[str]) -> set[str]:
+    """Return the names of renderers and of all whose files they read."""
+    needed, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += [need] if (need := RENDERERS[name].needs) else []
+    return needed

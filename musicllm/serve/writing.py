@@ -1,0 +1,121 @@
+"""Answers to many prompts, examined and written down as they finish."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from musicllm.console import Advance
+from musicllm.evals.copies import CopyIndex
+from musicllm.evals.requests import Request
+from musicllm.inference.engines import Engine
+from musicllm.inference.requests import Completion, WritingRequest
+from musicllm.music.grammar import TuneRules
+from musicllm.serve.answers import check_tunes
+from musicllm.serve.measures import MEASURES, Answer
+from musicllm.serve.prompts import Prompt, Prompts
+from musicllm.serve.stream import Stream
+
+PART = 4096
+"""Answers that an engine is given at once, to sort by length and to fill its batches; so many
+prompts are in memory."""
+
+
+def write_answers(
+    prompts: Prompts,
+    engine: Engine,
+    stream: Stream,
+    *,
+    request_of: Callable[[Prompt, int], WritingRequest],
+    examine: Examiner,
+    progress: Advance,
+) -> None:
+    """Let an engine write every answer that is not there yet; each is written down at once.
+
+    Args:
+        prompts: all of them.
+        engine: writes.
+        stream: of the answers.
+        request_of: of a prompt and a candidate.
+        examine: checks and measures an answer.
+        progress: called for each answer.
+    """
+    missing = stream.missing()
+    started, num_tokens = time.monotonic(), 0
+    while part := list(islice(missing, PART)):
+        requests = [request_of(prompts[number], candidate) for number, candidate in part]
+        for place, completion in engine.write(requests):
+            number, candidate = part[place]
+            line = {
+                "number": number,
+                "candidate": candidate,
+                "seed": requests[place].seed,
+                "answer": completion.text,
+                "finished": completion.finished,
+                "num_prompt_tokens": completion.num_prompt_tokens,
+                "num_new_tokens": completion.num_new_tokens,
+                "skipped": "",
+            }
+            stream.add(line | examine(prompts[number], requests[place].rules, completion))
+            num_tokens += completion.num_new_tokens
+            progress(1, f"{num_tokens / (time.monotonic() - started):,.0f} tokens/s")
+
+
+def skip(stream: Stream, number: int, reason: str) -> None:
+    """Write down that a prompt gets no answer."""
+    line: dict[str, Any] = {
+        "number": number,
+        "seed": None,
+        "answer": "",
+        "finished": False,
+        "num_prompt_tokens": None,
+        "num_new_tokens": 0,
+        "skipped": reason,
+        "tunes": [],
+        "measures": {},
+    }
+    for candidate in range(stream.num_candidates):
+        if (number, candidate) not in stream:
+            stream.add({**line, "candidate": candidate})
+
+
+class Examiner:
+    """Checks every tune of an answer and measures it.
+
+    Args:
+        index: of the training texts; without it, measures that need it are left out.
+    """
+
+    def __init__(self, index: CopyIndex | None) -> None:
+        self._index = index
+
+    def __call__(
+        self, prompt: Prompt, rules: TuneRules | None, completion: Completion
+    ) -> dict[str, Any]:
+        """Return `tunes` and `measures`. An answer that continues a beginning counts with it."""
+        tunes = check_tunes(f"{prompt.text or ''}{completion.text}")
+        conditions = {**_conditions(rules), **prompt.conditions}
+        request = Request(prompt.shown, prompt.task, conditions)
+        answer = Answer(request, completion.text, completion.finished, tunes, self._index)
+        measures = {
+            name: round(measure.value(answer), 6)
+            for name, measure in MEASURES.items()
+            if self._index is not None or not measure.needs_index
+        }
+        return {"tunes": [dataclasses.asdict(tune) for tune in tunes], "measures": measures}
+
+
+def _conditions(rules: TuneRules | None) -> dict[str, str]:
+    """Return the rules of a tune as conditions that a request states."""
+    if rules is None:
+        return {}
+    stated = {
+        "key": rules.key and f"K:{rules.key}",
+        "metre": rules.metre,
+        "form": rules.form,
+        "chords": " ".join(rules.chords),
+    }
+    return {name: value for name, value in stated.items() if value}
