@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,19 @@ from typing import Any
 from musicllm import artifacts
 from musicllm.console import Advance
 from musicllm.errors import RenderError
-from musicllm.music.render import render_tune
+from musicllm.music.render import editor_link, render_tune
 from musicllm.serve.stream import Stream
 
 FILES = "tunes"
 """Folder of the files beside the stream."""
+
+NO_FILES: Mapping[str, Any] = {
+    "files": [],
+    "editor_link": None,
+    "problems": [],
+    "sound_engine": None,
+}
+"""What a line has of a tune without files."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,10 @@ def render_answers(
 ) -> None:
     """Write the files of tunes into `tunes/` beside the stream, and a line for each answer.
 
-    A line has, for each tune, `files` (names), `problems` and `sound_engine`. A tune that cannot be
-    rendered has the reason among its problems. Engines are processes of their own, so that threads
-    use all cores; about a second a tune, most of it for the sound.
+    A line has, for each tune, `files` (names), `editor_link` (opens it in the public abcjs editor),
+    `problems` and `sound_engine`. What cannot be made has its reason among the problems. Engines
+    are processes of their own, so that threads use all cores; about a second a tune, most of it for
+    the sound.
 
     Args:
         jobs: answers whose files are due.
@@ -75,9 +84,7 @@ def stem(name: str, place: int) -> str:
 
 def _render(job: Job, renderers: Sequence[str], folder: Path) -> dict[str, Any]:
     tunes = [
-        {"files": [], "problems": [], "sound_engine": None}
-        if tune is None
-        else _files(tune, stem(job.name, place), renderers, folder)
+        dict(NO_FILES) if tune is None else _files(tune, stem(job.name, place), renderers, folder)
         for place, tune in enumerate(job.tunes)
     ]
     return {"number": job.number, "candidate": 0, "tunes": tunes}
@@ -86,12 +93,16 @@ def _render(job: Job, renderers: Sequence[str], folder: Path) -> dict[str, Any]:
 def _files(tune: str, name: str, renderers: Sequence[str], folder: Path) -> dict[str, Any]:
     abc = f"{name}.abc"
     artifacts.write_text(folder / abc, tune.strip() + "\n")
+    result: dict[str, Any] = {**NO_FILES, "files": [abc], "problems": []}
+    try:
+        result["editor_link"] = editor_link(tune)
+    except RenderError as error:
+        result["problems"].append(str(error))
     try:
         rendering = render_tune(tune, folder, name, only=renderers)
     except RenderError as error:
-        return {"files": [abc], "problems": [str(error)], "sound_engine": None}
-    return {
-        "files": [abc, *(path.name for path in rendering.files.values())],
-        "problems": rendering.problems,
-        "sound_engine": rendering.sound_engine,
-    }
+        result["problems"].append(str(error))
+        return result
+    result["files"] += [path.name for path in rendering.files.values()]
+    result["problems"] += rendering.problems
+    return {**result, "sound_engine": rendering.sound_engine}

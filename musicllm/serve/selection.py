@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any, TextIO
 
 from musicllm.serve.prompts import Prompt
-from musicllm.serve.renderings import Job, stem
+from musicllm.serve.renderings import NO_FILES, Job, stem
 from musicllm.serve.stream import Stream
 
 GENERATIONS, CANDIDATES, KEPT, BOOK = (
@@ -124,14 +124,13 @@ def _line(
     files: Sequence[Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
     """Return a line of generations.jsonl."""
-    rendered = files or [{"files": [], "problems": [], "sound_engine": None}] * len(best["tunes"])
+    rendered = files or [NO_FILES] * len(best["tunes"])
     tunes = [
         {
             "name": stem(prompt.name, place),
             **tune,
+            **own,
             "problems": [*tune["problems"], *own["problems"]],
-            "files": own["files"],
-            "sound_engine": own["sound_engine"],
         }
         for place, (tune, own) in enumerate(zip(best["tunes"], rendered, strict=True))
     ]
