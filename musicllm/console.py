@@ -79,6 +79,18 @@ def say(line: str = "") -> None:
     out.print(escape(line))
 
 
+def stream(text: str) -> None:
+    """Print a piece of a text that is being written to standard output, as it is."""
+    if not out.quiet:
+        out.file.write(text)
+        out.file.flush()
+
+
+def faint(line: str) -> None:
+    """Print one line of little weight to standard output."""
+    out.print(escape(line), style="dim")
+
+
 def heading(line: str) -> None:
     """Print the heading of a stage or a section."""
     out.print(f"[bold]{escape(line)}[/bold]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicllm.errors import Problem
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
 
 
@@ -29,6 +30,9 @@ def launchers(config: Config) -> Iterator[Problem]:
     launcher = config.launcher
     if launcher.name != "slurm":
         return
+    if STAGES[config.task].interactive:
+        rule = f"runs a job without a terminal, and a {config.task} needs one"
+        yield Problem("launcher", "slurm", rule, "use launcher=local")
     for key in ("cluster", "time_minutes", "signal_delay_s", "num_requeues"):
         if getattr(launcher, key) is None:
             rule = "must be set when launcher.name=slurm"

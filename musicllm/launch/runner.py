@@ -24,7 +24,7 @@ from musicllm.launch import processes, ranks
 from musicllm.launch.processes import Rows
 from musicllm.runs import names, needs
 from musicllm.runs.binding import bind
-from musicllm.runs.stages import STAGES, makes_artifact
+from musicllm.runs.stages import STAGES, is_interactive, makes_artifact
 from musicllm.schema import Config
 
 NEXT = {
@@ -75,6 +75,8 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
         MusicLLMError: whatever the user can act on.
     """
     stage = STAGES[config.task]
+    if is_interactive(config):
+        return _talk(config, recipe, command)
     if not makes_artifact(config):
         job = bind(config, recipe, command)
         processes.verb(job)(job)
@@ -100,6 +102,18 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
         return Outcome(job.folder)
     with _alone(job.folder):
         return _make(job)
+
+
+def _talk(config: Config, recipe: str, command: Command) -> Outcome:
+    """Run a stage that makes nothing; several may use one run folder at a time."""
+    if ranks.launched():
+        processes.refuse_other_ranks(config, recipe)
+    job = bind(config, recipe, command)
+    console.heading(f"{recipe}: {config.description}")
+    needs.require(config)
+    runtime.prepare(config.hardware.accelerator)
+    processes.verb(job)(job)
+    return Outcome(job.folder)
 
 
 def _make(job: Job) -> Outcome:

@@ -14,7 +14,7 @@ from musicllm.job import Job, public
 from musicllm.runs import names
 from musicllm.runs.inputs import find_input, refuse_other_kind
 from musicllm.runs.locations import Key, local_contents, with_contents
-from musicllm.runs.stages import STAGES, artifact_kind, is_deciding, makes_artifact
+from musicllm.runs.stages import STAGES, artifact_kind, is_deciding, is_interactive, makes_artifact
 from musicllm.schema import Config
 
 
@@ -31,7 +31,7 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
         ConfigError: `name` belongs to a run with other settings.
     """
     runs = Path(config.paths.runs)
-    if not makes_artifact(config):
+    if not makes_artifact(config) and not is_interactive(config):
         return Job(config, recipe, runs / recipe, kind="", fingerprint="", command=command)
     inputs = {
         role: find_input(f"inputs.{role}", name, config) for role, name in config.inputs.items()

@@ -17,6 +17,9 @@ from musicllm.model.export import EXPORTERS
 from musicllm.model.packages import PACKAGES, PREFIX, Package
 from musicllm.schema import Config
 
+LOADING = ("train", "evaluate", "generate", "chat")
+"""Tasks that compute with a model."""
+
 COMPILERS = ("g++", "clang++", "c++")
 
 
@@ -51,7 +54,7 @@ def _ray(config: Config) -> str | None:
 
 
 def _nf4(config: Config) -> str | None:
-    loads = config.task in ("train", "evaluate", "generate")
+    loads = config.task in LOADING
     needed = loads and config.adapter.quantization == "nf4"
     return "adapter.quantization=nf4" if needed else None
 
@@ -89,8 +92,7 @@ def _packaged(package: Package) -> Iterator[Need]:
     location = PREFIX + package.name
 
     def cause(config: Config) -> str | None:
-        tasks = ("train", "evaluate", "generate", "export")
-        loads = config.task in tasks and "model" not in config.inputs
+        loads = config.task in (*LOADING, "export") and "model" not in config.inputs
         loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
         loads |= config.task == "bench" and config.bench.name == "eval"
         return f"model.location={location}" if loads and config.model.location == location else None

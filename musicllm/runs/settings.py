@@ -64,8 +64,11 @@ def sampling_settings(config: Config) -> SamplingSettings:
 
 def tune_rules(config: Config) -> TuneRules | None:
     """Return the rules of the grammar that `config.generation` states; None without a grammar."""
-    if config.generation.grammar is None:
-        return None
+    return None if config.generation.grammar is None else rules_of_tunes(config)
+
+
+def rules_of_tunes(config: Config) -> TuneRules:
+    """Return the rules of the grammar that `config.generation.tune` states, in use or not."""
     tune = config.generation.tune
     return TuneRules(**{**vars(tune), "chords": tuple(tune.chords)})
 

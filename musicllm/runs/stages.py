@@ -18,7 +18,8 @@ class Stage:
 
     Attributes:
         summary: one line for people.
-        kind: of the artifact that it makes; empty for a pipeline, whose steps make them.
+        kind: of the artifact that it makes; empty for a pipeline, whose steps make them, and for
+            a conversation.
         settings: keys and groups of the configuration that decide the result; the fingerprint
             covers them and `ALWAYS`.
         free: other keys that the stage reads, or of these groups, which do not change the result;
@@ -28,6 +29,8 @@ class Stage:
         available: it can run in this version; otherwise it can only be planned.
         spreads: runs in one process per device, unless strategy=single.
         repeats: runs again even if its artifact is complete.
+        interactive: talks with a person; it makes no artifact, its run folder holds what they save,
+            and `settings` alone choose the folder.
         version: of the result; a new one makes old artifacts out of date.
     """
 
@@ -39,6 +42,7 @@ class Stage:
     available: bool = True
     spreads: bool = False
     repeats: bool = False
+    interactive: bool = False
     version: int = 1
 
 
@@ -153,7 +157,13 @@ STAGES: dict[str, Stage] = {
     ),
     "report": Stage("runs -> one page", "report"),
     "pipeline": Stage("recipes one after the other", "", ("steps",)),
-    "chat": Stage("a conversation in the terminal", "chat", available=False),
+    "chat": Stage(
+        "a conversation in the terminal",
+        "",
+        MODEL_IN_USE,
+        free=("generation", "inference", "hardware.max_rows_per_device", "seed"),
+        interactive=True,
+    ),
     "demo": Stage("a page to talk to", "demo", available=False),
     "serve": Stage("an API", "serve", available=False),
     "export": Stage(
@@ -214,6 +224,11 @@ def _cover(task: str) -> dict[str, bool]:
 def makes_artifact(config: Config) -> bool:
     """Return whether the configured stage makes an artifact; a plan and a pipeline make none."""
     return config.stage != "plan" and bool(STAGES[config.task].kind)
+
+
+def is_interactive(config: Config) -> bool:
+    """Return whether the configured stage talks with a person."""
+    return config.stage != "plan" and STAGES[config.task].interactive
 
 
 def artifact_kind(config: Config) -> str:

@@ -19,7 +19,7 @@ from musicllm.data.records import Drop
 from musicllm.data.rows import Row
 from musicllm.music.abc import Score
 from musicllm.music.abc.limits import DEFAULT_LIMITS
-from musicllm.music.render.staff import describe, staff
+from musicllm.music.render.staff import NAMES, WIDTH, describe, staff
 from musicllm.schema import MusicConfig
 
 SUPERVISED = ("green", "bold green")
@@ -125,9 +125,10 @@ def show_row(
     return result
 
 
-def draw_tune(score: Score, num_bars: int) -> list[str]:
-    """Return the description of a tune and its first bars on a staff, as lines."""
-    return [f"♪ {visible(describe(score))}", *staff(score, num_bars)]
+def draw_tune(score: Score, num_bars: int, width: int = NAMES + WIDTH) -> list[str]:
+    """Return lines: the description of a tune, and its first bars on a staff of `width` columns."""
+    lines = staff(score, num_bars, max(1, min(width, NAMES + WIDTH) - NAMES))
+    return [f"♪ {visible(describe(score))}", *lines]
 
 
 def _tunes(text: str, num_bars: int) -> Iterator[str]:

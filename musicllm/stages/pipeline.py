@@ -22,6 +22,7 @@ from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.job import Job
 from musicllm.runs import composing, needs
 from musicllm.runs.binding import bind
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
@@ -64,6 +65,9 @@ def part_of(word: str) -> tuple[str, str] | None:
 
 def _checked(step: str, command: Command) -> Config:
     config = _composed((quoting.argument("recipe", step), *fitting(step, command)), command.folders)
+    if STAGES[config.task].interactive:
+        rule = f"is a {config.task}, which ends only when a person ends it; run it by itself"
+        raise ConfigError([Problem("steps", step, rule)])
     check(config)
     return config
 

@@ -20,6 +20,7 @@ from musicllm.launch.local import Local
 from musicllm.launch.slurm import Slurm
 from musicllm.runs import composing
 from musicllm.runs.binding import bind, is_up_to_date
+from musicllm.runs.stages import STAGES
 from musicllm.schema import Config
 from musicllm.sweep import comparison, space, trial
 from musicllm.sweep.search import Draw, Grid, Search
@@ -83,6 +84,9 @@ def _common(swept: Space, folders: Sequence[Path]) -> Config:
         ConfigError: it does not compose, or breaks a rule that does not concern this job alone.
     """
     config, _ = composing.load(swept.words(swept.corner()), folders)
+    if STAGES[config.task].interactive:
+        rule = f"is a {config.task}, which a person holds, and no job of a sweep"
+        raise ConfigError([Problem("task", config.task, rule, "leave out -m")])
     try:
         check(config)
     except ConfigError as error:

@@ -128,10 +128,10 @@ def test_a_missing_folder_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_stage_that_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = said(["recipe=chat"], capsys)
+    code, text = said(["recipe=chat", "task=demo"], capsys)
     assert code == 1
     assert text == (
-        "the stage chat is not in this version of musicllm; recipe=chat composes and plans "
+        "the stage demo is not in this version of musicllm; recipe=chat composes and plans "
         "(stage=plan)\n"
     )
 

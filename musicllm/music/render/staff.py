@@ -17,6 +17,9 @@ from musicllm.music.analysis import form
 WIDTH = 96
 """Columns of a staff, without the note names."""
 
+NAMES = 5
+"""Columns of the note names, with a blank."""
+
 HEAD, HELD, BAR_LINE = "●", "━", "│"
 STAFF_LINES = frozenset((2, 4, 6, 8, 10))
 """E, G, B, D and F above middle C, which is place 0."""

@@ -1,0 +1,220 @@
+"""One sitting with a conversation: prints answers and their tunes, saves them, renders and plays.
+
+What is printed comes from a model or a file, so control characters are written out before they
+reach the terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from musicllm import artifacts, console
+from musicllm.errors import InputError, MusicLLMError
+from musicllm.music.render import Rendering, render_tune
+from musicllm.serve.chat import records
+from musicllm.serve.chat.conversation import Answer, Conversation, OnPiece, View
+from musicllm.serve.chat.player import Player
+from musicllm.serve.chat.tunes import AnsweredTune, lines_of, tunes_in
+from musicllm.serve.showing import visible
+
+FILE = "conversation.json"
+
+
+@dataclass
+class Session:
+    """A conversation, where its files go, and its tunes by number.
+
+    Attributes:
+        conversation: with its engine.
+        model: its name, for people and for saved files.
+        folder: of all conversations with this model and these settings; each gets its own below it.
+        is_interactive: whether a person sits at the terminal.
+        follows_grammar: whether the engine samples under the grammar; else answers are checked.
+        tunes: all so far, the first has number 1; those of answers that were retried stay.
+        status: one line about the context and the settings.
+    """
+
+    conversation: Conversation
+    model: str
+    folder: Path
+    is_interactive: bool
+    follows_grammar: bool = True
+    player: Player = field(default_factory=Player)
+    tunes: list[AnsweredTune] = field(default_factory=list)
+    num_failed: int = 0
+    _own: Path | None = None
+    _renderings: dict[int, Rendering] = field(default_factory=dict)
+    _num_left_out: int = 0
+
+    def say(self, message: str) -> None:
+        """Let the model answer a message."""
+        self._answer(partial(self.conversation.say, message))
+
+    def retry(self) -> None:
+        """Let the model answer the last message again."""
+        self._answer(self.conversation.retry)
+
+    def edit(self, message: str) -> None:
+        """Let the model answer another message in place of the last one."""
+        self._answer(partial(self.conversation.edit, message))
+
+    def save(self, path: Path | None = None) -> Path:
+        """Save the conversation, without a path in the folder of this conversation."""
+        path = path or self.place / FILE
+        records.save(self.conversation, self.model, path)
+        return path
+
+    def load(self, path: Path | None) -> Path:
+        """Continue a saved conversation, without a path the newest with this model and settings.
+
+        It goes on in a file of its own.
+
+        Raises:
+            InputError: there is none, or as `records.load`.
+        """
+        path = path or self._newest()
+        model = records.load(self.conversation, path)
+        if model != self.model:
+            console.note(f"it was held with {visible(model)}, and goes on with {self.model}")
+        self._own, self._num_left_out = None, 0
+        self._renderings.clear()
+        answers = [turn.answer for turn in self.conversation.turns if turn.answer]
+        self.tunes = [tune for answer in answers for tune in tunes_in(answer.text)]
+        return path
+
+    def clear(self) -> None:
+        """Begin a new conversation; the old one stays saved."""
+        self.conversation.clear()
+        self._own, self._num_left_out = None, 0
+        self._renderings.clear()
+        self.tunes = []
+
+    def render(self, number: str) -> Rendering:
+        """Write the picture, MIDI and sound of a tune.
+
+        Args:
+            number: of the tune; empty for the last.
+
+        Raises:
+            InputError: there is no such tune, or it cannot be read.
+            RenderError: nothing of it could be rendered.
+        """
+        index = self._index(number)
+        tune = self.tunes[index]
+        if tune.score is None:
+            raise InputError(f"tune {index + 1} cannot be read: {visible(tune.problem)}")
+        if index not in self._renderings:
+            stem = f"tune-{index + 1:03d}"
+            self._renderings[index] = render_tune(tune.text, self.place, stem)
+            artifacts.write_text(self.place / f"{stem}.abc", tune.text + "\n")
+        return self._renderings[index]
+
+    @property
+    def place(self) -> Path:
+        """Folder of this conversation; made when it is first needed, so that each has its own."""
+        if self._own is None:
+            stamp, number = time.strftime("%Y-%m-%d-%H%M%S"), 1
+            self.folder.mkdir(parents=True, exist_ok=True)
+            while self._own is None:
+                place = self.folder / (stamp if number == 1 else f"{stamp}-{number}")
+                try:
+                    place.mkdir()
+                    self._own = place
+                except FileExistsError:
+                    number += 1
+        return self._own
+
+    @property
+    def saved(self) -> Path | None:
+        """The file that this conversation is in; None before there is one."""
+        return None if self._own is None else self._own / FILE
+
+    def status(self) -> str:
+        """Return one line: how full the context is, and the settings that matter most."""
+        manner, view = self.conversation.manner, self.conversation.view
+        context = self.conversation.engine.context
+        parts = [self.model]
+        if view is not None and view.num_tokens is not None:
+            last = self.conversation.turns[-1].answer if self.conversation.turns else None
+            used = view.num_tokens + ((last and last.num_new_tokens) or 0)
+            parts.append(f"{used:,} of {context:,} tokens" if context else f"{used:,} tokens")
+        elif context:
+            parts.append(f"context {context:,} tokens")
+        parts.append(f"temperature {manner.settings.temperature:g}")
+        parts.append(f"grammar {'off' if manner.rules is None else 'on'}")
+        return " · ".join((*parts, f"seed {self.conversation.seed}", "/help"))
+
+    def _answer(self, write: Callable[[OnPiece], Answer]) -> None:
+        started = time.monotonic()
+        try:
+            answer = write(lambda piece: console.stream(visible(piece)))
+        except KeyboardInterrupt:
+            if not self.is_interactive:
+                raise
+            console.note("stopped before the first word; /retry asks again")
+            return
+        finally:
+            self._say_left_out(self.conversation.view)
+            self._save_if_any()
+        console.stream("" if answer.text.endswith("\n") else "\n")
+        if answer.end == "stopped" and not self.is_interactive:
+            raise KeyboardInterrupt
+        self._say_end(answer)
+        for tune in tunes_in(answer.text):
+            self.tunes.append(tune)
+            for line in lines_of(len(self.tunes), tune, console.out.width):
+                console.say(line)
+        if self.is_interactive and answer.num_new_tokens:
+            rate = answer.num_new_tokens / (time.monotonic() - started)
+            console.faint(f"{answer.num_new_tokens:,} tokens, {rate:,.0f}/s, seed {answer.seed}")
+
+    def _say_left_out(self, view: View | None) -> None:
+        if view is None or view.num_left_out <= self._num_left_out:
+            return
+        self._num_left_out = view.num_left_out
+        turns = "turn does" if view.num_left_out == 1 else f"{view.num_left_out} turns do"
+        console.note(
+            f"the oldest {turns} not fit the context of {self.conversation.engine.context:,} "
+            "tokens, and the model no longer sees them"
+        )
+
+    def _say_end(self, answer: Answer) -> None:
+        view, longest = self.conversation.view, self.conversation.manner.settings.max_new_tokens
+        if answer.end == "stopped":
+            console.note("stopped; what is written is kept (/retry writes another answer)")
+        elif answer.end == "length" and view is not None and view.max_new_tokens < longest:
+            console.note(f"cut off: the context is full after {answer.num_new_tokens} tokens")
+        elif answer.end == "length":
+            console.note(f"cut off at {longest} tokens; /set max_new_tokens=... allows more")
+        elif not answer.text.strip():
+            console.note("the model ended its answer without a word; /retry asks again")
+
+    def _save_if_any(self) -> None:
+        if self.conversation.turns:
+            self.save()
+
+    def _newest(self) -> Path:
+        files = sorted(self.folder.glob(f"*/{FILE}"), key=lambda file: file.stat().st_mtime)
+        files = [file for file in files if file.parent != self._own]
+        if not files:
+            raise InputError(f"there is no earlier conversation in {self.folder}; name a file")
+        return files[-1]
+
+    def _index(self, number: str) -> int:
+        if not self.tunes:
+            raise InputError("there is no tune yet in what the model wrote")
+        if not number:
+            return len(self.tunes) - 1
+        if not number.isdecimal() or not 1 <= int(number) <= len(self.tunes):
+            raise InputError(f"there is no tune {number!r}; there are 1 to {len(self.tunes)}")
+        return int(number) - 1
+
+
+def fail(session: Session, error: MusicLLMError) -> None:
+    """Print an error; the conversation goes on."""
+    session.num_failed += 1
+    console.err.print(visible(str(error)), style="red", markup=False)
