@@ -1,5 +1,10 @@
-"""The grammar of legal tunes, read character by character: what may follow, and when it may end."""
+"""The grammar of legal tunes: what may follow at each character, so that no wrong bar is written.
 
+Prose is free; in a tune every bar fits its metre and every bracket is closed. No model is needed
+here: `inference` asks it which tokens may follow.
+"""
+
+from musicllm.music.grammar.automaton import Grammar, State
 from musicllm.music.grammar.rules import TuneRules
 
-__all__ = ["TuneRules"]
+__all__ = ["Grammar", "State", "TuneRules"]

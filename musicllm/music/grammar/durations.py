@@ -1,0 +1,74 @@
+"""How long the next note may be, and what a note does to its bar."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from musicllm.music.grammar import bars
+from musicllm.music.grammar.cursor import Cursor
+from musicllm.music.grammar.lengths import lengths, spelling
+
+
+def room(c: Cursor) -> int:
+    """Return the mask of the lengths as written that the next note may have."""
+    left = (c.debt or c.metre.longest) - c.pos
+    if left <= 0 or (c.pos == 0 and bars.must_pause(c)):
+        return 0
+    times, divisor = c.broken or (1, 1)
+    if c.tuplet is None:
+        mask = lengths(left, 0, 1, times, divisor)
+        if c.bar_chars > bars.MAX_BAR_CHARS and not c.broken:
+            mask &= _soonest(c.unit, left) if c.metre.full else (2 << c.unit) - 2
+        return mask
+    p, q, num, sum_ = c.tuplet
+    step = p // gcd(p, q)
+    most = left * p // q // step * step - sum_
+    if num > 1:
+        return lengths(most - num + 1, 0, 1, times, divisor)
+    return lengths(most, -sum_ % step, step, times, divisor)
+
+
+def _soonest(unit: int, left: int) -> int:
+    """Return the mask of the length with which a bar is filled by the fewest notes."""
+    spelled = spelling(unit)
+    return 1 << spelled.value[spelled.spell(left)[0]]
+
+
+def can_embellish(c: Cursor) -> bool:
+    """Return whether something that belongs to a next note may stand here."""
+    return c.bar_chars <= bars.MAX_BAR_CHARS and room(c) != 0
+
+
+def count(c: Cursor, grains: int) -> None:
+    """Add a note of this written length to the bar."""
+    if c.broken:
+        times, divisor = c.broken
+        grains = grains * times // divisor
+        c.broken = None
+    c.needs, c.can_tie, c.last, c.has_music = False, True, grains, True
+    if c.tables.pitches:
+        c.tables.pitches.end(c)
+    if c.tuplet is None:
+        c.pos += grains
+        return
+    p, q, num, sum_ = c.tuplet
+    if num > 1:
+        c.tuplet = (p, q, num - 1, sum_ + grains)
+    else:
+        c.pos += (sum_ + grains) * q // p
+        c.tuplet, c.last = None, 0
+
+
+def length(c: Cursor, char: str) -> bool:
+    """Read the length of a note, or what follows it."""
+    spelled = spelling(c.unit)
+    word = c.word + char
+    if char in "0123456789/":
+        c.word = word
+        return spelled.reach.get(word, 0) & c.allowed != 0
+    grains = spelled.value.get(c.word)
+    if grains is None or not c.allowed >> grains & 1:
+        return False
+    count(c, grains)
+    c.step = c.tables.item
+    return c.step(c, char)
