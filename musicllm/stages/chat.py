@@ -51,6 +51,7 @@ def _session(job: Job, engine: Engine) -> Session:
         model=_model_name(job),
         folder=job.folder,
         is_interactive=sys.stdin.isatty() and sys.stdout.isatty(),
+        renderers=config.generation.render,
         follows_grammar=ENGINES[engine_name(job)].follows_grammar,
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from musicllm import console
-from musicllm.errors import InputError, MusicLLMError
+from musicllm.errors import InputError, MusicLLMError, RenderError
+from musicllm.music.render import editor_link
 from musicllm.serve.chat import settings
 from musicllm.serve.chat.lines import Lines
 from musicllm.serve.chat.session import Session, fail
@@ -56,15 +57,20 @@ def _new(session: Session, _lines: Lines, _argument: str) -> None:
 
 
 def _render(session: Session, _lines: Lines, argument: str) -> None:
-    rendering = session.render(argument)
+    rendering = session.render(argument, session.renderers)
     for path in rendering.files.values():
         console.say(str(path))
-    for problem in rendering.problems:
+    problems = list(rendering.problems)
+    try:
+        console.say(editor_link(rendering.abc))
+    except RenderError as error:
+        problems.append(str(error))
+    for problem in problems:
         console.note(visible(problem))
 
 
 def _play(session: Session, _lines: Lines, argument: str) -> None:
-    rendering = session.render(argument)
+    rendering = session.render(argument, ("sound",))
     sound = rendering.first(".wav", ".mp3")
     if sound is None:
         raise InputError(f"there is no sound: {visible('; '.join(rendering.problems))}")

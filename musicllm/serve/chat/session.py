@@ -7,7 +7,7 @@ reach the terminal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from pathlib import Path
 from musicllm import artifacts, console
 from musicllm.errors import InputError, MusicLLMError
 from musicllm.music.render import Rendering, render_tune
+from musicllm.serve.answers import CheckedTune, check_tunes
 from musicllm.serve.chat import records
 from musicllm.serve.chat.conversation import Answer, Conversation, OnPiece, View
 from musicllm.serve.chat.player import Player
-from musicllm.serve.chat.tunes import AnsweredTune, lines_of, tunes_in
+from musicllm.serve.chat.tunes import lines_of, why_not
 from musicllm.serve.showing import visible
 
 FILE = "conversation.json"
@@ -33,6 +34,7 @@ class Session:
         model: its name, for people and for saved files.
         folder: of all conversations with this model and these settings; each gets its own below it.
         is_interactive: whether a person sits at the terminal.
+        renderers: names of those that /render runs; none for those that run by default.
         follows_grammar: whether the engine samples under the grammar; else answers are checked.
         tunes: all so far, the first has number 1; those of answers that were retried stay.
         status: one line about the context and the settings.
@@ -42,12 +44,12 @@ class Session:
     model: str
     folder: Path
     is_interactive: bool
+    renderers: Collection[str] = ()
     follows_grammar: bool = True
     player: Player = field(default_factory=Player)
-    tunes: list[AnsweredTune] = field(default_factory=list)
+    tunes: list[CheckedTune] = field(default_factory=list)
     num_failed: int = 0
     _own: Path | None = None
-    _renderings: dict[int, Rendering] = field(default_factory=dict)
     _num_left_out: int = 0
 
     def say(self, message: str) -> None:
@@ -81,23 +83,22 @@ class Session:
         if model != self.model:
             console.note(f"it was held with {visible(model)}, and goes on with {self.model}")
         self._own, self._num_left_out = None, 0
-        self._renderings.clear()
         answers = [turn.answer for turn in self.conversation.turns if turn.answer]
-        self.tunes = [tune for answer in answers for tune in tunes_in(answer.text)]
+        self.tunes = [tune for answer in answers for tune in check_tunes(answer.text)]
         return path
 
     def clear(self) -> None:
         """Begin a new conversation; the old one stays saved."""
         self.conversation.clear()
         self._own, self._num_left_out = None, 0
-        self._renderings.clear()
         self.tunes = []
 
-    def render(self, number: str) -> Rendering:
-        """Write the picture, MIDI and sound of a tune.
+    def render(self, number: str, only: Collection[str]) -> Rendering:
+        """Write the files of a tune beside the conversation.
 
         Args:
             number: of the tune; empty for the last.
+            only: names of the renderers; none for those that run by default.
 
         Raises:
             InputError: there is no such tune, or it cannot be read.
@@ -105,13 +106,11 @@ class Session:
         """
         index = self._index(number)
         tune = self.tunes[index]
-        if tune.score is None:
-            raise InputError(f"tune {index + 1} cannot be read: {visible(tune.problem)}")
-        if index not in self._renderings:
-            stem = f"tune-{index + 1:03d}"
-            self._renderings[index] = render_tune(tune.text, self.place, stem)
-            artifacts.write_text(self.place / f"{stem}.abc", tune.text + "\n")
-        return self._renderings[index]
+        if not tune.parses:
+            raise InputError(f"tune {index + 1} {why_not(tune)}")
+        stem = f"tune-{index + 1:03d}"
+        artifacts.write_text(self.place / f"{stem}.abc", tune.abc + "\n")
+        return render_tune(tune.abc, self.place, stem, only=only or None)
 
     @property
     def place(self) -> Path:
@@ -164,7 +163,7 @@ class Session:
         if answer.end == "stopped" and not self.is_interactive:
             raise KeyboardInterrupt
         self._say_end(answer)
-        for tune in tunes_in(answer.text):
+        for tune in check_tunes(answer.text):
             self.tunes.append(tune)
             for line in lines_of(len(self.tunes), tune, console.out.width):
                 console.say(line)

@@ -1,14 +1,13 @@
-"""The tunes in an answer: each with its checks, and drawn as text."""
+"""The lines that show a tune of an answer: what it is, its first bars, and bars that do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
 from math import lcm
-from typing import NamedTuple
 
-from musicllm.errors import InputError
 from musicllm.music import abc
+from musicllm.serve.answers import CheckedTune
 from musicllm.serve.showing import draw_tune, visible
 
 NUM_BARS = 8
@@ -21,40 +20,22 @@ SMALLEST = 8
 """Lengths are written in eighths, or in smaller values where they need it."""
 
 
-class AnsweredTune(NamedTuple):
-    """A tune in an answer.
-
-    Attributes:
-        text: the tune alone.
-        score: as it is read; None if it cannot be.
-        problem: why it cannot be read.
-    """
-
-    text: str
-    score: abc.Score | None
-    problem: str = ""
-
-
-def tunes_in(answer: str) -> list[AnsweredTune]:
-    """Return the tunes of an answer, in order; linear in its length."""
-    return [_read(answer[span.start : span.stop]) for span in abc.find_tunes(answer)]
-
-
-def lines_of(number: int, tune: AnsweredTune, width: int) -> Iterator[str]:
-    """Yield the lines that show a tune: its number, description, first bars and faults.
+def lines_of(number: int, tune: CheckedTune, width: int) -> Iterator[str]:
+    """Yield the lines that show a tune.
 
     Args:
         number: by which commands name it.
         tune: of an answer.
         width: columns of the terminal.
     """
-    if tune.score is None:
-        yield f"tune {number}: cannot be read: {visible(tune.problem)}"
+    if not tune.parses:
+        yield f"tune {number}: {why_not(tune)}"
         return
-    description, *staff = draw_tune(tune.score, NUM_BARS, width=width - 1)
+    score = abc.parse(tune.abc)
+    description, *staff = draw_tune(score, NUM_BARS, width=width - 1)
     yield f"tune {number}: {description}"
     yield from staff
-    faults = abc.check(tune.score).faults
+    faults = abc.check(score).faults
     for fault in faults[:NUM_FAULTS]:
         unit = lcm(SMALLEST, fault.expected.denominator, fault.actual.denominator)
         actual, expected = _in(unit, fault.actual), _in(unit, fault.expected)
@@ -63,12 +44,9 @@ def lines_of(number: int, tune: AnsweredTune, width: int) -> Iterator[str]:
         yield f"and {len(faults) - NUM_FAULTS} more bars do not fit"
 
 
-def _read(text: str) -> AnsweredTune:
-    tune = abc.unfold(text)
-    try:
-        return AnsweredTune(tune, abc.parse(tune))
-    except InputError as error:
-        return AnsweredTune(tune, None, str(error))
+def why_not(tune: CheckedTune) -> str:
+    """Return why a tune cannot be read."""
+    return visible("; ".join(tune.problems))
 
 
 def _in(unit: int, length: Fraction) -> str:

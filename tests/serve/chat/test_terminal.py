@@ -124,8 +124,8 @@ def test_a_tune_that_cannot_be_read_says_why(
     with pytest.raises(StageError, match="a line of the input failed"):
         piped(tmp_path, "Write\n/render\n", "X:1\nL:1/8\nM:4/4\nK:D\nDE{FG | AB |]\n")
     out, err = capsys.readouterr()
-    assert "tune 1: cannot be read: line 5" in out
-    assert "tune 1 cannot be read: line 5" in err
+    assert "tune 1: does not parse: line 5" in out
+    assert "tune 1 does not parse: line 5" in err
 
 
 def test_render_and_play_print_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,6 +137,7 @@ def test_render_and_play_print_paths(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {path.suffix for path in paths} >= {".svg", ".mid", ".wav"}
     assert all(path.stem == "tune-001" and path.stat().st_size for path in paths)
     assert paths[-1].suffix == ".wav"
+    assert any(line.startswith("https://") for line in out)
     assert (folder / "tune-001.abc").read_text() == TUNE
 
 
