@@ -8,12 +8,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from musicllm.data.templates import Message
 from musicllm.errors import InputError
 from musicllm.schema import GenerationConfig
 from musicllm.schema.keys import Setting, settings, type_name
+
+if TYPE_CHECKING:
+    from musicllm.data.templates import Message
 
 CONTENTS = ("prompt", "messages", "text")
 """A line has one of these: a user message, a conversation that ends with one, or the beginning of a

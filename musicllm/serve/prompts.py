@@ -16,14 +16,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from musicllm.data.templates import Message
 from musicllm.errors import InputError
 from musicllm.serve import prompt_lines
 from musicllm.serve.prompt_lines import Content
+
+if TYPE_CHECKING:
+    from musicllm.data.templates import Message
 
 SUFFIXES = (".txt", ".jsonl")
 """An entry of `generation.prompts` that ends so is a file."""
@@ -249,6 +249,8 @@ def _of_line(path: Path, line: bytes) -> Content:
     Raises:
         InputError: it is none.
     """
+    import orjson
+
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
