@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from musicllm import artifacts, cli
 from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
 from musicllm.model import adapters, base
+from musicllm.runs.texts import texts_of
+from tests.helpers import make_corpus
 from tests.models import LORA, TINY, letter_tokenizer
+from tests.report.card_runs import answer, chain, evaluation, tunes
 
 
 @pytest.fixture
@@ -81,3 +86,97 @@ def test_a_folder_that_is_no_model(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert export(tmp_path, f"inputs.model={tmp_path / 'empty'}") == 1
     assert "holds nothing, and nothing that can be an input" in capsys.readouterr().err
+
+
+def test_the_files_of_an_upload_are_listed_and_nothing_is_sent(model, tmp_path, capsys):
+    words = [f"inputs.model={model}", "export.push_to_hub=me/reels", "export.model_name=reels"]
+    assert export(tmp_path, *words) == 0
+    said = capsys.readouterr().out
+    card = artifact(tmp_path).path / "README.md"
+    assert f"README.md {card.stat().st_size:,}" in " ".join(said.split())
+    assert "none: export.dry_run=true" in said
+    assert "# reels" in card.read_text()
+    assert "how the model was trained: no run of musicllm" in card.read_text()
+
+
+def test_an_upload_after_the_dry_run_writes_nothing_again(model, tmp_path, capsys, monkeypatch):
+    sent = []
+
+    def upload(folder, repository, **options):
+        sent.append((folder, repository, options["private"]))
+        return "https://hub/me/reels"
+
+    monkeypatch.setattr("musicllm.model.export.hub.upload", upload)
+    words = [f"inputs.model={model}", "export.push_to_hub=me/reels"]
+    assert export(tmp_path, *words) == 0
+    assert not sent
+    made = artifact(tmp_path).path
+    before = (made / "model.safetensors").stat().st_mtime_ns
+    assert export(tmp_path, *words, "export.dry_run=false", "export.private=false") == 0
+    assert sent == [(made, "me/reels", False)]
+    assert "https://hub/me/reels" in capsys.readouterr().out
+    assert (made / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.fixture
+def merged(model, tmp_path):
+    """Return a merged model with weights and a story behind it."""
+
+    def make(licence="MIT"):
+        trained = chain(tmp_path / "story", licence)
+        for file in model.iterdir():
+            shutil.copyfile(file, trained.path / file.name)
+        return trained
+
+    return make
+
+
+def test_a_model_of_a_run_tells_its_story(merged, tmp_path, capsys):
+    trained = merged()
+    words = [
+        f"inputs.model={trained.path}",
+        f"+inputs.evaluation={evaluation(tmp_path / 'story', trained).path}",
+        f"+inputs.tunes={tunes(tmp_path / 'story', trained, answer('A jig', 4, 4)).path}",
+    ]
+    assert export(tmp_path, *words) == 0
+    assert "the licence of the data of tunes" in capsys.readouterr().err
+    card = (artifact(tmp_path).path / "README.md").read_text()
+    assert "# music-merge-id-merge" in card
+    for part in ("## Training", "## Evaluation", "## Prompts that work", "## Example"):
+        assert part in card
+
+
+def test_a_licence_that_forbids_training_is_refused_until_overridden(merged, tmp_path, capsys):
+    trained = merged("excludes training of language models")
+    assert export(tmp_path, f"inputs.model={trained.path}") == 2
+    said = capsys.readouterr().err
+    assert "the licence of the data of books (music/prepare) forbids training" in said
+    assert not (tmp_path / "runs" / "export" / "latest").exists()
+    words = [f"inputs.model={trained.path}", "export.override_licences=[books,songs]"]
+    assert export(tmp_path, *words) == 2
+    said = capsys.readouterr().err
+    assert "names songs, which is no part of this model; its parts with a licence: books," in said
+    assert export(tmp_path, words[0], "export.override_licences=[books]") == 0
+    assert "they have permission" in (artifact(tmp_path).path / "README.md").read_text()
+
+
+def test_results_of_another_model_do_not_go_into_the_card(model, tmp_path, capsys):
+    trained = chain(tmp_path / "story")
+    other = evaluation(tmp_path / "story", trained)
+    assert export(tmp_path, f"inputs.model={model}", f"+inputs.evaluation={other.path}") == 1
+    assert "is of the model id-merge, but what is exported is " in capsys.readouterr().err
+    assert export(tmp_path, f"inputs.model={model}", f"+inputs.tunes={other.path}") == 1
+    assert "is of kind evaluation, and tunes is needed here" in capsys.readouterr().err
+
+
+def test_texts_are_drawn_in_tokens_of_the_model(tmp_path):
+    corpus = make_corpus(tmp_path / "corpus", content="messages")
+    tokenizer = base.load_tokenizer(corpus.tokenizer_path)
+    read = artifacts.read(tmp_path / "corpus")
+    texts = texts_of(read, corpus.tokenizer_path, num_texts=5, seed=1)
+    assert [len(texts.calibration), len(texts.test), len(texts.requests)] == [5, 3, 3]
+    assert set(texts.requests) == {"Write a reel in D."}
+    assert "K:D" in tokenizer.decode(texts.calibration[0])
+    assert texts_of(read, corpus.tokenizer_path, num_texts=5, seed=1) == texts
+    with pytest.raises(ArtifactError, match="is of kind model, not a corpus"):
+        texts_of(Artifact(tmp_path, "model", ""), corpus.tokenizer_path, num_texts=5, seed=1)

@@ -47,6 +47,8 @@ class Export:
         settings: `export` of the configuration.
         ignored_tensors: regular expressions of stored tensors that are no part of the model.
         texts: of `inputs.texts`; None if it is not set.
+        accelerator: cpu or gpu, where a quantization may compute.
+        seed: of random numbers.
     """
 
     source: Path
@@ -55,6 +57,8 @@ class Export:
     settings: ExportConfig
     ignored_tensors: tuple[str, ...] = ()
     texts: Texts | None = None
+    accelerator: str = "cpu"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
