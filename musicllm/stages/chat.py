@@ -31,7 +31,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     engine = open_engine(job)
     try:
         session = _session(job, engine)
-        console.say(f"{session.status()}: lists the commands")
+        console.say(session.status())
         talk(session, _lines(job, session))
     finally:
         engine.close()

@@ -145,7 +145,7 @@ class Session:
             parts.append(f"context {context:,} tokens")
         parts.append(f"temperature {manner.settings.temperature:g}")
         parts.append(f"grammar {'off' if manner.rules is None else 'on'}")
-        return " · ".join((*parts, f"seed {self.conversation.seed}", "/help"))
+        return " · ".join((*parts, f"seed {self.conversation.seed}", "/help, Ctrl-D ends"))
 
     def _answer(self, write: Callable[[OnPiece], Answer]) -> None:
         started = time.monotonic()
