@@ -19,7 +19,7 @@ from musicllm.serve.answers import CheckedTune, check_tunes
 from musicllm.serve.chat import records
 from musicllm.serve.chat.conversation import Answer, Conversation, OnPiece, View
 from musicllm.serve.chat.player import Player
-from musicllm.serve.chat.tunes import lines_of, why_not
+from musicllm.serve.chat.tunes import breach_of, lines_of, why_not
 from musicllm.serve.showing import visible
 
 FILE = "conversation.json"
@@ -163,6 +163,7 @@ class Session:
         if answer.end == "stopped" and not self.is_interactive:
             raise KeyboardInterrupt
         self._say_end(answer)
+        self._say_breach(answer)
         for tune in check_tunes(answer.text):
             self.tunes.append(tune)
             for line in lines_of(len(self.tunes), tune, console.out.width):
@@ -191,6 +192,14 @@ class Session:
             console.note(f"cut off at {longest} tokens; /set max_new_tokens=... allows more")
         elif not answer.text.strip():
             console.note("the model ended its answer without a word; /retry asks again")
+
+    def _say_breach(self, answer: Answer) -> None:
+        """Say where an answer breaks the grammar that its engine does not sample under."""
+        rules = self.conversation.manner.rules
+        if rules is None or self.follows_grammar:
+            return
+        if breach := breach_of(answer.text, rules, is_whole=answer.end == "model"):
+            console.note(f"the answer breaks the grammar: {breach}")
 
     def _save_if_any(self) -> None:
         if self.conversation.turns:

@@ -9,7 +9,7 @@ from typing import Any
 
 from musicllm.errors import InputError
 from musicllm.inference.requests import SamplingSettings
-from musicllm.music.grammar import TuneRules
+from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.schema import GenerationConfig, TuneConfig
 from musicllm.schema.keys import Setting, settings
 from musicllm.serve.chat.conversation import Manner
@@ -43,6 +43,10 @@ def changed(manner: Manner, words: str) -> Manner:
         name.removeprefix("tune."): changes[name] for name in changes if name in TUNE
     }
     spare = replace(manner.spare_rules, **tune)
+    try:
+        Grammar(spare)
+    except InputError as error:
+        raise InputError(f"/set {words}: {error}") from None
     return replace(
         manner,
         settings=replace(manner.settings, **sampling),

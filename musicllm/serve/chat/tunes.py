@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import lcm
 
 from musicllm.music import abc
+from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.serve.answers import CheckedTune
 from musicllm.serve.showing import draw_tune, visible
 
@@ -42,6 +43,24 @@ def lines_of(number: int, tune: CheckedTune, width: int) -> Iterator[str]:
         yield f"bar {fault.bar + 1} does not fit: {actual} instead of {expected}"
     if len(faults) > NUM_FAULTS:
         yield f"and {len(faults) - NUM_FAULTS} more bars do not fit"
+
+
+def breach_of(answer: str, rules: TuneRules, *, is_whole: bool) -> str:
+    """Return where an answer is not legal; empty where it is.
+
+    Args:
+        answer: of an engine that does not sample under the grammar.
+        rules: of its tunes.
+        is_whole: whether the model ended it.
+    """
+    state = Grammar(rules).start()
+    for place, char in enumerate(answer):
+        following = state.after(char)
+        if following is None:
+            line, column = answer.count("\n", 0, place) + 1, place - answer.rfind("\n", 0, place)
+            return f'line {line}, column {column}: "{visible(char)}" cannot stand here'
+        state = following
+    return "it ends within a tune, or without one" if is_whole and not state.may_end else ""
 
 
 def why_not(tune: CheckedTune) -> str:

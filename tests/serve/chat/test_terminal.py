@@ -156,6 +156,7 @@ def test_render_and_play_print_paths(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("/grammar maybe", "/grammar 'maybe' is neither on nor off"),
         ("/set tune.num_bars=few", "/set tune.num_bars=few: it must be a whole number"),
         ("/set tune.num_bars=0", "/set tune.num_bars=0: it must be from 1 to 5000"),
+        ("/set tune.metre=x", '/set tune.metre=x: "M:x" names no metre'),
         ("/set tune.required=perhaps", "/set tune.required=perhaps: it must be true or false"),
         ("/seed x", "/seed x: it must be a whole number from 0 to 4294967295"),
         ("/seed 4294967296", "/seed 4294967296: it must be a whole number from 0 to"),
@@ -228,10 +229,16 @@ def test_rules_of_tunes_are_set_and_shown(
 def test_an_engine_that_does_not_follow_the_grammar_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = session_of(tmp_path, Scripted("a"))
+    cut = SOUND.removesuffix("cd | d8 |]\n")
+    session = session_of(tmp_path, Scripted(TUNE, cut, SOUND, "Prose."))
     session.follows_grammar = False
-    talk(session, PipedLines(io.BytesIO(b"/grammar on\n")))
-    assert "what it writes is checked, not held to it" in capsys.readouterr().err
+    lines = b"/set tune.key=null\n/grammar on\nA\nB\nC\nD\n/grammar off\nA\n"
+    talk(session, PipedLines(io.BytesIO(lines)))
+    first, *breaches = capsys.readouterr().err.splitlines()[:-1]
+    assert "what it writes is checked, not held to it" in first
+    assert [line.partition(": ")[0] for line in breaches] == ["the answer breaks the grammar"] * 2
+    assert breaches[0].endswith('line 6, column 23: " " cannot stand here')
+    assert breaches[1].endswith("it ends within a tune, or without one")
 
 
 def test_the_system_prompt_is_set_shown_and_removed(
