@@ -264,7 +264,8 @@ class Encoder:
         if not source:
             raise InputError(
                 f"the tokenizer {self._lexicon.name} has no chat template, so a model with it "
-                "continues texts but does not chat; choose one with template=..."
+                "continues texts but does not chat; prepare its data with template=..., or use a "
+                "model that was trained on conversations"
             )
         source = without_bos(source) if self._is_reference else source
         return ChatTemplate(source, self._lexicon.named_tokens, self._lexicon.special_tokens)

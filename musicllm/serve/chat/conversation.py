@@ -95,8 +95,9 @@ class Conversation:
             seed: of the first answer; each further one, a retry too, takes the next number.
 
         Raises:
-            InputError: as `set_system`.
+            InputError: the model has no chat template; else as `set_system`.
         """
+        engine.count_tokens((_PROBE,))
         self.engine = engine
         self.manner = replace(manner, system=None)
         self.seed = seed
