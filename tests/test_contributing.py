@@ -12,6 +12,7 @@ import pytest
 from musicllm import config
 from musicllm.checks import check
 from musicllm.evals.kind import BENCHMARK_KINDS
+from musicllm.model.export import EXPORTERS
 from musicllm.music.render import RENDERERS
 from musicllm.registry import Registry, load_extensions
 from musicllm.train.callbacks import CALLBACKS
@@ -28,6 +29,7 @@ KINDS: dict[str, Registry[Any]] = {
     "sheet": LOGGERS,
     "count": CALLBACKS,
     "staff": RENDERERS,
+    "arrays": EXPORTERS,
 }
 
 

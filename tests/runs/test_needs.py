@@ -18,6 +18,7 @@ EXTRAS = {
     "recipe=quickstart/sft logger=[tensorboard]": "logger=tensorboard needs tensorboard",
     "recipe=quickstart/sft logger=[wandb]": "logger=wandb needs wandb",
     "recipe=mmlu model=smollm2_135m": "needs gguf",
+    "recipe=export export.format=awq +inputs.texts=prepare_sft": "export.format=awq needs auto_rou",
 }
 
 

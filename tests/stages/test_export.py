@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy
 import pytest
 
 from musicllm import artifacts, cli
 from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError
 from musicllm.model import adapters, base
+from musicllm.model.export import EXPORTERS
+from musicllm.model.weights import WeightFiles
 from musicllm.runs.texts import texts_of
+from tests.examples import EXAMPLES
 from tests.helpers import make_corpus
 from tests.models import LORA, TINY, letter_tokenizer
 from tests.report.card_runs import answer, chain, evaluation, tunes
@@ -180,3 +184,18 @@ def test_texts_are_drawn_in_tokens_of_the_model(tmp_path):
     assert texts_of(read, corpus.tokenizer_path, num_texts=5, seed=1) == texts
     with pytest.raises(ArtifactError, match="is of kind model, not a corpus"):
         texts_of(Artifact(tmp_path, "model", ""), corpus.tokenizer_path, num_texts=5, seed=1)
+
+
+def test_a_format_of_your_own(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(EXPORTERS, "_kinds", {**EXPORTERS})
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds" / "arrays.py").write_text(EXAMPLES["arrays.py"])
+    words = [f"inputs.model={model}", f"extensions=[{tmp_path / 'kinds'}]", "export.format=arrays"]
+    assert export(tmp_path, *words) == 0
+    made = artifact(tmp_path)
+    assert made.kind == "export"
+    arrays = numpy.load(made.path / "weights.npz")
+    assert len(arrays) == len(WeightFiles.of_model(model).shapes)
+    card = (made.path / "README.md").read_text()
+    assert "library_name: numpy" in card
+    assert "`numpy.load('weights.npz')`" in card

@@ -76,6 +76,11 @@ class Exported:
     usage: str = ""
 
 
+def size_in_words(num_bytes: int) -> str:
+    """Return a size as `1.9 MB` or `13.48 GB`, of 10^6 or 10^9 bytes."""
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
 class Exporter(ABC):
     """A format.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from musicllm.model.export import EXPORTERS, Export, Exported, Exporter
+from musicllm.model.export import EXPORTERS, Export, Exported, Exporter, size_in_words
 
 
 class Awq(Exporter):
@@ -33,8 +33,8 @@ split shows what the rounding costs"
             [
                 ("quantized", f"{result.num_quantized} matrices to 4 bits, {result.group_size} "
                               f"weights to a scale"),
-                ("weights", f"{result.num_bytes / 1e9:.2f} GB, were "
-                            f"{result.num_bytes_before / 1e9:.2f} GB in 16 bits"),
+                ("weights", f"{size_in_words(result.num_bytes)}, were "
+                            f"{size_in_words(result.num_bytes_before)} in 16 bits"),
                 ("perplexity", f"{result.after:.4g}, was {result.before:.4g} "
                                f"({result.rise:+.2%}, allowed "
                                f"{export.settings.max_perplexity_rise:+.2%}) on "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from musicllm.model.export import EXPORTERS, Export, Exported, Exporter
+from musicllm.model.export import EXPORTERS, Export, Exported, Exporter, size_in_words
 
 
 class HuggingFace(Exporter):
@@ -34,7 +34,7 @@ class HuggingFace(Exporter):
             [
                 ("parameters", f"{copied.num_parameters:,}"),
                 ("dtype", ", ".join(copied.dtypes)),
-                ("weights", f"{copied.num_bytes / 1e9:.2f} GB in {files}, each tensor compared"),
+                ("weights", f"{size_in_words(copied.num_bytes)} in {files}, each tensor compared"),
             ],
             {"num_parameters": copied.num_parameters, "num_bytes": copied.num_bytes},
             usage=USAGE,
