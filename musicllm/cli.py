@@ -58,11 +58,7 @@ def _main(words: Sequence[str]) -> int:
         if not topics:
             guide.show(command.folders)
         return 0
-    if "--schema" in words:
-        guide.show_schema()
-        return 0
-    if "--version" in words:
-        console.say(f"musicllm {musicllm.__version__}")
+    if _answers(words):
         return 0
     command = parse(words)
     _check_recipe(command)
@@ -77,6 +73,22 @@ def _main(words: Sequence[str]) -> int:
 
     config, recipe = composing.load(command.overrides, command.folders)
     return dispatch(config, recipe, command)
+
+
+def _answers(words: Sequence[str]) -> bool:
+    """Print what a flag asks for; False if there is no such flag."""
+    from musicllm import guide
+
+    flag, _, value = words[0].partition("=")
+    if flag == "--grammar":
+        guide.show_grammar(value or "".join(words[1:2]))
+    elif "--schema" in words:
+        guide.show_schema()
+    elif "--version" in words:
+        console.say(f"musicllm {musicllm.__version__}")
+    else:
+        return False
+    return True
 
 
 def _refuse_lone_sweep(command: Command) -> None:

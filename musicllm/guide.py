@@ -15,6 +15,7 @@ from typing import Any
 import musicllm
 from musicllm import config, console
 from musicllm.errors import ConfigError, Problem
+from musicllm.music.grammar.static import NOTATIONS
 from musicllm.schema import Config
 from musicllm.schema.editor import json_schema
 from musicllm.schema.keys import Setting, type_name, walk
@@ -35,6 +36,7 @@ def show(folders: Sequence[Path] = ()) -> None:
         "\n--help GROUP       the keys of a group, such as --help training; also of one key"
         "\n--cfg job          the composed configuration        --schema   as JSON Schema"
         "        --version"
+        "\n--grammar gbnf     what ABC is, for llama.cpp; also lark, for llguidance and vLLM"
         "\n\nBegin with: python -m musicllm recipe=quickstart"
     )
 
@@ -66,6 +68,18 @@ def explain(topic: str, folders: Sequence[Path] = ()) -> None:
 def show_schema() -> None:
     """Print the JSON Schema of the configuration."""
     console.say(json.dumps(json_schema(), indent=2))
+
+
+def show_grammar(name: str) -> None:
+    """Print the static grammar of ABC in a notation.
+
+    Raises:
+        ConfigError: there is no such notation.
+    """
+    if name not in NOTATIONS:
+        rule = f"is no notation of a grammar; there are {', '.join(NOTATIONS)}"
+        raise ConfigError([Problem("--grammar", name or "???", rule, "write --grammar gbnf")])
+    console.say(NOTATIONS[name]().rstrip("\n"))
 
 
 def cells(setting: Setting) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from musicllm import cli, config
+from musicllm.music.grammar.static import NOTATIONS
 
 LIGHT = {"hydra", "omegaconf", "rich", "yaml", "antlr4", "packaging", "markdown_it", "pygments",
          "mdurl", "attr", "cython_runtime", "musicllm"}  # fmt: skip
@@ -92,6 +93,21 @@ def test_the_schema_for_editors_says_what_the_checks_say(
     mode = groups["benchmark"]["additionalProperties"]["properties"]["mode"]
     assert mode["anyOf"][0]["enum"] == ["likelihood", "perplexity", "generation"]
     assert not groups["training"]["additionalProperties"]
+
+
+@pytest.mark.parametrize(("name", "start"), [("gbnf", "root ::= tune"), ("lark", "start: tune")])
+def test_the_grammar_for_other_engines(
+    name: str, start: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["--grammar", name], capsys)
+    assert (code, text) == (0, NOTATIONS[name]())
+    assert text.startswith(f"{start}\n")
+
+
+def test_an_unknown_notation_of_the_grammar_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["--grammar=ebnf"], capsys)
+    assert code == 2
+    assert "--grammar=ebnf is no notation of a grammar; there are gbnf, lark; write" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
