@@ -86,9 +86,9 @@ def stream(text: str) -> None:
         out.file.flush()
 
 
-def faint(line: str) -> None:
-    """Print one line of little weight to standard output."""
-    out.print(escape(line), style="dim")
+def styled(line: str, style: str) -> None:
+    """Print one line to standard output, such as `dim` or `cyan` in a terminal."""
+    out.print(escape(line), style=style)
 
 
 def heading(line: str) -> None:

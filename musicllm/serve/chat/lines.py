@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from musicllm import console
 from musicllm.errors import InputError
+from musicllm.serve.showing import visible
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
@@ -62,7 +63,7 @@ class PipedLines:
             if not text:
                 return None
         if text.strip():
-            console.stream(f"{PROMPT}{text.strip()}\n")
+            console.stream(f"{PROMPT}{visible(text.strip())}\n")
         return text.strip()
 
     def edit(self, _text: str, /) -> str | None:

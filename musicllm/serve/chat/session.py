@@ -167,10 +167,11 @@ class Session:
         for tune in check_tunes(answer.text):
             self.tunes.append(tune)
             for line in lines_of(len(self.tunes), tune, console.out.width):
-                console.say(line)
+                console.styled(line, "cyan")
         if self.is_interactive and answer.num_new_tokens:
             rate = answer.num_new_tokens / (time.monotonic() - started)
-            console.faint(f"{answer.num_new_tokens:,} tokens, {rate:,.0f}/s, seed {answer.seed}")
+            line = f"{answer.num_new_tokens:,} tokens, {rate:,.0f}/s, seed {answer.seed}"
+            console.styled(line, "dim")
 
     def _say_left_out(self, view: View | None) -> None:
         if view is None or view.num_left_out <= self._num_left_out:

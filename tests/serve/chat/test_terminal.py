@@ -79,11 +79,18 @@ def test_help_names_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert re.search(rf"/{name}\b.*{re.escape(command.meaning)}", lines), name
 
 
+def test_the_page_has_the_table_of_help() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "CHAT.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        words = f"/{name} {command.argument}".strip().replace("|", r"\|")
+        assert f"| `{words}` | {command.meaning} |" in page, name
+
+
 def test_control_characters_of_an_answer_do_not_reach_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attack = "\x1b]0;owned\x07 [red]text[/red] \u202e\r\x9b2J"
-    piped(tmp_path, "Hi\n", attack)
+    piped(tmp_path, "Hi\x1b[2J\n", attack)
     out = capsys.readouterr().out
     assert "<U+001B>]0;owned<U+0007> [red]text[/red] <U+202E><U+000D><U+009B>2J\n" in out
     assert not {"\x1b", "\x07", "\u202e", "\r", "\x9b"} & set(out)
