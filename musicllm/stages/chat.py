@@ -64,7 +64,11 @@ def _lines(job: Job, session: Session) -> Lines:
 
 
 def _model_name(job: Job) -> str:
-    """Return what the model is called: as the command names it, or as its option does."""
+    """Return what the model is called: as the command names it, or as its option does.
+
+    Of the path of a folder or file it is the last part.
+    """
     inputs = job.config.inputs
     named = [inputs[role] for role in ("adapter", "model") if role in inputs]
+    named = [Path(name).resolve().name if Path(name).exists() else name for name in named]
     return " on ".join(named) or job.config.model.endpoint or job.config.model.name
