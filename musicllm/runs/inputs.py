@@ -25,6 +25,7 @@ KINDS = {
     "corpus": ("corpus",),
     "adapter": ("adapter",),
     "model": ("model", "adapter"),
+    "generations": ("tunes",),
 }
 """Role of an input -> allowed kinds of artifact; other roles allow any."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from musicllm import quoting
 from musicllm.serve.renderings import FILES
 
 MAX_TOLD = 12
@@ -92,6 +93,8 @@ class Tally:
             rows.append((f"best by {self._measure}", text))
         if keeps:
             rows.append(("kept to train on", _share(sums["kept"], sums["prompts"])))
+            use = quoting.typed("inputs.generations", artifact.parent)
+            rows.append(("train on them", f"data=generations {use} in a recipe that prepares"))
         if sums["prompts"] <= MAX_TOLD:
             return rows + [row for line in self._first for row in _told(line, artifact)]
         problems = self._problems.most_common(MAX_PROBLEMS)

@@ -20,10 +20,10 @@ from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.materials import Materials
 from musicllm.evals.requests import asks_for_tune
-from musicllm.inference.engines import Engine
+from musicllm.inference.engines import ENGINES, Engine
 from musicllm.inference.requests import WritingRequest
 from musicllm.job import Job
-from musicllm.runs.engines import open_engine
+from musicllm.runs.engines import engine_name, open_engine
 from musicllm.runs.settings import sampling_settings, tune_rules
 from musicllm.serve import room
 from musicllm.serve.drawing import draw_records
@@ -94,6 +94,12 @@ def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
         total = len(prompts) * answers.num_candidates
         console.say(f"{answers.num_earlier:,} of {total:,} answers are there already")
     examine = Examiner(_training_texts(job))
+    name = engine_name(job)
+    if job.config.generation.grammar and not ENGINES[name].follows_grammar:
+        console.note(
+            f"the engine {name} cannot follow generation.grammar={job.config.generation.grammar} "
+            "bar by bar; every tune is checked all the same, and the summary counts what is wrong"
+        )
     with closing(open_engine(job)) as engine:
         _look_for_room(job, prompts, answers, engine)
         with (

@@ -14,6 +14,7 @@ from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.data.templates import Message
 from musicllm.errors import ArtifactError, ConfigError, InputError
+from musicllm.inference.engines import ENGINES
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.launch import runner
 from musicllm.model import base
@@ -282,6 +283,8 @@ def test_kept_answers_are_the_next_corpus(
         prepare(f"inputs.generations={empty.path}", "seed=3")
     with pytest.raises(ArtifactError, match=r"inputs\.generations is not set"):
         prepare()
+    with pytest.raises(ArtifactError, match=r"is of kind corpus, and a tunes is needed here"):
+        prepare(f"inputs.generations={corpus.path}")
 
 
 def test_a_measure_that_compares_needs_the_training_texts(
@@ -313,6 +316,25 @@ def test_long_prompts_are_refused_with_their_places_or_skipped_and_counted(
     assert "leaves 20 of 400 positions for max_new_tokens=24" in third["skipped"]
     assert artifact.facts["metrics"]["num_skipped"] == 2
     assert "1 to 3 prompts" in capsys.readouterr().out
+
+
+def test_an_engine_that_cannot_follow_the_grammar_is_told(
+    run: Run,
+    engine: Callable[..., Scripted],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine(lambda _: SHORT)
+    words = ["generation.prompts=[A reel.]", "generation.grammar=abc"]
+    run(*words)
+    assert "cannot follow" not in capsys.readouterr().err
+    monkeypatch.setattr(generate, "engine_name", lambda _: "transformers")
+    kind = ENGINES["transformers"]._replace(follows_grammar=False)
+    monkeypatch.setattr(ENGINES, "_kinds", {**ENGINES, "transformers": kind})
+    run(*words, "seed=2")
+    told = capsys.readouterr()
+    assert "the engine transformers cannot follow generation.grammar=abc bar by bar" in told.err
+    assert "7 of 8 bars fit" in told.out
 
 
 def test_the_content_of_a_prompt_file_is_part_of_the_identity(
