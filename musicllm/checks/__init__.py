@@ -13,6 +13,7 @@ from musicllm.checks import (
     benchmarks,
     data,
     exports,
+    inference,
     launch,
     safety,
     tasks,
@@ -31,7 +32,8 @@ RULES: tuple[Rule, ...] = (
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
-    exports.settings, launch.sweeps, launch.launchers, watching.callbacks,
+    exports.settings, inference.endpoints, inference.engines,
+    launch.sweeps, launch.launchers, watching.callbacks,
     watching.loggers, watching.evaluations,
     safety.targets, safety.secrets,
 )  # fmt: skip

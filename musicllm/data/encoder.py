@@ -40,6 +40,7 @@ from musicllm.data.templates import (
     Message,
     Part,
     UnfitError,
+    continued,
     without_bos,
     without_masked,
 )
@@ -224,18 +225,9 @@ class Encoder:
         parts = self._template.parts(messages, ends_in_prompt=ends_in_prompt)
         if self._is_reference:
             return reference.parts(parts, messages)
-        return list(self._continued(parts)) if self._lexicon.adds_blank else parts
-
-    def _continued(self, parts: Sequence[Part]) -> Iterator[Part]:
-        """Take from answers the blank that the tokenizer gives back, as it begins every text.
-
-        After a special token it begins a text anyway, and the blank of the answer is a second one.
-        """
-        previous = ""
-        for text, is_answer in parts:
-            goes_on = previous and not previous.endswith(self._lexicon.special_tokens)
-            yield (text[1:] if is_answer and goes_on and text[0] == " " else text), is_answer
-            previous = text
+        if self._lexicon.adds_blank:
+            return list(continued(parts, self._lexicon.special_tokens))
+        return parts
 
     def _document(self, record: Record, stretches: list[Stretch]) -> TokenDocument:
         if "text" in record:

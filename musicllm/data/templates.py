@@ -152,6 +152,18 @@ def without_masked(parts: Sequence[Part], messages: Sequence[Message]) -> list[P
     return [(text, is_answer and next(learned)) for text, is_answer in parts]
 
 
+def continued(parts: Sequence[Part], special_tokens: Sequence[str]) -> Iterator[Part]:
+    """Take from answers the blank that a tokenizer gives back that begins every text with one.
+
+    After a special token it begins a text anyway, and the blank of the answer is a second one.
+    """
+    previous = ""
+    for text, is_answer in parts:
+        goes_on = previous and not previous.endswith(tuple(special_tokens))
+        yield (text[1:] if is_answer and goes_on and text[0] == " " else text), is_answer
+        previous = text
+
+
 class _GenerationBlock(Extension):
     """`{% generation %}`: what stands in it goes between START and STOP."""
 

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 from musicllm import config as configuration
 from musicllm.errors import ConfigError, Problem
-from musicllm.model import published
+from musicllm.model import gguf_file, published
 from musicllm.runs.inputs import find_input
+from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 from musicllm.schema.training import Dtype
 
@@ -57,6 +58,8 @@ def with_base(config: Config) -> Config:
         return config
     if config.task not in BUILDING and {"model", "adapter"} & config.inputs.keys():
         return config  # the input has its own
+    if config.task in WRITING and _is_written_elsewhere(config):
+        return config
     location = model.location
     if location is None and "model" in config.inputs:
         location = str(find_input("inputs.model", config.inputs["model"], config).path)
@@ -68,6 +71,12 @@ def with_base(config: Config) -> Config:
     dtype = model.dtype or _dtype(raw)
     merged = _over(raw, model.config)
     return dataclasses.replace(config, model=dataclasses.replace(model, config=merged, dtype=dtype))
+
+
+def _is_written_elsewhere(config: Config) -> bool:
+    """Whether a server or a GGUF file writes, which knows the architecture itself."""
+    location = config.model.location or ""
+    return config.model.endpoint is not None or location.endswith(gguf_file.SUFFIX)
 
 
 def _dtype(raw: Mapping[str, Any]) -> Any:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from musicllm.errors import ConfigError, Problem
 from musicllm.inference.engines import ENGINES, Engine, EngineSource
 from musicllm.job import Job
+from musicllm.model.gguf_file import SUFFIX
+from musicllm.runs.bases import Place
 from musicllm.runs.models import load_model, place_of
+
+NEEDS_FOLDER = ("transformers", "vllm")
+"""Engines that load a folder of transformers."""
 
 
 def engine_name(job: Job) -> str:
@@ -21,7 +27,7 @@ def engine_name(job: Job) -> str:
         return config.inference.engine
     if config.model.endpoint is not None:
         return "endpoint"
-    return "gguf" if place_of(job).path.endswith(".gguf") else "transformers"
+    return "gguf" if place_of(job).path.endswith(SUFFIX) else "transformers"
 
 
 def open_engine(job: Job) -> Engine:
@@ -32,13 +38,21 @@ def open_engine(job: Job) -> Engine:
     """
     config = job.config
     endpoint = config.model.endpoint
-    return ENGINES[engine_name(job)].open(
+    place = Place("") if endpoint else place_of(job)
+    name = engine_name(job)
+    if name in NEEDS_FOLDER and place.path.endswith(SUFFIX):
+        rule = f"does not write with a GGUF file, which {place.path} is"
+        raise ConfigError([Problem("inference.engine", name, rule, "write null or gguf")])
+    return ENGINES[name].open(
         EngineSource(
-            model="" if endpoint else place_of(job).path,
+            model=place.path,
             load=partial(load_model, job),
             endpoint=endpoint,
             batch_size=config.hardware.max_rows_per_device,
             settings=config.inference,
             cache=Path(config.paths.cache),
+            revision=place.revision,
+            adapter=place.adapter,
+            num_threads=config.hardware.num_threads,
         )
     )

@@ -13,9 +13,11 @@ from typing import Any
 from musicllm import artifacts, contents, quoting
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.errors import ArtifactError
+from musicllm.errors import ArtifactError, InputError
+from musicllm.model import gguf_file
 from musicllm.runs.locations import of_model
 from musicllm.runs.names import FAILED
+from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 
 MODEL, ADAPTER = "config.json", "adapter_config.json"
@@ -29,6 +31,9 @@ KINDS = {
 }
 """Role of an input -> allowed kinds of artifact; other roles allow any."""
 
+WRITE_WITH = ("gguf", "export")
+"""Further kinds of `inputs.model` where texts are written: a GGUF file, or an export with one."""
+
 WHOLE = ("train", "export")
 """Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. For
 the base of an adapter see `bases`."""
@@ -39,8 +44,8 @@ def find_input(key: str, name: str, config: Config) -> Artifact:
 
     Args:
         key: of the setting, such as `inputs.corpus`.
-        name: a recipe, for its latest complete run; a run folder; an artifact's folder; or a plain
-            folder of transformers or PEFT.
+        name: a recipe, for its latest complete run; a run folder; an artifact's folder; a plain
+            folder of transformers or PEFT; or a GGUF file, or a folder that holds one.
         config: for the paths of runs and cache.
 
     Raises:
@@ -57,6 +62,8 @@ def find_input(key: str, name: str, config: Config) -> Artifact:
         return _plain("adapter", folder, config, _base_in(folder))
     if (folder / MODEL).is_file():
         return _plain("model", folder, config, {})
+    if folder.suffix == gguf_file.SUFFIX or any(folder.glob(f"*{gguf_file.SUFFIX}")):
+        return _gguf(f"{key}={name}", folder, config)
     raise ArtifactError(f"{key}={name}: {_instead(name, folder, runs)}")
 
 
@@ -69,6 +76,8 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     kinds = KINDS.get(role, (artifact.kind,))
     if role == "model" and task in WHOLE:
         kinds = ("model",)
+    if role == "model" and task in WRITING:
+        kinds = (*kinds, *WRITE_WITH)
     named = f"inputs.{role}={artifact.path}"
     merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", artifact.path))
     if kinds == ("model",) and artifact.kind == "adapter":
@@ -94,6 +103,17 @@ def _plain(kind: str, folder: Path, config: Config, provenance: dict[str, Any]) 
     """Return a plain folder as an artifact, identified by its content."""
     content = contents.read(folder, Path(config.paths.cache), of_model)
     return Artifact(folder, kind, content.identity, files=content.digests, provenance=provenance)
+
+
+def _gguf(named: str, path: Path, config: Config) -> Artifact:
+    """Return a GGUF file as an artifact, identified by its content."""
+    try:
+        file = gguf_file.find(path)
+        gguf_file.read(file)
+    except InputError as error:
+        raise ArtifactError(f"{named}: {error}") from None
+    content = contents.read(file, Path(config.paths.cache))
+    return Artifact(file, "gguf", content.identity, files=content.digests, provenance={})
 
 
 def _base_in(folder: Path) -> dict[str, Any]:

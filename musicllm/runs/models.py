@@ -18,8 +18,9 @@ from musicllm.data.encoder import Encoder
 from musicllm.errors import ArtifactError
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.model import adapters, base
+from musicllm.model import adapters, base, gguf_file
 from musicllm.runs.bases import Place, base_of, configured
+from musicllm.runs.inputs import WRITE_WITH
 from musicllm.schema import Config
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.threads import candidates, quickest
@@ -43,6 +44,8 @@ def place_of(job: Job, role: str = "model") -> Place:
     artifact = job.input(role)
     if artifact.kind == "adapter":
         return base_of(artifact, job)._replace(adapter=artifact.path)
+    if artifact.kind in WRITE_WITH:
+        return Place(str(gguf_file.find(artifact.path)))
     if artifact.kind != "model":
         raise ArtifactError(
             f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model or an adapter "

@@ -14,7 +14,9 @@ from importlib.util import find_spec
 
 from musicllm.errors import NotAvailableError
 from musicllm.model.export import EXPORTERS
+from musicllm.model.gguf_file import SUFFIX
 from musicllm.model.packages import PACKAGES, PREFIX, Package
+from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 
 LOADING = ("train", "evaluate", "generate", "chat")
@@ -75,6 +77,21 @@ def _wandb(config: Config) -> str | None:
     return "logger=wandb" if logs and "wandb" in kinds else None
 
 
+def _gguf(config: Config) -> str | None:
+    if config.task not in WRITING:
+        return None
+    if config.inference.engine is not None:
+        return "inference.engine=gguf" if config.inference.engine == "gguf" else None
+    places = {"inputs.model": config.inputs.get("model"), "model.location": config.model.location}
+    named = [f"{key}={place}" for key, place in places.items() if (place or "").endswith(SUFFIX)]
+    return named[0] if named else None
+
+
+def _vllm(config: Config) -> str | None:
+    chosen = config.task in WRITING and config.inference.engine == "vllm"
+    return "inference.engine=vllm" if chosen and "python" not in config.inference.options else None
+
+
 def _exporter(name: str) -> Iterator[Need]:
     """Yield the needs of an export format."""
 
@@ -109,6 +126,8 @@ NEEDS = (
     Need(_dequantize, ("bitsandbytes",), "qlora"),
     Need(_tensorboard, ("tensorboard", "tensorboardX"), "tensorboard"),
     Need(_wandb, ("wandb",), None, "pip install wandb"),
+    Need(_gguf, ("xllamacpp",), "gguf"),
+    Need(_vllm, ("vllm",), "vllm"),
     *(need for package in PACKAGES.values() for need in _packaged(package)),
 )
 

@@ -73,6 +73,9 @@ SAMPLING = (
     "generation.max_new_tokens",
 )
 
+WRITING = ("generate", "chat")
+"""Tasks that write with an engine; only they can use an endpoint or a GGUF file."""
+
 MODEL_IN_USE = (
     "model",
     "hardware.accelerator",  # precision=auto follows it
@@ -152,6 +155,7 @@ STAGES: dict[str, Stage] = {
             "inference.timeout_s",
             "inference.max_tries",
             "inference.num_parallel",
+            "inference.context",
         ),
         version=3,
     ),

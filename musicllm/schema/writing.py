@@ -73,5 +73,15 @@ class InferenceConfig:
     api_key_env: str = key("environment variable that holds the key of the endpoint")
     timeout_s: float = key("longest wait for the endpoint", 0.1, 86_400, "seconds")
     max_tries: int = key("tries of a request that the endpoint could not serve", 1, 100)
-    num_parallel: int = key("requests to the endpoint at a time", 1, 10_000)
-    options: dict[str, Any] = key("settings of a kind of your own (extensions), or of vLLM")
+    num_parallel: int = key("requests to the endpoint or to vLLM at a time", 1, 10_000)
+    context: int | None = key(
+        "longest prompt with its text, of gguf and vllm; memory grows with it",
+        16,
+        1 << 24,
+        "tokens",
+        null="that of the model, as far as memory allows",
+    )
+    options: dict[str, Any] = key(
+        "settings of a kind of your own (extensions); of vllm: python (another one that has vLLM) "
+        "and arguments (of its server)"
+    )

@@ -70,7 +70,7 @@ OTHER_NAMES = {
 
 OPEN = ("inputs", "data.mix.weights", "data.mix.epochs", "data.mix.max_documents",
         "callbacks.extra", "launcher.options", "optimizer.options", "benchmark.<name>.options",
-        "logger.<name>.options", "model.config")  # fmt: skip
+        "logger.<name>.options", "model.config", "inference.options")  # fmt: skip
 """Keys below which the user gives names."""
 
 

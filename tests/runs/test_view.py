@@ -15,7 +15,7 @@ from musicllm.job import Job, public
 from musicllm.runs.stages import FREE, STAGES
 from musicllm.runs.view import UndeclaredSettingError, view_of, whole
 from musicllm.schema import Config
-from tests.test_architecture import imports, tree
+from tests.test_architecture import FILES, imports, tree
 
 
 def loaded(*words: str) -> Config:
@@ -71,6 +71,10 @@ def test_a_plan_sees_all() -> None:
     assert view_of(full) is full
 
 
+REGISTRIES = ("inference.engines",)
+"""Packages whose kinds read settings of their own."""
+
+
 def words_read(stage: str) -> set[str]:
     """Return the names of attributes and arguments in all modules that a stage can reach."""
     modules, waiting = set[str](), [f"stages.{stage}", "launch.runner"]
@@ -78,6 +82,8 @@ def words_read(stage: str) -> set[str]:
         name = waiting.pop()
         modules.add(name)
         waiting.extend(imports(name) - modules)
+        if name in REGISTRIES:  # its kinds are imported when they are needed
+            waiting.extend({kind for kind in FILES if kind.startswith(f"{name}.")} - modules)
     nodes = [node for name in modules for node in ast.walk(tree(name))]
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     return attributes | {str(node.arg) for node in nodes if isinstance(node, ast.keyword)}

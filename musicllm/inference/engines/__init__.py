@@ -63,6 +63,9 @@ class EngineSource:
         batch_size: texts that are written together; memory grows with it.
         settings: of the group `inference`.
         cache: folder for what can be created again.
+        revision: of a model of the hub; None for the newest.
+        adapter: folder of an adapter on the model, which only `load` puts there; None without one.
+        num_threads: of the CPU, for engines that have their own; None for as many as it has cores.
     """
 
     model: str
@@ -71,6 +74,9 @@ class EngineSource:
     batch_size: int
     settings: InferenceConfig
     cache: Path
+    revision: str | None = None
+    adapter: Path | None = None
+    num_threads: int | None = None
 
 
 class EngineKind(NamedTuple):
