@@ -104,7 +104,8 @@ def _system(session: Session, _lines: Lines, argument: str) -> None:
 def _set(session: Session, _lines: Lines, argument: str) -> None:
     conversation = session.conversation
     conversation.manner = settings.changed(conversation.manner, argument)
-    console.table("", ("", ""), settings.shown(conversation.manner))
+    rows = settings.shown(conversation.manner, settings.names(argument))
+    console.table("", ("", "", ""), rows)
 
 
 def _grammar(session: Session, _lines: Lines, argument: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from typing import Any
@@ -55,11 +55,18 @@ def changed(manner: Manner, words: str) -> Manner:
     )
 
 
-def shown(manner: Manner) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and meaning of every setting."""
+def names(words: str) -> list[str]:
+    """Return the settings that words such as `generation.temperature=0.2` name."""
+    return [word.partition("=")[0].removeprefix("generation.") for word in words.split()]
+
+
+def shown(manner: Manner, only: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and meaning of some settings; of all if none is named."""
     values = asdict(manner.settings)
     values |= {f"tune.{name}": value for name, value in asdict(manner.spare_rules).items()}
     for name, setting in SETTINGS.items():
+        if only and name not in only:
+            continue
         yield name, _text(values[name]), setting.comment
 
 

@@ -218,6 +218,16 @@ def test_settings_and_seed_and_grammar_change_the_next_answer(tmp_path: Path) ->
     assert third.rules is None
 
 
+def test_settings_are_shown_all_or_those_that_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    piped(tmp_path, "/set\n/set top_k=5\n", "a")
+    every, changed = capsys.readouterr().out.split("> /set top_k=5\n")
+    assert len(re.findall(r"^ ", every, re.MULTILINE)) == 1 + 5 + 9
+    assert re.search(r" tune\.metre +null +value of M:, such as 6/8; null: any", every)
+    assert [line.split()[:2] for line in changed.splitlines() if line.strip()] == [["top_k", "5"]]
+
+
 def test_rules_of_tunes_are_set_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
