@@ -114,6 +114,11 @@ class Encoder:
         """
         return _load(folder, rows)
 
+    @property
+    def lexicon(self) -> Lexicon:
+        """What its tokenizer is made of."""
+        return self._lexicon
+
     @cached_property
     def end_ids(self) -> list[int]:
         """Tokens at which generation stops: the end of a text and, if it differs, of an answer."""

@@ -111,7 +111,7 @@ def test_an_adapter_has_its_say(encoder):
 def test_progress_counts_prompts(model, encoder):
     done = []
     sample(model, encoder, PROMPTS, GREEDY, seed=0, batch_size=2, progress=done.append)
-    assert done == [2, 2, 1]
+    assert done == [1] * 5
 
 
 def test_a_prompt_without_room_or_without_tokens_is_refused(model, encoder):

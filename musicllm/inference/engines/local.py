@@ -9,9 +9,9 @@ from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.encoder import Encoder
 from musicllm.data.templates import Message
+from musicllm.inference.decoding.loop import Prompt, Writer
 from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
 from musicllm.inference.requests import Completion, WritingRequest
-from musicllm.inference.sampling import sample
 from musicllm.model.adapters import causal_model
 
 
@@ -36,27 +36,19 @@ class LocalEngine:
         self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None
     ) -> Iterator[tuple[int, Completion]]:
         """See `Engine`."""
-        for index, request in enumerate(requests):
-            [completion] = sample(
-                self._model,
-                self._encoder,
-                [self._prompt(request)],
-                request.settings,
-                seed=request.seed,
-                batch_size=1,
-            )
-            if on_piece is not None:
-                on_piece(index, completion.text)
-            yield index, completion
+        writer = Writer(self._model, self._encoder, self._batch_size)
+        yield from writer.write([self._prompt(request) for request in requests], on_piece)
 
     def close(self) -> None:
         """See `Engine`."""
 
-    def _prompt(self, request: WritingRequest) -> list[int]:
+    def _prompt(self, request: WritingRequest) -> Prompt:
+        is_beginning = request.text is not None
         if request.messages is not None:
-            return self._encoder.prompt(request.messages)
-        assert request.text is not None, "a request has messages or a text"
-        return self._encoder.text(request.text, is_whole=False)
+            ids = self._encoder.prompt(request.messages)
+        else:
+            ids = self._encoder.text(request.text or "", is_whole=False)
+        return Prompt(ids, request.settings, request.seed, is_beginning)
 
 
 def _open(source: EngineSource) -> LocalEngine:
