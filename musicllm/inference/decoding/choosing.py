@@ -67,17 +67,19 @@ class Race:
             if token not in seen:
                 yield token
 
-    def first_of(self, tokens: Sequence[int]) -> int | None:
-        """Return which of some tokens would be drawn first; None of none."""
-        if not tokens:
-            return None
-        among = torch.tensor(tokens)
+    def order_of(self, tokens: Sequence[int]) -> list[int]:
+        """Return some tokens in the order in which they would be drawn.
+
+        As in `order`, those that were filtered out come after the candidates.
+        """
+        among = torch.tensor(tokens, dtype=torch.long)
         keys = torch.full((len(self.scores),), float("-inf"))
         own = self.keys.cpu()
         keys[torch.arange(len(own)) if self.ids is None else self.ids.cpu()] = own
-        if not bool((keys[among] > float("-inf")).any()):
-            keys = self.all_keys()
-        return tokens[int(keys[among].argmax())]
+        is_candidate = keys > float("-inf")
+        by_key = among[self.all_keys()[among].argsort(descending=True, stable=True)]
+        first = is_candidate[by_key]
+        return [*by_key[first].tolist(), *by_key[~first].tolist()]
 
     def all_keys(self) -> Tensor:
         """Return the keys of all tokens, float32 [V] on the CPU, as if nothing were filtered."""

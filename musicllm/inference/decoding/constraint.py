@@ -3,7 +3,7 @@
 The grammar reads characters (`music.grammar`); a token may spell several, reach over bar lines and
 into the next line, or end inside a character. Tokens are tried in the order in which they would
 be drawn. Only where many are refused in a row all that are allowed are looked up, in a tree of
-what tokens spell, and remembered for the next row in the same state.
+what tokens spell.
 
 As the budget of tokens gets short, only tokens are allowed after which the shortest ending that the
 grammar knows, one token per character, and the end token still fit: so a tune always ends.
@@ -12,6 +12,7 @@ grammar knows, one token per character, and the end token still fit: so a tune a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -23,8 +24,11 @@ from musicllm.inference.decoding.spelling import Node, Spelling, advanced, compl
 PATIENCE = 24
 """Tokens of a race that are tried one by one before all allowed ones are looked up."""
 
-MEMORY = 2048
-"""States whose allowed tokens are remembered."""
+MEMORY = 32
+"""Positions whose allowed tokens are remembered."""
+
+GROWTH = 16
+"""Characters by which a further character of a text may lengthen its shortest ending at most."""
 
 
 class State(Protocol):
@@ -130,7 +134,7 @@ class Vocabulary:
         return ways
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Constraint:
     """A grammar on what is written after one prompt.
 
@@ -169,15 +173,22 @@ class Progress:
         self._left = constraint.max_new_tokens
         self._is_first = constraint.begins_text
         self.position = Position(constraint.start, b"")
+        self._need = self.position.tokens_to_end()
+
+    def copy(self) -> Progress:
+        """Return the same place, to go on from in another way."""
+        return copy(self)
 
     def accept(self, token: int) -> bool:
         """Take a token, if it is allowed."""
         if token in self._vocabulary.end_ids:
             return self.position.may_end
         position = self._vocabulary.after(self.position, token, is_first=self._is_first)
-        if position is None or position.tokens_to_end() > self._left - 1:
+        need = None if position is None else self._need_of(position, token)
+        if position is None or need is None:
             return False
         self.position = position
+        self._need = need
         self._left -= 1
         self._is_first = False
         return True
@@ -187,25 +198,41 @@ class Progress:
         for token in islice(race.order(), PATIENCE):
             if self.accept(token):
                 return token
-        chosen = race.first_of(sorted(self.allowed()))
-        if chosen is not None:
-            accepted = self.accept(chosen)
-            assert accepted, f"token {chosen} is among those allowed, and was refused"
-        return chosen
+        for token in race.order_of(sorted(self._ways())):
+            if self.accept(token):
+                return token
+        return None
 
     def allowed(self) -> set[int]:
         """Return all tokens that `accept` would take."""
-        ways = self._vocabulary.allowed(self.position, is_first=self._is_first)
-        budget = self._left - 1
-        ends = self._vocabulary.end_ids if self.position.may_end else ()
-        return {token for token, way in ways.items() if way.tokens_to_end() <= budget}.union(ends)
+        return {
+            token
+            for token, way in self._ways().items()
+            if way is None or self._need_of(way, token) is not None
+        }
+
+    def _ways(self) -> dict[int, Position | None]:
+        """Return where tokens lead that the grammar allows, the budget aside; None: to the end."""
+        ways: dict[int, Position | None] = {}
+        ways |= self._vocabulary.allowed(self.position, is_first=self._is_first)
+        return ways | dict.fromkeys(self._vocabulary.end_ids) if self.position.may_end else ways
+
+    def _need_of(self, way: Position, token: int) -> int | None:
+        """Return how many tokens it may take to the end after one, or None if too many are left.
+
+        Endings take a while to find, so as long as the budget is large they are only estimated.
+        """
+        data = self._vocabulary.spelling.data[token] or b""
+        estimate = self._need + GROWTH * len(data)
+        need = estimate if estimate < self._left else way.tokens_to_end()
+        return need if need < self._left else None
 
 
 def _reached(state: State, tail: bytes, data: bytes) -> Position | None:
     """Return the position after bytes, whether or not a character that they begin is allowed."""
-    text, rest = advanced(tail, data)
-    if "\N{REPLACEMENT CHARACTER}" in text and not state.is_free:
-        return None  # bytes that are no character
+    if (read := advanced(tail, data)) is None:
+        return None
+    text, rest = read
     after = state.after(text) if text else state
     return None if after is None else Position(after, rest)
 

@@ -6,7 +6,7 @@ prompt draws from a random stream of its own, so its text is the same whatever s
 however many places there are, as far as the sums of the model are: in float32 on a CPU they are
 bit by bit, since the rows of a product come in fours, which its kernels round alike, and attention
 takes every row by itself (`attention`). Elsewhere, and in layers with experts, kernels round by
-the number of rows, and now and then a token differs (docs/GENERATE.md has figures).
+the number of rows, and now and then a token differs (docs/BENCHMARKS.md has figures).
 
 Axes: B places, V vocabulary.
 """
@@ -32,7 +32,7 @@ from musicllm.errors import InputError, StageError
 from musicllm.inference.decoding.attention import row_by_row
 from musicllm.inference.decoding.cache import OneRow, RowsCache, can_share
 from musicllm.inference.decoding.choosing import Race, choose, penalised
-from musicllm.inference.decoding.constraint import Constraint
+from musicllm.inference.decoding.constraint import Constraint, Progress
 from musicllm.inference.decoding.texts import WrittenText
 from musicllm.inference.requests import Completion, SamplingSettings
 from musicllm.inference.scorer.memory import is_out_of_memory, too_large
@@ -70,14 +70,16 @@ class _Row:
         self.index = index
         self.prompt = prompt
         self.text = WrittenText(encoder, prompt.ids if prompt.is_beginning else (), emit)
-        self.restart()
+        self.progress: Progress | None = None
+        self.seen: Tensor | None = None
+        self.is_over = self.is_finished = False
 
-    def restart(self) -> None:
-        """Begin anew."""
+    def start(self) -> None:
+        """Begin, or begin anew."""
         self.text.restart()
         constraint = self.prompt.constraint
         self.progress = None if constraint is None else constraint.begin()
-        self.seen: Tensor | None = None
+        self.seen = None
         self.is_over = self.is_finished = False
 
     @property
@@ -143,11 +145,15 @@ class Writer:
             on_piece: gets the number of a prompt and text that was just written after it.
 
         Raises:
-            InputError: a prompt has no tokens, or no room for its answer.
+            InputError: a prompt has no tokens, or no room for its answer, or its budget is smaller
+                than what its constraint demands.
             StageError: the model's scores are not numbers, memory does not suffice for one prompt,
                 or the constraint allows no token.
         """
         check_room(prompts, self._model)
+        for constraint in {prompt.constraint for prompt in prompts}:
+            if constraint is not None:
+                constraint.begin()
         emits = [None if on_piece is None else partial(on_piece, n) for n in range(len(prompts))]
         waiting = deque(
             _Row(number, prompts[number], self._encoder, emits[number])
@@ -197,6 +203,7 @@ class Writer:
         else:
             self._cache, self._places, self._read = OneRow(cache, len(ids)), [None], None
         row = waiting.popleft()
+        row.start()
         self._places[place] = row
         row.see(ids, logits.shape[-1], self._device)
         self._choose([row], logits)
@@ -299,7 +306,6 @@ class Writer:
             f"memory did not suffice; {self._num_places} texts are written together from now on"
         )
         for row in reversed(rows):
-            row.restart()
             waiting.appendleft(row)
 
     def _drop(self) -> None:

@@ -120,15 +120,21 @@ class Spelling:
             )
 
 
-def advanced(tail: bytes, data: bytes) -> tuple[str, bytes]:
+def advanced(tail: bytes, data: bytes) -> tuple[str, bytes] | None:
     """Return the characters that bytes complete, and the rest, which begins another one.
+
+    None of bytes that are no UTF-8: tokenizers that fall back to bytes decode none of a run of them
+    then, not even those that were characters before.
 
     Args:
         tail: bytes before that begin a character.
         data: bytes that follow.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    text = decoder.decode(tail + data)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(tail + data)
+    except UnicodeDecodeError:
+        return None
     return text, decoder.getstate()[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from musicllm.data.encoder import Encoder
@@ -10,6 +11,8 @@ CONTEXT = 8
 """Tokens of a beginning that are decoded with what goes on from it."""
 
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""A token of a byte: bytes in a row are decoded together, once their last one is there."""
 
 
 class WrittenText:
@@ -44,7 +47,8 @@ class WrittenText:
         ids = self._context + self.ids
         before = self._encoder.decode(ids[self._from : self._read])
         text = self._encoder.decode(ids[self._from :])
-        if len(text) > len(before) and not text.endswith(_UNFINISHED):
+        is_whole = not (text.endswith(_UNFINISHED) or self._is_byte(token))
+        if len(text) > len(before) and is_whole:
             self._from, self._read = self._read, len(ids)
             self._text += text[len(before) :]
             self._catch_up()
@@ -55,6 +59,10 @@ class WrittenText:
         self._text = self._encoder.decode(self._context + self.ids)[len(before) :]
         self._catch_up()
         return self._text
+
+    def _is_byte(self, token: int) -> bool:
+        name = self._encoder.lexicon.core.id_to_token(token)
+        return name is not None and _BYTE.fullmatch(name) is not None
 
     def _catch_up(self) -> None:
         if self._emit is not None and len(self._text) > len(self._emitted):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.encoder import Encoder
 from musicllm.data.templates import Message
+from musicllm.inference.decoding.constraint import Constraint, Vocabulary
 from musicllm.inference.decoding.loop import Prompt, Writer
+from musicllm.inference.decoding.spelling import Spelling
 from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.model.adapters import causal_model
+from musicllm.music.grammar import Grammar, TuneRules
 
 
 class LocalEngine:
@@ -24,6 +28,7 @@ class LocalEngine:
         self._model = model
         self._encoder = Encoder(tokenizer)
         self._batch_size = batch_size
+        self._newest: tuple[object, Constraint] | None = None
         self.context: int | None = causal_model(model).config.max_position_embeddings
 
     def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
@@ -48,7 +53,23 @@ class LocalEngine:
             ids = self._encoder.prompt(request.messages)
         else:
             ids = self._encoder.text(request.text or "", is_whole=False)
-        return Prompt(ids, request.settings, request.seed, is_beginning)
+        constraint = None
+        if request.rules is not None:
+            limit = request.settings.max_new_tokens
+            constraint = self._constraint(request.rules, request.text, limit)
+        return Prompt(ids, request.settings, request.seed, is_beginning, constraint)
+
+    def _constraint(self, rules: TuneRules, text: str | None, max_new_tokens: int) -> Constraint:
+        key = (rules, text, max_new_tokens)
+        if self._newest is None or self._newest[0] != key:
+            state = Grammar(rules).start(text or "")
+            constraint = Constraint(self._vocabulary, state, max_new_tokens, begins_text=not text)
+            self._newest = (key, constraint)
+        return self._newest[1]
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(Spelling.of(self._encoder.lexicon), self._encoder.end_ids)
 
 
 def _open(source: EngineSource) -> LocalEngine:
