@@ -16,7 +16,7 @@ from musicllm.report.corpora import corpus_table
 from musicllm.report.figures import loss_curves
 from musicllm.report.page import Curve, NextCommand, Report, Settings
 from musicllm.report.runs import FinishedRun, read_json, read_run
-from musicllm.report.scores import MAX_ANSWERS, read_scores
+from musicllm.report.scores import MAX_ANSWERS, beside, read_scores
 from musicllm.report.summary import ReportInputs, sentence, tiles
 
 
@@ -34,7 +34,8 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
     runs = [read_run(role, artifact) for role, artifact in inputs.items()]
     trained = [run for run in runs if run.artifact.provenance["config"]["task"] == "train"]
     corpora = [run for run in runs if run.artifact.kind == "corpus"]
-    scores = [score for run in _of_kind(runs, "tunes") for score in read_scores(run.artifact.path)]
+    tunes = _of_kind(runs, "tunes")
+    scores = beside([score for run in tunes for score in read_scores(run.artifact)])
     results = [
         read_json(run.artifact.path / "results.json") for run in _of_kind(runs, "evaluation")
     ]
@@ -45,7 +46,7 @@ def assemble(inputs: Mapping[str, Artifact], title: str, commands: Sequence[Next
         summary=sentence(content),
         tiles=tiles(content),
         scores=scores,
-        scores_note=_scores_note(_of_kind(runs, "tunes")),
+        scores_note=_scores_note(tunes),
         evaluation=[
             table
             for result in results
@@ -72,7 +73,8 @@ def _scores_note(runs: Sequence[FinishedRun]) -> str:
         generation = run.artifact.provenance["config"]["generation"]
         count, measure = generation["num_candidates"], generation["select"]
         choice = f"the best of {count} answers by {measure}" if count > 1 else "the first answer"
-        notes.append(f"Each tune of {run.recipe} is from {choice} of the model.")
+        grammar = " with the grammar, which lets every bar fit" if generation["grammar"] else ""
+        notes.append(f"Each tune of {run.recipe} is from {choice} of the model{grammar}.")
         num_prompts = run.artifact.facts["metrics"]["num_prompts"]
         if num_prompts > MAX_ANSWERS:
             notes.append(f"Of its {num_prompts:,} prompts the first {MAX_ANSWERS} are here.")

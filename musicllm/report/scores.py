@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from musicllm.artifacts import Artifact
 from musicllm.music.render import Output, Role, in_order
 from musicllm.report.runs import read_lines
 
@@ -48,6 +49,9 @@ class ScoreCard:
         facts: results of the checks, as text.
         problems: as text.
         downloads: linked files.
+        editor_link: opens the tune in the public abcjs editor; None if the link would be too long.
+        has_grammar: whether the grammar kept its bars to their metre (`generation.grammar`).
+        free: what the model wrote at the same request without the grammar.
     """
 
     title: str
@@ -61,9 +65,12 @@ class ScoreCard:
     facts: Sequence[str]
     problems: Sequence[str]
     downloads: Sequence[Download]
+    editor_link: str | None
+    has_grammar: bool
+    free: Sequence[ScoreCard] = ()
 
 
-def read_scores(folder: Path) -> list[ScoreCard]:
+def read_scores(artifact: Artifact) -> list[ScoreCard]:
     """Read the tunes of an artifact, in order, of at most MAX_ANSWERS answers.
 
     All pictures and sounds are held in memory.
@@ -71,12 +78,28 @@ def read_scores(folder: Path) -> list[ScoreCard]:
     Raises:
         ArtifactError: generations.jsonl is missing or damaged.
     """
-    lines = read_lines(folder / "generations.jsonl", MAX_ANSWERS)
-    return [card for line in lines for card in _cards(folder / "tunes", line)]
+    has_grammar = artifact.provenance["config"]["generation"]["grammar"] is not None
+    lines = read_lines(artifact.path / "generations.jsonl", MAX_ANSWERS)
+    return [
+        _card(artifact.path / "tunes", line, tune, has_grammar)
+        for line in lines
+        for tune in line["tunes"] or [_no_tune(line)]
+    ]
 
 
-def _cards(folder: Path, line: Mapping[str, Any]) -> list[ScoreCard]:
-    return [_card(folder, line, tune) for tune in line["tunes"] or [_no_tune(line)]]
+def beside(scores: Sequence[ScoreCard]) -> list[ScoreCard]:
+    """Move tunes without the grammar to the first one with it that has the same prompt."""
+    by_prompt: dict[str, list[ScoreCard]] = {}
+    for score in scores:
+        if not score.has_grammar:
+            by_prompt.setdefault(score.prompt, []).append(score)
+    governed = [
+        replace(score, free=by_prompt.pop(score.prompt, []))
+        for score in scores
+        if score.has_grammar
+    ]
+    left = {id(score) for group in by_prompt.values() for score in group}
+    return governed + [score for score in scores if id(score) in left]
 
 
 def _no_tune(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +113,13 @@ def _no_tune(line: Mapping[str, Any]) -> dict[str, Any]:
         "num_bars_fitting": 0,
         "problems": [reason],
         "sound_engine": None,
+        "editor_link": None,
     }
 
 
-def _card(folder: Path, line: Mapping[str, Any], tune: Mapping[str, Any]) -> ScoreCard:
+def _card(
+    folder: Path, line: Mapping[str, Any], tune: Mapping[str, Any], has_grammar: bool
+) -> ScoreCard:
     name = tune["name"]
     files: dict[Role, list[Download]] = {"picture": [], "sound": [], "download": []}
     for output in [output for renderer in in_order() for output in renderer.outputs] + [ABC]:
@@ -114,6 +140,8 @@ def _card(folder: Path, line: Mapping[str, Any], tune: Mapping[str, Any]) -> Sco
         facts=_facts(line, tune),
         problems=tune["problems"],
         downloads=files["download"],
+        editor_link=tune["editor_link"],
+        has_grammar=has_grammar,
     )
 
 

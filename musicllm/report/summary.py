@@ -77,12 +77,18 @@ def _compression(inputs: ReportInputs) -> list[Tile]:
 
 
 def _bars(inputs: ReportInputs) -> list[Tile]:
-    """Return the share of fitting bars in the tunes, and the number of answers without a tune."""
-    num_bars = sum(score.num_bars for score in inputs.scores)
+    """Return the share of fitting bars in the tunes, and of those without the grammar beside."""
+    free = [score for governed in inputs.scores for score in governed.free]
+    return [*_share(inputs.scores, "written below"), *_share(free, "written without the grammar")]
+
+
+def _share(scores: Sequence[ScoreCard], which: str) -> list[Tile]:
+    """Return the share of bars that fit, and the number of answers without a tune."""
+    num_bars = sum(score.num_bars for score in scores)
     if not num_bars:
         return []
-    share = sum(score.num_bars_fitting for score in inputs.scores) / num_bars
-    meaning = f"of the {as_text(num_bars)} bars written below fit their metre"
-    num_failed = sum(not score.parses for score in inputs.scores)
+    share = sum(score.num_bars_fitting for score in scores) / num_bars
+    meaning = f"of the {as_text(num_bars)} bars {which} fit their metre"
+    num_failed = sum(not score.parses for score in scores)
     failed = f"; {_counted(num_failed, 'answer')} held no tune" if num_failed else ""
     return [Tile(f"{share:.0%}", meaning + failed)]

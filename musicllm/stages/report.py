@@ -35,8 +35,10 @@ def _missing(inputs: Mapping[str, Artifact]) -> list[tuple[str, object]]:
 def _commands(inputs: Mapping[str, Artifact]) -> list[NextCommand]:
     """Return what can be run from here; each command repeats the inputs of the run it follows."""
     commands = []
+    has_tunes = False
     for artifact in inputs.values():
-        if artifact.kind == "tunes":
+        if artifact.kind == "tunes" and not has_tunes:
+            has_tunes = True
             provenance = artifact.provenance
             seed = provenance["config"]["seed"] + 1
             words = ["generation.num_prompts=12", f"seed={seed}", *_inputs(artifact)]

@@ -28,6 +28,10 @@ ABC = "X:1\nT:{title}\nM:6/8\nL:1/8\nK:D\n|: A2d fed | Bcd AFD :|\n"
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/x.png" onerror="alert(1)">'
 
 
+GENERATION = {"num_candidates": 1, "select": "bars_fitting", "grammar": None}
+LINK = "https://editor.example/?t=X%3A1%0AT%3AAir"
+
+
 def made(root: Path, recipe: str, kind: str, task: str, **facts: object) -> Path:
     """Write an artifact without files of its own; return its folder."""
     path = root / recipe / "0123456789ab" / "artifact"
@@ -36,7 +40,7 @@ def made(root: Path, recipe: str, kind: str, task: str, **facts: object) -> Path
     (path.parent / "summary.json").write_text('{"seconds": 90.0}')
     provenance = {
         "recipe": recipe,
-        "config": {"task": task, "generation": {"num_candidates": 1, "select": "bars_fitting"}},
+        "config": {"task": task, "generation": GENERATION},
         "inputs": {},
         "musicllm": "0.1.0",
         "commit": "ba749a9",
@@ -73,6 +77,7 @@ def tune(name: str, title: str, **changes: object) -> dict[str, object]:
         "num_bars_fitting": 7,
         "sound_engine": "additive synthesis",
         "problems": [],
+        "editor_link": LINK,
     }
     line = {
         "name": name,
@@ -86,10 +91,10 @@ def tune(name: str, title: str, **changes: object) -> dict[str, object]:
     return line | {"tunes": tunes} | {key: changes[key] for key in changes if key not in own}
 
 
-def with_tunes(root: Path, lines: list[dict[str, Any]]) -> Artifact:
-    path = made(
-        root, "quickstart/generate", "tunes", "generate", metrics={"num_prompts": len(lines)}
-    )
+def with_tunes(
+    root: Path, lines: list[dict[str, Any]], recipe: str = "quickstart/generate"
+) -> Artifact:
+    path = made(root, recipe, "tunes", "generate", metrics={"num_prompts": len(lines)})
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (path / "generations.jsonl").write_text(text)
     folder = path / "tunes"
@@ -202,7 +207,7 @@ def assert_loads_nothing(page: str) -> None:
 def test_page_loads_and_runs_nothing_from_elsewhere(chain: dict[str, Artifact]) -> None:
     page = page_of(chain)
     assert_loads_nothing(page)
-    assert "://" not in page
+    assert "://" not in page.replace(f'<a href="{LINK}" target="_blank"', "")
 
 
 def test_the_check_for_loading_can_fail() -> None:
@@ -232,6 +237,48 @@ def test_page_carries_picture_sound_and_downloads(chain: dict[str, Artifact]) ->
     assert base64.b64decode(unquote_to_bytes(sound[1])) == b"\xff\xfb\x90\x00"
     for name in ("001.mid", "001.abc", "002.mid"):
         assert f'download="{name}" href="data:' in page
+
+
+def test_a_tune_links_to_the_editor_unless_its_link_would_be_too_long(tmp_path: Path) -> None:
+    lines = [tune("001", "Air"), tune("002", "Symphony", editor_link=None)]
+    page = page_of({"tunes": with_tunes(tmp_path, lines)})
+    assert page.count("Open in the abcjs editor</a>") == page.count(LINK) == 1
+
+
+@pytest.fixture
+def with_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Artifact]:
+    """Two tunes with the grammar, and the first and another request without it."""
+    monkeypatch.setitem(GENERATION, "grammar", "abc")
+    lines = [tune("001", "Fits", prompt="A jig"), tune("002", "Fits too", prompt="A reel")]
+    for line in lines:
+        line["tunes"][0]["num_bars_fitting"] = 8  # type: ignore[index]
+    governed = with_tunes(tmp_path, lines)
+    monkeypatch.setitem(GENERATION, "grammar", None)
+    lines = [tune("001", "Limps", prompt="A jig"), tune("002", "Alone", prompt="A slide")]
+    return {"tunes": governed, "free": with_tunes(tmp_path, lines, "quickstart/generate_free")}
+
+
+def test_a_tune_without_the_grammar_stands_beside_the_one_with_it(
+    with_and_without: dict[str, Artifact],
+) -> None:
+    page = page_of(with_and_without)
+    order = ["<h3>Fits</h3>", "The same request without the grammar", "<h5>Limps</h5>",
+             "<h3>Fits too</h3>", "<h3>Alone</h3>"]  # fmt: skip
+    places = [page.index(text) for text in order]
+    assert places == sorted(places)
+    assert page.count("The same request without the grammar") == 1
+    assert page.count("<blockquote>A jig</blockquote>") == 1
+    assert "Each tune of quickstart/generate is from the first answer of the model with the" in page
+
+
+def test_bars_with_and_without_the_grammar_are_counted_apart(
+    with_and_without: dict[str, Artifact],
+) -> None:
+    page = page_of(with_and_without)
+    assert "of the 24 bars written below fit their metre" in page  # 16 with it, 8 alone
+    assert "<strong>96%</strong>" in page
+    assert "of the 8 bars written without the grammar fit their metre" in page
+    assert "<strong>88%</strong>" in page
 
 
 def test_page_tells_bars_failures_and_how_the_tunes_were_chosen(

@@ -160,7 +160,7 @@ def test_answers_are_in_the_order_of_the_prompts_with_every_tune_checked(
     out = capsys.readouterr().out
     assert "20 to 20 prompts" in out
     assert f"{20 - num_pairs} have no tune" in out
-    assert len(read_scores(artifact.path)) == 20 + num_pairs
+    assert len(read_scores(artifact)) == 20 + num_pairs
 
 
 def test_a_stopped_run_continues_without_repeating_or_losing_one(
@@ -397,5 +397,5 @@ def test_tunes_are_rendered_as_wanted_and_rendering_continues(
         for tune in line["tunes"]:
             assert tune["files"] == [f"{tune['name']}.abc", f"{tune['name']}.mid"]
             assert all((artifact.path / "tunes" / file).is_file() for file in tune["files"])
-    cards = read_scores(artifact.path)
+    cards = read_scores(artifact)
     assert {len(card.downloads) for card in cards if card.parses} == {2}

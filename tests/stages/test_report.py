@@ -37,7 +37,7 @@ def made(runs: Path, recipe: str, kind: str, inputs: dict[str, str], **facts: ob
 def report(runs: Path, **inputs: str) -> Path:
     """Run the stage on these inputs alone; return the run folder."""
     words = [f"inputs.{role}={path}" for role, path in inputs.items()]
-    unused = {"corpus", "pretrain", "instructions", "sft", "merge", "evaluation", "tunes"}
+    unused = {"corpus", "pretrain", "instructions", "sft", "merge", "evaluation", "tunes", "free"}
     words += [f"~inputs.{role}" for role in sorted(unused - set(inputs))]
     config, recipe = configuration.load(["recipe=quickstart/report", f"paths.runs={runs}", *words])
     return runner.run(config, recipe).folder
