@@ -62,7 +62,11 @@ class State(Cursor):
 
 
 class Grammar:
-    """The grammar of legal tunes amid prose, for some rules."""
+    """The grammar of legal tunes amid prose, for some rules.
+
+    Raises:
+        ConfigError: rules that cannot be kept, by their keys in `generation.tune`.
+    """
 
     def __init__(self, rules: TuneRules | None = None) -> None:
         self.rules = rules or TuneRules()

@@ -22,6 +22,7 @@ from musicllm.music.grammar.strokes import (
     AT_START,
     CLOSING,
     ENDS,
+    OPENING,
     SECTION,
     STROKES,
     WITH_ENDING,
@@ -31,7 +32,7 @@ from musicllm.music.grammar.strokes import (
 
 MAX_TUNE_CHARS = DEFAULT_LIMITS.max_tune_chars * 9 // 10
 """After this many characters a tune has to end with its bar."""
-MAX_LINE_CHARS = DEFAULT_LIMITS.max_line_chars * 8 // 10
+MAX_LINE_CHARS = DEFAULT_LIMITS.max_line_chars * 4 // 10
 """After this many characters a line has to end with its bar."""
 MAX_BARS = DEFAULT_LIMITS.max_bars * 9 // 10
 MAX_BAR_CHARS = 400
@@ -39,6 +40,9 @@ MAX_BAR_CHARS = 400
 
 MAX_EMPTY_CHARS = 40
 """After this many characters between two bar lines a note has to come."""
+
+MAX_CHORDS = 8
+"""Chord symbols of the rules in a bar, if all bars together have to hold them."""
 
 _EVERY = (1 << len(STROKES)) - 1
 _GREEDY = frozenset("|:]0123456789,-")
@@ -51,36 +55,113 @@ def strokes(c: Cursor) -> int:
         return 0
     bars = c.bars
     if c.pos == 0:
-        if bars.num == 0:
-            return 0 if c.bars.open else AT_START
-        if bars.open or c.bar_chars > MAX_EMPTY_CHARS:
-            return 0
-        mask = AFTER_BAR & _endings(c, bars.closes)
-        return mask & (~SECTION | WITH_ENDING) if bars.owed else mask
+        return _between(c) & c.tables.plan.strokes_between(c)
     mask = _fitting(c)
     if mask and bars.owed and c.pos != bars.owed:
         mask &= ~SECTION | WITH_ENDING
     if mask & SECTION:
         mask &= _endings(c, False)
-    return mask
+    return _planned(c, mask) if c.tables.has_plan and mask else mask
+
+
+def _between(c: Cursor) -> int:
+    """Return the mask of the bar lines that may stand before the first note of a bar."""
+    bars = c.bars
+    if bars.open or (c.bar_chars > MAX_EMPTY_CHARS and c.form is None):
+        return 0
+    if bars.num == 0:
+        return AT_START
+    mask = AFTER_BAR & _endings(c, bars.closes)
+    if bars.owed:
+        mask &= ~SECTION | WITH_ENDING
+    is_over = must_pause(c) and not c.tables.plan.runs
+    return mask & ~OPENING if is_over else mask
 
 
 def _fitting(c: Cursor) -> int:
     """Return the mask of the bar lines after which this bar, with this length, is right."""
-    metre, bars, pos = c.metre, c.bars, c.pos
+    full, pos = c.metre.full, c.pos
     if c.debt:
         return _EVERY if pos == c.debt else 0
-    rest = metre.first - pos
-    if not metre.full or pos in metre.full or (bars.num == 0 and rest > 0):
+    if not full or pos in full:
         return _EVERY
-    if rest <= 0 or rest in metre.full:
+    if pos > c.metre.first or not c.tables.plan.allows_short():
         return 0
-    partner = (metre.first, rest)
+    return _EVERY if c.bars.num == 0 else _fitting_short(c)
+
+
+def _fitting_short(c: Cursor) -> int:
+    """Return the mask of the bar lines after which this short bar is right."""
+    bars, plan = c.bars, c.tables.plan
+    partner = (c.metre.first, c.metre.first - c.pos)
+    if partner[1] in c.metre.full:
+        return 0
     if c.opens and bars.last == partner:
         return _EVERY
     if bars.owed:
-        return SECTION if pos == bars.owed else 0
+        return SECTION if c.pos == bars.owed else 0
+    if plan.runs:
+        return SECTION if bars.first == partner else 0
     return _EVERY if c.opens and not c.variant else SECTION
+
+
+def _planned(c: Cursor, mask: int) -> int:
+    """Return those of the bar lines that keep to the number of bars, the form and the chords."""
+    plan, tables = c.tables.plan, c.tables
+    is_full = not c.metre.full or c.pos in c.metre.full
+    allowed = 0
+    for kind in (mask & SECTION, mask & ~SECTION):
+        owed, debt = _promises(c, kind & SECTION != 0)
+        short = c.bars.short + owed + debt + (0 if is_full else c.pos)
+        num = count(c, c.bars.full + is_full, short)
+        usable = kind & plan.strokes(c, num, is_full)
+        if plan.runs and c.slurs:
+            usable &= ~SECTION
+        if plan.num_bars is not None:
+            left = plan.num_bars - num + bool(owed or debt)
+            if num > plan.num_bars or len(tables.chords) - c.num_chords > MAX_CHORDS * left:
+                usable = 0
+            if left == 0:
+                usable = 0 if c.slurs else usable & ~OPENING
+        allowed |= usable
+    return allowed
+
+
+def _promises(c: Cursor, is_section: bool) -> tuple[int, int]:
+    """Return what is owed, and the debt of the next bar, if this bar ends now."""
+    metre, bars, pos = c.metre, c.bars, c.pos
+    owed = bars.owed
+    if is_section and owed and pos == owed:
+        return 0, 0
+    if not metre.full or pos in metre.full or bars.num == 0 or c.debt:
+        return owed, 0
+    partner = (metre.first, metre.first - pos)
+    if c.opens and bars.last == partner:
+        return owed, 0
+    if not is_section:
+        return partner[1], 0
+    starts = c.opens and not c.variant
+    if partner in (bars.first, None if starts else bars.section):
+        return owed, 0
+    return owed, partner[1]
+
+
+def count(c: Cursor, full: int, short: int) -> int:
+    """Return how many bars a tune has, as `analysis.count_bars` does."""
+    return full + (short // c.metre.first if c.metre.first else 0)
+
+
+def num_bars(c: Cursor) -> int:
+    """Return the bars of the tune so far, with those that are owed."""
+    bars = c.bars
+    return count(c, bars.full, bars.short + bars.owed + c.debt)
+
+
+def exact(c: Cursor) -> int:
+    """Return the grains that this bar must have; 0 if the metre alone decides."""
+    if c.debt or not c.bars.owed or num_bars(c) != c.tables.plan.num_bars:
+        return c.debt
+    return c.bars.owed
 
 
 def _endings(c: Cursor, closed: bool) -> int:
@@ -135,6 +216,8 @@ def apply(c: Cursor, stroke: Stroke) -> None:
         c.opens = c.opens or line.section
         c.variant = stroke.stops or c.variant
         c.bars = c.bars._replace(open=line.opens_repeat or stroke.starts > 0 or c.bars.num == 0)
+        if c.form is not None:
+            c.tables.plan.open(c, stroke)
 
 
 def _close(c: Cursor, stroke: Stroke) -> None:
@@ -143,34 +226,25 @@ def _close(c: Cursor, stroke: Stroke) -> None:
     is_first = bars.num == 0
     is_short = bool(metre.full) and pos not in metre.full
     short = (metre.first, pos) if is_short else None
-    starts = is_first or (c.opens and not c.variant)
-    is_section = stroke.line.section
-    owed, debt = bars.owed, 0
-    if is_short and not is_first and not c.debt:
-        partner = (metre.first, metre.first - pos)
-        if (owed and pos == owed) or (c.opens and bars.last == partner):
-            pass
-        elif not is_section:
-            owed = partner[1]
-        elif partner not in (bars.first, None if starts else bars.section):
-            debt = partner[1]
-    if is_section and bars.owed and pos == bars.owed:
-        owed = 0
-    ending = c.variant or (0 if c.opens else bars.ending)
+    owed, debt = _promises(c, stroke.line.section)
     c.bars = bars._replace(
         num=bars.num + 1,
         first=short if is_first else bars.first,
-        section=short if starts else bars.section,
+        section=short if is_first or (c.opens and not c.variant) else bars.section,
         last=short,
         owed=owed,
-        ending=ending,
+        ending=c.variant or (0 if c.opens else bars.ending),
         closes=stroke.line.closes_repeat,
         open=stroke.line.opens_repeat or stroke.starts > 0,
+        full=bars.full + (not is_short),
+        short=bars.short + (pos if is_short else 0),
     )
-    c.pos, c.debt, c.opens, c.variant = 0, debt, is_section, stroke.stops
-    c.last, c.can_tie = 0, False
+    if c.form is not None:
+        c.tables.plan.close(c, stroke, not is_short)
     if c.tables.pitches:
         c.tables.pitches.bar(c)
+    c.pos, c.debt, c.opens, c.variant = 0, debt, stroke.line.section, stroke.stops
+    c.last, c.can_tie = 0, False
     c.num_chars += c.bar_chars
     c.line_chars += c.bar_chars
     c.bar_chars = 0
@@ -186,11 +260,27 @@ def is_whole(c: Cursor) -> bool:
         and c.has_music
         and not (c.debt or bars.owed or bars.open or c.slurs or c.needs or c.tuplet)
         and (bars.num > 1 or bars.first is None)
+        and (not c.tables.has_plan or _is_planned(c))
+    )
+
+
+def _is_planned(c: Cursor) -> bool:
+    """Return whether the tune has the number of bars, the form and the chords of the rules."""
+    plan = c.tables.plan
+    return (
+        plan.num_bars in (None, num_bars(c))
+        and c.num_chords == len(c.tables.chords)
+        and plan.is_done(c)
     )
 
 
 def must_pause(c: Cursor) -> bool:
     """Return whether no bar may start here: the tune has to end, or the line to."""
-    if c.num_chars > MAX_TUNE_CHARS or c.bars.num > MAX_BARS:
+    plan, bars = c.tables.plan, c.bars
+    if c.tables.has_plan:
+        is_last = bars.num > 0 and not c.debt and not bars.owed and plan.num_bars == num_bars(c)
+        if is_last or (c.form is not None and plan.pauses(c)):
+            return True
+    if c.num_chars > MAX_TUNE_CHARS or bars.num > MAX_BARS:
         return is_whole(c)
-    return c.line_chars > MAX_LINE_CHARS
+    return c.line_chars > MAX_LINE_CHARS and not (c.form is not None and c.form.forced)

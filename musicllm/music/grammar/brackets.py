@@ -14,7 +14,9 @@ from musicllm.music.grammar import bars, fields
 from musicllm.music.grammar.cursor import Cursor
 from musicllm.music.grammar.durations import (
     can_embellish,
+    can_name_chord,
     count,
+    has_many_chords,
     length,
     room,
 )
@@ -27,7 +29,7 @@ MAX_CHORD_NOTES = 8
 MAX_GRACE_NOTES = 12
 MAX_QUOTED_CHARS = 60
 _USUAL_Q = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-_NOT_QUOTED = frozenset('%\\<:：&|[]"')
+NOT_QUOTED = frozenset('%\\<:：&|[]"')
 GRACE_LENGTHS = ("", "2", "3", "4", "6", "8", "/", "//", "/2", "/4", "3/", "3/2", "1/2", "1/4")
 _GRACE_PREFIXES = frozenset(text[:stop] for text in GRACE_LENGTHS for stop in range(len(text) + 1))
 DECORATIONS = build(
@@ -212,7 +214,9 @@ def after_slur(c: Cursor, char: str) -> bool:
 
 def _may_be(c: Cursor, p: int, q: int, r: int) -> bool:
     """Return whether a tuplet fits into the bar."""
-    left = (c.debt or c.metre.longest) - c.pos
+    left = (bars.exact(c) or c.metre.longest) - c.pos
+    if c.tables.chords and has_many_chords(c):
+        left -= 1
     step = p // gcd(p, q)
     return left * p // q // step * step >= r
 
@@ -251,16 +255,20 @@ def _completes(c: Cursor) -> bool:
 def quote(c: Cursor, _: str) -> bool:
     """Read the quotation mark before a chord symbol or an annotation."""
     c.word, c.step, c.last, c.can_tie = "", quoted, 0, False
-    return can_embellish(c)
+    return can_name_chord(c) if c.tables.chords else can_embellish(c)
 
 
 def quoted(c: Cursor, char: str) -> bool:
     """Read quoted text."""
+    chords = c.tables.chords
     if char == '"':
         c.step, c.needs = c.tables.item, True
-        return bool(c.word)
+        c.num_chords += 1
+        return c.word == chords[c.num_chords - 1] if chords else bool(c.word)
     c.word += char
-    return char not in _NOT_QUOTED and char.isprintable() and len(c.word) <= MAX_QUOTED_CHARS
+    if chords:
+        return chords[c.num_chords].startswith(c.word)
+    return char not in NOT_QUOTED and char.isprintable() and len(c.word) <= MAX_QUOTED_CHARS
 
 
 def mark(c: Cursor, _: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from musicllm.music.abc.keys import Key
 from musicllm.music.grammar.metres import Metre
 from musicllm.music.grammar.rules import TuneRules
+from musicllm.music.grammar.strokes import Stroke
 from musicllm.music.grammar.trie import Node
 
 Step = Callable[["Cursor", str], bool]
@@ -32,6 +33,8 @@ class Bars(NamedTuple):
         ending: number of the variant ending that the last bar belongs to; 0 outside.
         closes: the last bar line closes a repeat.
         open: the last bar line opens a repeat or an ending, so that music has to follow.
+        full: full bars.
+        short: grains of all short bars together.
     """
 
     num: int = 0
@@ -42,9 +45,54 @@ class Bars(NamedTuple):
     ending: int = 0
     closes: bool = False
     open: bool = False
+    full: int = 0
+    short: int = 0
 
 
 NO_BARS = Bars()
+
+
+class Planner(Protocol):
+    """What demands a length and a form, as `plans.Plan` does."""
+
+    @property
+    def num_bars(self) -> int | None:
+        """Bars of the tune."""
+
+    @property
+    def runs(self) -> tuple[tuple[str, int], ...]:
+        """Letters of the form, each with the number of times in a row."""
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether a letter comes back after another."""
+
+    def start(self, c: Cursor) -> None:
+        """Start a tune."""
+
+    def read(self, c: Cursor, char: str) -> bool:
+        """Follow the text; whether the form allows this character."""
+
+    def allows_short(self) -> bool:
+        """Whether short bars may stand."""
+
+    def strokes(self, c: Cursor, num: int, is_full: bool) -> int:
+        """Which bar lines may end this bar."""
+
+    def strokes_between(self, c: Cursor) -> int:
+        """Which bar lines may stand before the first note of a bar."""
+
+    def open(self, c: Cursor, stroke: Stroke) -> None:
+        """Take a bar line before the first note of a bar."""
+
+    def close(self, c: Cursor, stroke: Stroke, is_full: bool) -> None:
+        """Take a bar line that ends a bar."""
+
+    def pauses(self, c: Cursor) -> bool:
+        """Whether no bar may start here."""
+
+    def is_done(self, c: Cursor) -> bool:
+        """Whether the form is complete."""
 
 
 class Listener(Protocol):
@@ -57,7 +105,10 @@ class Listener(Protocol):
         """Change the key."""
 
     def begin(self, c: Cursor) -> None:
-        """Start a note, chord or rest."""
+        """Start a note or chord."""
+
+    def rest(self, c: Cursor) -> bool:
+        """Start a rest; whether it may stand."""
 
     def letter(self, c: Cursor, sign: str, letter: str) -> bool:
         """Read a letter; whether the note may stand in some octave."""
@@ -88,6 +139,9 @@ class Tables:
         keys: mask of the accepted words of `K:`.
         needs_metre: the header has to name a metre.
         pitches: follows pitches; None where no rule asks for them.
+        plan: a `plans.Plan`; without rules it accepts every length and form.
+        chords: symbols that the tune has to have, in this order; empty: any.
+        has_plan: whether rules ask for a number of bars, a form or chords.
         notes: texts of notes, one of which may stand wherever a note may.
         item: step that reads an item of music.
         line: step that reads the start of a line of music.
@@ -99,6 +153,9 @@ class Tables:
     keys: int
     needs_metre: bool
     pitches: Listener | None
+    plan: Planner
+    chords: tuple[str, ...]
+    has_plan: bool
     notes: tuple[str, ...]
     item: Step
     line: Step
@@ -139,6 +196,8 @@ class Cursor:
         num_chars: of the tune, up to this bar.
         bar_chars: of this bar.
         line_chars: of this line, up to this bar.
+        form: how far the tune has come in its form (a `plans.Progress`), where rules ask for one.
+        num_chords: chord symbols so far, where rules ask for them.
         pitch: what `pitches` has heard (an `Ear`), where rules ask for pitches.
     """
 
@@ -151,6 +210,7 @@ class Cursor:
         "chord",
         "debt",
         "field",
+        "form",
         "has_music",
         "has_notes",
         "last",
@@ -159,6 +219,7 @@ class Cursor:
         "needs",
         "node",
         "num_chars",
+        "num_chords",
         "num_fields",
         "num_tunes",
         "opens",
@@ -204,6 +265,8 @@ class Cursor:
         self.bar_chars = 0
         self.line_chars = 0
         self.pitch: Any = None
+        self.form: Any = None
+        self.num_chords = 0
 
     def copy(self) -> Self:
         """Return a cursor that can be moved without moving this one."""
@@ -237,6 +300,8 @@ class Cursor:
         new.bar_chars = self.bar_chars
         new.line_chars = self.line_chars
         new.pitch = self.pitch
+        new.form = self.form
+        new.num_chords = self.num_chords
         return new
 
     def read(self, text: str) -> bool:
@@ -244,5 +309,7 @@ class Cursor:
         for char in text:
             self.bar_chars += 1
             if not self.step(self, char):
+                return False
+            if self.form is not None and not self.tables.plan.read(self, char):
                 return False
         return True

@@ -11,7 +11,22 @@ from musicllm.music.grammar.lengths import lengths, spelling
 
 def room(c: Cursor) -> int:
     """Return the mask of the lengths as written that the next note may have."""
-    left = (c.debt or c.metre.longest) - c.pos
+    left = (bars.exact(c) or c.metre.longest) - c.pos
+    if c.tables.chords and has_many_chords(c):
+        left -= 1
+    return _room(c, left)
+
+
+def has_many_chords(c: Cursor) -> bool:
+    """Return whether this bar must not be full before it has more chord symbols."""
+    tables = c.tables
+    if tables.plan.num_bars is None:
+        return False
+    later = max(tables.plan.num_bars - bars.num_bars(c) - 1, 0)
+    return len(tables.chords) - c.num_chords > bars.MAX_CHORDS * later
+
+
+def _room(c: Cursor, left: int) -> int:
     if left <= 0 or (c.pos == 0 and bars.must_pause(c)):
         return 0
     times, divisor = c.broken or (1, 1)
@@ -37,6 +52,12 @@ def _soonest(unit: int, left: int) -> int:
 def can_embellish(c: Cursor) -> bool:
     """Return whether something that belongs to a next note may stand here."""
     return c.bar_chars <= bars.MAX_BAR_CHARS and room(c) != 0
+
+
+def can_name_chord(c: Cursor) -> bool:
+    """Return whether a chord symbol of the rules may stand here."""
+    left = (bars.exact(c) or c.metre.longest) - c.pos
+    return c.num_chords < len(c.tables.chords) and _room(c, left) != 0
 
 
 def count(c: Cursor, grains: int) -> None:

@@ -19,6 +19,10 @@ from musicllm.music.grammar.trie import ALL
 
 def next_piece(c: Cursor) -> str:
     """Return what to write next on a short way to the end, from where the text may not end."""
+    if c.form is not None and c.form.forced:
+        has_begun = bool(c.form.bar_text.strip(" \n|:")) or bool(c.form.firsts)
+        if has_begun or (c.form.opened and c.step in (music.item, music.line)):
+            return str(c.form.forced)
     return _PIECES[c.step](c)
 
 
@@ -62,10 +66,20 @@ def _item(c: Cursor) -> str:
         if stroke := _stroke(c, "", bars.strokes(c), must_end=not is_full):
             return stroke
     allowed = durations.room(c)
+    if durations.can_name_chord(c):
+        return f'"{c.tables.chords[c.num_chords]}"'
     if not allowed:
-        return "\n"
-    note = next(note for note in c.tables.notes if _reads(c, note))
-    return note + _length_of(c, "", allowed)
+        return _stroke(c, "", bars.strokes(c)) or "\n"
+    return _note(c) + _length_of(c, "", allowed)
+
+
+def _note(c: Cursor) -> str:
+    """Return a note that may stand here, of the pitches that the rules allow."""
+    for note in c.tables.notes:
+        new = c.copy()
+        if new.read(note) and (not c.tables.pitches or c.tables.pitches.sound(new, new.word)):
+            return note
+    raise AssertionError("some note may stand wherever one may start")
 
 
 def _stroke(c: Cursor, prefix: str, allowed: int, *, must_end: bool = False) -> str:
@@ -77,20 +91,27 @@ def _stroke(c: Cursor, prefix: str, allowed: int, *, must_end: bool = False) -> 
     ]
     strokes.sort(key=lambda stroke: (len(stroke.text), stroke.starts, stroke.line.section))
     for stroke in strokes:
-        new = c.copy()
-        bars.apply(new, stroke)
-        if bars.is_whole(new):
+        if bars.is_whole(_ended(c, stroke, len(prefix))):
             return stroke.text[len(prefix) :]
     if must_end or not strokes:
         return ""
     return min(strokes, key=partial(_cost, c, len(prefix))).text[len(prefix) :]
 
 
+def _ended(c: Cursor, stroke: Stroke, skip: int) -> Cursor:
+    """Return the place after a bar line, of which so many characters were read."""
+    new = c.copy()
+    if new.form is not None:
+        new.form = new.form._replace(bar_text=new.form.bar_text + stroke.text[skip:])
+    bars.apply(new, stroke)
+    return new
+
+
 def _cost(c: Cursor, skip: int, stroke: Stroke) -> int:
     """Return about how much has to be written if a bar ends with this line."""
-    new = c.copy()
-    bars.apply(new, stroke)
-    return len(stroke.text) - skip + 4 * bool(new.debt) + 8 * bool(new.bars.owed)
+    new = _ended(c, stroke, skip)
+    num_parts = 0 if new.form is None else len(new.form.parts)
+    return len(stroke.text) - skip - 16 * num_parts + 4 * bool(new.debt) + 8 * bool(new.bars.owed)
 
 
 def _open_stroke(c: Cursor) -> str:
@@ -105,8 +126,8 @@ def _open_stroke(c: Cursor) -> str:
 
 def _full(c: Cursor) -> int:
     """Return the grains that the bar should have at its end."""
-    if c.debt:
-        return c.debt
+    if exact := bars.exact(c):
+        return exact
     if not c.metre.full:
         return max(c.pos, c.unit)
     if c.bars.owed >= max(c.pos, 1):
@@ -116,6 +137,8 @@ def _full(c: Cursor) -> int:
 
 def _length_of(c: Cursor, text: str, allowed: int) -> str:
     """Return what to append to the text of a length, so that the bar is soon full."""
+    if c.form is not None and c.form.copies:
+        return ""
     spelled = spelling(c.unit)
     shortest = spelled.longer(text, allowed)
     assert shortest is not None, "a length in progress can be finished"
@@ -158,7 +181,16 @@ def _marks(c: Cursor) -> str:
     if not c.tables.pitches:
         return ""
     texts = ("", *(mark * num for num in range(1, MAX_OCTAVES + 1) for mark in ",'"))
-    return next(text for text in texts if _reads(c, text + "/") or _reads(c, text + "2"))
+    marks = (c.word + text for text in texts)
+    return next(text for text in marks if _sounds(c, text))[len(c.word) :]
+
+
+def _sounds(c: Cursor, marks: str) -> bool:
+    """Return whether the note in progress may have these octave marks."""
+    listener = c.tables.pitches
+    assert listener, "only asked where pitches are heard"
+    is_even = marks == marks[:1] * len(marks) and len(marks) <= MAX_OCTAVES
+    return is_even and listener.sound(c.copy(), marks)
 
 
 def _note_letter(c: Cursor) -> str:
@@ -185,14 +217,7 @@ def _chord(c: Cursor) -> str:
 
 def _chord_octave(c: Cursor) -> str:
     inner = c.chord[1]
-    return _chord_marks(c) + (inner or "") + "]"
-
-
-def _chord_marks(c: Cursor) -> str:
-    if not c.tables.pitches:
-        return ""
-    texts = ("", *(mark * num for num in range(1, MAX_OCTAVES + 1) for mark in ",'"))
-    return next(text for text in texts if _reads(c, text + (c.chord[1] or "") + "]"))
+    return _marks(c) + (inner or "") + "]"
 
 
 def _chord_length(c: Cursor) -> str:
@@ -222,6 +247,8 @@ def _tuplet(c: Cursor) -> str:
 
 
 def _quoted(c: Cursor) -> str:
+    if c.tables.chords:
+        return c.tables.chords[c.num_chords][len(c.word) :] + '"'
     return '"' if c.word else 'A"'
 
 

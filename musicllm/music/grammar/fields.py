@@ -19,8 +19,16 @@ def may_stand(c: Cursor, field: str) -> bool:
         return False
     if c.pos == 0 and must_pause(c):
         return False
+    if c.form is not None and c.tables.plan.comes_back:
+        return False
     if field == "M":
-        return c.pos == 0 and not c.debt and not c.bars.owed and c.tables.metres == ALL
+        return (
+            c.pos == 0
+            and not c.debt
+            and not c.bars.owed
+            and c.tables.plan.num_bars is None
+            and c.tables.metres == ALL
+        )
     return field == "L" or (field == "K" and c.tables.keys == ALL)
 
 

@@ -139,6 +139,8 @@ def start_music(c: Cursor, key: Key) -> None:
     c.pos, c.debt, c.opens, c.variant = 0, 0, True, 0
     c.tuplet, c.broken, c.last, c.can_tie, c.needs, c.slurs = None, None, 0, False, False, 0
     c.bars, c.has_notes, c.num_chars, c.bar_chars, c.line_chars = NO_BARS, False, 0, 0, 0
+    c.num_chords = 0
+    c.tables.plan.start(c)
     if c.tables.pitches:
         c.tables.pitches.start(c, key)
     c.step = c.tables.line

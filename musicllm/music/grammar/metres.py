@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 from musicllm.music.abc.keys import MODES, NO_KEY, Key, parse_key
 from musicllm.music.abc.limits import AbcError
@@ -138,12 +139,12 @@ def unit_words() -> Node:
     return build((value, unit_of(value)) for value in values)
 
 
-def words_that(root: Node, accepts: object) -> int:
-    """Return the mask of the words whose value equals this."""
+def words_that(root: Node, accepts: Callable[[Any], object]) -> int:
+    """Return the mask of the words whose value is accepted."""
     mask, nodes = 0, [root]
     while nodes:
         node = nodes.pop()
-        if node.bit and node.value == accepts:
+        if node.bit and accepts(node.value):
             mask |= node.bit
         nodes.extend(node.next.values())
     return mask

@@ -30,7 +30,7 @@ def line(c: Cursor, char: str) -> bool:
         return fields.start_line(c, char)
     if char in "\n`":
         return bars.is_whole(c) and _leave(c, char)
-    if char == "|" and c.pos == 0 and c.bars.num and not c.bars.open:
+    if char == "|" and c.pos == 0 and c.bars.num and not c.bars.open and c.form is None:
         c.step, c.has_music = lone_stroke, True
         return True
     c.step, c.has_music = item, False
@@ -118,15 +118,17 @@ def octave(c: Cursor, char: str) -> bool:
 def _rest(c: Cursor, _: str) -> bool:
     c.allowed = room(c)
     c.word, c.step, c.last, c.can_tie = "", length, 0, False
-    if c.tables.pitches:
-        c.tables.pitches.begin(c)
+    if c.tables.has_plan and not c.has_notes:
+        return False
+    if c.tables.pitches and not c.tables.pitches.rest(c):
+        return False
     return spelling(c.unit).reach[""] & c.allowed != 0
 
 
 def _rest_bars(c: Cursor, _: str) -> bool:
     if c.needs or c.tuplet or c.broken or c.debt or c.pos or len(c.metre.full) != 1:
         return False
-    if bars.must_pause(c):
+    if bars.must_pause(c) or c.tables.has_plan:
         return False
     c.word, c.step, c.can_tie = "", rest_bars, False
     return True
@@ -149,13 +151,18 @@ def finish_rest(c: Cursor) -> None:
         ending = c.variant or (0 if c.opens else c.bars.ending)
         section = None if starts else c.bars.section
         c.bars = c.bars._replace(
-            num=c.bars.num + num - 1, last=None, section=section, ending=ending
+            num=c.bars.num + num - 1,
+            full=c.bars.full + num - 1,
+            last=None,
+            section=section,
+            ending=ending,
         )
         c.opens, c.variant = False, 0
     c.pos = c.metre.first
     c.step, c.has_music = item, True
     if c.tables.pitches:
-        c.tables.pitches.begin(c)
+        c.tables.pitches.rest(c)
+        c.tables.pitches.end(c)
 
 
 def _blank(c: Cursor, _: str) -> bool:
@@ -172,6 +179,8 @@ def _new_line(c: Cursor, _: str) -> bool:
 
 def _tie(c: Cursor, _: str) -> bool:
     tied, c.can_tie = c.can_tie, False
+    if c.form is not None and c.tables.plan.comes_back and c.pos in c.metre.full:
+        return False
     if c.tables.pitches:
         c.tables.pitches.tie(c)
     return tied

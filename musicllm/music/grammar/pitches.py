@@ -15,6 +15,7 @@ from musicllm.music.grammar.cursor import Cursor
 from musicllm.music.grammar.lengths import MAX_OCTAVES
 
 _ALTER = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
+UNHEARD, RESTED = -2, -1
 MIDDLE = 71
 """The pitch near which a tune is ended, as MIDI number."""
 
@@ -32,6 +33,8 @@ class Ear(NamedTuple):
         letter: of that note.
         num_notes: notes so far.
         num_foreign: of them, those outside the scale.
+        first: the first pitch of this bar, `RESTED` for a rest, `UNHEARD` before it.
+        barred: what it must not be.
     """
 
     signature: tuple[int, ...]
@@ -43,6 +46,8 @@ class Ear(NamedTuple):
     letter: str = "C"
     num_notes: int = 0
     num_foreign: int = 0
+    first: int = UNHEARD
+    barred: frozenset[int] = frozenset()
 
 
 def scale_of(key: Key) -> frozenset[int]:
@@ -89,6 +94,8 @@ class Pitches:
         height, alter = _heard(ear, marks)
         if not self.lowest <= height + alter <= self.highest:
             return False
+        if ear.first == UNHEARD and height + alter in ear.barred:
+            return False
         foreign = (height + alter) % 12 not in ear.scale
         most = self.max_foreign_share * (ear.num_notes + 1)
         return not foreign or ear.num_foreign + 1 <= most
@@ -107,13 +114,25 @@ class Pitches:
             ear = ear._replace(altered=(*ear.altered, (height, alter)))
         foreign = (height + alter) % 12 not in ear.scale
         c.pitch = ear._replace(
-            num_notes=ear.num_notes + 1, num_foreign=ear.num_foreign + foreign, alter=None
+            num_notes=ear.num_notes + 1,
+            num_foreign=ear.num_foreign + foreign,
+            alter=None,
+            first=height + alter if ear.first == UNHEARD else ear.first,
         )
         return True
 
     def begin(self, c: Cursor) -> None:
-        """Start a note, chord or rest."""
+        """Start a note or chord."""
         c.pitch = c.pitch._replace(altered=())
+
+    def rest(self, c: Cursor) -> bool:
+        """Start a rest; return whether it may stand."""
+        ear = c.pitch
+        if ear.first != UNHEARD:
+            c.pitch = ear._replace(altered=())
+            return True
+        c.pitch = ear._replace(altered=(), first=RESTED)
+        return RESTED not in ear.barred
 
     def end(self, c: Cursor) -> None:
         """End it."""
@@ -125,7 +144,7 @@ class Pitches:
 
     def bar(self, c: Cursor) -> None:
         """End a bar."""
-        c.pitch = c.pitch._replace(accidentals=(None,) * 7)
+        c.pitch = c.pitch._replace(accidentals=(None,) * 7, first=UNHEARD)
 
     def candidates(self) -> tuple[str, ...]:
         """Return notes in the range; in any key and bar one of them may stand."""

@@ -21,7 +21,7 @@ _FLAGS = {"K": "K", "M": "M", "L": "M"}
 
 def enter(c: Cursor) -> None:
     """Start a text, or go on after the blank line that ends a tune."""
-    c.step, c.word, c.field, c.seen = prose, " ", "", ""
+    c.step, c.word, c.field, c.seen, c.form = prose, " ", "", "", None
 
 
 def prose(c: Cursor, char: str) -> bool:

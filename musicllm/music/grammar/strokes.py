@@ -58,6 +58,15 @@ SECTION = _mask(lambda stroke: stroke.line.section)
 ENDS = tuple(_starting(number) for number in range(MAX_ENDING + 1))
 """Those that start ending n; at 0, those that start none."""
 WITH_ENDING = _mask(lambda stroke: stroke.starts > 0)
+
+
+def named(*texts: str) -> int:
+    """Return the mask of the bar lines with these texts."""
+    return _mask(lambda stroke: stroke.text in texts)
+
+
+OPENING = _mask(lambda stroke: stroke.line.opens_repeat or stroke.starts > 0)
+"""Those after which music has to follow."""
 CLOSING = _mask(lambda stroke: stroke.line.closes_repeat)
 """Those that close a repeat."""
 AT_START = _mask(lambda stroke: stroke.text in ("|", "||", "[|", "|:", "[|:", "||:"))
