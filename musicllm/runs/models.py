@@ -15,10 +15,10 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.data.encoder import Encoder
-from musicllm.errors import ArtifactError
+from musicllm.errors import ArtifactError, InputError
 from musicllm.job import Job
 from musicllm.launch import ranks
-from musicllm.model import adapters, base, gguf_file
+from musicllm.model import adapters, base, gguf_file, published
 from musicllm.runs.bases import Place, base_of, configured
 from musicllm.runs.inputs import WRITE_WITH
 from musicllm.schema import Config
@@ -45,7 +45,8 @@ def place_of(job: Job, role: str = "model") -> Place:
     if artifact.kind == "adapter":
         return base_of(artifact, job)._replace(adapter=artifact.path)
     if artifact.kind in WRITE_WITH:
-        return Place(str(gguf_file.find(artifact.path)))
+        is_folder = (artifact.path / published.CONFIG).is_file()  # an export in 4 bits
+        return Place(str(artifact.path if is_folder else gguf_file.find(artifact.path)))
     if artifact.kind != "model":
         raise ArtifactError(
             f"inputs.{role}={artifact.path} is of kind {artifact.kind}, and a model or an adapter "
@@ -62,11 +63,13 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
 
     Raises:
         MusicLLMError: as `place_of`, `model.base.load` and `model.adapters.load_adapter` do.
+        InputError: the weights are in AutoAWQ's layout.
         ConfigError: the device does not support this precision.
         NotAvailableError: a GPU is configured, and there is none.
     """
     place = place_of(job, role)
     config = job.config
+    _refuse_awq(place)
     _share_threads(config)
     on_gpu = config.hardware.accelerator == "gpu"
     quantization = config.adapter.quantization
@@ -92,6 +95,20 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         tokenizer = base.load_adapter_tokenizer(place.adapter, place.path, revision=place.revision)
     _note_lacking_rows(model, tokenizer, place)
     return model, tokenizer
+
+
+def _refuse_awq(place: Place) -> None:
+    """Refuse weights in AutoAWQ's layout, for which transformers needs kernels of its own.
+
+    Raises:
+        InputError: with the engine that reads them.
+    """
+    settings = published.read(place.path, place.revision).get("quantization_config") or {}
+    if settings.get("quant_method") == "awq":
+        raise InputError(
+            f"the weights of {place.path} are in 4 bits (AWQ), which are for servers: write with "
+            f"inference.engine=vllm, or name the model that they were made of"
+        )
 
 
 def _note_lacking_rows(model: nn.Module, tokenizer: PreTrainedTokenizerBase, place: Place) -> None:

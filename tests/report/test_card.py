@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 
+from musicllm.errors import ArtifactError
 from musicllm.report.card import CardInputs, model_card
 from musicllm.report.card.markdown import cell, code, table
 from musicllm.report.card.writing import take_example
@@ -122,6 +123,13 @@ def test_tunes_without_one_that_is_right(tmp_path):
     assert "0 of 2 answers" in text
     assert "- an example: none of the tunes" in text
     assert not list((tmp_path / "card").iterdir())
+
+
+def test_tunes_of_another_version(tmp_path):
+    written = tunes(tmp_path, chain(tmp_path))
+    (written.path / "generations.jsonl").unlink()
+    with pytest.raises(ArtifactError, match=r"has no generations\.jsonl: another version wrote"):
+        card(tmp_path / "card", Lineage((), ()), written=written)
 
 
 def test_overridden_licences_are_said(tmp_path):

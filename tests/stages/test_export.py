@@ -199,3 +199,14 @@ def test_a_format_of_your_own(model, tmp_path, monkeypatch):
     card = (made.path / "README.md").read_text()
     assert "library_name: numpy" in card
     assert "`numpy.load('weights.npz')`" in card
+
+
+def test_weights_in_four_bits_are_for_servers(model, tmp_path, capsys):
+    settings = json.loads((model / "config.json").read_text())
+    settings["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    (model / "config.json").write_text(json.dumps(settings))
+    words = ["recipe=generate", "hardware=cpu", f"inputs.model={model}", "generation.prompts=[A]"]
+    assert cli.main([*words, f"paths.runs={tmp_path}", f"paths.cache={tmp_path / 'c'}"]) == 2
+    assert "are in 4 bits (AWQ), which are for servers: write with inference.engine=vllm" in (
+        capsys.readouterr().err
+    )

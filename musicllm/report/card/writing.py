@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from musicllm.artifacts import Artifact
+from musicllm.errors import ArtifactError
 from musicllm.report.card.markdown import code
 from musicllm.report.runs import read_lines
 
@@ -47,7 +48,7 @@ def prompts_section(tunes: Artifact | None) -> str:
     """
     if tunes is None:
         return ""
-    lines = read_lines(tunes.path / GENERATIONS)
+    lines = _lines(tunes)
     good = list(dict.fromkeys(line["prompt"] for line, _ in _good(lines)))
     num_good = len({id(line) for line, _ in _good(lines)})
     text = (
@@ -72,7 +73,7 @@ def take_example(tunes: Artifact | None, folder: Path) -> Example | None:
     """
     if tunes is None:
         return None
-    good = list(_good(read_lines(tunes.path / GENERATIONS)))
+    good = list(_good(_lines(tunes)))
     if not good:
         return None
     line, tune = max(good, key=lambda pair: (_has_picture(pair[1]), pair[1]["num_bars"]))
@@ -100,6 +101,21 @@ def example_section(example: Example | None) -> str:
     if others:
         parts.append("Files: " + ", ".join(f"[{name}]({name})" for name in others) + "\n")
     return "\n".join(parts)
+
+
+def _lines(tunes: Artifact) -> list[dict[str, Any]]:
+    """Return the answers.
+
+    Raises:
+        ArtifactError: their file is missing or damaged.
+    """
+    file = tunes.path / GENERATIONS
+    if not file.is_file():
+        raise ArtifactError(
+            f"{tunes.path} has no {GENERATIONS}: another version wrote these tunes; run the "
+            f"recipe that wrote them again"
+        )
+    return read_lines(file)
 
 
 def _good(
