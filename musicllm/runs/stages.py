@@ -173,7 +173,7 @@ STAGES: dict[str, Stage] = {
     "export": Stage(
         "a model for other programs, with its card",
         "export",
-        ("model", "export", "hardware.accelerator", "seed"),
+        ("model", "export", *SAMPLING, "hardware.accelerator", "seed"),
         free=("export.push_to_hub", "export.dry_run", "export.private"),
         repeats=True,  # what is complete is not written again, but may be uploaded
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from musicllm import artifacts, console, quoting
@@ -18,6 +19,7 @@ from musicllm.report.lineage import Licence, Lineage
 from musicllm.runs.bases import Place
 from musicllm.runs.lineage import lineage_of
 from musicllm.runs.models import place_of
+from musicllm.runs.settings import sampling_settings
 from musicllm.runs.texts import texts_of
 
 CARD = "README.md"
@@ -64,6 +66,7 @@ def _write(job: Job, place: Place, lineage: Lineage) -> Exported:
                 texts=texts,
                 accelerator=job.config.hardware.accelerator,
                 seed=job.config.seed,
+                sampling=dataclasses.asdict(sampling_settings(job.config)),
             )
         )
         example = take_example(job.inputs.get("tunes"), folder)

@@ -49,6 +49,7 @@ class Export:
         texts: of `inputs.texts`; None if it is not set.
         accelerator: cpu or gpu, where a quantization may compute.
         seed: of random numbers.
+        sampling: settings of `generation` by name, for formats that store them.
     """
 
     source: Path
@@ -59,6 +60,7 @@ class Export:
     texts: Texts | None = None
     accelerator: str = "cpu"
     seed: int = 0
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def rearranged(family: Family, config: PreTrainedConfig, name: str, tensor: Tens
         family: of the model.
         config: of its text decoder.
         name: in the class of transformers.
-        tensor: float32.
+        tensor: of any dtype.
     """
     if family.interleaves and ".self_attn." in name:
         heads = config.num_attention_heads
@@ -139,7 +139,7 @@ def rearranged(family: Family, config: PreTrainedConfig, name: str, tensor: Tens
         if ".k_proj." in name:
             return _interleaved(tensor, getattr(config, "num_key_value_heads", None) or heads)
     if family.norm_offset and name.endswith("norm.weight"):
-        return tensor + family.norm_offset
+        return tensor.float() + family.norm_offset
     return tensor
 
 
@@ -153,7 +153,8 @@ def _interleaved(tensor: Tensor, num_heads: int) -> Tensor:
 def _rope(config: PreTrainedConfig, kind: str) -> Mapping[str, Any]:
     """Return the settings of the rotation in a kind of layer."""
     rope: Mapping[str, Any] = config.rope_parameters
-    return rope[kind] if kind in rope else rope
+    own: Mapping[str, Any] = rope.get(kind, rope)
+    return own
 
 
 def _problems(family: Family, config: PreTrainedConfig) -> Iterator[str]:

@@ -11,6 +11,7 @@ give llama.cpp's bytes (a test compares them).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicllm.errors import InputError, NotAvailableError
+
+Quantize = Callable[[NDArray[np.float32], Type], NDArray[np.generic]]
 
 FILE_TYPES = {
     "f16": LlamaFileType.MOSTLY_F16,
@@ -98,12 +101,14 @@ def rounded(name: str, tensor: Tensor, kind: Type) -> NDArray[np.generic]:
 def num_bytes(shape: tuple[int, ...], kind: Type) -> int:
     """Return the size of a tensor in a type."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
-    return int(np.prod(shape)) // block * size
+    num_bytes: int = math.prod(shape) // block * size
+    return num_bytes
 
 
-def _quantizer(kind: Type) -> Callable[[NDArray[np.float32], Type], NDArray[np.generic]]:
+def _quantizer(kind: Type) -> Quantize:
     if kind not in (Type.Q4_K, Type.Q6_K):
-        return gguf.quants.quantize
+        quantize: Quantize = gguf.quants.quantize
+        return quantize
     try:
         import libgguf
     except ImportError:

@@ -61,6 +61,7 @@ class Runtime:
                 f"a GGUF file is compared with its model by the package xllamacpp: {HOW_TO}"
             )
         self._path = path
+        self._connection: HTTPConnection | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         settings = {
             "path": str(path), "context": context, "num_threads": torch.get_num_threads()
@@ -96,6 +97,8 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the server."""
+        if self._connection is not None:
+            self._connection.close()
         self._process.kill()
         self._process.communicate()
         self._log.close()
@@ -168,6 +171,7 @@ class Runtime:
             StageError: it answers with an error, or not.
         """
         headers = {"Content-Type": "application/json"}
+        assert self._connection is not None, "a file is loaded before it is asked"
         try:
             self._connection.request(verb, path, json.dumps(body) if body else None, headers)
             answer = self._connection.getresponse()

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from gguf import TokenType
@@ -234,7 +235,7 @@ def _by_scores(
     for number, text in texts.items():
         if text in _BYTE_TOKENS:
             made.kinds[number] = TokenType.BYTE
-        if number not in added and ids.keys() and made.scores[number] == 0.0:
+        if made.scores[number] == 0.0:
             made.scores[number] = -float(size + number)  # one character: never merged
     _place(made, {number: text.encode() for number, text in texts.items()}, added)
     unknown = model["unk_token"]
@@ -243,9 +244,7 @@ def _by_scores(
     return made
 
 
-def _settled(
-    model: Mapping[str, Any], added: Mapping[int, Mapping[str, Any]]
-) -> dict[str, None]:
+def _settled(model: Mapping[str, Any], added: Mapping[int, Mapping[str, Any]]) -> dict[str, None]:
     """Return the merged tokens in their order, if merging by tokens gives what the pairs give.
 
     It does when the list makes one token after another, all of its pairs in one place, and every
@@ -258,7 +257,7 @@ def _settled(
     """
     merged = ["".join(pair) for pair in model["merges"]]
     order = dict.fromkeys(merged)
-    changes = sum(one != two for one, two in zip(merged, merged[1:], strict=False))
+    changes = sum(one != two for one, two in pairwise(merged))
     if merged and changes + 1 != len(order):
         raise _refused("its pairs make some token in two places of the list")
     others = {token["content"] for token in added.values()} | _BYTE_TOKENS.keys()
@@ -366,6 +365,6 @@ def _special_ids(tokenizer: PreTrainedTokenizerBase, end_ids: Sequence[int]) -> 
 
 def _refused(reason: str) -> NotAvailableError:
     return NotAvailableError(
-        f"llama.cpp cannot make the tokens of this tokenizer: {reason}; so there is no GGUF file of "
-        f"this model that reads texts as the model was trained to"
+        f"llama.cpp cannot make the tokens of this tokenizer: {reason}; so no GGUF file of this "
+        f"model reads texts as the model was trained to"
     )
