@@ -72,3 +72,19 @@ def test_each_character_of_an_ending_makes_the_rest_shorter(header: str) -> None
             after = state.after(ending[0])
             assert after is not None
             assert len(after.ending()) < len(ending)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("X:1\nL:1/16\nM:2/4\nK:D\nA2efd edd", "2"),  # would have to go on as d23/32
+        ("X:1\nL:1/8\nM:4/4\nK:D\nA", "2/"),  # is A
+        ("X:1\nL:1/8\nM:4/4\nK:D\nA", "5/"),  # has no single note value
+        ("X:1\nL:1/8\nM:4/4\nK:D\nA", "/16"),
+        ("X:1\nL:1/8\nM:4/4\nK:D\nA>B", "/4"),
+    ],
+)
+def test_lengths_that_nobody_writes_are_refused(text: str, wrong: str) -> None:
+    state = Grammar().start(text)
+    assert state.after(wrong) is None
+    assert state.after(" |" if text.endswith("d") else " A") is not None

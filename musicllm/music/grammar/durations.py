@@ -6,7 +6,7 @@ from math import gcd
 
 from musicllm.music.grammar import bars
 from musicllm.music.grammar.cursor import Cursor
-from musicllm.music.grammar.lengths import lengths, spelling
+from musicllm.music.grammar.lengths import FINEST, in_tuplet, lengths, on_grid, spelling
 
 
 def room(c: Cursor) -> int:
@@ -27,6 +27,30 @@ def has_many_chords(c: Cursor) -> bool:
 
 
 def _room(c: Cursor, left: int) -> int:
+    """Return the lengths that fit, and of these the usual ones, if there are any."""
+    mask = _fitting(c, left)
+    usual = mask & _usual(c) if mask else 0
+    return usual or mask
+
+
+def _usual(c: Cursor) -> int:
+    """Return the mask of usual lengths that keep the bar on a grid of 32nd or 64th notes.
+
+    Without it `d2` where a 16th note is left would go on as `d23/32`. The grid is at most a quarter
+    of the unit length wide. A bar that is not on it, as after `c/>d/`, has no usual lengths.
+    """
+    numbers = (*c.metre.full, c.debt, c.bars.owed)
+    for grid in (2 * FINEST, FINEST):
+        if grid > max(c.unit // 4, FINEST) or any(number % grid for number in numbers):
+            continue
+        if c.tuplet is None:
+            return on_grid(grid, c.unit, c.pos % grid, *(c.broken or (1, 1)))
+        if not c.pos % grid and c.broken is None:
+            return in_tuplet(grid, c.unit, c.tuplet)
+    return 0
+
+
+def _fitting(c: Cursor, left: int) -> int:
     if left <= 0 or (c.pos == 0 and bars.must_pause(c)):
         return 0
     times, divisor = c.broken or (1, 1)

@@ -12,6 +12,8 @@ WHOLE = 512
 """Grains in a whole note."""
 NOTES = "ABCDEFGabcdefg"
 MAX_OCTAVES = 3
+FINEST = 8
+"""Grains of a 64th note, the shortest that is usual."""
 LONGEST = 16 * WHOLE
 """Longest note, as `limits.max_note_wholes`."""
 
@@ -46,7 +48,7 @@ class Spelling:
 
     def _add(self, text: str, multiple: int, divisor: int) -> None:
         grains, rest = divmod(self.unit * multiple, divisor)
-        if rest or grains > LONGEST:
+        if rest or grains > LONGEST or (multiple % 2 == 0 and divisor > 1):
             return
         self.value[text] = grains
         for stop in range(len(text) + 1):
@@ -98,3 +100,44 @@ def lengths(limit: int, start: int, step: int, times: int, divisor: int) -> int:
         if (v * times // divisor - start) % step == 0:
             mask |= 1 << v
     return mask
+
+
+@lru_cache(maxsize=4096)
+def on_grid(grid: int, unit: int, start: int, times: int, divisor: int) -> int:
+    """Return the mask of the usual lengths that bring a bar onto a grid.
+
+    Args:
+        grid: in grains.
+        unit: grains of the unit length.
+        start: grains of the bar so far, modulo the grid.
+        times: of broken rhythm; 1 without it.
+        divisor: of broken rhythm; the note adds `v * times / divisor` grains.
+    """
+    mask = 0
+    for v in range(grid, LONGEST + 1, grid):
+        grains, rest = divmod(v * times, divisor)
+        if not rest and (start + grains) % grid == 0 and _is_usual(v, unit):
+            mask |= 1 << v
+    return mask
+
+
+@lru_cache(maxsize=65_536)
+def in_tuplet(grid: int, unit: int, tuplet: tuple[int, int, int, int]) -> int:
+    """Return the mask of the usual lengths that a tuplet may have next.
+
+    Args:
+        grid: in grains; the whole tuplet has to be a multiple of it.
+        unit: grains of the unit length.
+        tuplet: p, q, number of notes left, and grains so far as written; see `Cursor`.
+    """
+    p, q, num, sum_ = tuplet
+    mask = 0
+    for v in range(FINEST, LONGEST + 1, FINEST):
+        if _is_usual(v, unit) and (num > 1 or (sum_ + v) * q % (p * grid) == 0):
+            mask |= 1 << v
+    return mask
+
+
+def _is_usual(grains: int, unit: int) -> bool:
+    """Return whether a length is a note value with at most two dots, or some unit lengths."""
+    return grains % unit == 0 or grains // (grains & -grains) in (1, 3, 7)
