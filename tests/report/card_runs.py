@@ -109,10 +109,13 @@ def answer(prompt: str, num_bars: int, num_fitting: int, *files: str) -> dict[st
     return {"prompt": prompt, "tunes": [tune]}
 
 
-def tunes(folder: Path, model: Artifact, *lines: dict[str, Any]) -> Artifact:
+def tunes(
+    folder: Path, model: Artifact, *lines: dict[str, Any], grammar: str | None = None
+) -> Artifact:
     """Return written tunes; every file that a line names exists."""
     files = {
         f"tunes/{name}": name for line in lines for tune in line["tunes"] for name in tune["files"]
     }
     files["generations.jsonl"] = "".join(json.dumps(line) + "\n" for line in lines)
-    return write(folder / "generate", "tunes", {}, {}, files, model=model)
+    config = {"generation": {"grammar": grammar}}
+    return write(folder / "generate", "tunes", config, {}, files, model=model)

@@ -67,6 +67,7 @@ def test_a_card_with_everything(tmp_path):
     assert "| the data of tunes (music/prepare) | see its card | not clear" in body
     assert "2 of 3 answers of the run hold a tune that parses and whose bars all fit" in body
     assert "A jig" not in body
+    assert "generation.grammar" not in body
     assert "![The score of the tune](example.svg)" in body
     assert "[example.mid](example.mid)" in body
     names = sorted(path.name for path in (tmp_path / "card").iterdir())
@@ -123,6 +124,13 @@ def test_tunes_without_one_that_is_right(tmp_path):
     assert "0 of 2 answers" in text
     assert "- an example: none of the tunes" in text
     assert not list((tmp_path / "card").iterdir())
+
+
+def test_a_grammar_that_allows_only_such_bars_is_said(tmp_path):
+    model = chain(tmp_path)
+    written = tunes(tmp_path, model, answer("A reel", 8, 8), grammar="abc")
+    text = card(tmp_path / "card", lineage_of(model), written=written)
+    assert "written with generation.grammar=abc, which allows only bars that fit" in text
 
 
 def test_tunes_of_another_version(tmp_path):

@@ -53,12 +53,24 @@ def prompts_section(tunes: Artifact | None) -> str:
     num_good = len({id(line) for line, _ in _good(lines)})
     text = (
         f"{num_good} of {len(lines)} answers of the run hold a tune that parses and whose bars "
-        f"all fit their metre.\n"
+        f"all fit their metre.{_by_grammar(tunes)} Whether a tune is what was asked for is another "
+        f"question, which benchmarks of requests answer.\n"
     )
     blocks = [code(prompt) for prompt in good[:MOST_PROMPTS]]
     if blocks:
         text += "\nSuch answers had these prompts:\n\n" + "\n".join(blocks)
     return f"## Prompts that work\n\n{text}"
+
+
+def _by_grammar(tunes: Artifact) -> str:
+    """Return that the decoding allowed nothing else, where it did."""
+    generation = tunes.provenance.get("config", {}).get("generation", {})
+    if generation.get("grammar") is None:
+        return ""
+    return (
+        f" They were written with generation.grammar={generation['grammar']}, which allows only "
+        f"bars that fit; without it a model may write others."
+    )
 
 
 def take_example(tunes: Artifact | None, folder: Path) -> Example | None:
