@@ -32,15 +32,15 @@ def endpoints(config: Config) -> Iterator[Problem]:
             yield Problem("inference.model_name", config.inference.model_name, rule)
         return
     if config.task not in WRITING:
-        rule = f"writes texts, and a {config.task} stage needs the weights"
-        yield Problem("model.endpoint", endpoint, rule, "leave it out")
+        rule = f"writes texts, and task={config.task} needs the weights"
+        yield Problem("model.endpoint", "***", rule, "leave it out")
     yield from _address(endpoint)
     if engine not in (None, "endpoint"):
-        rule = f"does not write with a server, but model.endpoint={endpoint} names one"
+        rule = "does not write with a server, but model.endpoint names one"
         yield Problem("inference.engine", engine, rule, "leave one of them out")
     for role in ("model", "adapter"):
         if role in config.inputs:
-            rule = f"is a second model beside model.endpoint={endpoint}"
+            rule = "is a second model beside model.endpoint"
             yield Problem(f"inputs.{role}", config.inputs[role], rule, "leave one of them out")
     if not VARIABLE.fullmatch(config.inference.api_key_env):
         rule = "is no name of an environment variable"
@@ -69,7 +69,7 @@ def engines(config: Config) -> Iterator[Problem]:
     location, options = config.model.location or "", config.inference.options
     is_file = location.endswith(SUFFIX)
     if is_file and config.task not in WRITING:
-        rule = f"is a GGUF file, which writes texts, and a {config.task} stage needs the weights"
+        rule = f"is a GGUF file, which writes texts, and task={config.task} needs the weights"
         fix = "name the folder of transformers that it was made of"
         yield Problem("model.location", location, rule, fix)
     if config.task not in WRITING:

@@ -90,6 +90,11 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     if artifact.kind in kinds:
         return
     needed = " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
+    if artifact.kind == "gguf":
+        raise ArtifactError(
+            f"{named} is a GGUF file, with which only {' and '.join(WRITING)} work; name the "
+            f"folder of transformers that it was made of"
+        )
     text = f"{named} is of kind {artifact.kind}, and {needed} is needed here"
     if artifact.kind == "checkpoint":
         text += "; run the command that wrote this checkpoint to its end, and name its run folder"
