@@ -118,7 +118,8 @@ def _gguf(named: str, path: Path, config: Config) -> Artifact:
     except InputError as error:
         raise ArtifactError(f"{named}: {error}") from None
     content = contents.read(file, Path(config.paths.cache))
-    return Artifact(file, "gguf", content.identity, files=content.digests, provenance={})
+    identity = artifacts.fingerprint(list(content.digests.values()))  # whatever its name
+    return Artifact(file, "gguf", identity, files=content.digests, provenance={})
 
 
 def _base_in(folder: Path) -> dict[str, Any]:

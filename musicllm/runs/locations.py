@@ -14,6 +14,7 @@ from musicllm import contents, facts
 from musicllm.contents import Contents
 from musicllm.data.sources.readers import READERS
 from musicllm.files.kinds import is_data
+from musicllm.model.gguf_file import SUFFIX
 from musicllm.schema import Config
 from musicllm.serve.prompts import SUFFIXES
 
@@ -88,7 +89,7 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     phrasings = data.instructions.phrasings
     yield ("data", "instructions", "phrasings"), phrasings, lambda name: name.endswith(".toml")
     yield ("data", "new_tokens"), data.new_tokens, lambda _name: True
-    yield ("model", "location"), config.model.location, of_model
+    yield ("model", "location"), config.model.location, _of_model_at(config.model.location)
     for name, benchmark in config.benchmark.items():
         yield ("benchmark", name, "location"), benchmark.location, is_data
     yield ("bench", "questions"), config.bench.questions, is_data
@@ -97,6 +98,11 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
             yield ("generation", "prompts", str(number)), entry, lambda _name: True
     for number, place in enumerate(config.extensions):
         yield ("extensions", str(number)), place, _is_top_module
+
+
+def _of_model_at(location: str | None) -> Callable[[str], bool]:
+    is_file = location is not None and location.endswith(SUFFIX)
+    return (lambda _name: True) if is_file else of_model
 
 
 def _is_top_module(name: str) -> bool:
