@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.runs import needs
 from musicllm.runs.settings import model_spec
+from musicllm.serve.showing import visible
 from musicllm.stages import pipeline
 from tests.helpers import make_corpus
 
@@ -61,7 +63,7 @@ def talk(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
     return run
 
 
-def conversations(folder: Path) -> list[list[dict[str, object]]]:
+def conversations(folder: Path) -> list[list[dict[str, Any]]]:
     files = sorted(folder.glob("*/conversation.json"))
     return [json.loads(file.read_text(encoding="utf-8"))["messages"] for file in files]
 
@@ -73,7 +75,7 @@ def test_a_model_answers_lines_of_a_pipe(talk: Talk, capsys: pytest.CaptureFixtu
     assert messages[2]["content"] == "And now?"
     out = capsys.readouterr().out
     assert "context 128 tokens · temperature 0.8 · grammar off · seed 1234" in out
-    assert f"> Write a reel in D.\n{messages[1]['content']}" in out
+    assert f"> Write a reel in D.\n{visible(messages[1]['content'])}" in out
     assert {path.name for path in folder.iterdir()} == {path.name for path in folder.glob("2*")}
 
 
