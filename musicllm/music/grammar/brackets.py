@@ -263,7 +263,7 @@ def quoted(c: Cursor, char: str) -> bool:
     chords = c.tables.chords
     if char == '"':
         c.step, c.needs = c.tables.item, True
-        c.num_chords += 1
+        c.num_chords += bool(chords)
         return c.word == chords[c.num_chords - 1] if chords else bool(c.word)
     c.word += char
     if chords:

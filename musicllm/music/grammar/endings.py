@@ -110,8 +110,9 @@ def _ended(c: Cursor, stroke: Stroke, skip: int) -> Cursor:
 def _cost(c: Cursor, skip: int, stroke: Stroke) -> int:
     """Return about how much has to be written if a bar ends with this line."""
     new = _ended(c, stroke, skip)
-    num_parts = 0 if new.form is None else len(new.form.parts)
-    return len(stroke.text) - skip - 16 * num_parts + 4 * bool(new.debt) + 8 * bool(new.bars.owed)
+    form = new.form
+    progress = 0 if form is None else 16 * len(form.parts) - 4 * (not form.opened)
+    return len(stroke.text) - skip - progress + 4 * bool(new.debt) + 8 * bool(new.bars.owed)
 
 
 def _open_stroke(c: Cursor) -> str:
@@ -121,7 +122,8 @@ def _open_stroke(c: Cursor) -> str:
         return rest
     new = c.copy()
     assert bars.finish(new), "the bar line is allowed"
-    return _item(new)
+    following = _item(new)
+    return f" {following}" if following[0] in "|:" else following
 
 
 def _full(c: Cursor) -> int:
