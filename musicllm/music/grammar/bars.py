@@ -3,7 +3,8 @@
 Every bar has to be full, or short in a way that `abc.check` excuses:
 
 - the first bar of a tune, if another follows;
-- the last bar of a section that the tune's or the section's first bar completes;
+- the last bar of a section that the tune's or the section's first bar completes (its bar line may
+  be plain if one that ends a section follows, as in `|` and `|:` on the next line);
 - the last bar of a section and the first of the next that complete each other: the first of the two
   leaves a *debt*, and the next must have exactly the length that is missing;
 - the first bar of a section that its last bar completes: that length is *owed*, and the section
@@ -22,7 +23,9 @@ from musicllm.music.grammar.strokes import (
     AT_START,
     CLOSING,
     ENDS,
+    NEW_REPEAT,
     OPENING,
+    PLAIN,
     SECTION,
     STROKES,
     WITH_ENDING,
@@ -57,6 +60,8 @@ def strokes(c: Cursor) -> int:
     if c.pos == 0:
         return _between(c) & c.tables.plan.strokes_between(c)
     mask = _fitting(c)
+    if bars.repeat:
+        mask &= ~NEW_REPEAT
     if mask and bars.owed and c.pos != bars.owed:
         mask &= ~SECTION | WITH_ENDING
     if mask & SECTION:
@@ -67,13 +72,18 @@ def strokes(c: Cursor) -> int:
 def _between(c: Cursor) -> int:
     """Return the mask of the bar lines that may stand before the first note of a bar."""
     bars = c.bars
-    if bars.open or (c.bar_chars > MAX_EMPTY_CHARS and c.form is None):
+    is_bound = bars.unclosed or c.form is not None
+    if bars.open or (c.bar_chars > MAX_EMPTY_CHARS and not is_bound):
         return 0
     if bars.num == 0:
         return AT_START
     mask = AFTER_BAR & _endings(c, bars.closes)
+    if bars.repeat:
+        mask &= ~NEW_REPEAT
     if bars.owed:
         mask &= ~SECTION | WITH_ENDING
+    if bars.unclosed:
+        mask &= SECTION
     is_over = must_pause(c) and not c.tables.plan.runs
     return mask & ~OPENING if is_over else mask
 
@@ -102,7 +112,7 @@ def _fitting_short(c: Cursor) -> int:
         return SECTION if c.pos == bars.owed else 0
     if plan.runs:
         return SECTION if bars.first == partner else 0
-    return _EVERY if c.opens and not c.variant else SECTION
+    return _EVERY if c.opens and not c.variant else SECTION | PLAIN
 
 
 def _planned(c: Cursor, mask: int) -> int:
@@ -138,9 +148,9 @@ def _promises(c: Cursor, is_section: bool) -> tuple[int, int]:
     partner = (metre.first, metre.first - pos)
     if c.opens and bars.last == partner:
         return owed, 0
-    if not is_section:
-        return partner[1], 0
     starts = c.opens and not c.variant
+    if starts and not is_section:
+        return partner[1], 0
     if partner in (bars.first, None if starts else bars.section):
         return owed, 0
     return owed, partner[1]
@@ -215,9 +225,26 @@ def apply(c: Cursor, stroke: Stroke) -> None:
         line = stroke.line
         c.opens = c.opens or line.section
         c.variant = stroke.stops or c.variant
-        c.bars = c.bars._replace(open=line.opens_repeat or stroke.starts > 0 or c.bars.num == 0)
+        c.bars = c.bars._replace(
+            open=line.opens_repeat or stroke.starts > 0 or c.bars.num == 0,
+            repeat=_repeats(c.bars.repeat, stroke),
+            unclosed=False,
+        )
         if c.form is not None:
             c.tables.plan.open(c, stroke)
+
+
+def _needs_section(c: Cursor) -> bool:
+    """Return whether this short bar is right only at the end of a section."""
+    partner = (c.metre.first, c.metre.first - c.pos)
+    is_excused = c.bars.num == 0 or c.debt or (c.opens and c.bars.last == partner)
+    return not is_excused and not (c.opens and not c.variant)
+
+
+def _repeats(before: bool, stroke: Stroke) -> bool:
+    """Return whether a repeat is open after a bar line."""
+    line = stroke.line
+    return line.opens_repeat or (before and not line.closes_repeat)
 
 
 def _close(c: Cursor, stroke: Stroke) -> None:
@@ -236,6 +263,8 @@ def _close(c: Cursor, stroke: Stroke) -> None:
         ending=c.variant or (0 if c.opens else bars.ending),
         closes=stroke.line.closes_repeat,
         open=stroke.line.opens_repeat or stroke.starts > 0,
+        repeat=_repeats(bars.repeat, stroke),
+        unclosed=is_short and not stroke.line.section and _needs_section(c),
         full=bars.full + (not is_short),
         short=bars.short + (pos if is_short else 0),
     )

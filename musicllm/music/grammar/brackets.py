@@ -143,7 +143,7 @@ def chord(c: Cursor, char: str) -> bool:
     if char in "^_=":
         c.word, c.step = char, chord_accidental
         return True
-    c.step = chord_octave
+    c.field, c.step = char, chord_octave
     return char in NOTES and (not c.tables.pitches or c.tables.pitches.letter(c, "", char))
 
 
@@ -153,7 +153,7 @@ def chord_accidental(c: Cursor, char: str) -> bool:
     if char == sign and char != "=":
         c.word = sign + char
         return True
-    c.word, c.step = "", chord_octave
+    c.word, c.field, c.step = "", char, chord_octave
     return char in NOTES and (not c.tables.pitches or c.tables.pitches.letter(c, sign, char))
 
 
@@ -162,7 +162,7 @@ def chord_octave(c: Cursor, char: str) -> bool:
     if char in ",'":
         marks = c.word + char
         c.word = marks
-        if len(marks) > MAX_OCTAVES or marks != char * len(marks):
+        if len(marks) > MAX_OCTAVES or c.field.isupper() != (char == ","):
             return False
         return not c.tables.pitches or c.tables.pitches.octave(c, marks)
     if c.tables.pitches and not c.tables.pitches.sound(c, c.word):
@@ -309,7 +309,7 @@ def grace_note(c: Cursor, char: str) -> bool:
     if char in "^_=":
         c.word += char
         return not sign or (sign == char and char != "=")
-    c.word, c.step, c.chord = "", grace_octave, (num + 1, None)
+    c.word, c.field, c.step, c.chord = "", char, grace_octave, (num + 1, None)
     return char in NOTES
 
 
@@ -317,7 +317,7 @@ def grace_octave(c: Cursor, char: str) -> bool:
     """Read what follows a grace note or its octave marks."""
     if char in ",'":
         c.word += char
-        return len(c.word) <= MAX_OCTAVES and c.word == char * len(c.word)
+        return len(c.word) <= MAX_OCTAVES and c.field.isupper() == (char == ",")
     c.word, c.step = "", grace_length
     return grace_length(c, char)
 

@@ -33,6 +33,8 @@ class Bars(NamedTuple):
         ending: number of the variant ending that the last bar belongs to; 0 outside.
         closes: the last bar line closes a repeat.
         open: the last bar line opens a repeat or an ending, so that music has to follow.
+        repeat: a repeat is open.
+        unclosed: a bar line that ends the section has to follow, since the last bar is short.
         full: full bars.
         short: grains of all short bars together.
     """
@@ -45,6 +47,8 @@ class Bars(NamedTuple):
     ending: int = 0
     closes: bool = False
     open: bool = False
+    repeat: bool = False
+    unclosed: bool = False
     full: int = 0
     short: int = 0
 
@@ -184,6 +188,7 @@ class Cursor:
         tuplet: (p, q, notes left, grains so far as written); None outside.
         broken: (times, divisor) of the next note after `>` or `<`; None otherwise.
         last: grains of the note before, which `>` or `<` may change; 0 if they may not follow.
+        written: grains of the note before as its length says.
         can_tie: a `-` may follow.
         chord: number of notes of the chord or grace notes in progress, and the length of the first
             note of a chord; None before it.
@@ -233,6 +238,7 @@ class Cursor:
         "unit",
         "variant",
         "word",
+        "written",
     )
 
     def __init__(self, tables: Tables, metre: Metre, node: Node) -> None:
@@ -254,6 +260,7 @@ class Cursor:
         self.tuplet: tuple[int, int, int, int] | None = None
         self.broken: tuple[int, int] | None = None
         self.last = 0
+        self.written = 0
         self.can_tie = False
         self.chord: tuple[int, str | None] = (0, None)
         self.needs = False
@@ -289,6 +296,7 @@ class Cursor:
         new.tuplet = self.tuplet
         new.broken = self.broken
         new.last = self.last
+        new.written = self.written
         new.can_tie = self.can_tie
         new.chord = self.chord
         new.needs = self.needs

@@ -51,11 +51,13 @@ def _usual(c: Cursor) -> int:
 
 
 def _fitting(c: Cursor, left: int) -> int:
-    if left <= 0 or (c.pos == 0 and bars.must_pause(c)):
+    if left <= 0 or (c.pos == 0 and (c.bars.unclosed or bars.must_pause(c))):
         return 0
     times, divisor = c.broken or (1, 1)
     if c.tuplet is None:
         mask = lengths(left, 0, 1, times, divisor)
+        if c.broken:
+            mask &= 1 << c.written
         if c.bar_chars > bars.MAX_BAR_CHARS and not c.broken:
             mask &= _soonest(c.unit, left) if c.metre.full else (2 << c.unit) - 2
         return mask
@@ -63,8 +65,10 @@ def _fitting(c: Cursor, left: int) -> int:
     step = p // gcd(p, q)
     most = left * p // q // step * step - sum_
     if num > 1:
-        return lengths(most - num + 1, 0, 1, times, divisor)
-    return lengths(most, -sum_ % step, step, times, divisor)
+        mask = lengths(most - num + 1, 0, 1, times, divisor)
+    else:
+        mask = lengths(most, -sum_ % step, step, times, divisor)
+    return mask & (1 << c.written) if c.broken else mask
 
 
 def _soonest(unit: int, left: int) -> int:
@@ -86,6 +90,7 @@ def can_name_chord(c: Cursor) -> bool:
 
 def count(c: Cursor, grains: int) -> None:
     """Add a note of this written length to the bar."""
+    c.written = grains
     if c.broken:
         times, divisor = c.broken
         grains = grains * times // divisor

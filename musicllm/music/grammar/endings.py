@@ -180,19 +180,12 @@ def _octave(c: Cursor) -> str:
 
 def _marks(c: Cursor) -> str:
     """Return the octave marks that bring a note into the range."""
-    if not c.tables.pitches:
-        return ""
-    texts = ("", *(mark * num for num in range(1, MAX_OCTAVES + 1) for mark in ",'"))
-    marks = (c.word + text for text in texts)
-    return next(text for text in marks if _sounds(c, text))[len(c.word) :]
-
-
-def _sounds(c: Cursor, marks: str) -> bool:
-    """Return whether the note in progress may have these octave marks."""
     listener = c.tables.pitches
-    assert listener, "only asked where pitches are heard"
-    is_even = marks == marks[:1] * len(marks) and len(marks) <= MAX_OCTAVES
-    return is_even and listener.sound(c.copy(), marks)
+    if listener is None:
+        return ""
+    mark = "," if c.field.isupper() else "'"
+    marks = (mark * num for num in range(len(c.word), MAX_OCTAVES + 1))
+    return next(text for text in marks if listener.sound(c.copy(), text))[len(c.word) :]
 
 
 def _note_letter(c: Cursor) -> str:

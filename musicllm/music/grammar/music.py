@@ -76,6 +76,7 @@ def _note(c: Cursor, char: str) -> bool:
 def _letter(c: Cursor, sign: str, char: str) -> bool:
     c.allowed = room(c)
     c.word, c.step, c.last, c.can_tie = "", octave, 0, False
+    c.field = char
     if not spelling(c.unit).reach[""] & c.allowed:
         return False
     if c.tables.pitches is None:
@@ -104,7 +105,7 @@ def octave(c: Cursor, char: str) -> bool:
     """Read what follows a note or its octave marks."""
     if char in ",'":
         marks = c.word + char
-        if len(marks) > MAX_OCTAVES or marks != char * len(marks):
+        if len(marks) > MAX_OCTAVES or c.field.isupper() != (char == ","):
             return False
         c.word = marks
         return c.tables.pitches.octave(c, marks) if c.tables.pitches else True

@@ -83,7 +83,7 @@ class Pitches:
     def letter(self, c: Cursor, sign: str, letter: str) -> bool:
         """Start a note; return whether it may stand in some octave."""
         c.pitch = c.pitch._replace(alter=_ALTER[sign], letter=letter)
-        return self.octave(c, "") or self.octave(c, ",") or self.octave(c, "'")
+        return self.octave(c, "") or self.octave(c, "," if letter.isupper() else "'")
 
     def octave(self, c: Cursor, marks: str) -> bool:
         """Return whether the note may stand with these octave marks, or more of them."""

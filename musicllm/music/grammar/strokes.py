@@ -65,8 +65,11 @@ def named(*texts: str) -> int:
     return _mask(lambda stroke: stroke.text in texts)
 
 
+PLAIN = named("|")
 OPENING = _mask(lambda stroke: stroke.line.opens_repeat or stroke.starts > 0)
 """Those after which music has to follow."""
+NEW_REPEAT = _mask(lambda stroke: stroke.line.opens_repeat and not stroke.line.closes_repeat)
+"""Those that only open a repeat."""
 CLOSING = _mask(lambda stroke: stroke.line.closes_repeat)
 """Those that close a repeat."""
 AT_START = _mask(lambda stroke: stroke.text in ("|", "||", "[|", "|:", "[|:", "||:"))
