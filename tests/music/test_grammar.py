@@ -78,6 +78,7 @@ def test_each_character_of_an_ending_makes_the_rest_shorter(header: str) -> None
     ("text", "wrong"),
     [
         ("X:1\nL:1/16\nM:2/4\nK:D\nA2efd edd", "2"),  # would have to go on as d23/32
+        ("X:1\nL:1/16\nM:2/4\nK:D\nA2efd edd", "3"),  # as d3/4
         ("X:1\nL:1/8\nM:4/4\nK:D\nA", "2/"),  # is A
         ("X:1\nL:1/8\nM:4/4\nK:D\nA", "5/"),  # has no single note value
         ("X:1\nL:1/8\nM:4/4\nK:D\nA", "/16"),

@@ -6,7 +6,7 @@ from math import gcd
 
 from musicllm.music.grammar import bars
 from musicllm.music.grammar.cursor import Cursor
-from musicllm.music.grammar.lengths import FINEST, in_tuplet, lengths, on_grid, spelling
+from musicllm.music.grammar.lengths import MAX_GRID, MIN_GRID, in_tuplet, lengths, on_grid, spelling
 
 
 def room(c: Cursor) -> int:
@@ -29,25 +29,26 @@ def has_many_chords(c: Cursor) -> bool:
 def _room(c: Cursor, left: int) -> int:
     """Return the lengths that fit, and of these the usual ones, if there are any."""
     mask = _fitting(c, left)
-    usual = mask & _usual(c) if mask else 0
-    return usual or mask
+    if not mask:
+        return 0
+    grid = max(min(MAX_GRID, c.unit // 2), MIN_GRID)
+    if any(number % grid for number in (*c.metre.full, c.debt, c.bars.owed)):
+        return mask
+    usual = mask & _usual(c, grid)
+    return usual if usual or (c.broken and c.tuplet is None) else mask
 
 
-def _usual(c: Cursor) -> int:
-    """Return the mask of usual lengths that keep the bar on a grid of 32nd or 64th notes.
+def _usual(c: Cursor, grid: int) -> int:
+    """Return the mask of usual lengths that keep the bar on a grid of 32nd notes.
 
-    Without it `d2` where a 16th note is left would go on as `d23/32`. The grid is at most a quarter
-    of the unit length wide. A bar that is not on it, as after `c/>d/`, has no usual lengths.
+    Without it `d2` where a 16th note is left would go on as `d23/32`. A bar that is not on the
+    grid, as after a tuplet of unlike notes, has none.
     """
-    numbers = (*c.metre.full, c.debt, c.bars.owed)
-    for grid in (2 * FINEST, FINEST):
-        if grid > max(c.unit // 4, FINEST) or any(number % grid for number in numbers):
-            continue
-        if c.tuplet is None:
-            return on_grid(grid, c.unit, c.pos % grid, *(c.broken or (1, 1)))
-        if not c.pos % grid and c.broken is None:
-            return in_tuplet(grid, c.unit, c.tuplet)
-    return 0
+    if c.tuplet is None:
+        return on_grid(grid, c.unit, c.pos % grid, *(c.broken or (1, 1)))
+    if c.pos % grid or c.broken:
+        return 0
+    return in_tuplet(grid, c.unit, c.tuplet)
 
 
 def _fitting(c: Cursor, left: int) -> int:

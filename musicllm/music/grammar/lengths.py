@@ -12,8 +12,8 @@ WHOLE = 512
 """Grains in a whole note."""
 NOTES = "ABCDEFGabcdefg"
 MAX_OCTAVES = 3
-FINEST = 8
-"""Grains of a 64th note, the shortest that is usual."""
+MIN_GRID, MAX_GRID = 8, 16
+"""Grains of a 64th and a 32nd note, the shortest that are usual."""
 LONGEST = 16 * WHOLE
 """Longest note, as `limits.max_note_wholes`."""
 
@@ -132,7 +132,7 @@ def in_tuplet(grid: int, unit: int, tuplet: tuple[int, int, int, int]) -> int:
     """
     p, q, num, sum_ = tuplet
     mask = 0
-    for v in range(FINEST, LONGEST + 1, FINEST):
+    for v in range(MIN_GRID, LONGEST + 1, MIN_GRID):
         if _is_usual(v, unit) and (num > 1 or (sum_ + v) * q % (p * grid) == 0):
             mask |= 1 << v
     return mask
