@@ -12,6 +12,7 @@ from pathlib import Path
 from musicllm import console
 from musicllm.inference.engines import ENGINES, Engine
 from musicllm.job import Job
+from musicllm.music.grammar import Grammar
 from musicllm.runs.engines import engine_name, open_engine
 from musicllm.runs.settings import rules_of_tunes, sampling_settings, tune_rules
 from musicllm.serve.chat.commands import COMMANDS
@@ -25,6 +26,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     """Talk with `inputs.model`, or the model of the configuration, until the person ends it.
 
     Raises:
+        ConfigError: the rules of tunes contradict ABC.
         StageError: lines of a pipe could not be answered; the errors were printed.
         MusicLLMError: as `open_engine` does.
     """
@@ -40,6 +42,7 @@ def run(job: Job) -> list[tuple[str, object]]:
 
 def _session(job: Job, engine: Engine) -> Session:
     config = job.config
+    Grammar(rules_of_tunes(config))  # refuses what is no rule now, not when /grammar needs it
     manner = Manner(
         system=None,
         settings=sampling_settings(config),

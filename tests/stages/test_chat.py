@@ -20,6 +20,7 @@ from musicllm.launch import runner
 from musicllm.model import base
 from musicllm.runs import needs
 from musicllm.runs.settings import model_spec
+from musicllm.serve.answers import check_tunes
 from musicllm.serve.showing import visible
 from musicllm.stages import pipeline
 from tests.helpers import make_corpus
@@ -115,6 +116,25 @@ def test_a_model_without_a_template_is_refused_before_the_first_line(
     (model / "chat_template.jinja").unlink()
     with pytest.raises(InputError, match="has no chat template, so a model with it continues tex"):
         talk("Hi\n")
+
+
+def test_rules_that_are_none_are_refused_before_the_first_line(talk: Talk) -> None:
+    with pytest.raises(
+        ConfigError, match=r"generation\.tune\.metre=x is no metre that the grammar"
+    ):
+        talk("Hi\n", "generation.tune.metre=x")
+
+
+def test_the_grammar_holds_while_it_is_on(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a random model: what it writes is music at all because it must hold a tune."""
+    settings = "/set tune.required=true tune.metre=4/4 max_new_tokens=90\n"
+    (messages,) = conversations(talk(f"{settings}/grammar on\nHi\n/grammar off\nHi\n"))
+    held, free = (check_tunes(messages[number]["content"]) for number in (1, 3))
+    assert held
+    assert held[-1].parses
+    assert held[-1].num_bars_fitting == held[-1].num_bars > 0
+    assert not any(tune.parses for tune in free)
+    assert "all fit" in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_there_is_named(

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from musicllm.errors import InputError
+from musicllm.errors import ConfigError, InputError
 from musicllm.inference.requests import SamplingSettings
 from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.schema import GenerationConfig, TuneConfig
@@ -45,8 +45,9 @@ def changed(manner: Manner, words: str) -> Manner:
     spare = replace(manner.spare_rules, **tune)
     try:
         Grammar(spare)
-    except InputError as error:
-        raise InputError(f"/set {words}: {error}") from None
+    except ConfigError as error:
+        problems = [str(problem).removeprefix("generation.") for problem in error.problems]
+        raise InputError(f"/set {'; '.join(problems)}") from None
     return replace(
         manner,
         settings=replace(manner.settings, **sampling),
