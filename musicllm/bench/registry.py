@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from musicllm.bench import memory, merge, prepare
 from musicllm.bench.eval import run as evaluation
+from musicllm.bench.generate import run as generate
 from musicllm.bench.results import BenchResult, BenchSettings
 from musicllm.bench.train import run as train
 
@@ -15,5 +16,6 @@ BENCHES: dict[str, Callable[[BenchSettings], BenchResult]] = {
     "merge": merge.run,
     "train": train.run,
     "eval": evaluation.run,
+    "generate": generate.run,
 }
 """`bench.name` -> function that runs it."""

@@ -13,6 +13,7 @@ from musicllm.model.spec import AdapterSpec, ModelSpec
 
 if TYPE_CHECKING:
     from musicllm.bench.eval.task import EvalSettings
+    from musicllm.bench.generate.task import WritingSettings
     from musicllm.bench.train.task import TrainingSettings
 
 
@@ -33,6 +34,7 @@ class BenchSettings:
         max_shard_gb: size of a weight file, in 10^9 bytes.
         training: settings of the training bench; None for benches without steps.
         evaluation: settings of the evaluation bench.
+        writing: settings of the bench of writing; None for benches without it.
     """
 
     num_rounds: int
@@ -47,6 +49,7 @@ class BenchSettings:
     max_shard_gb: float
     training: TrainingSettings | None
     evaluation: EvalSettings
+    writing: WritingSettings | None = None
 
 
 @dataclass(frozen=True)

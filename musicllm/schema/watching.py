@@ -99,4 +99,7 @@ class BenchConfig:
     vocab_size: int | None = key("size of a trained tokenizer", 260, 1 << 20, "tokens", null="none")
     num_steps: int | None = key("optimizer steps of a round", 1, 1 << 20, null="no training")
     max_length: int | None = key("length of a row", 16, 1 << 20, "tokens", null="no training")
+    num_new_tokens: int | None = key(
+        "longest text after each beginning", 1, 1 << 20, "tokens", null="no writing"
+    )
     questions: str | None = key("folder of MMLU's questions, of bench eval", null="synthetic")

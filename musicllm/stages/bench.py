@@ -13,6 +13,7 @@ from typing import Any
 from musicllm import artifacts, console, quoting
 from musicllm.bench import baselines
 from musicllm.bench.eval.task import EvalSettings
+from musicllm.bench.generate.task import WritingSettings
 from musicllm.bench.machine import describe_machine
 from musicllm.bench.measuring import rows_of
 from musicllm.bench.registry import BENCHES
@@ -53,6 +54,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         job.config.merge.max_shard_gb,
         _training(job.config),
         _evaluation(job.config),
+        _writing(job.config),
     )
     findings = BENCHES[config.name](settings)
     content = {
@@ -108,6 +110,18 @@ def _evaluation(config: Config) -> EvalSettings:
         cache=Path(config.paths.cache),
         device="cuda" if hardware.accelerator == "gpu" else "cpu",
         num_threads=hardware.num_threads,
+    )
+
+
+def _writing(config: Config) -> WritingSettings | None:
+    """Return how writing is measured; None for benches that do not say how many tokens."""
+    if config.bench.num_new_tokens is None:
+        return None
+    return WritingSettings(
+        batch_size=config.hardware.max_rows_per_device,
+        num_new_tokens=config.bench.num_new_tokens,
+        device="cuda" if config.hardware.accelerator == "gpu" else "cpu",
+        num_threads=config.hardware.num_threads,
     )
 
 

@@ -1,0 +1,1 @@
+"""Speed of writing: our loop without and with the grammar, beside `generate` of transformers."""
