@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from musicllm import console
 from musicllm.artifacts import Artifact
 from musicllm.data.corpus import Corpus
 from musicllm.data.encoder import Encoder
@@ -17,7 +19,8 @@ from musicllm.model import base
 from musicllm.model.export import Texts
 
 MAX_TOKENS = 4096
-"""Longer texts are left out: a perplexity needs no longer ones, and its cost is their square."""
+"""Longer conversations are left out and longer texts cut: the cost of a perplexity is the square of
+their length."""
 
 
 def texts_of(corpus: Artifact, model: Path, *, num_texts: int, seed: int) -> Texts:
@@ -65,6 +68,10 @@ def _drawn(corpus: Corpus, split: str, num_texts: int, seed: int) -> list[Record
 
 
 def _ids(encoder: Encoder, records: Sequence[Record]) -> list[list[int]]:
-    documents = encoder.encode(records).documents
+    encoded = encoder.encode(records)
+    for reason, count in Counter(drop.reason for drop in encoded.drops).items():
+        console.note(f"{count} of {len(records)} texts of inputs.texts are left out: {reason}")
+    documents = encoded.documents
     offsets = documents.offsets.tolist()
-    return [documents.input_ids[start:end].tolist() for start, end in pairwise(offsets)]
+    ranges = ((start, min(end, start + MAX_TOKENS)) for start, end in pairwise(offsets))
+    return [documents.input_ids[start:end].tolist() for start, end in ranges]

@@ -173,7 +173,7 @@ def test_results_of_another_model_do_not_go_into_the_card(model, tmp_path, capsy
     assert "is of kind evaluation, and tunes is needed here" in capsys.readouterr().err
 
 
-def test_texts_are_drawn_in_tokens_of_the_model(tmp_path):
+def test_texts_are_drawn_in_tokens_of_the_model(tmp_path, monkeypatch, capsys):
     corpus = make_corpus(tmp_path / "corpus", content="messages")
     tokenizer = base.load_tokenizer(corpus.tokenizer_path)
     read = artifacts.read(tmp_path / "corpus")
@@ -182,6 +182,10 @@ def test_texts_are_drawn_in_tokens_of_the_model(tmp_path):
     assert set(texts.requests) == {"Write a reel in D."}
     assert "K:D" in tokenizer.decode(texts.calibration[0])
     assert texts_of(read, corpus.tokenizer_path, num_texts=5, seed=1) == texts
+    monkeypatch.setattr("musicllm.runs.texts.MAX_TOKENS", 8)
+    short = texts_of(read, corpus.tokenizer_path, num_texts=5, seed=1)
+    assert not short.calibration
+    assert "5 of 5 texts of inputs.texts are left out: " in capsys.readouterr().err
     with pytest.raises(ArtifactError, match="is of kind model, not a corpus"):
         texts_of(Artifact(tmp_path, "model", ""), corpus.tokenizer_path, num_texts=5, seed=1)
 
