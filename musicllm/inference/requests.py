@@ -55,9 +55,9 @@ class Completion:
 
     Attributes:
         text: without the prompt and without special tokens.
-        num_new_tokens: without the end token.
+        num_new_tokens: without the end token; of an endpoint as it counts, 0 if it does not say.
         finished: the end token came before `max_new_tokens`.
-        num_prompt_tokens: of the prompt as the model read it.
+        num_prompt_tokens: of the prompt as the model read it; of an endpoint likewise.
     """
 
     text: str

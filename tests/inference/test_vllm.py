@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,3 +152,28 @@ def test_the_key_is_not_in_the_command(source: Callable[..., EngineSource]) -> N
         assert "VLLM_API_KEY" not in os.environ
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is of Linux")
+def test_a_killed_run_leaves_no_process(source: Callable[..., EngineSource]) -> None:
+    opened = source()
+    words = [opened.settings.options["python"], "-m", "x", "--max-model-len", "64"]
+    script = (
+        "import os, signal\n"
+        "from musicllm.inference.engines.vllm import VllmProcess\n"
+        f"process = VllmProcess({words!r})\n"
+        "print('pid', process._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    pid = run.stdout.split("pid ")[1].strip()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}/cmdline").exists() and time.monotonic() < deadline:
+        if not Path(f"/proc/{pid}/cmdline").read_bytes():
+            return  # it has ended, and waits for its parent to take notice
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()

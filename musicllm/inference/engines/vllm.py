@@ -118,12 +118,11 @@ class VllmEngine:
 class VllmProcess:
     """vLLM's server as a process, on this machine alone and with a key that nobody else has."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, words: Sequence[str]) -> None:
         """Start it and wait until it answers.
 
         Args:
-            words: the program and its arguments; `--port` is added.
-            environment: variables besides ours.
+            words: the program and its arguments; `--host` and `--port` are added.
 
         Raises:
             NotAvailableError: it ends instead, with the last lines of its log.
@@ -133,7 +132,7 @@ class VllmProcess:
         self.server = Server(f"http://127.0.0.1:{port}", "vLLM", key, "", NO_LIMIT_S, max_tries=3)
         self._process = subprocess.Popen(
             [*words, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **environment, "VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"},
+            env={**os.environ, "VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -223,7 +222,7 @@ def open_vllm(source: EngineSource) -> VllmEngine:
     if settings.context is not None:
         words += ["--max-model-len", str(settings.context)]
     encoder = Encoder(base.load_tokenizer(source.model, revision=source.revision))
-    process = VllmProcess([*words, *arguments], {})
+    process = VllmProcess([*words, *arguments])
     return VllmEngine(process, encoder, settings.num_parallel)
 
 
