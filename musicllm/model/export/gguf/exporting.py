@@ -17,14 +17,18 @@ from musicllm.model.export.gguf.modelfile import modelfile, pieces_of
 from musicllm.model.export.gguf.proof import Proof, prove
 from musicllm.model.export.gguf.reading import prompts_of, rendered
 from musicllm.model.export.gguf.writing import Written, ends_of, write
+from musicllm.music.grammar.static import abc_gbnf
 
 NUM_PROMPTS = 50
+GRAMMAR = "abc.gbnf"
+"""What may follow in a tune, for `--grammar-file` of llama.cpp."""
+
 NUM_TEXTS = 8
 """Texts of a corpus whose perplexity is compared."""
 
 
 def export_gguf(export: Export, quantization: str) -> tuple[Written, Proof]:
-    """Write a GGUF file and a Modelfile, and compare the file with the model.
+    """Write a GGUF file, a Modelfile and a grammar, and compare the file with the model.
 
     Memory: that of the largest tensor while the file is written; then that of the model in 32 bits
     and of the file.
@@ -60,6 +64,7 @@ def export_gguf(export: Export, quantization: str) -> tuple[Written, Proof]:
         target.unlink()  # what is not the model is not left behind as if it were
         raise
     _write_modelfile(export, target, tokenizer, ends)
+    (export.folder / GRAMMAR).write_text(abc_gbnf(), encoding="utf-8")
     return written, proof
 
 

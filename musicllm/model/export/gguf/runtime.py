@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,7 +62,6 @@ class Runtime:
                 f"a GGUF file is compared with its model by the package xllamacpp: {HOW_TO}"
             )
         self._path = path
-        self._connection: HTTPConnection | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         settings = {
             "path": str(path), "context": context, "num_threads": torch.get_num_threads()
@@ -79,8 +79,7 @@ class Runtime:
             said = self._last_words()
             self.close()
             raise StageError(f"llama.cpp does not load {path}: {said}")
-        address = json.loads(line).removeprefix("http://")
-        self._connection = HTTPConnection(address, timeout=TIMEOUT_S)
+        self._address = json.loads(line).removeprefix("http://")
 
     def __enter__(self) -> Runtime:
         """Return itself."""
@@ -97,8 +96,6 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the server."""
-        if self._connection is not None:
-            self._connection.close()
         self._process.kill()
         self._process.communicate()
         self._log.close()
@@ -171,11 +168,12 @@ class Runtime:
             StageError: it answers with an error, or not.
         """
         headers = {"Content-Type": "application/json"}
-        assert self._connection is not None, "a file is loaded before it is asked"
         try:
-            self._connection.request(verb, path, json.dumps(body) if body else None, headers)
-            answer = self._connection.getresponse()
-            content = json.loads(answer.read())
+            # a connection of its own, since the server closes one that waits for some seconds
+            with closing(HTTPConnection(self._address, timeout=TIMEOUT_S)) as connection:
+                connection.request(verb, path, json.dumps(body) if body else None, headers)
+                answer = connection.getresponse()
+                content = json.loads(answer.read())
         except (OSError, HTTPException, ValueError) as error:
             said = self._last_words() or repr(error)
             raise StageError(f"llama.cpp gave no answer for {self._path}: {said}") from error

@@ -1,6 +1,7 @@
 """One GGUF file, for llama.cpp and what is built on it, proven to be the model.
 
-See `musicllm.model.export.gguf`. Beside the file: a Modelfile for Ollama.
+See `musicllm.model.export.gguf`. Beside the file: a Modelfile for Ollama and a grammar of tunes for
+llama.cpp.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ OpenAI protocol:
 llama-cli -m {file}
 llama-server -m {file}
 ```
+
+`--grammar-file abc.gbnf` lets them write nothing but one tune; it does not count bars.
 
 With [Ollama](https://ollama.com): `ollama create music -f Modelfile`, then `ollama run music`.
 
