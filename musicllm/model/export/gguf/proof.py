@@ -114,8 +114,7 @@ def prove(
         compared = [_compared(model, each) for each in written]
         tolerance = 0.0
         if is_exact:
-            changes = [change for each in compared for change in each.rounding]
-            tolerance = max(MARGIN * max(changes), SMALLEST_TOLERANCE)
+            tolerance = max(MARGIN * _rounding(model, written, compared), SMALLEST_TOLERANCE)
             for number, (one, other) in enumerate(zip(written, compared, strict=True), start=1):
                 _refuse_differences(
                     number, one, other, tokenizer=tokenizer, tolerance=tolerance, end_ids=end_ids
@@ -161,37 +160,51 @@ class _Compared:
         best: the most likely token of every step.
         gaps: by how much llama.cpp's token is less likely than that, as log-probability.
         differences: of the log-probabilities of llama.cpp's tokens; 0 where it does not tell one.
-        rounding: how much those of the best tokens change when the model is rounded to 16 bits.
+        likeliest: the two most likely tokens of every step and their log-probabilities, [T, 2].
     """
 
     same: list[bool]
     best: list[int]
     gaps: list[float]
     differences: list[float]
-    rounding: list[float]
+    likeliest: tuple[Tensor, Tensor]
 
 
 def _compared(model: PreTrainedModel, written: _Written) -> _Compared:
     """Let the model read what llama.cpp wrote."""
-    ids = [*written.prompt.ids, *(step.id for step in written.steps)]
-    first = len(written.prompt.ids) - 1
-    row = torch.tensor([ids[:-1]])
-    exact = _log_softmax(model, row)[first:]
-    with _rounded_to_16_bits(model):
-        rough = _log_softmax(model, row)[first:]
-    best = exact.argmax(-1).tolist()
+    scores = _scores(model, written)
+    best = scores.argmax(-1).tolist()
     same = [one == step.id for one, step in zip(best, written.steps, strict=True)]
     stop = same.index(False) + 1 if False in same else len(same)
-    top = exact[:stop].topk(2, dim=-1)
-    changes = (rough[:stop].gather(-1, top.indices) - top.values).abs().max(-1).values
-    own = exact[torch.arange(stop), torch.tensor([step.id for step in written.steps[:stop]])]
+    steps = written.steps[:stop]
+    values, indices = scores[:stop].topk(2, dim=-1)
+    own = scores[torch.arange(stop), torch.tensor([step.id for step in steps])]
     differences = [
         0.0 if step.logprob is None else step.logprob - value
-        for step, value in zip(written.steps[:stop], own.tolist(), strict=True)
+        for step, value in zip(steps, own.tolist(), strict=True)
     ]
-    return _Compared(
-        same[:stop], best[:stop], (top.values[:, 0] - own).tolist(), differences, changes.tolist()
-    )
+    gaps = (values[:, 0] - own).tolist()
+    return _Compared(same[:stop], best[:stop], gaps, differences, (indices, values))
+
+
+def _rounding(
+    model: PreTrainedModel, written: Sequence[_Written], compared: Sequence[_Compared]
+) -> float:
+    """Return how much a log-probability of the best tokens changes when the model is rounded."""
+    largest = 0.0
+    with _rounded_to_16_bits(model):
+        for one, other in zip(written, compared, strict=True):
+            indices, values = other.likeliest
+            scores = _scores(model, one)[: len(values)]
+            change = (scores.gather(-1, indices) - values).abs().max()
+            largest = max(largest, float(change))
+    return largest
+
+
+def _scores(model: PreTrainedModel, written: _Written) -> Tensor:
+    """Return the log-probabilities [T, V] of what follows a prompt and what was written."""
+    ids = [*written.prompt.ids, *(step.id for step in written.steps)]
+    return _log_softmax(model, torch.tensor([ids[:-1]]))[len(written.prompt.ids) - 1 :]
 
 
 def _refuse_differences(
