@@ -28,6 +28,7 @@ SMALL = (
     "model.config.hidden_size=32", "model.config.intermediate_size=48",
     "model.config.num_hidden_layers=2",
     "generation.max_new_tokens=24", "generation.render=[]", "hardware.num_threads=1",
+    "generation.grammar=null", "generation.tune.required=false",
 )  # fmt: skip
 
 Run = Callable[..., Artifact]
