@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = (
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
-    exports.settings, inference.endpoints, inference.engines,
+    exports.settings, inference.endpoints, inference.engines, inference.tunes,
     launch.sweeps, launch.launchers, watching.callbacks,
     watching.loggers, watching.evaluations,
     safety.targets, safety.secrets,

@@ -84,6 +84,27 @@ def engines(config: Config) -> Iterator[Problem]:
         yield Problem("adapter.quantization", config.adapter.quantization, rule, "write null")
 
 
+def tunes(config: Config) -> Iterator[Problem]:
+    """Yield rules of tunes that cannot be kept, or that no grammar keeps."""
+    rules = {
+        name: value
+        for name, value in vars(config.generation.tune).items()
+        if value not in (None, [], False) and (name, value) != ("max_foreign_share", 1.0)
+    }
+    if rules and config.generation.grammar is None and config.task != "chat":
+        for name, value in rules.items():
+            rule, fix = "has no effect with generation.grammar=null", "write generation.grammar=abc"
+            yield Problem(f"generation.tune.{name}", value, rule, fix)
+    elif rules:  # a chat can switch the grammar on
+        from musicllm.music.grammar import (
+            TuneRules,
+        )  # imports numpy, which most commands do not need
+        from musicllm.music.grammar.demands import problems
+
+        chords = tuple(config.generation.tune.chords)
+        yield from problems(TuneRules(**{**rules, "chords": chords}))
+
+
 def engine_of(config: Config) -> str | None:
     """Return the engine as far as the settings tell; None where the input decides."""
     if config.inference.engine is not None:

@@ -25,6 +25,7 @@ def problems(*words: str) -> list[str]:
     "words",
     [
         (SERVER,),
+        ("generation.grammar=abc", "generation.tune.form=AABB", "generation.tune.num_bars=16"),
         (SERVER, "inference.engine=endpoint", "inference.model_name=bard"),
         ("model.endpoint=https://host/v1", "inference.api_key_env=BARD_KEY"),
         ("inputs.model=model.gguf",),
@@ -75,4 +76,22 @@ def test_what_is_right_passes(words: tuple[str, ...]) -> None:
     ],
 )  # fmt: skip
 def test_each_broken_rule_is_the_only_problem(words: tuple[str, ...], problem: str) -> None:
+    assert problems(*words) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ("generation.grammar=abc", "generation.tune.metre=7/5"),
+            "generation.tune.metre=7/5 is no metre that the grammar writes; write one such as 6/8",
+        ),
+        (
+            ("generation.grammar=null", "generation.tune.num_bars=8"),
+            "generation.tune.num_bars=8 has no effect with generation.grammar=null; "
+            "write generation.grammar=abc",
+        ),
+    ],
+)
+def test_rules_of_tunes_that_nothing_keeps(words: tuple[str, ...], problem: str) -> None:
     assert problems(*words) == [problem]

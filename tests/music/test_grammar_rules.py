@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from musicllm.errors import ConfigError
 from musicllm.music import abc
 from musicllm.music.analysis import count_bars, form
 from musicllm.music.analysis.chords import quoted_symbols
-from musicllm.music.grammar import Grammar, TuneRules
+from musicllm.music.grammar import Grammar, TuneRules, plans
 from musicllm.music.grammar.demands import pitch_of
 from musicllm.music.grammar.pitches import scale_of
 from tests.music.test_grammar import assert_legal, walk
@@ -129,3 +130,8 @@ def test_rules_that_cannot_be_kept_are_refused(rules: TuneRules, message: str) -
     with pytest.raises(ConfigError) as raised:
         Grammar(rules)
     assert message in str(raised.value)
+
+
+def test_sections_are_compared_as_the_analysis_does() -> None:
+    module = importlib.import_module("musicllm.music.analysis.sections")
+    assert (module.NEARLY_ALL, module.SECTION_BARS) == (plans.NEARLY_ALL, plans.SECTION_BARS)

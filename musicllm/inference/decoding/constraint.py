@@ -224,7 +224,9 @@ class Progress:
         """
         data = self._vocabulary.spelling.data[token] or b""
         estimate = self._need + GROWTH * len(data)
-        need = estimate if estimate < self._left else way.tokens_to_end()
+        starts = self.position.state.is_free and not way.state.is_free  # a tune of many bars may
+        is_enough = estimate < self._left and not starts
+        need = estimate if is_enough else way.tokens_to_end()
         return need if need < self._left else None
 
 

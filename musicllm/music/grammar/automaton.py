@@ -84,7 +84,7 @@ class Grammar:
             following = state.after(char)
             if following is None:
                 line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
-                rule = f'"{char}" cannot stand here in a legal tune'
+                rule = f"{char!r} cannot stand here in a legal tune"
                 raise InputError(f"line {line}, column {column} of the beginning: {rule}")
             state = following
         return state

@@ -8,11 +8,10 @@ from musicllm.errors import InputError, Problem
 from musicllm.music.abc.chord_symbols import symbol_over_note
 from musicllm.music.abc.keys import height_of, place_of
 from musicllm.music.abc.tokens import NOTE
-from musicllm.music.analysis.sections import SECTION_BARS
 from musicllm.music.grammar.bars import MAX_CHORDS
 from musicllm.music.grammar.brackets import MAX_QUOTED_CHARS, NOT_QUOTED
 from musicllm.music.grammar.metres import key_words, metre, metre_words
-from musicllm.music.grammar.plans import Plan, can_fill, runs_of
+from musicllm.music.grammar.plans import SECTION_BARS, Plan, can_fill, runs_of
 from musicllm.music.grammar.rules import TuneRules
 from musicllm.music.grammar.trie import Node
 

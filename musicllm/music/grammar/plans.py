@@ -16,11 +16,12 @@ from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from musicllm.music.analysis.sections import NEARLY_ALL, SECTION_BARS
 from musicllm.music.grammar.cursor import Cursor
 from musicllm.music.grammar.pitches import UNHEARD
 from musicllm.music.grammar.strokes import Stroke, named
 
+NEARLY_ALL, SECTION_BARS = 0.85, 8
+"""As in `analysis.sections`, which is not imported here, since it loads numpy; a test compares."""
 _AROUND = frozenset(" \n|:")
 """Characters before and after the text of a section."""
 _PLAIN = named("|")
