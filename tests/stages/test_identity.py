@@ -27,6 +27,8 @@ RECIPES = {
     "report": ["recipe=quickstart/report"],
     "pipeline": ["recipe=quickstart"],
     "bench": ["recipe=bench/eval"],
+    "chat": ["recipe=quickstart/chat"],
+    "export": ["recipe=export"],
 }
 APART = ("task", "stage", "inputs", "runs")
 """Not changed here: a stage is not another one, and artifacts count by their fingerprints."""
@@ -34,7 +36,6 @@ APART = ("task", "stage", "inputs", "runs")
 ISSUES = {
     "generate": (
         "hardware.precision", "hardware.accelerator", "adapter.quantization",
-        "hardware.max_rows_per_device",
     ),
     "train": (
         "callbacks.extra", "callbacks.on_bad_loss", "callbacks.loss_spike_factor",
