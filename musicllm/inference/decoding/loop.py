@@ -134,6 +134,7 @@ class Writer:
         self._cache: Any = None
         self._places: list[_Row | None] = []
         self._read: tuple[tuple[int, ...], Cache, Tensor] | None = None
+        self._turning_point: int | None = None
 
     def write(
         self, prompts: Sequence[Prompt], on_piece: Callable[[int, str], None] | None = None
@@ -159,6 +160,8 @@ class Writer:
             _Row(number, prompts[number], self._encoder, emits[number])
             for number in _order(prompts)
         )
+        longest = max((len(one.ids) + one.settings.max_new_tokens for one in prompts), default=0)
+        self._turning_point = _turning_point(self._model.config.get_text_config(), longest)
         self._drop()
         with _evaluating(self._whole):
             try:
@@ -196,7 +199,7 @@ class Writer:
             self._read = None
             self._read = (ids, *self._fed(ids))
         _, cache, logits = self._read
-        if can_share(cache):
+        if can_share(cache) and self._turning_point is None:
             if self._cache is None:
                 self._cache = RowsCache(len(self._places), cache)
             self._cache.admit(place, cache, len(ids))
@@ -217,6 +220,12 @@ class Writer:
 
     def _step(self) -> None:
         """Feed the last token of every row, and draw the next one."""
+        if self._cache.lengths == [self._turning_point]:
+            [row] = [row for row in self._places if row is not None]
+            ids = (*row.prompt.ids, *row.text.ids)
+            cache, logits = self._fed(ids)
+            self._cache = OneRow(cache, len(ids))
+            return self._choose([row], logits)
         tokens = [[0 if row is None else row.last] for row in self._places]
         inputs = torch.tensor(tokens, device=self._device)
         positions = torch.tensor(self._cache.lengths, device=self._device)[:, None]
@@ -228,7 +237,7 @@ class Writer:
         self._cache.advance()
         taken = [place for place, row in enumerate(self._places) if row is not None]
         rows = [row for row in self._places if row is not None]
-        self._choose(rows, logits if len(rows) == len(logits) else logits[taken])
+        return self._choose(rows, logits if len(rows) == len(logits) else logits[taken])
 
     def _scores(self, inputs: Tensor, cache: Cache, arguments: dict[str, Any]) -> Tensor:
         chosen = {name: value for name, value in arguments.items() if name in self._arguments}
@@ -329,6 +338,21 @@ def check_room(prompts: Sequence[Prompt], model: Any) -> None:
                 f"generation.max_new_tokens={new} the text could pass the "
                 f"model's {positions} positions; at most {max(0, positions - length)} fit"
             )
+
+
+def _turning_point(config: Any, longest: int) -> int | None:
+    """Return behind how many tokens rotary frequencies change, if texts get longer; else None.
+
+    They then depend on the longest row of a batch (`longrope` of Phi-3, `dynamic`), so each row is
+    written alone, and read anew when it passes this length.
+    """
+    parameters = getattr(config, "rope_parameters", None) or {}
+    if parameters.get("rope_type") not in ("longrope", "dynamic"):
+        return None
+    length = parameters.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", config.max_position_embeddings
+    )
+    return length if longest > length else None
 
 
 @contextmanager

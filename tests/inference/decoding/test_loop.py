@@ -187,6 +187,28 @@ def test_models_whose_caches_cannot_be_joined_write_one_text_after_the_other(
     assert write(llama, encoder, prompts, 8) == expected
 
 
+def test_texts_that_pass_the_length_where_frequencies_change_are_read_anew(
+    encoder: Encoder,
+) -> None:
+    """As Phi-3's long contexts: beyond the first length all tokens have other frequencies."""
+    half = 4  # of the width of a head
+    rope = {
+        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * half,
+        "long_factor": [8.0] * half, "original_max_position_embeddings": 48,
+    }  # fmt: skip
+    model = families.build("phi3", rope_parameters=rope, original_max_position_embeddings=48)
+    settings = SamplingSettings(0.0, 0, 1.0, 1.0, 16)
+    prompts = [Prompt(IDS[n], settings, n) for n in (0, 1, 5)]  # 40, 3 and 60 tokens
+    for prompt, completion in zip(prompts, write(model, encoder, prompts, 4), strict=True):
+        ids = list(prompt.ids)
+        while len(ids) < len(prompt.ids) + 16 and ids[-1] not in encoder.end_ids:
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+        own = [token for token in ids[len(prompt.ids) :] if token not in encoder.end_ids]
+        assert completion.text == encoder.decode(own)
+
+
 @pytest.mark.parametrize("tokenizer", [pieces, whole_bars])
 @pytest.mark.parametrize("text", ["X:1\nT:Été\n", None])
 def test_pieces_make_up_the_text(tokenizer, text: str | None) -> None:  # type: ignore[no-untyped-def]
