@@ -82,7 +82,7 @@ class Tally:
         """
         sums, metrics = self._sums, self.metrics()
         rows: list[tuple[str, object]] = [
-            ("answers", f"{metrics['num_answers']:,} to {sums['prompts']:,} prompts"),
+            ("prompts answered", _share(metrics["num_answers"], sums["prompts"])),
             ("answers with a tune", _share(sums["with_tune"], metrics["num_answers"])),
             ("tunes that parse", _share(sums["parsing"], sums["tunes"])),
             ("bars that fit", _share(sums["fitting"], sums["bars"])),

@@ -42,7 +42,7 @@ def command(tmp_path: Path) -> list[str]:
         *(sys.executable, "-m", "musicllm", "recipe=quickstart/generate", "name=killed"),
         *(f"inputs.model={model}", f"generation.prompts={prompts}", "generation.render=[]"),
         *("generation.max_new_tokens=200", "hardware.num_threads=1"),
-        "hardware.max_rows_per_device=4",
+        *("hardware.max_rows_per_device=4", "~inputs.instructions"),
     ]
 
 

@@ -159,7 +159,7 @@ def test_answers_are_in_the_order_of_the_prompts_with_every_tune_checked(
     assert book.count("X:") == 2 * num_pairs
     assert f"\n\nX:{2 * num_pairs}\n" in book
     out = capsys.readouterr().out
-    assert "20 to 20 prompts" in out
+    assert "20 of 20 (100.0%)" in out
     assert f"{20 - num_pairs} have no tune" in out
     assert len(read_scores(artifact)) == 20 + num_pairs
 
@@ -316,7 +316,7 @@ def test_long_prompts_are_refused_with_their_places_or_skipped_and_counted(
     assert second["skipped"] == "has 419 tokens, and the model 400 positions"
     assert "leaves 20 of 400 positions for max_new_tokens=24" in third["skipped"]
     assert artifact.facts["metrics"]["num_skipped"] == 2
-    assert "1 to 3 prompts" in capsys.readouterr().out
+    assert "1 of 3 (33.3%)" in capsys.readouterr().out
 
 
 def test_an_engine_that_cannot_follow_the_grammar_is_told(
