@@ -19,7 +19,7 @@ from musicllm.runs.settings import model_spec
 from tests.helpers import make_corpus
 from tests.waiting import wait_for
 
-NUM_PROMPTS = 60
+NUM_PROMPTS = 32
 SMALL = (
     "model.config.hidden_size=32", "model.config.intermediate_size=48",
     "model.config.num_hidden_layers=2",
@@ -41,8 +41,10 @@ def command(tmp_path: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "musicllm", "recipe=quickstart/generate", "name=killed"),
         *(f"inputs.model={model}", f"generation.prompts={prompts}", "generation.render=[]"),
-        *("generation.max_new_tokens=200", "hardware.num_threads=1"),
+        *("generation.max_new_tokens=60", "hardware.num_threads=1"),
         *("hardware.max_rows_per_device=4", "~inputs.instructions"),
+        "generation.grammar=null",
+        "generation.tune.required=false",
     ]
 
 
@@ -71,7 +73,7 @@ def test_a_killed_generation_continues_and_writes_what_a_whole_one_does(
         return num_lines() >= enough
 
     lines_at_kill = []
-    for enough in (5, 20):
+    for enough in (4, 12):
         process = start("a")
         wait_for(partial(reached, enough), process)
         process.send_signal(signal.SIGKILL)
