@@ -63,10 +63,10 @@ def test_the_comment_says_choices_and_unit_unless_the_meaning_does() -> None:
 
 
 OTHER_NAMES = {
-    "bench.json", "model.safetensors", "model.safetensors.index.json", "sweep.html.jinja",
-    "task.description", "task.fields",
+    "bench.json", "model.embed_tokens.weight", "model.safetensors", "model.safetensors.index.json",
+    "sweep.html.jinja", "task.description", "task.fields",
 }  # fmt: skip
-"""What looks like a key in a text of the source and is none: files, and columns of rich."""
+"""What looks like a key in the source and is none: files, tensors, and columns of rich."""
 
 OPEN = ("inputs", "data.mix.weights", "data.mix.epochs", "data.mix.max_documents",
         "callbacks.extra", "launcher.options", "optimizer.options", "benchmark.<name>.options",
