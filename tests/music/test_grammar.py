@@ -206,3 +206,16 @@ def test_a_refused_beginning_names_its_place() -> None:
         Grammar().start("Here:\nX:1\nM:2/4\nK:C\nC9|")
     wrong = "line 5, column 2 of the beginning: '9' cannot stand here in a legal tune"
     assert str(raised.value) == wrong
+
+
+def test_a_line_that_starts_with_a_bar_line_has_a_way_to_the_end() -> None:
+    """After a short bar the next one waits for another bar line, of which the first is there."""
+    text = "X:1\nM:3/4\nL:1/8\nK:G\nD2 | D2 G2 G2 | B2 A2 G2 | (A2 F2 D2) |e|  \n"
+    before = Grammar().start(text)
+    state = before.after("|")
+    assert state is not None
+    ending = state.ending()
+    whole = state.after(ending)
+    assert whole is not None
+    assert whole.may_end
+    assert len(ending) < len(before.ending())

@@ -65,12 +65,23 @@ def _item(c: Cursor) -> str:
         is_full = c.pos == _full(c)
         if stroke := _stroke(c, "", bars.strokes(c), must_end=not is_full):
             return stroke
+    return _sounding(c) or _stroke(c, "", bars.strokes(c)) or "\n"
+
+
+def _lone_stroke(c: Cursor) -> str:
+    """Return what to write after a `|` at the start of a line: a note, or more of the bar line."""
+    rest = _stroke(c, "|", bars.strokes(c), must_end=True)
+    if rest and _reads(c, rest):
+        return rest
+    return _sounding(c) or _stroke(c, "|", bars.strokes(c)) or "\n"
+
+
+def _sounding(c: Cursor) -> str:
+    """Return a chord symbol that is due, or a note; empty where the bar has no room for one."""
     allowed = durations.room(c)
     if durations.can_name_chord(c):
         return f'"{c.tables.chords[c.num_chords]}"'
-    if not allowed:
-        return _stroke(c, "", bars.strokes(c)) or "\n"
-    return _note(c) + _length_of(c, "", allowed)
+    return _note(c) + _length_of(c, "", allowed) if allowed else ""
 
 
 def _note(c: Cursor) -> str:
@@ -277,7 +288,7 @@ _PIECES: dict[Step, Callable[[Cursor], str]] = {
     fields.value: _field_value,
     music.item: _item,
     music.line: _item,
-    music.lone_stroke: _item,
+    music.lone_stroke: _lone_stroke,
     music.fence: lambda c: "```"[len(c.word) :] + "\n",
     music.accidental: _note_letter,
     music.octave: _octave,
