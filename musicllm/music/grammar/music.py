@@ -30,11 +30,17 @@ def line(c: Cursor, char: str) -> bool:
         return fields.start_line(c, char)
     if char in "\n`":
         return bars.is_whole(c) and _leave(c, char)
-    if char == "|" and c.pos == 0 and c.bars.num and not c.bars.open and c.form is None:
+    if char == "|" and _may_stand_alone(c):
         c.step, c.has_music = lone_stroke, True
         return True
     c.step, c.has_music = item, False
     return char != " " and item(c, char)
+
+
+def _may_stand_alone(c: Cursor) -> bool:
+    """Return whether a `|` at the start of a line may repeat the bar line before."""
+    is_after_bar = c.pos == 0 and c.tuplet is None and c.bars.num > 0 and not c.bars.open
+    return is_after_bar and c.form is None and c.bar_chars <= bars.MAX_EMPTY_CHARS
 
 
 def _leave(c: Cursor, char: str) -> bool:
