@@ -21,8 +21,9 @@ _FENCED = (music.after_fence,)
 class State(Cursor):
     """A text so far, which is the beginning of something legal. Never changes.
 
-    Cost of `after`: about 2 microseconds plus 1 for each character, whatever the length of the
-    text so far; so is the memory of a state.
+    Cost of `after`: about 5 microseconds for each character, whatever the length of the text so
+    far (a form in which letters come back also costs the length of a section); `ending` costs about
+    50 for each item that is missing. The memory of a state does not grow with the text.
     """
 
     __slots__ = ()
