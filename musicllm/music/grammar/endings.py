@@ -126,12 +126,6 @@ def _cost(c: Cursor, skip: int, stroke: Stroke) -> int:
     return len(stroke.text) - skip - progress + 4 * bool(new.debt) + 8 * bool(new.bars.owed)
 
 
-def _lone_stroke(c: Cursor) -> str:
-    """Return what to write after a `|` at the start of a line."""
-    piece = _item(c)
-    return _stroke(c, "|", bars.strokes(c)) if piece[0] in "|:[" else piece
-
-
 def _open_stroke(c: Cursor) -> str:
     """Return the rest of a bar line, or what follows it."""
     rest = _stroke(c, c.word, c.allowed & c.node.reach)
