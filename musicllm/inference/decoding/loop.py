@@ -6,7 +6,7 @@ prompt draws from a random stream of its own, so its text is the same whatever s
 however many places there are, as far as the sums of the model are: in float32 on a CPU they are
 bit by bit, since the rows of a product come in fours, which its kernels round alike, and attention
 takes every row by itself (`attention`). Elsewhere, and in layers with experts, kernels round by
-the number of rows, and now and then a token differs (docs/BENCHMARKS.md has figures).
+the number of rows, and now and then a token differs (docs/GENERATE.md says where).
 
 Axes: B places, V vocabulary.
 """
