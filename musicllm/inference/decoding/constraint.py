@@ -28,7 +28,8 @@ MEMORY = 32
 """Positions whose allowed tokens are remembered."""
 
 GROWTH = 16
-"""Characters by which a further character of a text may lengthen its shortest ending at most."""
+"""Characters by which a further character of a text lengthens its shortest ending at most, unless
+rules ask for bars that have yet to be written."""
 
 
 class State(Protocol):
@@ -143,12 +144,15 @@ class Constraint:
         start: state before the first token.
         max_new_tokens: budget.
         begins_text: the first token begins a text, which some tokenizers decode without its blank.
+        counts_always: the way to the end is counted at every token, since a character may lengthen
+            it by more than `GROWTH`, as with a number of bars, a form or chords to keep to.
     """
 
     vocabulary: Vocabulary
     start: State
     max_new_tokens: int
     begins_text: bool = True
+    counts_always: bool = False
 
     def begin(self) -> Progress:
         """Return where a new text stands.
@@ -172,6 +176,7 @@ class Progress:
         self._vocabulary = constraint.vocabulary
         self._left = constraint.max_new_tokens
         self._is_first = constraint.begins_text
+        self._counts_always = constraint.counts_always
         self.position = Position(constraint.start, b"")
         self._need = self.position.tokens_to_end()
 
@@ -225,7 +230,7 @@ class Progress:
         data = self._vocabulary.spelling.data[token] or b""
         estimate = self._need + GROWTH * len(data)
         starts = self.position.state.is_free and not way.state.is_free  # a tune of many bars may
-        is_enough = estimate < self._left and not starts
+        is_enough = estimate < self._left and not (starts or self._counts_always)
         need = estimate if is_enough else way.tokens_to_end()
         return need if need < self._left else None
 

@@ -39,7 +39,10 @@ class GrammarLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     ) -> None:
         encoder = Encoder(tokenizer)
         vocabulary = Vocabulary(Spelling.of(encoder.lexicon), encoder.end_ids)
-        self._constraint = Constraint(vocabulary, Grammar(rules).start(), max_new_tokens)
+        state, counts_always = Grammar(rules).start(), rules.ask_for_bars
+        self._constraint = Constraint(
+            vocabulary, state, max_new_tokens, counts_always=counts_always
+        )
         self._constraint.begin()
         self._end_ids = frozenset(encoder.end_ids)
         self._prompt_length = prompt_length

@@ -63,7 +63,13 @@ class LocalEngine:
         key = (rules, text, max_new_tokens)
         if self._newest is None or self._newest[0] != key:
             state = Grammar(rules).start(text or "")
-            constraint = Constraint(self._vocabulary, state, max_new_tokens, begins_text=not text)
+            constraint = Constraint(
+                self._vocabulary,
+                state,
+                max_new_tokens,
+                begins_text=not text,
+                counts_always=rules.ask_for_bars,
+            )
             self._newest = (key, constraint)
         return self._newest[1]
 

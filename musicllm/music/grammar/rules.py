@@ -30,3 +30,8 @@ class TuneRules:
     lowest: str | None = None
     highest: str | None = None
     required: bool = False
+
+    @property
+    def ask_for_bars(self) -> bool:
+        """Whether a tune has bars to write before it may end, or to write again."""
+        return self.num_bars is not None or self.form is not None or bool(self.chords)
