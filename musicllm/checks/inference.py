@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from musicllm.errors import Problem
 from musicllm.model.gguf_file import SUFFIX
+from musicllm.music.grammar import TuneRules
+from musicllm.music.grammar.demands import problems
 from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 
@@ -16,6 +18,9 @@ VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 OWN_OPTIONS = ("vllm",)
 """Engines of ours that have options."""
+
+FREE = TuneRules()
+"""Rules that leave everything to the writer."""
 
 OURS = ("transformers", "gguf", "vllm", "endpoint")
 
@@ -86,23 +91,17 @@ def engines(config: Config) -> Iterator[Problem]:
 
 def tunes(config: Config) -> Iterator[Problem]:
     """Yield rules of tunes that cannot be kept, or that no grammar keeps."""
-    rules = {
-        name: value
-        for name, value in vars(config.generation.tune).items()
-        if value not in (None, [], False) and (name, value) != ("max_foreign_share", 1.0)
+    tune = config.generation.tune
+    rules = TuneRules(**{**vars(tune), "chords": tuple(tune.chords)})
+    changed = {
+        name: value for name, value in vars(tune).items() if vars(rules)[name] != vars(FREE)[name]
     }
-    if rules and config.generation.grammar is None and config.task != "chat":
-        for name, value in rules.items():
+    if config.generation.grammar is None and config.task != "chat":
+        for name, value in changed.items():
             rule, fix = "has no effect with generation.grammar=null", "write generation.grammar=abc"
             yield Problem(f"generation.tune.{name}", value, rule, fix)
-    elif rules:  # a chat can switch the grammar on
-        from musicllm.music.grammar import (
-            TuneRules,
-        )  # imports numpy, which most commands do not need
-        from musicllm.music.grammar.demands import problems
-
-        chords = tuple(config.generation.tune.chords)
-        yield from problems(TuneRules(**{**rules, "chords": chords}))
+    elif changed:  # a chat can switch the grammar on
+        yield from problems(rules)
 
 
 def engine_of(config: Config) -> str | None:

@@ -20,6 +20,10 @@ class TuneConfig:
     chords: list[str] = key("chord symbols in the order in which they appear; []: any")
     lowest: str | None = key("lowest note in ABC, such as G,", null="any")
     highest: str | None = key("highest note in ABC, such as d'", null="any")
+    may_change: bool = key("key, metre and unit length may change inside a tune")
+    plain_bar_lines: bool = key(
+        "only single, double and final bar lines, simple repeats, and endings behind them"
+    )
     required: bool = key("a text may not end before it holds a whole tune")
     key: str | None = key("value of K:, such as Em", null="any")  # last: it shadows the function
 

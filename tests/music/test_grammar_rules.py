@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 
 import pytest
 
@@ -26,6 +27,8 @@ RULES = (
     TuneRules(form="ABAC", num_bars=9, lowest="c", highest="c''", required=True),
     TuneRules(chords=("G", "Am7", "D7", "C/E"), num_bars=3, required=True),
     TuneRules(chords=("Bb",) * 8, num_bars=1, form="AA", required=True),
+    TuneRules(may_change=False, required=True),
+    TuneRules(plain_bar_lines=True, required=True),
 )
 
 
@@ -36,6 +39,13 @@ def assert_kept(rules: TuneRules, text: str) -> None:
     notes = [pitch for bar in score.bars for note in bar.notes for pitch in note.pitches]
     if rules.num_bars:
         assert count_bars(score) == rules.num_bars
+    if rules.plain_bar_lines:
+        body = re.sub(r'"[^"]*"|![^!]*!|\[[KLM]:[^]]*\]', "", tune.partition("\nK:")[2])
+        strokes = re.findall(r"[|:\[\]]*[|:][|:\]]*(?:\[?[1-6,-]+)?", body)
+        assert {stroke.rstrip("123456,-") for stroke in strokes} <= {"|", "||", "|]", "|:", ":|"}
+    if not rules.may_change:
+        assert {(bar.key, bar.metre) for bar in score.bars} == {(score.key, score.metre)}
+        assert not re.search(r"\[?[KLM]:", tune.partition("\nK:")[2])
     if rules.form:
         assert form(score, marks=False) == rules.form
     if rules.chords:

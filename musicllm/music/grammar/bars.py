@@ -28,6 +28,7 @@ from musicllm.music.grammar.strokes import (
     PLAIN,
     SECTION,
     STROKES,
+    USUAL,
     WITH_ENDING,
     WORDS,
     Stroke,
@@ -54,6 +55,10 @@ _GREEDY = frozenset("|:]0123456789,-")
 
 def strokes(c: Cursor) -> int:
     """Return the mask of the bar lines that may stand here; of `strokes.STROKES`."""
+    return _legal(c) & (USUAL if c.tables.rules.plain_bar_lines else _EVERY)
+
+
+def _legal(c: Cursor) -> int:
     if c.needs or c.tuplet or c.broken:
         return 0
     bars = c.bars
@@ -112,7 +117,9 @@ def _fitting_short(c: Cursor) -> int:
         return SECTION if c.pos == bars.owed else 0
     if plan.runs:
         return SECTION if bars.first == partner else 0
-    return _EVERY if c.opens and not c.variant else SECTION | PLAIN
+    if c.opens and not c.variant:
+        return _EVERY
+    return SECTION if c.tables.rules.plain_bar_lines else SECTION | PLAIN
 
 
 def _planned(c: Cursor, mask: int) -> int:

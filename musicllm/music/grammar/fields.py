@@ -15,6 +15,8 @@ from musicllm.music.grammar.trie import ALL
 
 def may_stand(c: Cursor, field: str) -> bool:
     """Return whether a field may change what is in force here."""
+    if not c.tables.rules.may_change:
+        return False
     if c.needs or c.tuplet or c.broken or c.bar_chars > MAX_BAR_CHARS:
         return False
     if c.pos == 0 and must_pause(c):

@@ -90,7 +90,7 @@ def unit_of(value: str) -> int:
 
 def _metre_values() -> Iterator[str]:
     yield from ("C", "C|", "none")
-    for unit in (1, 2, 4, 8, 16, 32, 64):
+    for unit in (1, 2, 4, 8, 16):
         yield from (f"{beats}/{unit}" for beats in range(1, min(64, _LONGEST_BAR * unit) + 1))
     for size in (2, 3, 4):
         for beats in product("234", repeat=size):

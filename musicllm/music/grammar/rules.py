@@ -18,6 +18,9 @@ class TuneRules:
         chords: chord symbols in the order in which they appear, such as `("G", "D7", "G")`.
         lowest: lowest note, such as `G,`.
         highest: highest note, such as `d'`.
+        may_change: key, metre and unit length may change inside a tune.
+        plain_bar_lines: only `|`, `||`, `|]`, `|:`, `:|` and endings as `|1` and `:|2`; a short
+            last bar of a section ends at one of them that ends a section.
         required: the text may not end before it holds a whole tune.
     """
 
@@ -29,6 +32,8 @@ class TuneRules:
     chords: tuple[str, ...] = ()
     lowest: str | None = None
     highest: str | None = None
+    may_change: bool = True
+    plain_bar_lines: bool = False
     required: bool = False
 
     @property

@@ -70,6 +70,8 @@ OPENING = _mask(lambda stroke: stroke.line.opens_repeat or stroke.starts > 0)
 """Those after which music has to follow."""
 NEW_REPEAT = _mask(lambda stroke: stroke.line.opens_repeat and not stroke.line.closes_repeat)
 """Those that only open a repeat."""
+USUAL = _mask(lambda stroke: stroke.text.rstrip("123456,-") in ("|", "||", "|]", "|:", ":|"))
+"""Those that people write most: single, double and final, repeats, and endings behind one."""
 CLOSING = _mask(lambda stroke: stroke.line.closes_repeat)
 """Those that close a repeat."""
 AT_START = _mask(lambda stroke: stroke.text in ("|", "||", "[|", "|:", "[|:", "||:"))
