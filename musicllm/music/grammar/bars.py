@@ -119,7 +119,7 @@ def _fitting_short(c: Cursor) -> int:
         return SECTION if bars.first == partner else 0
     if c.opens and not c.variant:
         return _EVERY
-    return SECTION if c.tables.rules.plain_bar_lines else SECTION | PLAIN
+    return SECTION & ~WITH_ENDING if c.tables.rules.plain_bar_lines else SECTION | PLAIN
 
 
 def _planned(c: Cursor, mask: int) -> int:

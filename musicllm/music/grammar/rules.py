@@ -20,7 +20,7 @@ class TuneRules:
         highest: highest note, such as `d'`.
         may_change: key, metre and unit length may change inside a tune.
         plain_bar_lines: only `|`, `||`, `|]`, `|:`, `:|` and endings as `|1` and `:|2`; a short
-            last bar of a section ends at one of them that ends a section.
+            last bar of a section ends at a double bar line or a repeat.
         required: the text may not end before it holds a whole tune.
     """
 
