@@ -14,7 +14,7 @@ class TuneConfig:
     max_foreign_share: float = key("largest share of notes that are foreign to the key", 0, 1)
     metre: str | None = key("value of M:, such as 6/8", null="any")
     num_bars: int | None = key(
-        "bars, an anacrusis aside, repeats written once", 1, 5000, null="any number"
+        "bars, an anacrusis aside, repeats written once", 1, 200, null="any number"
     )
     form: str | None = key("sections in order, such as AABB", null="any")
     chords: list[str] = key("chord symbols in the order in which they appear; []: any")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicllm.errors import InputError, Problem
-from musicllm.music.abc.chord_symbols import symbol_over_note
+from musicllm.music.abc.chord_symbols import read_chord, symbol_over_note
 from musicllm.music.abc.keys import height_of, place_of
 from musicllm.music.abc.tokens import NOTE
 from musicllm.music.grammar.bars import MAX_CHORDS
-from musicllm.music.grammar.brackets import MAX_QUOTED_CHARS, NOT_QUOTED
 from musicllm.music.grammar.metres import key_words, metre, metre_words
 from musicllm.music.grammar.plans import SECTION_BARS, Plan, can_fill, runs_of
 from musicllm.music.grammar.rules import TuneRules
@@ -101,10 +100,8 @@ def _plan(rules: TuneRules) -> Iterator[Fault]:
 
 def _chords(rules: TuneRules) -> Iterator[Fault]:
     for chord in rules.chords:
-        if symbol_over_note(f'"{chord}"') is None or len(chord) > MAX_QUOTED_CHARS:
+        if read_chord(chord) is None or symbol_over_note(f'"{chord}"') is None:
             yield "chords", f'has "{chord}", which is no chord symbol', "write it such as Am7"
-        elif NOT_QUOTED & set(chord) or not chord.isprintable():
-            yield "chords", f'has "{chord}", which the grammar cannot write', "spell it otherwise"
     if rules.chords and Plan(None, runs_of(rules.form or "")).comes_back:
         yield "chords", f"cannot be spread over form={rules.form}", "leave one of them out"
     if rules.num_bars is not None and len(rules.chords) > MAX_CHORDS * rules.num_bars:
