@@ -14,11 +14,14 @@ from array import array
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicllm.errors import InputError
+from musicllm.music.grammar import Grammar, TuneRules
+from musicllm.music.grammar.demands import problems
 from musicllm.serve import prompt_lines
 from musicllm.serve.prompt_lines import Content
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".txt", ".jsonl")
 """An entry of `generation.prompts` that ends so is a file."""
 
-MAX_COMPLAINTS = 5
+MAX_COMPLAINTS = 20
 """So many bad lines of a file are shown; the others are counted."""
 
 STEP = 0x9E3779B1
@@ -86,9 +89,13 @@ class Prompts(Sequence[Prompt]):
     Attributes:
         num_blank_lines: of files, which are no prompts.
         first_with_tune: place of the first prompt with rules of its own; None without one.
+
+    Args:
+        rules: of the grammar, which the lines of files must be able to keep; None without one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: TuneRules | None = None) -> None:
+        self._rules = rules
         self.num_blank_lines = 0
         self.first_with_tune: str | None = None
         self._inline: list[tuple[str, Content]] = []
@@ -101,16 +108,20 @@ class Prompts(Sequence[Prompt]):
         self._twins: Counter[bytes] = Counter()
 
     @classmethod
-    def read(cls, entries: Sequence[str]) -> Prompts:
+    def read(cls, entries: Sequence[str], rules: TuneRules | None = None) -> Prompts:
         """Read the entries of `generation.prompts`: user messages and files, in their order.
 
         Cost: one read of the files.
 
+        Args:
+            entries: messages, and names of files.
+            rules: of the grammar; None without one.
+
         Raises:
-            InputError: a file is missing or empty, lines of it are no prompts, two prompts have one
-                id, or a message is empty.
+            InputError: a file is missing or empty, lines of it are no prompts or cannot be
+                continued by the grammar, two prompts have one id, or a message is empty.
         """
-        prompts = cls()
+        prompts = cls(rules)
         for number, entry in enumerate(entries):
             if entry.endswith(SUFFIXES):
                 prompts._add_file(Path(entry).expanduser())
@@ -171,7 +182,8 @@ class Prompts(Sequence[Prompt]):
         try:
             return f"{path}:{self._line[number]}", _of_line(path, line)
         except InputError as error:
-            raise InputError(f"{path}:{self._line[number]} {error}, and did not before") from None
+            place = f"{path}:{self._line[number]}"
+            raise InputError(_shown(f"{place} {error}, and did not before")) from None
 
     def _add_inline(self, place: str, content: Content) -> None:
         self._add(place, content, -1, len(self._inline), 0)
@@ -191,7 +203,10 @@ class Prompts(Sequence[Prompt]):
                 continue
             place = f"{path}:{number}"
             try:
-                self._add(place, _of_line(path, line), len(self._files) - 1, start, number)
+                content = _of_line(path, line)
+                if self._rules is not None:
+                    _refuse_unwritable(content, self._rules)
+                self._add(place, content, len(self._files) - 1, start, number)
             except InputError as error:
                 complaints.append(f"{place} {error}")
         if complaints:
@@ -203,7 +218,7 @@ class Prompts(Sequence[Prompt]):
         if content.id is not None:
             other = self._own.setdefault(content.id, len(self))
             if other != len(self):
-                raise InputError(f"has the id {content.id} of {self._place(other)}, too")
+                raise InputError(_shown(f"has the id {content.id} of {self._place(other)}, too"))
         if content.tune and self.first_with_tune is None:
             self.first_with_tune = place
         self._keys.append(self._key(content))
@@ -233,6 +248,50 @@ def seed_of(seed: int, prompt: Prompt, candidate: int) -> int:
     ones stand before it) and the candidate. The candidates of one prompt have different seeds.
     """
     return (_hashed(f"{seed} {prompt.key}".encode()) + candidate * STEP) % 2**32
+
+
+def rules_with(rules: TuneRules, tune: Mapping[str, Any]) -> TuneRules:
+    """Return the rules of a prompt: those of the configuration, and its own before them."""
+    own: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in tune.items()
+    }
+    return replace(rules, **own)
+
+
+def _refuse_unwritable(content: Content, rules: TuneRules) -> None:
+    """Refuse what no grammar of these rules can write or continue.
+
+    Raises:
+        InputError: rules of the line cannot be kept, or its text begins no legal tune.
+    """
+    rules = rules_with(rules, content.tune)
+    if content.tune and (broken := list(problems(rules, ""))):
+        whole = "; and ".join(
+            f"{'tune' if fault.key[1:] in content.tune else 'generation.tune'}{fault}"
+            for fault in broken
+        )
+        raise InputError(f"has a tune that cannot be written: {whole}")
+    if content.text is None:
+        return
+    try:
+        _grammar(rules).start(content.text)
+    except InputError as error:
+        raise InputError(
+            f"has a text that no legal tune begins with: {error}; mend it, or write "
+            "generation.grammar=null"
+        ) from None
+
+
+@lru_cache(maxsize=16)
+def _grammar(rules: TuneRules) -> Grammar:
+    return Grammar(rules)
+
+
+def _shown(text: str) -> str:
+    """Return a text with something of the user's file in it, for one line of a terminal."""
+    from musicllm.serve.showing import visible_line
+
+    return visible_line(text)
 
 
 def _hashed(content: bytes) -> int:
@@ -279,7 +338,7 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 def _complaint(path: Path, complaints: Sequence[str]) -> str:
     count = "1 line" if len(complaints) == 1 else f"{len(complaints):,} lines"
-    shown = "".join(f"\n  {text}" for text in complaints[:MAX_COMPLAINTS])
+    shown = "".join(f"\n  {_shown(text)}" for text in complaints[:MAX_COMPLAINTS])
     more = len(complaints) - MAX_COMPLAINTS
     rest = f"\n  and {more:,} more" if more > 0 else ""
     return f"{count} of {path} cannot be used:{shown}{rest}"

@@ -68,7 +68,9 @@ def refuse(tight: Sequence[Tight], num_prompts: int) -> None:
     Raises:
         InputError: which, how many, and what to do.
     """
-    shown = "".join(f"\n  {own.place} {own}" for own in tight[:SHOWN])
+    from musicllm.serve.showing import visible_line
+
+    shown = "".join(f"\n  {visible_line(own.place)} {own}" for own in tight[:SHOWN])
     more = f"\n  and {len(tight) - SHOWN:,} more" if len(tight) > SHOWN else ""
     room = min((own.room for own in tight if own.room > 0), default=None)
     count = sum(own.room > 0 for own in tight)

@@ -68,6 +68,11 @@ def visible(text: str) -> str:
     )
 
 
+def visible_line(text: str) -> str:
+    """Escape as `visible` does, line feeds and tabs too: what is shown on one line."""
+    return visible(text).replace("\n", "<U+000A>").replace("\t", "<U+0009>")
+
+
 def token_texts(
     tokenizer: PreTrainedTokenizerBase, input_ids: Sequence[int], supervised: Sequence[bool]
 ) -> list[TokenText]:

@@ -93,6 +93,7 @@ class Tally:
             rows.append((f"best by {self._measure}", text))
         if keeps:
             rows.append(("kept to train on", _share(sums["kept"], sums["prompts"])))
+        if keeps and sums["kept"]:
             use = quoting.typed("inputs.generations", artifact.parent)
             rows.append(("train on them", f"data=generations {use} in a recipe that prepares"))
         if sums["prompts"] <= MAX_TOLD:
@@ -117,14 +118,17 @@ def _kinds(line: Mapping[str, Any]) -> set[str]:
 
 def _told(line: Mapping[str, Any], artifact: Path) -> list[tuple[str, object]]:
     """Return a row for every tune of an answer: what it is and where."""
+    from musicllm.serve.showing import visible_line
+
     name = line["name"] if line["id"] == line["name"] else f"{line['name']} ({line['id']})"
+    name = visible_line(name)
     if line["skipped"]:
         return [(name, f"no answer: {line['skipped']}")]
     cut = "" if line["finished"] else ", cut off at generation.max_new_tokens"
     if not line["tunes"]:
         return [(name, f"no tune{cut}")]
     return [
-        (name if place == 0 else tune["name"], _tune(tune, artifact) + cut)
+        (name if place == 0 else tune["name"], visible_line(_tune(tune, artifact)) + cut)
         for place, tune in enumerate(line["tunes"])
     ]
 

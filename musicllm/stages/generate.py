@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from musicllm import console
 from musicllm.data.corpus import Corpus
@@ -28,7 +27,7 @@ from musicllm.runs.settings import sampling_settings, tune_rules
 from musicllm.serve import room
 from musicllm.serve.drawing import draw_records
 from musicllm.serve.measures import MEASURES
-from musicllm.serve.prompts import Prompt, Prompts, seed_of
+from musicllm.serve.prompts import Prompt, Prompts, rules_with, seed_of
 from musicllm.serve.renderings import FILES, render_answers
 from musicllm.serve.selection import GENERATIONS, Selection, rendering_jobs, write_files
 from musicllm.serve.stream import Stream
@@ -77,8 +76,10 @@ def _prompts(job: Job) -> Prompts:
         corpus = Corpus.open(job.input("instructions").path)
         records = [record for record in corpus.records("test") if asks_for_tune(record)]
         return Prompts.drawn(draw_records(records, generation.num_prompts, job.config.seed))
-    prompts = Prompts.read(generation.prompts)
-    if prompts.num_blank_lines:
+    prompts = Prompts.read(generation.prompts, tune_rules(job.config))
+    if prompts.num_blank_lines == 1:
+        console.note("1 blank line of the prompts is passed over")
+    elif prompts.num_blank_lines:
         console.note(f"{prompts.num_blank_lines:,} blank lines of the prompts are passed over")
     if prompts.first_with_tune is not None and generation.grammar is None:
         raise InputError(
@@ -118,16 +119,12 @@ def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
 
 def _request(job: Job, prompt: Prompt, candidate: int) -> WritingRequest:
     rules = tune_rules(job.config)
-    own: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in prompt.tune.items()
-    }
     return WritingRequest(
         prompt.messages,
         prompt.text,
         replace(sampling_settings(job.config), **prompt.settings),
         seed_of(job.config.seed, prompt, candidate),
-        None if rules is None else replace(rules, **own),
+        None if rules is None else rules_with(rules, prompt.tune),
     )
 
 
@@ -177,7 +174,9 @@ def _look_for_room(job: Job, prompts: Prompts, answers: Stream, engine: Engine) 
         room.refuse(tight, len(prompts))
     for prompt in tight:
         skip(answers, prompt.number, str(prompt))
-    if tight:
+    if len(tight) == 1:
+        console.note("1 prompt is skipped, since it leaves no room for an answer")
+    elif tight:
         console.note(f"{len(tight):,} prompts are skipped, since they leave no room for an answer")
 
 
@@ -192,14 +191,21 @@ def _render(
 
 @contextmanager
 def _telling_of(answers: Stream) -> Iterator[None]:
-    """Say, if the work stops early, what is there and how to go on."""
+    """Say, if the work stops early, what is there and how to go on.
+
+    Nothing is said of an error that the same command would meet again.
+    """
     try:
         yield
+    except (InputError, ConfigError):
+        raise
     except BaseException:
-        console.note(
-            f"{len(answers):,} answers are in {answers.path}; the same command continues with the "
-            f"other {answers.num_missing:,}"
-        )
+        there = "1 answer is" if len(answers) == 1 else f"{len(answers):,} answers are"
+        if len(answers):
+            console.note(
+                f"{there} in {answers.path}; the same command continues with the other "
+                f"{answers.num_missing:,}"
+            )
         raise
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from musicllm.errors import InputError
+from musicllm.music.grammar import TuneRules
 from musicllm.serve.prompts import Prompts, seed_of
 
 
@@ -122,7 +123,50 @@ def test_all_bad_lines_are_counted_and_the_first_ones_shown(tmp_path: Path) -> N
     first, *shown, last = str(caught.value).split("\n")
     assert first == f"1,200 lines of {path} cannot be used:"
     assert shown[0] == f"  {path}:2 is not UTF-8 (byte 1 of the line)"
-    assert (len(shown), last) == (5, "  and 1,195 more")
+    assert (len(shown), last) == (20, "  and 1,180 more")
+
+
+def test_lines_that_the_grammar_cannot_write_are_told_with_all_other_bad_lines(
+    tmp_path: Path,
+) -> None:
+    path = lines(
+        tmp_path / "p.jsonl",
+        {"text": "Here is a tune:\n\nX:1\nK:D\n"},
+        {"id": "a", "text": "X:1\nK:D\n\u00a3"},
+        {"prompt": "A reel.", "tune": {"form": "ABA", "num_bars": 2}},
+        {"prompt": ""},
+        {"prompt": "A reel.", "tune": {"form": "ABA"}},
+        {"text": "X:1\nM:4/4\nL:1/8\nK:D\nABcd efga b|", "tune": {"metre": "4/4"}},
+    )
+    assert len(Prompts.read([lines(tmp_path / "q.jsonl", {"text": "X:1\nK:D\n\u00a3"})])) == 1
+    with pytest.raises(InputError) as caught:
+        Prompts.read([path], TuneRules())
+    head, *shown = str(caught.value).split("\n")
+    assert head == f"4 lines of {path} cannot be used:"
+    assert shown[0] == (
+        f"  {path}:2 has a text that no legal tune begins with: line 3, column 1 of the beginning: "
+        "'\u00a3' cannot stand here in a legal tune; mend it, or write generation.grammar=null"
+    )
+    assert shown[1] == (
+        f"  {path}:3 has a tune that cannot be written: tune.num_bars=2 cannot be the bars of "
+        "form=ABA; leave one of them out"
+    )
+    assert shown[2].startswith(f"  {path}:4 has an empty prompt")
+    assert shown[3].startswith(f"  {path}:6 has a text that no legal tune begins with: line 5, ")
+    with pytest.raises(InputError, match=r":5 has .*: generation\.tune\.num_bars=2 cannot be the"):
+        Prompts.read([path], TuneRules(num_bars=2))
+
+
+def test_ids_and_fields_of_a_file_are_shown_without_control_characters(tmp_path: Path) -> None:
+    name = "x\x1b[31m\ny"
+    path = lines(
+        tmp_path / "p.jsonl", {"id": name, "prompt": "1"}, {"id": name, "prompt": "2"}, {name: 1}
+    )
+    with pytest.raises(InputError) as caught:
+        Prompts.read([path])
+    _, same, field = str(caught.value).split("\n")
+    assert f":2 has the id x<U+001B>[31m<U+000A>y of {path}:1, too" in same
+    assert "has a field x<U+001B>[31m<U+000A>y, which is none of" in field
 
 
 def test_ids_are_unique_over_all_entries(tmp_path: Path) -> None:

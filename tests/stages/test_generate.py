@@ -13,7 +13,7 @@ from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
 from musicllm.data.templates import Message
-from musicllm.errors import ArtifactError, ConfigError, InputError
+from musicllm.errors import ArtifactError, ConfigError, InputError, StageError
 from musicllm.inference.engines import ENGINES
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.launch import runner
@@ -40,19 +40,24 @@ class Scripted:
     """An engine that writes a tune for each request, last one first.
 
     Args:
-        stop: raises before this many answers.
+        stop: raises after this many answers.
         write: text of a request.
+        error: that it raises.
     """
 
     context: int | None = 400
 
     def __init__(
-        self, write: Callable[[WritingRequest], str] | None = None, stop: int | None = None
+        self,
+        write: Callable[[WritingRequest], str] | None = None,
+        stop: int | None = None,
+        error: Exception | None = None,
     ) -> None:
         self.requests: list[WritingRequest] = []
         self.closed = False
         self._write = write or (lambda request: make_tune(request.seed))
         self._left = stop
+        self._error = error or StageError("the power is gone")
 
     def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
         return len(prompt if isinstance(prompt, str) else prompt[-1]["content"])
@@ -63,7 +68,7 @@ class Scripted:
         for index in reversed(range(len(requests))):
             if self._left is not None:
                 if not self._left:
-                    raise InputError("the power is gone")
+                    raise self._error
                 self._left -= 1
             self.requests.append(requests[index])
             yield index, Completion(self._write(requests[index]), 5, True, 3)
@@ -174,7 +179,7 @@ def test_a_stopped_run_continues_without_repeating_or_losing_one(
     again = [*words, f"paths.runs={tmp_path / 'again'}"]
     for stop in (5, 4):
         stopped = engine(stop=stop)
-        with pytest.raises(InputError, match="the power is gone"):
+        with pytest.raises(StageError, match="the power is gone"):
             run(*again)
         assert len(stopped.requests) == stop
         assert stopped.closed
@@ -191,6 +196,36 @@ def test_a_stopped_run_continues_without_repeating_or_losing_one(
     assert not partial.parent.exists()
 
 
+def test_a_run_that_stops_says_only_what_is_true(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [prompt_file(tmp_path / "prompts.jsonl", 3)]
+    for settings, told in (
+        ({"stop": 0}, False),
+        ({"stop": 1, "error": InputError("no such note")}, False),
+        ({"stop": 1}, True),
+    ):
+        engine(**settings)
+        with pytest.raises((InputError, StageError)):
+            run(*words)
+        assert ("the same command continues" in capsys.readouterr().err) == told
+
+
+def test_what_is_shown_of_one_prompt_is_in_the_singular_and_without_control_characters(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine(lambda _: "none")
+    path = tmp_path / "p.jsonl"
+    rows = [{"id": "a\x1b[31m\nb", "prompt": "A reel."}, {"id": "c", "prompt": "la " * 140}]
+    path.write_text("\n\n".join(map(json.dumps, rows)))
+    run(f"generation.prompts={path}", "generation.long_prompts=skip", "generation.keep=true")
+    told = capsys.readouterr()
+    assert "1 blank line of the prompts is passed over" in told.err
+    assert "1 prompt is skipped, since it leaves no room for an answer" in told.err
+    assert "(a<U+001B>[31m<U+000A>b)" in told.out
+    assert "train on them" not in told.out
+
+
 def test_settings_and_rules_of_a_line_go_before_those_of_the_configuration(
     run: Run, engine: Callable[..., Scripted], tmp_path: Path
 ) -> None:
@@ -198,12 +233,12 @@ def test_settings_and_rules_of_a_line_go_before_those_of_the_configuration(
     turns = [{"role": "system", "content": "Fiddle."}, {"role": "user", "content": "Go"}]
     rows: list[dict[str, Any]] = [
         {"messages": turns, "settings": {"temperature": 0, "max_new_tokens": 7}},
-        {"text": "X:1\nK:D\n", "tune": {"key": "D", "chords": ["D", "A7"]}},
+        {"text": "X:1\nL:1/8\nM:3/4\nK:D\n", "tune": {"key": "D", "chords": ["D", "A7"]}},
     ]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     with pytest.raises(InputError, match=r"p\.jsonl:2 has a tune, .*; write generation\.grammar="):
         run(f"generation.prompts={path}")
-    scripted = engine(lambda request: "L:1/8\nM:4/4\nABcd ABcd |]\n" if request.text else "no")
+    scripted = engine(lambda request: "ABcd ABcd |]\n" if request.text else "no")
     artifact = run(
         f"generation.prompts={path}", "generation.grammar=abc", "generation.tune.metre=3/4"
     )
@@ -212,14 +247,16 @@ def test_settings_and_rules_of_a_line_go_before_those_of_the_configuration(
     assert (first.settings.temperature, first.settings.max_new_tokens) == (0, 7)
     assert first.rules is not None
     assert (first.rules.metre, first.rules.key, first.rules.chords) == ("3/4", None, ())
-    assert (second.messages, second.text) == (None, "X:1\nK:D\n")
+    assert (second.messages, second.text) == (None, "X:1\nL:1/8\nM:3/4\nK:D\n")
     assert second.rules is not None
     assert (second.rules.metre, second.rules.key, second.rules.chords) == ("3/4", "D", ("D", "A7"))
     line = lines_of(artifact)[1]
-    assert line["tunes"][0]["abc"].startswith("X:1\nK:D\nL:1/8")  # the beginning counts
+    assert line["tunes"][0]["abc"].startswith(
+        "X:1\nL:1/8\nM:3/4\nK:D\nABcd"
+    )  # the beginning counts
     assert line["measures"]["as_asked"] == pytest.approx(
-        1 / 3, abs=1e-5
-    )  # the key; neither metre nor chords
+        2 / 3, abs=1e-5
+    )  # key and metre; no chords
 
 
 def test_the_best_candidate_is_selected_all_are_told_and_good_ones_kept(
