@@ -41,12 +41,19 @@ def _help(_session: Session, _lines: Lines, _argument: str) -> None:
     console.say("A line that ends with \\ goes on; Ctrl-C stops an answer and keeps it.")
 
 
+def _path(argument: str) -> Path | None:
+    try:
+        return Path(argument).expanduser() if argument else None
+    except RuntimeError:
+        raise InputError(f"{argument}: there is no such home folder; write the path out") from None
+
+
 def _save(session: Session, _lines: Lines, argument: str) -> None:
-    console.say(f"saved: {session.save(Path(argument).expanduser() if argument else None)}")
+    console.say(f"saved: {session.save(_path(argument))}")
 
 
 def _load(session: Session, _lines: Lines, argument: str) -> None:
-    path = session.load(Path(argument).expanduser() if argument else None)
+    path = session.load(_path(argument))
     turns, tunes = len(session.conversation.turns), len(session.tunes)
     console.say(f"loaded: {path} (turns: {turns}, tunes: {tunes})")
 
@@ -162,7 +169,10 @@ def handle(session: Session, lines: Lines, line: str) -> None:
     try:
         if line.startswith("/"):
             name, _, argument = line[1:].partition(" ")
-            _named(name).run(session, lines, argument.strip())
+            command, argument = _named(name), argument.strip()
+            if argument and not command.argument:
+                raise InputError(f"/{name} takes no argument; write /{name} alone")
+            command.run(session, lines, argument)
         elif line:
             session.say(line)
     except MusicLLMError as error:

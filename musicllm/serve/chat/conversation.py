@@ -22,6 +22,9 @@ OnPiece = Callable[[str], None]
 End = Literal["model", "length", "stopped"]
 """Who ended an answer: the model, the limit of its length, or the user."""
 
+MAX_SEED = 2**32 - 1
+"""As of `seed` of the configuration."""
+
 _PROBE = {"role": "user", "content": "Hello"}
 
 
@@ -92,7 +95,8 @@ class Conversation:
         Args:
             engine: writes the answers.
             manner: how they are written.
-            seed: of the first answer; each further one, a retry too, takes the next number.
+            seed: of the first answer; each further one, a retry too, takes the next number,
+                and 0 after the largest.
 
         Raises:
             InputError: the model has no chat template; else as `set_system`.
@@ -194,7 +198,7 @@ class Conversation:
 
     def _write(self, view: View, on_piece: OnPiece) -> Answer:
         settings = replace(self.manner.settings, max_new_tokens=view.max_new_tokens)
-        seed, self.seed = self.seed, self.seed + 1
+        seed, self.seed = self.seed, (self.seed + 1) % (MAX_SEED + 1)
         request = WritingRequest(view.messages, None, settings, seed, self.manner.rules)
         written = ""
 

@@ -7,16 +7,16 @@ has its `seed`, its `end` and its length; `replaced` holds what was retried or e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from musicllm import artifacts
-from musicllm.errors import InputError
-from musicllm.inference.requests import SamplingSettings
-from musicllm.music.grammar import TuneRules
-from musicllm.serve.chat.conversation import Answer, Conversation, End, Manner, Turn
+from musicllm.errors import InputError, MusicLLMError
+from musicllm.serve.chat import parts
+from musicllm.serve.chat.conversation import MAX_SEED, Conversation, Manner, Turn
+from musicllm.serve.chat.parts import Part
 
 FORMAT = "musicllm conversation 1"
 
@@ -30,20 +30,24 @@ def save(conversation: Conversation, model: str, path: Path) -> None:
         path: of the file; missing folders are made.
 
     Raises:
-        InputError: the path is a folder, or a file of another kind.
+        InputError: the path is a folder or a file of another kind, or it cannot be written.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file, such as {path / 'conversation.json'}")
-    if path.exists():
-        try:
-            _read(path)
-        except InputError:
-            raise InputError(
-                f"{path} exists and is no saved conversation, so it is not overwritten; choose "
-                "another name"
-            ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    artifacts.write_json(path, _record(conversation, model))
+    try:
+        if path.exists():
+            _check_is_ours(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        artifacts.write_json(path, _record(conversation, model))
+    except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
+        raise InputError(
+            f"{path} cannot be written: {reason(error)}; choose another name"
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """Return what a file system says, without the path."""
+    if isinstance(error, FileExistsError):
+        return "a file is where a folder should be"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def load(conversation: Conversation, path: Path) -> str:
@@ -53,27 +57,25 @@ def load(conversation: Conversation, path: Path) -> str:
         The name of the model that it was held with.
 
     Raises:
-        InputError: there is no such file, it is no saved conversation, or this model takes no
-            system prompt and it has one.
+        InputError: there is no such file, it is no saved conversation, a value breaks a rule, or
+            this model takes no system prompt and it has one.
     """
     record = _read(path)
-    try:
-        manner = Manner(
-            None,
-            SamplingSettings(**record["settings"]),
-            _rules(record["rules"]),
-            _rules(record["spare_rules"]) or TuneRules(),
-        )
-        system, turns = _turns(record["messages"])
-        replaced = _turns(record["replaced"])[1]
-        seed, model = int(record["seed"]), str(record["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no saved conversation that can be read: {error!r}") from None
+    sampling, rules = parts.sampling(record.child("settings")), record.child("rules")
+    manner = Manner(
+        None,
+        sampling,
+        None if rules.value is None else parts.rules(rules),
+        parts.rules(record.child("spare_rules")),
+    )
+    system, turns = parts.system_and_turns(record.child("messages"))
+    replaced = parts.turns(list(record.child("replaced").items()))
+    seed, model = record.child("seed").whole(MAX_SEED), record.child("model").text()
     old = conversation.manner
     conversation.manner = manner
     try:
         conversation.set_system(system)
-    except InputError:
+    except MusicLLMError:
         conversation.manner = old
         raise
     conversation.clear()
@@ -106,40 +108,46 @@ def _messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return messages
 
 
-def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[str | None, list[Turn]]:
-    system, turns = None, list[Turn]()
-    for number, message in enumerate(messages, start=1):
-        role, content = message["role"], message["content"]
-        if not isinstance(content, str):
-            raise TypeError(f"the content of message {number} is no text")
-        if role == "system" and number == 1:
-            system = content
-        elif role == "user":
-            turns.append(Turn(content))
-        elif role == "assistant" and turns and turns[-1].answer is None:
-            if message["end"] not in get_args(End):
-                raise ValueError(f"message {number} has the end {message['end']}")
-            answer = Answer(content, message["seed"], message["end"], message["num_new_tokens"])
-            turns[-1] = Turn(turns[-1].message, answer)
-        else:
-            raise ValueError(f"message {number} is of the role {role}")
-    return system, turns
-
-
-def _rules(record: Mapping[str, Any] | None) -> TuneRules | None:
-    if record is None:
-        return None
-    tuples = {key: tuple(value) for key, value in record.items() if isinstance(value, list)}
-    return TuneRules(**{**record, **tuples})
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _check_is_ours(path: Path) -> None:
+    text = _text(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        _parsed(path, text)
+    except InputError:
+        raise InputError(
+            f"{path} exists and is no saved conversation, so it is not overwritten; choose "
+            "another name"
+        ) from None
+
+
+def _read(path: Path) -> Part:
+    """Return what a saved conversation holds."""
+    return _parsed(path, _text(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder; name a file, such as {path / 'conversation.json'}"
+            )
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no regular file; name another")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; /save writes such a file") from None
-    except (UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is no saved conversation: {error}") from None
+    except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
+        raise InputError(f"{path} cannot be read: {reason(error)}; name another file") from None
+
+
+def _parsed(path: Path, text: str) -> Part:
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path} is no saved conversation: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path} is no saved conversation: it is nested too deeply") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f'{path} is no saved conversation: it lacks "format": "{FORMAT}"')
-    return record
+    return Part(path, "", record)

@@ -114,18 +114,32 @@ class Session:
 
     @property
     def place(self) -> Path:
-        """Folder of this conversation; made when it is first needed, so that each has its own."""
+        """Folder of this conversation; made when it is first needed, so that each has its own.
+
+        Raises:
+            InputError: it cannot be made.
+        """
         if self._own is None:
-            stamp, number = time.strftime("%Y-%m-%d-%H%M%S"), 1
-            self.folder.mkdir(parents=True, exist_ok=True)
-            while self._own is None:
-                place = self.folder / (stamp if number == 1 else f"{stamp}-{number}")
-                try:
-                    place.mkdir()
-                    self._own = place
-                except FileExistsError:
-                    number += 1
+            try:
+                self._own = self._new_place()
+            except OSError as error:
+                raise InputError(
+                    f"no folder for the conversation can be made in {self.folder}: "
+                    f"{records.reason(error)}; /save <file> writes it elsewhere"
+                ) from None
         return self._own
+
+    def _new_place(self) -> Path:
+        stamp, number = time.strftime("%Y-%m-%d-%H%M%S"), 1
+        self.folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            place = self.folder / (stamp if number == 1 else f"{stamp}-{number}")
+            try:
+                place.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return place
 
     @property
     def saved(self) -> Path | None:
@@ -203,8 +217,14 @@ class Session:
             console.note(f"the answer breaks the grammar: {breach}")
 
     def _save_if_any(self) -> None:
-        if self.conversation.turns:
+        """Save what was said; where that fails the answer is shown all the same."""
+        if not self.conversation.turns:
+            return
+        try:
             self.save()
+        except InputError as error:
+            console.stream("\n")
+            fail(self, error)
 
     def _newest(self) -> Path:
         files = sorted(self.folder.glob(f"*/{FILE}"), key=lambda file: file.stat().st_mtime)

@@ -12,7 +12,7 @@ from musicllm.inference.requests import SamplingSettings
 from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.schema import GenerationConfig, TuneConfig
 from musicllm.schema.keys import Setting, settings
-from musicllm.serve.chat.conversation import Manner
+from musicllm.serve.chat.conversation import MAX_SEED, Manner
 
 _GENERATION = settings(GenerationConfig)
 SAMPLING = {field.name: _GENERATION[field.name] for field in fields(SamplingSettings)}
@@ -20,11 +20,9 @@ TUNE = {f"tune.{name}": setting for name, setting in settings(TuneConfig).items(
 SETTINGS = SAMPLING | TUNE
 """By the name that /set takes, which is the key without `generation.`."""
 
-MAX_SEED = 2**32 - 1
-"""As of `seed` of the configuration."""
-
 NOTHING = ("null", "none")
 WORDS = {"true": True, "false": False}
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def changed(manner: Manner, words: str) -> Manner:
@@ -89,9 +87,32 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def breach(setting: Setting, value: Any) -> str:
+    """Return the rule that a value of JSON breaks; empty when it breaks none."""
+    if value is None and setting.nullable:
+        return ""
+    if setting.is_list:
+        is_list = isinstance(value, list) and all(map(is_text, value))
+        return "" if is_list else "must be a list of texts"
+    if setting.type is str:
+        fits = is_text(value)
+    elif isinstance(value, bool) or setting.type is bool:
+        fits = isinstance(value, bool) and setting.type is bool
+    else:
+        fits = isinstance(value, int | float if setting.type is float else int)
+    return setting.breach(value) if fits else f"must be {KINDS[setting.type]}"
+
+
+def is_text(value: object) -> bool:
+    """Return whether a value is a text that UTF-8 can hold."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def _change(word: str) -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     name = name.removeprefix("generation.")
+    if not name:
+        raise InputError(f"/set {word} names no setting; write <name>=<value>, as temperature=0.2")
     if name not in SETTINGS:
         near = get_close_matches(name, SETTINGS, 1)
         fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(SETTINGS)}"
@@ -108,8 +129,7 @@ def _value(named: str, setting: Setting, text: str) -> Any:
     try:
         value = _typed(setting, text)
     except (ValueError, KeyError):
-        kinds = {int: "a whole number", float: "a number", bool: "true or false"}
-        raise InputError(f"{named}{text}: it must be {kinds[setting.type]}") from None
+        raise InputError(f"{named}{text}: it must be {KINDS[setting.type]}") from None
     if rule := setting.breach(value) if isinstance(value, int | float) else "":
         raise InputError(f"{named}{text}: it {rule}")
     return value

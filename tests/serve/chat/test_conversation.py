@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from musicllm.errors import InputError, StageError
 from musicllm.music.grammar import TuneRules
 from musicllm.serve.chat import records
 from musicllm.serve.chat.conversation import Answer, Conversation, Turn
-from tests.serve.chat.scripted import Scripted, conversation
+from tests.serve.chat.scripted import SETTINGS, Scripted, conversation
 
 
 def with_longest(talk: Conversation, max_new_tokens: int) -> Conversation:
@@ -220,6 +221,15 @@ def test_a_saved_conversation_is_a_record_of_messages(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+SYSTEM: dict[str, object] = {"role": "system", "content": "Be brief."}
+USER: dict[str, object] = {"role": "user", "content": "A"}
+ANSWER: dict[str, object] = {
+    "role": "assistant", "content": "x", "seed": 7, "end": "model", "num_new_tokens": 1,
+}  # fmt: skip
+USUAL = dataclasses.asdict(SETTINGS)
+RULES = dataclasses.asdict(TuneRules())
+
+
 def broken(path: Path, **changes: object) -> Path:
     talk = conversation(Scripted("One."))
     talk.say("A")
@@ -233,12 +243,38 @@ def broken(path: Path, **changes: object) -> Path:
     ("changes", "reason"),
     [
         ({"format": "another"}, 'lacks "format": "musicllm conversation 1"'),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, "message 1 is of the role assist"),
-        ({"messages": [{"role": "user", "content": 3}]}, "the content of message 1 is no text"),
-        ({"messages": [{"role": "user"}]}, "KeyError"),
-        ({"settings": {"temperature": 1}}, "missing 4 required"),
-        ({"rules": {"colour": "red"}}, "unexpected keyword argument 'colour'"),
-        ({"seed": "x"}, "invalid literal"),
+        ({"messages": [ANSWER]}, 'messages[0].role="assistant": it must follow a user message'),
+        ({"messages": [USER, USER]}, 'messages[1].role="user": it must not follow a user message'),
+        ({"messages": [USER | {"role": "tool"}]}, 'messages[0].role="tool": it must be user or'),
+        ({"messages": [USER | {"content": 3}]}, "messages[0].content=3: it must be text"),
+        ({"messages": [USER | {"content": "\ud800"}]}, 'content="\\ud800": it must be text'),
+        ({"messages": [{"role": "user"}]}, "it has no messages[0].content"),
+        ({"messages": [USER, ANSWER | {"end": "x"}]}, 'messages[1].end="x": it must be one of'),
+        ({"messages": [USER, ANSWER | {"seed": -1}]}, "messages[1].seed=-1: it must be a whole"),
+        ({"messages": {}}, "messages={...}: it must be a list"),
+        ({"messages": [3]}, "messages[0]=3: it must be an object"),
+        ({"replaced": [SYSTEM]}, 'replaced[0].role="system": it must be user or assistant'),
+        ({"settings": None}, "settings=null: it must be an object"),
+        ({"settings": {"temperature": 1}}, "it has no settings.top_k"),
+        ({"settings": USUAL | {"temperature": -7}}, "settings.temperature=-7: it must be from 0"),
+        (
+            {"settings": USUAL | {"temperature": True}},
+            "settings.temperature=true: it must be a num",
+        ),
+        ({"settings": USUAL | {"top_p": -7}}, "settings.top_p=-7: it must be from 1e-06 to 1"),
+        ({"settings": USUAL | {"top_p": float("nan")}}, "settings.top_p=NaN: it must be from"),
+        ({"settings": USUAL | {"top_k": 1.5}}, "settings.top_k=1.5: it must be a whole number"),
+        ({"settings": USUAL | {"top_q": 1}}, "settings.top_q=1: it is no setting; there are tem"),
+        ({"rules": {"colour": "red"}}, "it has no rules.max_foreign_share"),
+        ({"rules": RULES | {"key": -7}}, "rules.key=-7: it must be text"),
+        ({"spare_rules": RULES | {"metre": "x"}}, "spare_rules.metre=x is no metre that the gramm"),
+        ({"spare_rules": RULES | {"chords": "G"}}, 'spare_rules.chords="G": it must be a list of'),
+        ({"spare_rules": RULES | {"num_bars": 0}}, "spare_rules.num_bars=0: it must be from 1 to"),
+        ({"spare_rules": RULES | {"required": 1}}, "spare_rules.required=1: it must be true or"),
+        ({"spare_rules": None}, "spare_rules=null: it must be an object"),
+        ({"seed": "x"}, 'seed="x": it must be a whole number from 0 to 4294967295'),
+        ({"seed": 2**32}, "seed=4294967296: it must be a whole number from 0 to 4294967295"),
+        ({"model": 3}, "model=3: it must be text"),
     ],
 )
 def test_a_file_that_is_no_conversation_is_refused(
@@ -247,10 +283,45 @@ def test_a_file_that_is_no_conversation_is_refused(
     talk = conversation(Scripted("One."))
     talk.say("B")
     before = (talk.turns, talk.manner, talk.seed)
-    with pytest.raises(InputError, match=reason) as caught:
+    with pytest.raises(InputError, match=re.escape(reason)) as caught:
         records.load(talk, broken(tmp_path / "talk.json", **changes))
     assert str(tmp_path / "talk.json") in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert (talk.turns, talk.manner, talk.seed) == before
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    path = broken(tmp_path / "talk.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name in set(content) - {"format"}:
+        path.write_text(json.dumps({key: content[key] for key in content if key != name}))
+        with pytest.raises(InputError, match=rf"talk\.json cannot be loaded: it has no {name}$"):
+            records.load(conversation(Scripted("a")), path)
+
+
+def test_messages_without_an_answer_stay_where_they_may_stand(tmp_path: Path) -> None:
+    talk = conversation(Scripted("a"))
+    path = broken(tmp_path / "talk.json", messages=[SYSTEM, USER], replaced=[USER, USER, ANSWER])
+    records.load(talk, path)
+    assert (talk.manner.system, talk.turns) == ("Be brief.", [Turn("A")])
+    assert [turn.answer is None for turn in talk.replaced] == [True, False]
+
+
+def test_the_seed_after_the_largest_is_0_and_can_be_loaded(tmp_path: Path) -> None:
+    talk = conversation(Scripted("a"), seed=2**32 - 1)
+    assert talk.say("A").seed == 2**32 - 1
+    records.save(talk, "tiny", tmp_path / "talk.json")
+    records.load(talk, tmp_path / "talk.json")
+    assert talk.say("B").seed == 0
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_deeply_nested_json_is_refused(depth: int, tmp_path: Path) -> None:
+    path = broken(tmp_path / "talk.json", seed=0)
+    text = path.read_text().replace('"seed": 0,', f'"seed": {"[" * depth}{"]" * depth},')
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"nested too deeply|seed=\[\.\.\.\]: it must be a whole"):
+        records.load(conversation(Scripted("a")), path)
 
 
 def test_a_missing_file_and_one_that_is_no_json_are_named(tmp_path: Path) -> None:

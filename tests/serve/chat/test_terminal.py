@@ -171,6 +171,17 @@ def test_render_and_play_print_paths(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("Hi\n/edit", "/edit needs the new message where there is no terminal: /edit <message>"),
         ("/load gone.json", "gone.json does not exist; /save writes such a file"),
         ("/load", "there is no earlier conversation in "),
+        ("/load /proc", "/proc is a folder; name a file, such as /proc/conversation.json"),
+        ("/load /dev/null", "/dev/null is no regular file; name another"),
+        ("/load a\0b", "cannot be read: embedded null byte; name another file"),
+        ("/load ~nobody-at-all/x", "~nobody-at-all/x: there is no such home folder; write the"),
+        ("/save /proc/x/y", "/proc/x/y cannot be written: No such file or directory; choose ano"),
+        ("/save /dev/null/x", "/dev/null/x cannot be written: a file is where a folder should be"),
+        (f"/save {'x' * 300}", "cannot be written: File name too long; choose another name"),
+        (f"/load {'x' * 300}", "cannot be read: File name too long; name another file"),
+        ("/set =3", "/set =3 names no setting; write <name>=<value>, as temperature=0.2"),
+        ("/quit now", "/quit takes no argument; write /quit alone"),
+        ("/new reel", "/new takes no argument; write /new alone"),
     ],
 )
 def test_a_mistake_is_said_and_the_pipe_goes_on(
@@ -181,6 +192,32 @@ def test_a_mistake_is_said_and_the_pipe_goes_on(
     out, err = capsys.readouterr()
     assert reason in err
     assert out.split("> Last\n")[1].startswith("X:1")
+
+
+def test_where_nothing_can_be_saved_the_chat_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chats").write_text("a file where a folder should be")
+    with pytest.raises(StageError, match="2 lines of the input failed"):
+        piped(tmp_path, f"A\nB\n/save {tmp_path / 'mine.json'}\n", TUNE)
+    out, err = capsys.readouterr()
+    assert err.replace("\n", " ").count("no folder for the conversation can be made in") == 2
+    assert err.replace("\n", " ").count("a file is where a folder should be; /save <file>") == 2
+    assert out.count("tune 1:") == out.count("tune 2:") == 1
+    assert (tmp_path / "mine.json").is_file()
+
+
+def test_a_value_that_breaks_a_rule_is_not_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.json"
+    piped(tmp_path, f"A\n/save {mine}\n", "a")
+    mine.write_text(mine.read_text().replace('"key": "D"', '"key": -7'))
+    with pytest.raises(StageError, match="a line of the input failed"):
+        piped(tmp_path, f"/load {mine}\n/set tune.metre=6/8\nB\n", "b")
+    out, err = capsys.readouterr()
+    assert f"{mine} cannot be loaded: spare_rules.key=-7: it must be text" in err
+    assert out.endswith("> B\nb\n")
 
 
 def test_a_line_that_is_not_utf8_is_named(
@@ -223,7 +260,7 @@ def test_settings_are_shown_all_or_those_that_change(
 ) -> None:
     piped(tmp_path, "/set\n/set top_k=5\n", "a")
     every, changed = capsys.readouterr().out.split("> /set top_k=5\n")
-    assert len(re.findall(r"^ ", every, re.MULTILINE)) == 1 + 5 + 9
+    assert len(re.findall(r"^ ", every, re.MULTILINE)) == 1 + 5 + 11
     assert re.search(r" tune\.metre +null +value of M:, such as 6/8; null: any", every)
     assert [line.split()[:2] for line in changed.splitlines() if line.strip()] == [["top_k", "5"]]
 
