@@ -33,7 +33,8 @@ class Selection:
     """How the best answer is chosen, and which ones are kept.
 
     Attributes:
-        measure: name of the measure whose highest value wins; of equal ones the first.
+        measure: name of the measure whose highest value wins; of equal ones, and where it measures
+            nothing, one that the model ended, and of those the first.
         keep: whether good answers are written as records to train on.
         min_score: smallest value of the measure that is good; the model must have ended it, too.
     """
@@ -42,17 +43,25 @@ class Selection:
     keep: bool
     min_score: float
 
-    def score(self, line: Mapping[str, Any]) -> float:
+    def score(self, line: Mapping[str, Any]) -> float | None:
         """Return the measure of an answer; 0 for a prompt that was skipped."""
-        return 0.0 if line["skipped"] else float(line["measures"][self.measure])
+        value: float | None = 0.0 if line["skipped"] else line["measures"][self.measure]
+        return value
 
     def best(self, lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
         """Return the line of the best of some answers to one prompt."""
-        return max(lines, key=self.score)
+
+        def rank(line: Mapping[str, Any]) -> tuple[float, bool]:
+            score = self.score(line)
+            return -1.0 if score is None else score, line["finished"]
+
+        return max(lines, key=rank)
 
     def is_kept(self, line: Mapping[str, Any]) -> bool:
         """Return whether an answer is good enough to train on."""
-        return not line["skipped"] and line["finished"] and self.score(line) >= self.min_score
+        score = self.score(line)
+        is_good = score is not None and score >= self.min_score
+        return not line["skipped"] and line["finished"] and is_good
 
 
 def answers_to(number: int, answers: Stream) -> list[dict[str, Any]]:
@@ -101,7 +110,8 @@ def write_files(
             lines = answers_to(prompt.number, answers)
             best = selection.best(lines)
             files = rendered.read((prompt.number, 0))["tunes"] if rendered else None
-            mean = fmean(map(selection.score, lines))
+            scores = [score for own in lines if (score := selection.score(own)) is not None]
+            mean = fmean(scores) if scores else None
             line = _line(prompt, best, selection, files) | {"mean_score": mean}
             generations.write(_json(line))
             for tune in line["tunes"]:

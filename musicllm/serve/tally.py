@@ -48,8 +48,12 @@ class Tally:
         sums["parsing"] += sum(tune["parses"] for tune in tunes)
         sums["bars"] += sum(tune["num_bars"] for tune in tunes)
         sums["fitting"] += sum(tune["num_bars_fitting"] for tune in tunes)
-        self._score += line["score"]
-        self._mean_score += line["mean_score"]
+        if not line["skipped"]:
+            sums["with_conditions"] += line["measures"].get("as_asked") is not None
+            if line["score"] is not None:
+                sums["measured"] += 1
+                self._score += line["score"]
+                self._mean_score += line["mean_score"]
         self._problems.update(_kinds(line))
 
     def metrics(self) -> dict[str, Any]:
@@ -68,8 +72,10 @@ class Tally:
             "bars_fitting": sums["fitting"] / sums["bars"] if sums["bars"] else None,
             "num_new_tokens": sums["tokens"],
             "num_candidates": self._num_candidates,
-            "score": self._score / num_answers if num_answers else None,
-            "mean_score": self._mean_score / num_answers if num_answers else None,
+            "num_with_conditions": sums["with_conditions"],
+            "num_measured": sums["measured"],
+            "score": self._score / sums["measured"] if sums["measured"] else None,
+            "mean_score": self._mean_score / sums["measured"] if sums["measured"] else None,
             "num_kept": sums["kept"],
         }
 
@@ -86,11 +92,14 @@ class Tally:
             ("answers with a tune", _share(sums["with_tune"], metrics["num_answers"])),
             ("tunes that parse", _share(sums["parsing"], sums["tunes"])),
             ("bars that fit", _share(sums["fitting"], sums["bars"])),
+            ("prompts with conditions", _share(sums["with_conditions"], metrics["num_answers"])),
         ]
-        if self._num_candidates > 1:
-            best, mean = metrics["score"] or 0.0, metrics["mean_score"] or 0.0
+        if self._num_candidates > 1 and metrics["score"] is not None:
+            best, mean = metrics["score"], metrics["mean_score"]
             text = f"{best:.3f}; all {self._num_candidates} candidates {mean:.3f}"
             rows.append((f"best by {self._measure}", text))
+        if num_unmeasured := metrics["num_answers"] - sums["measured"]:
+            rows.append((f"without {self._measure}", self._unmeasured(num_unmeasured, keeps)))
         if keeps:
             rows.append(("kept to train on", _share(sums["kept"], sums["prompts"])))
         if keeps and sums["kept"]:
@@ -100,6 +109,13 @@ class Tally:
             return rows + [row for line in self._first for row in _told(line, artifact)]
         problems = self._problems.most_common(MAX_PROBLEMS)
         return rows + [("of the answers", f"{count:,} {text}") for text, count in problems]
+
+    def _unmeasured(self, count: int, keeps: bool) -> str:
+        """Say what became of prompts with nothing to measure."""
+        text = f"{count:,} with nothing to measure, such as no condition in the prompt"
+        if self._num_candidates > 1:
+            text += "; the first finished candidate is taken"
+        return f"{text}; not kept" if keeps else text
 
 
 def _kinds(line: Mapping[str, Any]) -> set[str]:

@@ -101,7 +101,7 @@ class Examiner:
         request = Request(prompt.shown, prompt.task, conditions)
         answer = Answer(request, completion.text, completion.finished, tunes, self._index)
         measures = {
-            name: round(measure.value(answer), 6)
+            name: None if (value := measure.value(answer)) is None else round(value, 6)
             for name, measure in MEASURES.items()
             if self._index is not None or not measure.needs_index
         }

@@ -43,13 +43,14 @@ class Measure:
     Attributes:
         name: value of `generation.select`.
         meaning: in a few words.
-        value: of an answer, from 0 to 1; higher is better.
+        value: of an answer, from 0 to 1; higher is better. None: there is nothing to measure, and
+            the answer is not counted.
         needs_index: it compares with the training texts (inputs.corpus, or inputs.instructions).
     """
 
     name: str
     meaning: str
-    value: Callable[[Answer], float]
+    value: Callable[[Answer], float | None]
     needs_index: bool = False
 
 

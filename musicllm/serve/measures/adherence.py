@@ -15,19 +15,16 @@ CONDITIONS = (
 """Of `evals.generation.adherence`; where it has a share and a yes or no, the share."""
 
 
-def as_asked(answer: Answer) -> float:
+def as_asked(answer: Answer) -> float | None:
     """Return the mean over the conditions of the request that its first tune meets.
 
-    0 if that does not parse, or there is none; 1 where the request states no condition.
+    0 if that does not parse, or there is none; None where the request states no condition.
     """
     from musicllm.evals.generation.adherence import adherence
 
-    score = _score(answer)
-    if score is None:
-        return 0.0
-    met = adherence(answer.request, score)
+    met = adherence(answer.request, _score(answer))
     values = [float(value) for name in CONDITIONS if (value := getattr(met, name)) is not None]
-    return fmean(values) if values else 1.0
+    return fmean(values) if values else None
 
 
 def in_key(answer: Answer) -> float:

@@ -9,8 +9,12 @@ from musicllm.serve.measures.validity import bars_fitting
 
 
 def good(answer: Answer) -> float:
-    """Return the product of bars_fitting (0 unless all parse) and as_asked, 0 for a copy."""
-    value = bars_fitting(answer) * as_asked(answer)
+    """Return the product of bars_fitting (0 unless all parse) and as_asked, 0 for a copy.
+
+    Where the prompt states no condition it is bars_fitting alone.
+    """
+    asked = as_asked(answer)
+    value = bars_fitting(answer) * (1.0 if asked is None else asked)
     return value if value and novelty(answer) > 0 else 0.0
 
 
