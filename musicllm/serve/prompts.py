@@ -274,7 +274,7 @@ def _refuse_unwritable(content: Content, rules: TuneRules) -> None:
     if content.text is None:
         return
     try:
-        _grammar(rules).start(content.text)
+        grammar_of(rules).start(content.text)
     except InputError as error:
         raise InputError(
             f"has a text that no legal tune begins with: {error}; mend it, or write "
@@ -283,7 +283,8 @@ def _refuse_unwritable(content: Content, rules: TuneRules) -> None:
 
 
 @lru_cache(maxsize=16)
-def _grammar(rules: TuneRules) -> Grammar:
+def grammar_of(rules: TuneRules) -> Grammar:
+    """Return the grammar of rules; made once for prompts that share them."""
     return Grammar(rules)
 
 

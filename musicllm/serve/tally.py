@@ -54,6 +54,9 @@ class Tally:
                 sums["measured"] += 1
                 self._score += line["score"]
                 self._mean_score += line["mean_score"]
+        if line.get("breach") is not None:
+            sums["checked"] += 1
+            sums["breaches"] += bool(line["breach"])
         self._problems.update(_kinds(line))
 
     def metrics(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class Tally:
             "num_candidates": self._num_candidates,
             "num_with_conditions": sums["with_conditions"],
             "num_measured": sums["measured"],
+            "num_breaches": sums["breaches"] if sums["checked"] else None,
             "score": self._score / sums["measured"] if sums["measured"] else None,
             "mean_score": self._mean_score / sums["measured"] if sums["measured"] else None,
             "num_kept": sums["kept"],
@@ -94,6 +98,8 @@ class Tally:
             ("bars that fit", _share(sums["fitting"], sums["bars"])),
             ("prompts with conditions", _share(sums["with_conditions"], metrics["num_answers"])),
         ]
+        if sums["checked"]:
+            rows.append(("answers that break a rule", _share(sums["breaches"], sums["checked"])))
         if self._num_candidates > 1 and metrics["score"] is not None:
             best, mean = metrics["score"], metrics["mean_score"]
             text = f"{best:.3f}; all {self._num_candidates} candidates {mean:.3f}"

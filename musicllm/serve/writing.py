@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from musicllm.console import Advance
+from musicllm.errors import InputError
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.requests import Request
 from musicllm.inference.engines import Engine
@@ -16,7 +17,7 @@ from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.music.grammar import TuneRules
 from musicllm.serve.answers import check_tunes
 from musicllm.serve.measures import MEASURES, Answer
-from musicllm.serve.prompts import Prompt, Prompts
+from musicllm.serve.prompts import Prompt, Prompts, grammar_of
 from musicllm.serve.stream import Stream
 
 PART = 4096
@@ -76,6 +77,7 @@ def skip(stream: Stream, number: int, reason: str) -> None:
         "skipped": reason,
         "tunes": [],
         "measures": {},
+        "breach": None,
     }
     for candidate in range(stream.num_candidates):
         if (number, candidate) not in stream:
@@ -87,16 +89,19 @@ class Examiner:
 
     Args:
         index: of the training texts; without it, measures that need it are left out.
+        checks_rules: look for breaches of the rules, for an engine that does not follow them.
     """
 
-    def __init__(self, index: CopyIndex | None) -> None:
+    def __init__(self, index: CopyIndex | None, *, checks_rules: bool = False) -> None:
         self._index = index
+        self._checks_rules = checks_rules
 
     def __call__(
         self, prompt: Prompt, rules: TuneRules | None, completion: Completion
     ) -> dict[str, Any]:
-        """Return `tunes` and `measures`. An answer that continues a beginning counts with it."""
-        tunes = check_tunes(f"{prompt.text or ''}{completion.text}")
+        """Return `tunes`, `measures` and `breach`; a beginning counts with its answer."""
+        text = f"{prompt.text or ''}{completion.text}"
+        tunes = check_tunes(text)
         conditions = {**_conditions(rules), **prompt.conditions}
         request = Request(prompt.shown, prompt.task, conditions)
         answer = Answer(request, completion.text, completion.finished, tunes, self._index)
@@ -105,7 +110,20 @@ class Examiner:
             for name, measure in MEASURES.items()
             if self._index is not None or not measure.needs_index
         }
-        return {"tunes": [dataclasses.asdict(tune) for tune in tunes], "measures": measures}
+        return {
+            "tunes": [dataclasses.asdict(tune) for tune in tunes],
+            "measures": measures,
+            "breach": breach(text, rules) if rules is not None and self._checks_rules else None,
+        }
+
+
+def breach(text: str, rules: TuneRules) -> str:
+    """Return where a text breaks the rules of its tunes; empty where it keeps them."""
+    try:
+        state = grammar_of(rules).start(text)
+    except InputError as error:
+        return str(error).replace(" of the beginning", "")
+    return "" if state.may_end else "it ends within a tune, or without one"
 
 
 def _conditions(rules: TuneRules | None) -> dict[str, str]:

@@ -94,8 +94,8 @@ def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
     if answers.num_earlier:
         total = len(prompts) * answers.num_candidates
         console.say(f"{answers.num_earlier:,} of {total:,} answers are there already")
-    examine = Examiner(_training_texts(job))
     name = engine_name(job)
+    examine = Examiner(_training_texts(job), checks_rules=not ENGINES[name].follows_grammar)
     if job.config.generation.grammar and not ENGINES[name].follows_grammar:
         console.note(
             f"the engine {name} cannot follow generation.grammar={job.config.generation.grammar} "

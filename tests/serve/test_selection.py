@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from musicllm.music.grammar import TuneRules
 from musicllm.serve.selection import Selection
 from musicllm.serve.tally import Tally
+from musicllm.serve.writing import breach
 
 
 def line(candidate: int, value: float | None, *, finished: bool) -> dict[str, Any]:
@@ -51,3 +53,11 @@ def test_means_are_of_what_was_measured_and_the_summary_says_how_many(tmp_path: 
     none.add({**line(0, None, finished=True), **rest, "score": None, "mean_score": None})
     assert none.metrics()["score"] is None
     assert "best by as_asked" not in dict(none.rows(tmp_path, keeps=False))
+
+
+def test_a_breach_of_the_rules_is_told_with_its_place() -> None:
+    tune = "X:1\nL:1/8\nM:4/4\nK:D\nABcd ABcd|ABcd ABcd|]\n"
+    assert breach(tune, TuneRules(required=True)) == ""
+    assert breach("none", TuneRules()) == ""
+    assert breach("none", TuneRules(required=True)) == "it ends within a tune, or without one"
+    assert breach(tune, TuneRules(metre="3/4")).startswith("line 3, column ")

@@ -364,13 +364,18 @@ def test_an_engine_that_cannot_follow_the_grammar_is_told(
 ) -> None:
     engine(lambda _: SHORT)
     words = ["generation.prompts=[A reel.]", "generation.grammar=abc"]
-    run(*words)
-    assert "cannot follow" not in capsys.readouterr().err
+    assert lines_of(run(*words))[0]["breach"] is None
+    told = capsys.readouterr()
+    assert "cannot follow" not in told.err
+    assert "answers that break a rule" not in told.out
     monkeypatch.setattr(generate, "engine_name", lambda _: "transformers")
     kind = ENGINES["transformers"]._replace(follows_grammar=False)
     monkeypatch.setattr(ENGINES, "_kinds", {**ENGINES, "transformers": kind})
-    run(*words, "seed=2")
+    artifact = run(*words, "seed=2")
+    assert "cannot stand here in a legal tune" in lines_of(artifact)[0]["breach"]
+    assert artifact.facts["metrics"]["num_breaches"] == 1
     told = capsys.readouterr()
+    assert "answers that break a rule" in told.out
     assert "the engine transformers cannot follow generation.grammar=abc bar by bar" in told.err
     assert "7 of 8 bars fit" in told.out
 
