@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from musicllm.model.export import EXPORTERS, Export, Exported, Exporter
+from musicllm.model.export import EXPORTERS, Export, Exported, Exporter, size_in_words
 
 if TYPE_CHECKING:
     from musicllm.model.export.gguf.proof import Proof
@@ -51,7 +51,7 @@ def rows_of(written: Written, proof: Proof, quantization: str) -> list[tuple[str
     """Return what was written and compared, for the summary."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in written.kinds.items())
     rows: list[tuple[str, object]] = [
-        ("file", f"{written.path.name}, {written.num_bytes / 1e9:.2f} GB"),
+        ("file", f"{written.path.name}, {size_in_words(written.num_bytes)}"),
         ("parameters", f"{written.num_parameters:,}"),
         ("tensors", kinds),
         ("same prompts and tokens", f"{proof.num_prompts} prompts, {proof.num_texts} texts"),
