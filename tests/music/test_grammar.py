@@ -219,3 +219,11 @@ def test_a_line_that_starts_with_a_bar_line_has_a_way_to_the_end() -> None:
     assert whole is not None
     assert whole.may_end
     assert len(ending) < len(before.ending())
+
+
+@pytest.mark.parametrize("more", ["Z", "z", "C", '"G"', "(", "(3", "{", "!"])
+def test_after_a_short_last_bar_with_a_plain_bar_line_the_section_has_to_end(more: str) -> None:
+    state = Grammar().start("X:1\nM:3/4\nL:1/8\nK:G\nD2 | G4 A2 | B4 |")
+    assert state.may_end
+    assert state.after(f" {more}") is None
+    assert state.after("|") is not None
