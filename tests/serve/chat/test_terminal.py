@@ -162,7 +162,7 @@ def test_render_and_play_print_paths(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("/set temperature", "/set temperature has no value; write temperature=<value>"),
         ("/grammar maybe", "/grammar 'maybe' is neither on nor off"),
         ("/set tune.num_bars=few", "/set tune.num_bars=few: it must be a whole number"),
-        ("/set tune.num_bars=0", "/set tune.num_bars=0: it must be from 1 to 5000"),
+        ("/set tune.num_bars=0", "/set tune.num_bars=0: it must be from 1 to 200"),
         ("/set tune.metre=x", "/set tune.metre=x is no metre that the grammar writes; write one"),
         ("/set tune.required=perhaps", "/set tune.required=perhaps: it must be true or false"),
         ("/seed x", "/seed x: it must be a whole number from 0 to 4294967295"),
