@@ -92,7 +92,7 @@ def engines(config: Config) -> Iterator[Problem]:
 def tunes(config: Config) -> Iterator[Problem]:
     """Yield rules of tunes that cannot be kept, or that no grammar keeps."""
     tune = config.generation.tune
-    rules = TuneRules(**{**vars(tune), "chords": tuple(tune.chords)})
+    rules = TuneRules.of(vars(tune))
     changed = {
         name: value for name, value in vars(tune).items() if vars(rules)[name] != vars(FREE)[name]
     }

@@ -69,8 +69,7 @@ def tune_rules(config: Config) -> TuneRules | None:
 
 def rules_of_tunes(config: Config) -> TuneRules:
     """Return the rules of the grammar that `config.generation.tune` states, in use or not."""
-    tune = config.generation.tune
-    return TuneRules(**{**vars(tune), "chords": tuple(tune.chords)})
+    return TuneRules.of(vars(config.generation.tune))
 
 
 def machine_of(config: Config) -> Machine:

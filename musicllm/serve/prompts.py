@@ -14,7 +14,7 @@ from array import array
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -252,10 +252,7 @@ def seed_of(seed: int, prompt: Prompt, candidate: int) -> int:
 
 def rules_with(rules: TuneRules, tune: Mapping[str, Any]) -> TuneRules:
     """Return the rules of a prompt: those of the configuration, and its own before them."""
-    own: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in tune.items()
-    }
-    return replace(rules, **own)
+    return TuneRules.of({**vars(rules), **tune})
 
 
 def _refuse_unwritable(content: Content, rules: TuneRules) -> None:

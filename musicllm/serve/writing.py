@@ -9,12 +9,11 @@ from itertools import islice
 from typing import Any
 
 from musicllm.console import Advance
-from musicllm.errors import InputError
 from musicllm.evals.copies import CopyIndex
 from musicllm.evals.requests import Request
 from musicllm.inference.engines import Engine
 from musicllm.inference.requests import Completion, WritingRequest
-from musicllm.music.grammar import TuneRules
+from musicllm.music.grammar import TuneRules, place_of
 from musicllm.serve.answers import check_tunes
 from musicllm.serve.measures import MEASURES, Answer
 from musicllm.serve.prompts import Prompt, Prompts, grammar_of
@@ -119,10 +118,9 @@ class Examiner:
 
 def breach(text: str, rules: TuneRules) -> str:
     """Return where a text breaks the rules of its tunes; empty where it keeps them."""
-    try:
-        state = grammar_of(rules).start(text)
-    except InputError as error:
-        return str(error).replace(" of the beginning", "")
+    state, length = grammar_of(rules).read(text)
+    if length < len(text):
+        return f"{place_of(text, length)}: {text[length]!r} cannot stand here in a legal tune"
     return "" if state.may_end else "it ends within a tune, or without one"
 
 

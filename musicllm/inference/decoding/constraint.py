@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+from musicllm.data.encoder import Encoder
 from musicllm.errors import InputError
 from musicllm.inference.decoding.choosing import Race
 from musicllm.inference.decoding.spelling import Node, Spelling, advanced, completed
+from musicllm.music.grammar import Grammar, TuneRules
 
 PATIENCE = 24
 """Tokens of a race that are tried one by one before all allowed ones are looked up."""
@@ -98,6 +100,15 @@ class Vocabulary:
         self.end_ids = frozenset(end_ids)
         self._allowed: dict[tuple[Position, bool], dict[int, Position]] = {}
 
+    @classmethod
+    def of(cls, encoder: Encoder) -> Vocabulary:
+        """Return the vocabulary of an encoder's tokenizer.
+
+        Raises:
+            InputError: it cannot spell a note.
+        """
+        return cls(Spelling.of(encoder.lexicon), encoder.end_ids)
+
     def after(self, position: Position, token: int, *, is_first: bool) -> Position | None:
         """Return the position after a token that is no end, or None where it is not allowed."""
         spelling = self.spelling
@@ -153,6 +164,24 @@ class Constraint:
     max_new_tokens: int
     begins_text: bool = True
     counts_always: bool = False
+
+    @classmethod
+    def of(
+        cls, vocabulary: Vocabulary, rules: TuneRules, max_new_tokens: int, text: str = ""
+    ) -> Constraint:
+        """Return the constraint by which tunes keep to rules, from where a text leaves off.
+
+        Raises:
+            ConfigError: rules that cannot be kept.
+            InputError: the text is not the beginning of anything legal.
+        """
+        return cls(
+            vocabulary,
+            Grammar(rules).start(text),
+            max_new_tokens,
+            begins_text=not text,
+            counts_always=rules.ask_for_bars,
+        )
 
     def begin(self) -> Progress:
         """Return where a new text stands.

@@ -7,8 +7,7 @@ from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from musicllm.data.encoder import Encoder
 from musicllm.inference.decoding.constraint import Constraint, Progress, Vocabulary
-from musicllm.inference.decoding.spelling import Spelling
-from musicllm.music.grammar import Grammar, TuneRules
+from musicllm.music.grammar import TuneRules
 
 
 class GrammarLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
@@ -38,11 +37,7 @@ class GrammarLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         max_new_tokens: int,
     ) -> None:
         encoder = Encoder(tokenizer)
-        vocabulary = Vocabulary(Spelling.of(encoder.lexicon), encoder.end_ids)
-        state, counts_always = Grammar(rules).start(), rules.ask_for_bars
-        self._constraint = Constraint(
-            vocabulary, state, max_new_tokens, counts_always=counts_always
-        )
+        self._constraint = Constraint.of(Vocabulary.of(encoder), rules, max_new_tokens)
         self._constraint.begin()
         self._end_ids = frozenset(encoder.end_ids)
         self._prompt_length = prompt_length

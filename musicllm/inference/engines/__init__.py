@@ -85,14 +85,12 @@ class EngineKind(NamedTuple):
     Attributes:
         name: as `inference.engine` names it.
         open: returns an engine that is ready to write.
-        loads_weights: it loads the model into this process with `EngineSource.load`.
         follows_grammar: it samples under `WritingRequest.rules`, so that no bar can be wrong; where
             it does not, the caller checks what was written and says so.
     """
 
     name: str
     open: Callable[[EngineSource], Engine]
-    loads_weights: bool
     follows_grammar: bool
 
 

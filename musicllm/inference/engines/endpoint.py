@@ -203,6 +203,4 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-KIND = ENGINES.register(
-    EngineKind("endpoint", open_endpoint, loads_weights=False, follows_grammar=False)
-)
+KIND = ENGINES.register(EngineKind("endpoint", open_endpoint, follows_grammar=False))

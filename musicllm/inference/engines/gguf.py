@@ -235,4 +235,4 @@ def _completion(text: str, last: dict[str, Any]) -> Completion:
     )
 
 
-KIND = ENGINES.register(EngineKind("gguf", open_gguf, loads_weights=False, follows_grammar=False))
+KIND = ENGINES.register(EngineKind("gguf", open_gguf, follows_grammar=False))

@@ -12,11 +12,10 @@ from musicllm.data.encoder import Encoder
 from musicllm.data.templates import Message
 from musicllm.inference.decoding.constraint import Constraint, Vocabulary
 from musicllm.inference.decoding.loop import Prompt, Writer
-from musicllm.inference.decoding.spelling import Spelling
 from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.model.adapters import causal_model
-from musicllm.music.grammar import Grammar, TuneRules
+from musicllm.music.grammar import TuneRules
 
 
 class LocalEngine:
@@ -62,20 +61,13 @@ class LocalEngine:
     def _constraint(self, rules: TuneRules, text: str | None, max_new_tokens: int) -> Constraint:
         key = (rules, text, max_new_tokens)
         if self._newest is None or self._newest[0] != key:
-            state = Grammar(rules).start(text or "")
-            constraint = Constraint(
-                self._vocabulary,
-                state,
-                max_new_tokens,
-                begins_text=not text,
-                counts_always=rules.ask_for_bars,
-            )
+            constraint = Constraint.of(self._vocabulary, rules, max_new_tokens, text or "")
             self._newest = (key, constraint)
         return self._newest[1]
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(Spelling.of(self._encoder.lexicon), self._encoder.end_ids)
+        return Vocabulary.of(self._encoder)
 
 
 def _open(source: EngineSource) -> LocalEngine:
@@ -83,4 +75,4 @@ def _open(source: EngineSource) -> LocalEngine:
     return LocalEngine(model, tokenizer, batch_size=source.batch_size)
 
 
-KIND = ENGINES.register(EngineKind("transformers", _open, loads_weights=True, follows_grammar=True))
+KIND = ENGINES.register(EngineKind("transformers", _open, follows_grammar=True))

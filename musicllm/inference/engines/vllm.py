@@ -262,4 +262,4 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-KIND = ENGINES.register(EngineKind("vllm", open_vllm, loads_weights=False, follows_grammar=False))
+KIND = ENGINES.register(EngineKind("vllm", open_vllm, follows_grammar=False))

@@ -4,7 +4,7 @@ Prose is free; in a tune every bar fits its metre and every bracket is closed. N
 here: `inference` asks it which tokens may follow.
 """
 
-from musicllm.music.grammar.automaton import Grammar, State
+from musicllm.music.grammar.automaton import Grammar, State, place_of
 from musicllm.music.grammar.rules import TuneRules
 
-__all__ = ["Grammar", "State", "TuneRules"]
+__all__ = ["Grammar", "State", "TuneRules", "place_of"]

@@ -79,13 +79,25 @@ class Grammar:
         Raises:
             InputError: the text is not the beginning of anything legal.
         """
+        state, length = self.read(text)
+        if length < len(text):
+            rule = f"{text[length]!r} cannot stand here in a legal tune"
+            raise InputError(f"{place_of(text, length)} of the beginning: {rule}")
+        return state
+
+    def read(self, text: str) -> tuple[State, int]:
+        """Return the state after the longest legal beginning of a text, and its length."""
         state = State(self._tables, metre(""), Node())
         enter(state)
-        for place, char in enumerate(text):
+        for length, char in enumerate(text):
             following = state.after(char)
             if following is None:
-                line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
-                rule = f"{char!r} cannot stand here in a legal tune"
-                raise InputError(f"line {line}, column {column} of the beginning: {rule}")
+                return state, length
             state = following
-        return state
+        return state, len(text)
+
+
+def place_of(text: str, index: int) -> str:
+    """Return the place of a character, such as `line 5, column 8`."""
+    line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+    return f"line {line}, column {column}"

@@ -310,6 +310,11 @@ def _is_planned(c: Cursor) -> bool:
     )
 
 
+def may_begin(c: Cursor) -> bool:
+    """Return whether a note or rest may begin a bar here."""
+    return not (c.bars.unclosed or must_pause(c))
+
+
 def must_pause(c: Cursor) -> bool:
     """Return whether no bar may start here: the tune has to end, or the line to."""
     plan, bars = c.tables.plan, c.bars

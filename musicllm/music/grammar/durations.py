@@ -52,7 +52,7 @@ def _usual(c: Cursor, grid: int) -> int:
 
 
 def _fitting(c: Cursor, left: int) -> int:
-    if left <= 0 or (c.pos == 0 and (c.bars.unclosed or bars.must_pause(c))):
+    if left <= 0 or (c.pos == 0 and not bars.may_begin(c)):
         return 0
     times, divisor = c.broken or (1, 1)
     if c.tuplet is None:

@@ -135,7 +135,7 @@ def _rest(c: Cursor, _: str) -> bool:
 def _rest_bars(c: Cursor, _: str) -> bool:
     if c.needs or c.tuplet or c.broken or c.debt or c.pos or len(c.metre.full) != 1:
         return False
-    if c.bars.unclosed or bars.must_pause(c) or c.tables.has_plan:
+    if not bars.may_begin(c) or c.tables.has_plan:
         return False
     c.word, c.step, c.can_tie = "", rest_bars, False
     return True

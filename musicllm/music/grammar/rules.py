@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class TuneRules:
     may_change: bool = True
     plain_bar_lines: bool = False
     required: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TuneRules:
+        """Return the rules that have these values, in which lists may stand for tuples."""
+        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **tuples})
 
     @property
     def ask_for_bars(self) -> bool:

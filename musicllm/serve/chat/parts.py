@@ -92,9 +92,7 @@ def sampling(part: Part) -> SamplingSettings:
 def rules(part: Part) -> TuneRules:
     """Return the rules of tunes, which the grammar can keep."""
     names = {name.removeprefix("tune."): setting for name, setting in TUNE.items()}
-    values = part.settings(names)
-    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    tune = TuneRules(**(values | tuples))
+    tune = TuneRules.of(part.settings(names))
     try:
         Grammar(tune)
     except ConfigError as error:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import lcm
 
 from musicllm.music import abc
-from musicllm.music.grammar import Grammar, TuneRules
+from musicllm.music.grammar import Grammar, TuneRules, place_of
 from musicllm.serve.answers import CheckedTune
 from musicllm.serve.showing import draw_tune, visible
 
@@ -53,13 +53,9 @@ def breach_of(answer: str, rules: TuneRules, *, is_whole: bool) -> str:
         rules: of its tunes.
         is_whole: whether the model ended it.
     """
-    state = Grammar(rules).start()
-    for place, char in enumerate(answer):
-        following = state.after(char)
-        if following is None:
-            line, column = answer.count("\n", 0, place) + 1, place - answer.rfind("\n", 0, place)
-            return f'line {line}, column {column}: "{visible(char)}" cannot stand here'
-        state = following
+    state, length = Grammar(rules).read(answer)
+    if length < len(answer):
+        return f'{place_of(answer, length)}: "{visible(answer[length])}" cannot stand here'
     return "it ends within a tune, or without one" if is_whole and not state.may_end else ""
 
 

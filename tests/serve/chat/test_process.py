@@ -42,7 +42,7 @@ class Counting:
         print("closed")
 
 
-ENGINES.register(EngineKind("counting", lambda _: Counting(), False, False))
+ENGINES.register(EngineKind("counting", lambda _: Counting(), False))
 '''
 
 START = """
