@@ -12,6 +12,9 @@ from musicllm.quoting import unquoted
 SWEEP_FLAGS = ("-m", "--multirun")
 """Flags for a sweep, with one job per combination of values."""
 
+WATCH_FLAG = "--watch"
+"""Flag of recipe=report: the page is renewed while the runs train."""
+
 HYDRA_FLAGS = ("-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
 """Flags that Hydra's main function handles."""
 
@@ -60,6 +63,8 @@ def parse(words: Sequence[str]) -> Command:
             folders.append(Path(folder))
         elif word in SWEEP_FLAGS:
             sweep = True
+        elif word == WATCH_FLAG:
+            overrides.append("watch=true")
         else:
             overrides.append(word)
     hydra = any(word.split("=")[0] in HYDRA_FLAGS for word in overrides)

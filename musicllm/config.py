@@ -105,14 +105,21 @@ def defaults(extra: Sequence[Path] = ()) -> tuple[dict[str, Any], dict[str, str]
 
 OPEN = (
     "inputs.", "callbacks.extra.", "data.mix.weights.", "data.mix.epochs.",
-    "data.mix.max_documents.", "launcher.options.", "model.config.",
+    "data.mix.max_documents.", "data.instructions.language_shares.", "data.translation.shares.",
+    "data.system_prompts.", "launcher.options.", "model.config.", "dashboard.sections.",
 )  # fmt: skip
 """Groups whose keys are the user's own; the schema checks their values."""
+
+OPEN_OF_SOURCES = re.compile(r"data\.sources\.\w+\.where\.")
+"""Such groups of the sources of a corpus."""
 
 
 def opened(overrides: Iterable[str]) -> list[str]:
     """Return overrides that may add keys to the open groups, as `++` means to Hydra."""
-    return [f"++{word}" if word.startswith(OPEN) else word for word in overrides]
+    return [
+        f"++{word}" if word.startswith(OPEN) or OPEN_OF_SOURCES.match(word) else word
+        for word in overrides
+    ]
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:

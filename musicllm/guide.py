@@ -32,6 +32,7 @@ def show(folders: Sequence[Path] = ()) -> None:
     console.say(
         "\nstage=plan         what a recipe would do: steps, sizes, parameters; loads nothing"
         "\n-m                 one run per value: -m recipe=quickstart/sft optimizer.lr=1e-3,2e-3"
+        "\n--watch            recipe=report runs=[...] renews its page while the runs train"
         "\n--config-dir DIR   your own options and recipes (DIR/data/, DIR/recipe/, ...)"
         "\n--help GROUP       the keys of a group, such as --help training; also of one key"
         "\n--cfg job          the composed configuration        --schema   as JSON Schema"

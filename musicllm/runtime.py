@@ -10,6 +10,7 @@ import os
 QUIET = {
     "TOKENIZERS_PARALLELISM": "true",  # said, so that forked workers do not warn
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # DeepSpeed imports mlflow where it is installed
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from musicllm import registry
+from musicllm import console, registry
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: a thread each, read by torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,6 +50,12 @@ def _parsed_once() -> Iterator[None]:
 def _extensions_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep workers from importing what an earlier test loaded, whose kinds may share names."""
     monkeypatch.setattr(registry, "_loaded", [])
+
+
+@pytest.fixture(autouse=True)
+def _output_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what a rank and a contestant of a benchmark do: mute their process."""
+    monkeypatch.setattr(console.out, "quiet", False)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ TEMPLATE = (
 def source_spec(name: str, reader: Any, location: str | None, **changes: Any) -> SourceSpec:
     """Return a source that is read whole, with changes."""
     values = {"format": "auto", "max_records": None, "cache": None, "revision": None,
-              "kinds": (), "named_splits": True}  # fmt: skip
+              "kinds": (), "named_splits": True, "where": (), "min_chars": None}  # fmt: skip
     return SourceSpec(name, reader, location, **(values | changes))
 
 
@@ -73,7 +73,13 @@ def row_settings(
 
 def instruction_settings(tasks: tuple[str, ...], **changes: Any) -> InstructionSettings:
     """Return single turns in English, with changes."""
-    values = {"samples_per_tune": 1, "languages": ("en",), "phrasings": None, "max_turns": 1}
+    values = {
+        "samples_per_tune": 1,
+        "languages": ("en",),
+        "phrasings": None,
+        "max_turns": 1,
+        "language_shares": (),
+    }
     return InstructionSettings(tasks, **(values | changes))
 
 
@@ -82,7 +88,7 @@ def preparation_of(**settings: Any) -> Preparation:
     values = {"music": music_config(), "duplicates": duplicates_config(), "questions": (),
               "transpose_semitones": (0,), "instructions": None, "validation_fraction": 0.0,
               "test_fraction": 0.0, "mix": mix_config(), "max_reject_fraction": 1.0,
-              "seed": 0}  # fmt: skip
+              "seed": 0, "translation": None, "system_prompts": (), "also_write": ()}  # fmt: skip
     return Preparation(**(values | settings))
 
 

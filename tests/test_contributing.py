@@ -15,6 +15,7 @@ from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.model.export import EXPORTERS
 from musicllm.music.render import RENDERERS
 from musicllm.registry import Registry, load_extensions
+from musicllm.synthesis.kind import SYNTHESES
 from musicllm.train.callbacks import CALLBACKS
 from musicllm.train.loggers import LOGGERS
 from musicllm.train.optimizers import OPTIMIZERS
@@ -28,6 +29,7 @@ KINDS: dict[str, Registry[Any]] = {
     "descent": OPTIMIZERS,
     "sheet": LOGGERS,
     "count": CALLBACKS,
+    "titles": SYNTHESES,
     "staff": RENDERERS,
     "arrays": EXPORTERS,
 }

@@ -113,8 +113,21 @@ EVERY_COPY = DuplicatesConfig(
 
 def preparation(jsonl: Path, questions: Path | None) -> Preparation:
     """Return the settings of `ours`: packed rows of 2,048 tokens, all for training."""
+    source = SourceSpec(
+        name="texts",
+        reader="files",
+        location=str(jsonl),
+        format="auto",
+        max_records=None,
+        cache=None,
+        revision=None,
+        kinds=(),
+        named_splits=True,
+        where=(),
+        min_chars=None,
+    )
     plain = Preparation(
-        sources=(SourceSpec("texts", "files", str(jsonl), "auto", None, None, None, (), True),),
+        sources=(source,),
         rows=RowSettings("pack", 2048, "drop", None),
         music=replace(EVERY_TUNE, check=False),
         duplicates=replace(EVERY_COPY, exact=False, near_similarity=None, melodic_similarity=None),
@@ -126,6 +139,9 @@ def preparation(jsonl: Path, questions: Path | None) -> Preparation:
         mix=MixConfig("source", {}, "documents", {}, {}),
         max_reject_fraction=1.0,
         seed=0,
+        translation=None,
+        system_prompts=(),
+        also_write=(),
     )
     if questions is None:
         return plain

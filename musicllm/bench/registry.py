@@ -8,6 +8,7 @@ from musicllm.bench import memory, merge, prepare
 from musicllm.bench.eval import run as evaluation
 from musicllm.bench.generate import run as generate
 from musicllm.bench.results import BenchResult, BenchSettings
+from musicllm.bench.serve import run as serve
 from musicllm.bench.train import run as train
 
 BENCHES: dict[str, Callable[[BenchSettings], BenchResult]] = {
@@ -17,5 +18,6 @@ BENCHES: dict[str, Callable[[BenchSettings], BenchResult]] = {
     "train": train.run,
     "eval": evaluation.run,
     "generate": generate.run,
+    "serve": serve.run,
 }
 """`bench.name` -> function that runs it."""

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 
 from musicllm.checks import (
     benchmarks,
+    dashboards,
     data,
     exports,
     inference,
     launch,
+    objectives,
     safety,
+    synthesis,
     tasks,
     training,
     values,
@@ -28,13 +31,16 @@ Rule = Callable[[Config], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
     tasks.verbs, tasks.names, values.values, tasks.inputs, benchmarks.of_kinds,
-    data.sources, data.rows, data.new_tokens, data.tunes, data.mix, training.batch, training.length,
+    data.sources, data.indexed, data.rows, data.new_tokens, data.tunes, data.languages, data.mix,
+    training.batch, training.length,
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
-    exports.settings, inference.endpoints, inference.engines, inference.tunes,
+    objectives.settings, objectives.teachers, objectives.stored,
+    exports.settings, synthesis.settings, inference.endpoints, inference.engines, inference.tunes,
+    inference.tries, inference.tools, inference.second_models,
     launch.sweeps, launch.launchers, watching.callbacks,
-    watching.loggers, watching.evaluations,
+    watching.loggers, watching.evaluations, dashboards.runs, dashboards.sections,
     safety.targets, safety.secrets,
 )  # fmt: skip
 

@@ -10,8 +10,10 @@ from musicllm.errors import Problem
 from musicllm.model.gguf_file import SUFFIX
 from musicllm.music.grammar import TuneRules
 from musicllm.music.grammar.demands import problems
-from musicllm.runs.stages import WRITING
+from musicllm.runs.stages import SERVING_TASKS as SERVING
+from musicllm.runs.stages import STAGES, WRITING
 from musicllm.schema import Config
+from musicllm.serve.tools import TOOLS
 
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """A name of a variable of the environment."""
@@ -36,7 +38,7 @@ def endpoints(config: Config) -> Iterator[Problem]:
             rule = "names a model on a server, and model.endpoint=null names no server"
             yield Problem("inference.model_name", config.inference.model_name, rule)
         return
-    if config.task not in WRITING:
+    if config.task not in (*WRITING, "pipeline"):  # which passes it to the steps that write
         rule = f"writes texts, and task={config.task} needs the weights"
         yield Problem("model.endpoint", "***", rule, "leave it out")
     yield from _address(endpoint)
@@ -96,12 +98,54 @@ def tunes(config: Config) -> Iterator[Problem]:
     changed = {
         name: value for name, value in vars(tune).items() if vars(rules)[name] != vars(FREE)[name]
     }
-    if config.generation.grammar is None and config.task != "chat":
+    can_switch = config.task in STAGES and STAGES[config.task].interactive
+    if config.generation.grammar is None and not can_switch:
         for name, value in changed.items():
             rule, fix = "has no effect with generation.grammar=null", "write generation.grammar=abc"
             yield Problem(f"generation.tune.{name}", value, rule, fix)
-    elif changed:  # a chat can switch the grammar on
+    elif changed:  # who talks with the model can switch the grammar on
         yield from problems(rules)
+
+
+def tries(config: Config) -> Iterator[Problem]:
+    """Yield tries that nothing makes: the API and the page answer as the model does."""
+    if config.task in SERVING and config.generation.tries > 1:
+        rule = f"are made by generate and chat, and not by task={config.task}"
+        yield Problem("generation.tries", config.generation.tries, rule, "write generation.tries=1")
+
+
+def tools(config: Config) -> Iterator[Problem]:
+    """Yield tools that nothing offers the model, and an index without the tool that reads it."""
+    names = config.tools.names
+    if names and config.task != "chat":
+        rule = f"are called in a conversation of task=chat, and not with task={config.task}"
+        yield Problem("tools.names", names, rule, "write tools=none")
+        return
+    needing = [name for name in names if name in TOOLS and TOOLS[name].needs_index]
+    if needing and "index" not in config.inputs:
+        rule = f"has {needing[0]}, which needs inputs.index"
+        fix = "write inputs.index=<a run of recipe=index>, or tools=default"
+        yield Problem("tools.names", names, rule, fix)
+    if config.task == "chat" and "index" in config.inputs and not needing:
+        rule = "is read by the tool find_similar, which tools.names lacks"
+        yield Problem("inputs.index", config.inputs["index"], rule, "write tools=retrieval")
+
+
+def second_models(config: Config) -> Iterator[Problem]:
+    """Yield a second model that nothing would compare, or that the engine cannot read."""
+    name = config.inputs.get("second_model")
+    if name is None:
+        return
+    if config.task not in SERVING:
+        rule = f"is compared by {' and '.join(SERVING)}, and not by task={config.task}"
+        yield Problem("inputs.second_model", name, rule, "leave it out")
+    elif config.inference.engine == "endpoint":
+        rule = "is a model of this machine, and inference.engine=endpoint writes with a server"
+        yield Problem("inputs.second_model", name, rule, "leave inference.engine out")
+    elif name == config.inputs.get("model") and "adapter" not in config.inputs:
+        rule = "is inputs.model itself"
+        fix = "name another; one model is compared with and without the grammar by itself"
+        yield Problem("inputs.second_model", name, rule, fix)
 
 
 def engine_of(config: Config) -> str | None:

@@ -37,6 +37,13 @@ def inputs(config: Config) -> Iterator[Problem]:
         yield Problem("steps", "[]", "a pipeline needs at least one recipe")
     if config.task == "compare" and not config.runs:
         yield Problem("runs", "[]", "names no evaluation", "write runs=[<run>,<run>]")
+    if config.task == "watch" and not config.runs:
+        yield Problem("runs", "[]", "names no training", "write runs=[<run>]")
+    if config.task == "search" and config.search.query is None and config.search.file is None:
+        fix = "write search.query=<words or ABC>, or search.file=<file>"
+        yield Problem("search.query", "null", "names nothing to look for", fix)
+    if config.watch and config.task != "watch":
+        yield Problem("watch", True, "has no effect on this recipe", "use it with recipe=report")
 
 
 def needs(role: str, why: str) -> Problem:

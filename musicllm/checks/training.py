@@ -75,15 +75,11 @@ def precision(config: Config) -> Iterator[Problem]:
     if hardware.precision == "bf16" and hardware.supports_bf16 is False:
         rule = f"is not there on {hardware.device}, which has no bfloat16"
         yield Problem("hardware.precision", "bf16", rule, "use fp16 or fp32")
-    is_trained = config.task == "train"
-    if is_trained and hardware.precision == "fp16" and hardware.accelerator == "cpu":
-        rule = "trains with loss scaling, which needs a GPU"
-        yield Problem("hardware.precision", "fp16", rule, "use bf16 or fp32")
 
 
 def strategy(config: Config) -> Iterator[Problem]:
     """Yield a strategy that does not fit the devices or itself."""
-    if config.task not in ("train", "evaluate"):
+    if config.task not in ("train", "teacher_logits", "evaluate"):
         return
     kind, hardware = config.strategy.kind, config.hardware
     devices = hardware.num_nodes * hardware.devices_per_node

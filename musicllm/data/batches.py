@@ -20,10 +20,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from musicllm.data.rows import Row, RowStore
+from musicllm.data.rows import Row, RowStore, TopTokens
 
 IGNORED = -100
 """Label of a token whose loss does not count, as in `torch.nn.functional.cross_entropy`."""
+
+
+class TeacherTop(TypedDict):
+    """What a teacher says of supervised tokens, in the order in which they stand.
+
+    S supervised tokens but the first of a document, k tokens of the teacher: `values` float16
+    [S, k], logarithms of their probabilities, descending; `ids` int32 [S, k]; `rest` float16 [S],
+    logarithm of the probability of all others.
+    """
+
+    values: Tensor
+    ids: Tensor
+    rest: Tensor
 
 
 class MicroBatch(TypedDict):
@@ -36,6 +49,7 @@ class MicroBatch(TypedDict):
     optimizer step, over all ranks and micro-batches. `row_lengths`, the tokens of its rows, and
     `num_rows_in_step`, those of the whole step, are for losses of whole rows. `features`, by name,
     are tensors beside the tokens, such as those of an audio encoder; rows of text have none.
+    `teacher` is what was stored for distillation.
     """
 
     input_ids: Tensor
@@ -47,6 +61,7 @@ class MicroBatch(TypedDict):
     row_lengths: list[int]
     num_rows_in_step: int
     features: NotRequired[dict[str, Tensor]]
+    teacher: NotRequired[TeacherTop]
 
 
 @lru_cache(maxsize=2)
@@ -142,7 +157,8 @@ class StepBatches(Dataset[MicroBatch]):
         if is_idle:  # the first token of a row, without a label
             row = self.store.row(int(step_rows[0]))
             length = np.ones(1, np.int32)
-            rows = [Row(row.input_ids[:1], np.zeros(1, np.bool_), length, row.source[:1])]
+            top = None if row.teacher is None else row.teacher[:0]
+            rows = [Row(row.input_ids[:1], np.zeros(1, np.bool_), length, row.source[:1], top)]
         batch = collate(rows, denominator)
         batch["num_rows_in_step"] = len(step_rows)
         if is_idle:
@@ -163,7 +179,7 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
     input_ids = np.concatenate([row.input_ids for row in rows]).astype(np.int64)
     supervised = np.concatenate([row.supervised for row in rows])
     positions = np.arange(len(input_ids)) - np.repeat(ends - lengths, lengths)
-    return {
+    batch: MicroBatch = {
         "input_ids": torch.from_numpy(input_ids)[None],
         "position_ids": torch.from_numpy(positions)[None],
         "labels": torch.from_numpy(np.where(supervised, input_ids, IGNORED))[None],
@@ -174,4 +190,16 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
         "num_supervised_in_step": num_supervised_in_step,
         "row_lengths": [len(row.input_ids) for row in rows],
         "num_rows_in_step": len(rows),
+    }
+    if tops := [row.teacher for row in rows if row.teacher is not None]:
+        batch["teacher"] = _joined(tops)
+    return batch
+
+
+def _joined(tops: list[TopTokens]) -> TeacherTop:
+    """Put what a teacher says of rows end to end."""
+    return {
+        "values": torch.from_numpy(np.concatenate([top.values for top in tops])),
+        "ids": torch.from_numpy(np.concatenate([top.ids for top in tops])),
+        "rest": torch.from_numpy(np.concatenate([top.rest for top in tops])),
     }

@@ -30,14 +30,13 @@ from musicllm.data import reference
 from musicllm.data.bytepairs import Ids
 from musicllm.data.documents import Documents
 from musicllm.data.lexicon import Lexicon
-from musicllm.data.records import Drop, Record
+from musicllm.data.records import Drop, Message, Record
 from musicllm.data.settings import RowSettings
 from musicllm.data.stretches import GrowingDocuments, Stretch, TokenDocument
 from musicllm.data.templates import (
     START,
     STOP,
     ChatTemplate,
-    Message,
     Part,
     UnfitError,
     continued,

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Message = Mapping[str, Any]
+"""`role` (system, user, assistant, or another that a template knows) and `content`. `tools` of the
+first message are JSON schemas of functions, which a template is rendered with; further keys are not
+shown to it."""
+
 Record = dict[str, Any]
 """One document: `id` (unique in a corpus), `source`, and `text` or `messages`.
 
@@ -29,6 +34,12 @@ def texts_of(record: Record) -> list[str]:
     if "text" in record:
         return [record["text"]]
     return [message["content"] for message in record["messages"]]
+
+
+def question_of(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the messages of a conversation up to the first of the user, a system prompt too."""
+    messages: list[Mapping[str, Any]] = record["messages"]
+    return messages[: 2 if messages[0]["role"] == "system" else 1]
 
 
 def is_masked(message: Mapping[str, Any]) -> bool:

@@ -13,9 +13,9 @@ from array import array
 from collections.abc import Callable, Sequence
 
 from musicllm.data.lexicon import Lexicon
-from musicllm.data.records import Record, is_masked
+from musicllm.data.records import Message, Record, is_masked
 from musicllm.data.stretches import Stretch, TokenDocument
-from musicllm.data.templates import Message, Part
+from musicllm.data.templates import Part
 from musicllm.errors import InputError
 
 MAX_SOURCE = 1536

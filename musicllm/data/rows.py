@@ -37,6 +37,29 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
+class TopTokens:
+    """What a teacher says of S supervised tokens: its k most likely ones; see `teacher_logits`.
+
+    Attributes:
+        values: float16 [S, k]; logarithms of the largest probabilities, descending.
+        ids: int32 [S, k]; their tokens.
+        rest: float16 [S]; logarithm of the probability of all other tokens together.
+    """
+
+    values: npt.NDArray[np.float16]
+    ids: npt.NDArray[np.int32]
+    rest: npt.NDArray[np.float16]
+
+    def __len__(self) -> int:
+        """Return S."""
+        return len(self.rest)
+
+    def __getitem__(self, part: slice) -> TopTokens:
+        """Return some of them."""
+        return TopTokens(self.values[part], self.ids[part], self.rest[part])
+
+
+@dataclass(frozen=True)
 class Row:
     """One row. N tokens, D documents.
 
@@ -46,12 +69,14 @@ class Row:
             token of a document never counts, since nothing of its document predicts it.
         document_lengths: int32 [D], adding up to N.
         source: int16 [D]; which source a document comes from.
+        teacher: what a teacher says of its supervised tokens; None where nothing is stored.
     """
 
     input_ids: npt.NDArray[np.int32]
     supervised: npt.NDArray[np.bool_]
     document_lengths: npt.NDArray[np.int32]
     source: npt.NDArray[np.int16]
+    teacher: TopTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +248,10 @@ class RowStore:
         assert 0 <= index < len(self), f"row {index} of {len(self)}"
         which = int(np.searchsorted(self._firsts, index, side="right")) - 1
         batch, inside = self._batches[which], index - int(self._firsts[which])
-        return Row(*(_values(batch.column(name), inside) for name in SCHEMA.names))
+        ids, supervised, lengths, source = (
+            _values(batch.column(name), inside) for name in SCHEMA.names
+        )
+        return Row(ids, supervised, lengths, source)
 
 
 def _values(column: pa.ListArray, index: int) -> npt.NDArray[Any]:

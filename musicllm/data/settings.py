@@ -28,6 +28,8 @@ class SourceSpec:
         kinds: of files that are read, keys of `files.kinds.KINDS`; empty reads all.
         named_splits: whether files and folders that are called by a split are that split; else
             all records are pooled.
+        where: fields and a text that each must contain; rows that lack one are left out.
+        min_chars: fewest characters of a record's texts; None sets no limit.
     """
 
     name: str
@@ -39,6 +41,8 @@ class SourceSpec:
     revision: str | None
     kinds: tuple[str, ...]
     named_splits: bool
+    where: tuple[tuple[str, str], ...]
+    min_chars: int | None
 
 
 def limits_of(music: MusicConfig) -> Limits:
@@ -59,7 +63,8 @@ class InstructionSettings:
     Attributes:
         tasks: families, keys of `data.instructions.TASKS`.
         samples_per_tune: conversations drawn from one tune.
-        languages: of the wordings, such as `en` and `zh`; drawn evenly.
+        languages: of the wordings, such as `en` and `zh`.
+        language_shares: of each language, relative; empty draws them evenly.
         phrasings: a folder with further or other wordings, `<language>.toml`; None for ours alone.
         max_turns: most questions in one conversation; 1 makes single turns.
     """
@@ -69,6 +74,20 @@ class InstructionSettings:
     languages: tuple[str, ...]
     phrasings: Path | None
     max_turns: int
+    language_shares: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class TranslationSettings:
+    """Which requests are replaced by their translations.
+
+    Attributes:
+        table: JSON Lines; see `data.translations`.
+        shares: of the requests, by language; what is left stays as it is.
+    """
+
+    table: Path
+    shares: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -152,6 +171,9 @@ class Preparation:
         rows: how documents become rows.
         max_reject_fraction: more faults than this stop the preparation.
         seed: of splits, draws and conversations.
+        translation: of requests; None leaves them as they are.
+        system_prompts: of conversations that have none, by their language.
+        also_write: formats of other programs, keys of `data.writers.WRITERS`.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -166,3 +188,6 @@ class Preparation:
     mix: MixConfig
     max_reject_fraction: float
     seed: int
+    translation: TranslationSettings | None
+    system_prompts: tuple[tuple[str, str], ...]
+    also_write: tuple[str, ...]

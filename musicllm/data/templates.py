@@ -24,11 +24,8 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from musicllm.data.records import is_masked
+from musicllm.data.records import Message, is_masked
 from musicllm.errors import InputError
-
-Message = Mapping[str, Any]
-"""`role` (system, user or assistant) and `content`; further keys are not shown to a template."""
 
 Part = tuple[str, bool]
 """A piece of a rendered conversation, and whether the assistant says it."""
@@ -99,7 +96,7 @@ class ChatTemplate:
         try:
             return self._template.render(
                 messages=[{key: message[key] for key in _SHOWN} for message in messages],
-                tools=None,
+                tools=messages[0].get("tools") if messages else None,
                 documents=None,
                 add_generation_prompt=ends_in_prompt,
                 **self._named_tokens,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from musicllm.data.records import Message, question_of
 from musicllm.errors import InputError
 from musicllm.music import abc
 from musicllm.music.abc.source import parse_metre
@@ -58,12 +59,20 @@ class Request:
             (`key`, `metre`, `rhythm`, `header`, `chords`, `motif`, `form`, `terms`, `opening`); a
             key and a metre that only the prompt states count too.
         reference: the answer that a person's tune gives; empty without one.
+        system: the system prompt before it; empty without one.
     """
 
     prompt: str
     family: str = ""
     conditions: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
+    system: str = ""
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the model is shown."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.prompt}]
 
     @property
     def stated(self) -> StatedTraits:
@@ -82,7 +91,8 @@ def find_tune(text: str) -> str:
 def asks_for_tune(record: Mapping[str, Any]) -> bool:
     """Say whether a record is one request that is answered with a tune."""
     messages = record.get("messages", [])
-    return len(messages) == 2 and bool(find_tune(messages[1]["content"]))
+    num_asking = len(question_of(record)) if messages else 0
+    return len(messages) == num_asking + 1 and bool(find_tune(messages[-1]["content"]))
 
 
 def stated_traits(prompt: str) -> StatedTraits:

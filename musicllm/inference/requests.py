@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musicllm.data.templates import Message
+from musicllm.data.records import Message
 from musicllm.music.grammar import TuneRules
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from musicllm import artifacts, console, facts, quoting, runtime
 from musicllm.command import NO_WORDS, Command
-from musicllm.errors import ArtifactError, MusicLLMError, NotAvailableError
+from musicllm.errors import ArtifactError, MusicLLMError
 from musicllm.job import Job, public
 from musicllm.launch import processes, ranks
 from musicllm.launch.processes import Rows
@@ -32,6 +32,8 @@ NEXT = {
     "adapter": "python -m musicllm recipe=merge {adapter}",
     "evaluation": "python -m musicllm recipe=compare {runs}",
     "model": "python -m musicllm recipe=generate {model} hardware={hardware}",
+    "translations": "{translations} in a recipe that prepares",
+    "records": "python -m musicllm recipe=inspect data=synthesized {synthesized}",
 }
 """What an artifact is for, by its kind."""
 
@@ -41,7 +43,8 @@ def next_command(kind: str, folder: Path, hardware: str) -> str | None:
     if kind not in NEXT:
         return None
     roles = {
-        role: quoting.typed(f"inputs.{role}", folder) for role in ("corpus", "adapter", "model")
+        role: quoting.typed(f"inputs.{role}", folder)
+        for role in ("corpus", "adapter", "model", "synthesized", "translations")
     }
     runs = f"runs=[<another run>,{quoting.quoted(str(folder))}]"
     plain = str(folder) == quoting.quoted(str(folder))
@@ -81,11 +84,6 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
         job = bind(config, recipe, command)
         processes.verb(job)(job)
         return Outcome(job.folder)
-    if not stage.available:
-        raise NotAvailableError(
-            f"the stage {config.task} is not in this version of musicllm; "
-            f"recipe={recipe} composes and plans (stage=plan)"
-        )
     if ranks.launched():
         processes.refuse_other_ranks(config, recipe)
     job = bind(config, recipe, command)
@@ -145,7 +143,9 @@ def _sum_up(job: Job, rows: Rows, seconds: float) -> None:
     artifacts.write_json(job.folder / "summary.json", summary)
     artifacts.write_text(job.folder.parent / "latest", job.folder.name + "\n")
     lines = [("made", f"{job.kind} in {job.artifact_path}"), ("seconds", f"{seconds:.1f}")]
-    following = next_command(job.kind, job.folder, job.config.hardware.name)
+    is_table = job.kind == "records" and job.config.synthesis.part == "instruction"
+    kind = "translations" if is_table else job.kind
+    following = next_command(kind, job.folder, job.config.hardware.name)
     if following is not None:
         lines.append(("use it", following))
     console.table("", ("", ""), [*rows, *lines])

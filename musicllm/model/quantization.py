@@ -23,7 +23,7 @@ def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
         accelerator: cpu or gpu; bitsandbytes computes on both.
 
     Raises:
-        NotAvailableError: bitsandbytes or a GPU is missing.
+        NotAvailableError: bitsandbytes is missing, or a GPU for `accelerator`.
     """
     if find_spec("bitsandbytes") is None:
         raise NotAvailableError(

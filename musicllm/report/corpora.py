@@ -52,6 +52,43 @@ def repair_table(facts: Mapping[str, Any]) -> Table | None:
     return Table("", _columns(sources), rows) if rows else None
 
 
+LANGUAGE_NAMES = {
+    "en": "English", "zh": "Chinese", "other": "another language", "music": "music alone",
+}  # fmt: skip
+"""Languages of records (`data.languages`) in words."""
+
+
+def language_table(facts: Mapping[str, Any]) -> Table | None:
+    """Return the documents and tokens of the rows in each language, a pair of columns per split."""
+    splits = {name: split["languages"] for name, split in facts["splits"].items()
+              if split.get("languages")}  # fmt: skip
+    names = dict.fromkeys(name for languages in splits.values() for name in languages)
+    rows = []
+    for name in sorted(names, key=list(LANGUAGE_NAMES).index):
+        cells = []
+        for languages in splits.values():
+            count = languages.get(name, {"documents": 0, "tokens": 0})
+            total = sum(other["documents"] for other in languages.values())
+            share = f"{count['documents'] / total:.1%}"
+            cells += [
+                Cell(as_text(count["documents"])),
+                Cell(share),
+                Cell(as_text(count["tokens"])),
+            ]
+        rows.append(TableRow(LANGUAGE_NAMES[name], cells))
+    columns = [f"{split}: {what}" for split in splits for what in ("documents", "share", "tokens")]
+    return Table("Languages of the rows", ["", *columns], rows) if rows else None
+
+
+def translation_words(facts: Mapping[str, Any]) -> str:
+    """Return what became of the requests that were drawn for a language; empty without any."""
+    texts = []
+    for language, outcomes in facts.get("translations", {}).get("counts", {}).items():
+        counts = ", ".join(f"{as_text(count)} {outcome}" for outcome, count in outcomes.items())
+        texts.append(f"of {as_text(sum(outcomes.values()))} drawn for {language}, {counts}")
+    return "; ".join(texts)
+
+
 def together(counts: Counts) -> dict[str, int]:
     """Return the sums over all sources, largest first."""
     sums: dict[str, int] = {}

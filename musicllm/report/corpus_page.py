@@ -15,7 +15,14 @@ from markupsafe import Markup
 
 from musicllm import artifacts
 from musicllm.report.bars import BarChart, ranked
-from musicllm.report.corpora import corpus_table, num_documents, repair_table, together
+from musicllm.report.corpora import (
+    corpus_table,
+    language_table,
+    num_documents,
+    repair_table,
+    together,
+    translation_words,
+)
 from musicllm.report.figures import length_histogram
 from musicllm.report.page import NextCommand, Tile, fill
 from musicllm.report.shares import share_bars, share_table
@@ -58,6 +65,9 @@ class CorpusPage:
     repairs: Table | None
     shares: BarChart | None
     share_table: Table | None
+    languages: Table | None
+    translations: str
+    not_translated: BarChart | None
     lengths: Sequence[Lengths]
     music: Sequence[BarChart]
     contamination: Table | None
@@ -95,6 +105,11 @@ def corpus_page(facts: Facts, title: str, commands: Sequence[NextCommand] = ()) 
         repairs=repair_table(facts),
         shares=share_bars(facts),
         share_table=share_table(facts),
+        languages=language_table(facts),
+        translations=translation_words(facts),
+        not_translated=ranked(
+            "Requests without a translation", facts.get("translations", {}).get("not_in_table", {})
+        ),
         lengths=[_lengths(name, split, facts["max_length"]) for name, split in splits.items()
                  if any(split.get("lengths", {}).get("counts", ()))],
         music=[chart for chart in charts if chart is not None],
@@ -202,5 +217,13 @@ def _made_with(facts: Facts) -> Table:
         ("row former", as_text(facts.get("row_former"))),
         ("its version", as_text(facts.get("row_former_version"))),
         ("tokens in a row", as_text(facts["max_length"])),
+        *(
+            (f"also as {name}", ", ".join(_written(file) for file in files.values()))
+            for name, files in facts.get("also_written", {}).items()
+        ),
     ]
     return Table("", ["", ""], [TableRow(head, [Cell(text)]) for head, text in rows], is_text=True)
+
+
+def _written(file: Facts) -> str:
+    return f"{file['file']} ({as_text(file['records'])} records, sha256 {file['sha256'][:12]})"

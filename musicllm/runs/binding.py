@@ -15,6 +15,7 @@ from musicllm.runs import names
 from musicllm.runs.inputs import find_input, refuse_other_kind
 from musicllm.runs.locations import Key, local_contents, with_contents
 from musicllm.runs.stages import STAGES, artifact_kind, is_deciding, is_interactive, makes_artifact
+from musicllm.runs.watching import identities
 from musicllm.schema import Config
 
 
@@ -38,14 +39,17 @@ def bind(config: Config, recipe: str, command: Command = NO_WORDS) -> Job:
     }
     for role, artifact in inputs.items():
         refuse_other_kind(config.task, role, artifact)
-    for number, name in enumerate(config.runs, 1):
+    watches = STAGES[config.task].watches
+    for number, name in enumerate([] if watches else config.runs, 1):
         inputs[f"run {number}"] = find_input("runs", name, config)
+    watched = identities(config) if watches else []
     local = local_contents(config, partial(is_deciding, config))
     decides = {
         "task": config.task,
         "version": STAGES[config.task].version,
         "settings": deciding_settings(config, local),
         "inputs": {role: artifact.fingerprint for role, artifact in inputs.items()},
+        **({"watched": watched} if watched else {}),
     }
     identity = artifacts.fingerprint(decides)
     folder = runs / recipe / (config.name or identity)

@@ -9,21 +9,21 @@ from musicllm.launch import ranks
 from musicllm.model import attention
 from musicllm.model.architecture import skeleton
 from musicllm.model.certificate import Certificate, certify
-from musicllm.runs.planning import compute_dtype
-from musicllm.runs.settings import model_spec
+from musicllm.runs.settings import compute_dtype, model_spec
 from musicllm.schema import Config
 
 OF_TRANSFORMERS = ("sdpa", "eager")
 """Attentions that a class may have beside ours; with these, documents go one by one."""
 
 
-def certified(config: Config, name: str, max_length: int) -> Certificate:
+def certified(config: Config, name: str, max_length: int, dtype: str | None = None) -> Certificate:
     """Return how the model of a run takes documents, proven on this machine.
 
     Args:
         config: of a training.
         name: of the attention that was chosen, as in `hardware.attention`.
         max_length: longest document, in tokens.
+        dtype: in which the model computes on a GPU; None for that of matrix products.
 
     Raises:
         NotAvailableError: the model would be trained as another one than it is.
@@ -34,7 +34,7 @@ def certified(config: Config, name: str, max_length: int) -> Certificate:
         name,
         max_length,
         device="cuda" if on_gpu else "cpu",
-        dtype=compute_dtype(config) if on_gpu else "float32",
+        dtype=(dtype or compute_dtype(config)) if on_gpu else "float32",
     )
     if certificate.reason and ranks.is_main():
         console.note(

@@ -20,8 +20,9 @@ from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.runs.planning import run_plan
 from musicllm.runs.settings import machine_of, step_choices
+from musicllm.runs.stored_teacher import train_rows
 from musicllm.train import group, strategies
-from musicllm.train.objectives.sft import SFT
+from musicllm.train.objectives import Objective
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Length, Plan
 from musicllm.train.rehearsal import NUM_MICRO_BATCHES, Rehearsal, Steps, rehearse
@@ -34,16 +35,19 @@ LENGTH = "length.json"
 KEPT = ", when this run began"
 
 
-def decided(job: Job, corpus: Corpus, model: nn.Module, plan: RunPlan) -> RunPlan:
+def decided(
+    job: Job, corpus: Corpus, model: nn.Module, objective: Objective, plan: RunPlan
+) -> RunPlan:
     """Return the plan with the decisions.
 
     Args:
         job: of the training.
         corpus: its rows.
         model: as it is trained; restored afterwards.
+        objective: what is minimised.
         plan: with the number of steps by the estimated speed.
     """
-    rehearsal = _rehearsal(job, corpus, model, plan.steps)
+    rehearsal = _rehearsal(job, corpus, model, objective, plan.steps)
     earlier = group.from_main(lambda: remembered(job))
     if rehearsal is None and earlier is None:
         decision = group.from_main(lambda: plan.length)  # a measured rate is not that of all ranks
@@ -72,7 +76,9 @@ def remembered(job: Job) -> Length | None:
     return Length(**content | {"choices": tuple(content["choices"]), "why": why})
 
 
-def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehearsal | None:
+def _rehearsal(
+    job: Job, corpus: Corpus, model: nn.Module, objective: Objective, steps: Plan
+) -> Rehearsal | None:
     """Measure steps in a single process on a CPU if there is a choice to make."""
     config = job.config
     hardware = config.hardware
@@ -85,7 +91,7 @@ def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehea
         return None
     console.say("a few steps are measured first; they leave no trace")
     batches = StepBatches(
-        corpus.rows("train"),
+        train_rows(job, corpus),
         rows_per_step=steps.rows_per_step,
         rows_per_device=steps.rows_per_device,
         seed=config.seed,
@@ -100,7 +106,7 @@ def _rehearsal(job: Job, corpus: Corpus, model: nn.Module, steps: Plan) -> Rehea
                 settings=config.optimizer,
                 has_bf16=machine.has_bf16,
             ),
-            objective=SFT,
+            objective=objective,
             micro_batches=[batches[n] for n in range(min(len(batches), NUM_MICRO_BATCHES))],
             accumulation=steps.accumulation,
             gradient_clip=config.training.gradient_clip,

@@ -27,12 +27,18 @@ KINDS = {
     "corpus": ("corpus",),
     "adapter": ("adapter",),
     "model": ("model", "adapter"),
+    "second_model": ("model", "adapter"),
+    "teacher": ("model",),
+    "teacher_logits": ("teacher_logits",),
     "generations": ("tunes",),
+    "index": ("index",),
+    "translations": ("records",),
+    "synthesized": ("records",),
 }
 """Role of an input -> allowed kinds of artifact; other roles allow any."""
 
 WRITE_WITH = ("gguf", "export")
-"""Further kinds of `inputs.model` where texts are written: a GGUF file, or an export with one."""
+"""Further kinds of a model where texts are written: a GGUF file, or an export with one."""
 
 WHOLE = ("train", "export")
 """Tasks whose `inputs.model` must be a model: an adapter has to be merged into its base first. For
@@ -76,14 +82,14 @@ def refuse_other_kind(task: str, role: str, artifact: Artifact) -> None:
     kinds = KINDS.get(role, (artifact.kind,))
     if role == "model" and task in WHOLE:
         kinds = ("model",)
-    if role == "model" and task in WRITING:
+    if role in ("model", "second_model") and task in WRITING:
         kinds = (*kinds, *WRITE_WITH)
     named = f"inputs.{role}={artifact.path}"
     merge = quoting.command("recipe=merge", quoting.argument("inputs.adapter", artifact.path))
     if kinds == ("model",) and artifact.kind == "adapter":
         raise ArtifactError(
             f"{named} is an adapter, and a whole model is needed here; merge it into its base "
-            f"first: {merge} and then write inputs.model=<the folder of that run>"
+            f"first: {merge} and then write inputs.{role}=<the folder of that run>"
         )
     if task == "report" and "recipe" not in artifact.provenance:
         raise ArtifactError(f"{named} is no run, and a report tells of runs; name one, or leave it")

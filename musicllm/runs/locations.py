@@ -17,6 +17,7 @@ from musicllm.files.kinds import is_data
 from musicllm.model.gguf_file import SUFFIX
 from musicllm.schema import Config
 from musicllm.serve.prompts import SUFFIXES
+from musicllm.synthesis.kind import SYNTHESES
 
 Key = tuple[str, ...]
 """The parts of a setting's name; a part may contain dots."""
@@ -84,10 +85,13 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     """Yield every setting that may name a location, its value, and which of its files count."""
     data = config.data
     for name, source in data.sources.items():
-        counts = READERS[source.reader].counts
-        yield ("data", "sources", name, "location"), source.location, counts
+        reader = READERS[source.reader]
+        packaged = str(reader.packaged) if reader.packaged else None
+        place = packaged if source.location is None else source.location
+        yield ("data", "sources", name, "location"), place, reader.counts
     phrasings = data.instructions.phrasings
     yield ("data", "instructions", "phrasings"), phrasings, lambda name: name.endswith(".toml")
+    yield ("data", "translation", "table"), data.translation.table, lambda _name: True
     yield ("data", "new_tokens"), data.new_tokens, lambda _name: True
     yield ("model", "location"), config.model.location, _of_model_at(config.model.location)
     for name, benchmark in config.benchmark.items():
@@ -96,6 +100,12 @@ def _places(config: Config) -> Iterator[tuple[Key, str | None, Callable[[str], b
     for number, entry in enumerate(config.generation.prompts):
         if entry.endswith(SUFFIXES):
             yield ("generation", "prompts", str(number)), entry, lambda _name: True
+    yield ("search", "file"), config.search.file, lambda _name: True
+    synthesis = config.synthesis
+    if synthesis.kind in SYNTHESES:  # `values` reports one that does not exist
+        for name, file in SYNTHESES[synthesis.kind].files(synthesis).items():
+            yield ("synthesis", name), str(file), lambda _name: True
+    yield ("synthesis", "json_schema"), synthesis.json_schema, lambda _name: True
     for number, place in enumerate(config.extensions):
         yield ("extensions", str(number)), place, _is_top_module
 

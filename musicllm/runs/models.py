@@ -126,8 +126,7 @@ def _dtype(config: Config, place: Place) -> str:
     precision = config.hardware.precision
     able = probe(config.hardware.accelerator)
     if precision != "auto":
-        if precision != "fp16":  # which only training cannot do everywhere: it scales the loss
-            refuse_precision(precision, able)
+        refuse_precision(precision, able)
         return DTYPES[precision]
     if config.hardware.accelerator == "cpu":
         return "float32"

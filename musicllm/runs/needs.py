@@ -19,8 +19,11 @@ from musicllm.model.packages import PACKAGES, PREFIX, Package
 from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 
-LOADING = ("train", "evaluate", "generate", "chat")
+LOADING = ("train", "evaluate", *WRITING)
 """Tasks that compute with a model."""
+
+LOGGING = ("train", "evaluate", "compare")
+"""Tasks that log."""
 
 COMPILERS = ("g++", "clang++", "c++")
 
@@ -61,20 +64,38 @@ def _nf4(config: Config) -> str | None:
     return "adapter.quantization=nf4" if needed else None
 
 
+def _nf4_teacher(config: Config) -> str | None:
+    loads = config.task in ("train", "teacher_logits")
+    needed = loads and config.objective.teacher_quantization == "nf4"
+    return "objective.teacher_quantization=nf4" if needed else None
+
+
 def _dequantize(config: Config) -> str | None:
     needed = config.task == "merge" and config.merge.quantized_base == "dequantize"
     return "merge.quantized_base=dequantize" if needed else None
 
 
-def _tensorboard(config: Config) -> str | None:
-    kinds = {logger.kind for logger in config.logger.values()}
-    return "logger=tensorboard" if config.task == "train" and "tensorboard" in kinds else None
+def _logger(kind: str, *tasks: str) -> Callable[[Config], str | None]:
+    """Return a cause: tasks that log to a kind of logger."""
+
+    def cause(config: Config) -> str | None:
+        kinds = {logger.kind for logger in config.logger.values()}
+        return f"logger={kind}" if config.task in tasks and kind in kinds else None
+
+    return cause
 
 
-def _wandb(config: Config) -> str | None:
-    logs = config.task in ("train", "evaluate")
-    kinds = {logger.kind for logger in config.logger.values()}
-    return "logger=wandb" if logs and "wandb" in kinds else None
+def _mlflow_database(config: Config) -> str | None:
+    """Return the setting by which MLflow writes to a database itself."""
+    local = (
+        logger.kind == "mlflow" and str(logger.options.get("tracking_uri")).startswith("sqlite:")
+        for logger in config.logger.values()
+    )
+    return "logger=mlflow" if config.task in LOGGING and any(local) else None
+
+
+def _dashboard(config: Config) -> str | None:
+    return "task=dashboard" if config.task == "dashboard" else None
 
 
 def _gguf(config: Config) -> str | None:
@@ -82,7 +103,8 @@ def _gguf(config: Config) -> str | None:
         return None
     if config.inference.engine is not None:
         return "inference.engine=gguf" if config.inference.engine == "gguf" else None
-    places = {"inputs.model": config.inputs.get("model"), "model.location": config.model.location}
+    places = {f"inputs.{role}": config.inputs.get(role) for role in ("model", "second_model")}
+    places["model.location"] = config.model.location
     named = [f"{key}={place}" for key, place in places.items() if (place or "").endswith(SUFFIX)]
     return named[0] if named else None
 
@@ -90,6 +112,11 @@ def _gguf(config: Config) -> str | None:
 def _vllm(config: Config) -> str | None:
     chosen = config.task in WRITING and config.inference.engine == "vllm"
     return "inference.engine=vllm" if chosen and "python" not in config.inference.options else None
+
+
+def _json_schema(config: Config) -> str | None:
+    checks = config.task == "synthesize" and config.synthesis.json_schema is not None
+    return f"synthesis.json_schema={config.synthesis.json_schema}" if checks else None
 
 
 def _exporter(name: str) -> Iterator[Need]:
@@ -110,6 +137,7 @@ def _packaged(package: Package) -> Iterator[Need]:
 
     def cause(config: Config) -> str | None:
         loads = config.task in (*LOADING, "export") and "model" not in config.inputs
+        loads &= config.model.endpoint is None
         loads |= config.task == "prepare" and config.data.tokenizer in ("model", "extend")
         loads |= config.task == "bench" and config.bench.name == "eval"
         return f"model.location={location}" if loads and config.model.location == location else None
@@ -123,11 +151,18 @@ NEEDS = (
     Need(_bench, ("sentencepiece",), "bench"),
     Need(_ray, ("ray",), "ray"),
     Need(_nf4, ("bitsandbytes",), "qlora"),
+    Need(_nf4_teacher, ("bitsandbytes",), "qlora"),
     Need(_dequantize, ("bitsandbytes",), "qlora"),
-    Need(_tensorboard, ("tensorboard", "tensorboardX"), "tensorboard"),
-    Need(_wandb, ("wandb",), None, "pip install wandb"),
+    Need(_logger("tensorboard", *LOGGING), ("tensorboard", "tensorboardX"), "tensorboard"),
+    Need(_logger("wandb", *LOGGING, "dashboard"), ("wandb",), None, "pip install wandb"),
+    Need(_logger("mlflow", *LOGGING), ("mlflow",), "mlflow"),
+    Need(_mlflow_database, ("sqlalchemy",), "mlflow"),
+    Need(_mlflow_database, ("alembic",), "mlflow"),
+    Need(_logger("trackio", *LOGGING), ("trackio",), "trackio"),
+    Need(_dashboard, ("wandb_workspaces",), "dashboard"),
     Need(_gguf, ("xllamacpp",), "gguf"),
     Need(_vllm, ("vllm",), "vllm"),
+    Need(_json_schema, ("jsonschema",), "synthesis"),
     *(need for package in PACKAGES.values() for need in _packaged(package)),
 )
 

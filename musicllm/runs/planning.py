@@ -16,17 +16,19 @@ from musicllm.model.architecture import refuse_quantized, skeleton
 from musicllm.model.flops import train_flops_per_token
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.model.weights import cached_folder
+from musicllm.runs import teacher_plan
 from musicllm.runs.inputs import find_input
 from musicllm.runs.settings import (
     adapter_spec,
+    compute_dtype,
     limit_of_steps,
     model_spec,
     step_choices,
     training_plan,
 )
+from musicllm.runs.teacher_plan import TeacherPlan
 from musicllm.runs.vocabulary import refuse_lacking_rows, with_rows
 from musicllm.schema import Config
-from musicllm.train import strategies
 from musicllm.train.capabilities import probe
 from musicllm.train.disk import Disk, disk
 from musicllm.train.duration import Duration, Text, measured_cpu_flops_per_s, text_of
@@ -74,7 +76,8 @@ def run_plan(
     choice = _choice(config, steps)
     host_bytes = _host_bytes(config)
     device_bytes = _device_bytes(config)
-    needs = partial(_memory, config, corpus, counted)
+    teacher = _teacher(config, corpus, choice)
+    needs = partial(_memory, config, corpus, counted, teacher)
 
     def find_advice() -> Advice | None:
         devices = hardware.devices_per_node
@@ -95,7 +98,8 @@ def run_plan(
         device_bytes=device_bytes,
         host_bytes=host_bytes,
         devices_per_node=hardware.devices_per_node,
-        duration=_duration(config, counted, steps, corpus, step_s),
+        duration=_duration(config, counted, steps, corpus, step_s, teacher=teacher),
+        teacher=None if teacher is None else (teacher.name, teacher.size.num_parameters),
         length=length,
         rehearsal=rehearsal,
         price_per_hour=hardware.price_per_hour,
@@ -142,7 +146,8 @@ def _length(
     if not choices and hours is None:
         return None
     steps = training_plan(config, corpus, num_steps=1)  # the time of a step depends on no other
-    expected = _duration(config, counted, steps, corpus, step_s).step_s
+    teacher = _teacher(config, corpus, _choice(config, steps))
+    expected = _duration(config, counted, steps, corpus, step_s, teacher=teacher).step_s
     if hours is not None:
         return expected_length(3600 * hours, expected, limit_of_steps(config, corpus))
     budget = config.training.time_budget_min
@@ -150,23 +155,29 @@ def _length(
     return choose_length(choices, 60 * budget, expected)
 
 
-def compute_dtype(config: Config) -> str:
-    """Return the dtype of matrix products; for `auto` on a GPU that is not here, bfloat16."""
-    hardware = config.hardware
-    try:
-        name = strategies.precision(
-            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
-        )
-    except NotAvailableError:
-        name = "bf16-mixed"
-    return str(strategies.compute_dtype(name)).removeprefix("torch.")
+def _teacher(
+    config: Config, corpus: Mapping[str, Any] | None, choice: Choice
+) -> TeacherPlan | None:
+    """Return the plan of the teacher, if there is one and its architecture can be told."""
+    teacher = teacher_plan.architecture(config)
+    if teacher is None:
+        return None
+    text, work = _text(config, corpus), _workload(config, corpus, choice)
+    return teacher_plan.plan(teacher, work, text.documents, text.supervised_share)
 
 
 def _memory(
-    config: Config, corpus: Mapping[str, Any] | None, counted: size.Size, choice: Choice
+    config: Config,
+    corpus: Mapping[str, Any] | None,
+    counted: size.Size,
+    teacher: TeacherPlan | None,
+    choice: Choice,
 ) -> Memory:
     adapter = dataclasses.replace(adapter_spec(config, corpus), quantization=choice.quantization)
-    return estimate(_loaded(config), adapter, counted, _workload(config, corpus, choice))
+    own = estimate(_loaded(config), adapter, counted, _workload(config, corpus, choice))
+    if teacher is None:
+        return own
+    return (_teacher(config, corpus, choice) or teacher).beside(own)  # of this micro-batch
 
 
 def _loaded(config: Config) -> ModelSpec:
@@ -265,6 +276,8 @@ def _duration(
     steps: Plan,
     corpus: Mapping[str, Any] | None,
     step_s: float | None,
+    *,
+    teacher: TeacherPlan | None,
 ) -> Duration:
     hardware, text, adapter = config.hardware, _text(config, corpus), adapter_spec(config, corpus)
     work = _workload(config, corpus, _choice(config, steps))
@@ -286,7 +299,7 @@ def _duration(
         num_tokens=round(steps.num_tokens * text.fill),
         supervised_share=text.supervised_share,
         mean_context=text.documents.mean_context(),
-        flops_per_token=flops,
+        flops_per_token=flops + (0 if teacher is None else teacher.flops_per_token),
         flops_per_update=OPTIMIZERS[config.optimizer.name].update_flops(counted.hidden_shapes),
         peak_flops_per_s=peak,
         expected_mfu=mfu,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -17,15 +18,21 @@ from musicllm.data.settings import (
     Question,
     RowSettings,
     SourceSpec,
+    TranslationSettings,
 )
 from musicllm.data.sources.readers import READERS
+from musicllm.data.sources.readers.synthesized import RECORDS
 from musicllm.data.templates import without_bos
+from musicllm.data.translations import read_table
 from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import legacy, packaged
 from musicllm.model.base import load_tokenizer, num_rows_of
 from musicllm.runs.vocabulary import refuse_lacking_rows
-from musicllm.schema import SourceConfig
+from musicllm.schema import Config, SourceConfig
+
+TRANSLATIONS = "translations"
+"""Role of the artifact of translations."""
 
 
 def preparation_of(
@@ -49,13 +56,12 @@ def preparation_of(
         languages=tuple(settings.languages),
         phrasings=None if settings.phrasings is None else Path(settings.phrasings).expanduser(),
         max_turns=settings.max_turns,
+        language_shares=tuple(settings.language_shares.items()),
     )
     if settings.tasks and (problems := find_problems(instructions)):
         raise ConfigError(problems)
     return Preparation(
-        sources=tuple(
-            _source(job, name, source, max_records) for name, source in data.sources.items()
-        ),
+        sources=source_specs(job, max_records),
         music=data.music,
         duplicates=data.duplicates,
         questions=questions,
@@ -72,14 +78,68 @@ def preparation_of(
         ),
         max_reject_fraction=data.max_reject_fraction,
         seed=job.config.seed,
+        translation=_translation(job),
+        system_prompts=tuple(data.system_prompts.items()),
+        also_write=tuple(data.also_write),
     )
 
 
-def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) -> SourceSpec:
+def source_specs(job: Job, max_records: int | None = None) -> tuple[SourceSpec, ...]:
+    """Return the sources of a job; errors and arguments as `preparation_of`."""
+    return specs_of(job.config, lambda role: job.input(role).path, max_records)
+
+
+def specs_of(
+    config: Config, path_of: Callable[[str], Path], max_records: int | None = None
+) -> tuple[SourceSpec, ...]:
+    """Return the sources of a configuration.
+
+    Args:
+        config: the configuration.
+        path_of: returns the folder of an input, by its role.
+        max_records: limit of records per source.
+    """
+    cache, sources = Path(config.paths.cache), config.data.sources
+    return tuple(
+        _source(name, source, path_of, cache, max_records) for name, source in sources.items()
+    )
+
+
+def _translation(job: Job) -> TranslationSettings | None:
+    """Return which requests are translated; None for none.
+
+    Raises:
+        InputError: the table cannot be read, or has nothing in a language of the shares.
+    """
+    settings = job.config.data.translation
+    if not settings.shares:
+        return None
+    table = (
+        job.input(TRANSLATIONS).path / RECORDS
+        if settings.table is None
+        else Path(settings.table).expanduser()
+    )
+    languages = {language for _, language in read_table(table)}
+    for language in settings.shares:
+        if language not in languages:
+            raise InputError(
+                f"data.translation.shares.{language}: {table} translates into "
+                f"{', '.join(sorted(languages))} alone"
+            )
+    return TranslationSettings(table, tuple(settings.shares.items()))
+
+
+def _source(
+    name: str,
+    source: SourceConfig,
+    path_of: Callable[[str], Path],
+    cache: Path,
+    max_records: int | None,
+) -> SourceSpec:
     location = source.location
-    role = READERS[source.reader].input_role
+    role = source.role or READERS[source.reader].input_role
     if role is not None and location is None:
-        location = str(job.input(role).path)
+        location = str(path_of(role))
     limits = [limit for limit in (source.max_records, max_records) if limit is not None]
     return SourceSpec(
         name=name,
@@ -87,10 +147,12 @@ def _source(job: Job, name: str, source: SourceConfig, max_records: int | None) 
         location=location,
         format=source.format,
         max_records=min(limits, default=None),
-        cache=Path(job.config.paths.cache),
+        cache=cache,
         revision=source.revision,
         kinds=tuple(source.kinds),
         named_splits=source.named_splits,
+        where=tuple(source.where.items()),
+        min_chars=source.min_chars,
     )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from musicllm.errors import NotAvailableError
 from musicllm.inference.requests import SamplingSettings
 from musicllm.model.spec import AdapterSpec, ModelSpec
 from musicllm.music.grammar import TuneRules
@@ -70,6 +71,18 @@ def tune_rules(config: Config) -> TuneRules | None:
 def rules_of_tunes(config: Config) -> TuneRules:
     """Return the rules of the grammar that `config.generation.tune` states, in use or not."""
     return TuneRules.of(vars(config.generation.tune))
+
+
+def compute_dtype(config: Config) -> str:
+    """Return the dtype of matrix products; for `auto` on a GPU that is not here, bfloat16."""
+    hardware = config.hardware
+    try:
+        name = strategies.precision(
+            hardware.precision, hardware.accelerator, supports_bf16=hardware.supports_bf16
+        )
+    except NotAvailableError:
+        name = "bf16-mixed"
+    return str(strategies.compute_dtype(name)).removeprefix("torch.")
 
 
 def machine_of(config: Config) -> Machine:

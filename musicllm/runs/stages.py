@@ -26,11 +26,12 @@ class Stage:
             of two names that cover a key the longer takes precedence. `FREE` applies to all stages,
             except for keys and groups in `settings`. Other settings cannot be read; see `view`.
         needs: required roles of `inputs`.
-        available: it can run in this version; otherwise it can only be planned.
         spreads: runs in one process per device, unless strategy=single.
         repeats: runs again even if its artifact is complete.
         interactive: talks with a person; it makes no artifact, its run folder holds what they save,
             and `settings` alone choose the folder.
+        watches: `runs` names trainings, finished or not (`runs.watching`); for other stages they
+            are artifacts.
         version: of the result; a new one makes old artifacts out of date.
     """
 
@@ -39,10 +40,10 @@ class Stage:
     settings: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    available: bool = True
     spreads: bool = False
     repeats: bool = False
     interactive: bool = False
+    watches: bool = False
     version: int = 1
 
 
@@ -73,7 +74,10 @@ SAMPLING = (
     "generation.max_new_tokens",
 )
 
-WRITING = ("generate", "chat")
+SERVING_TASKS = ("demo", "serve")
+"""Tasks that answer others; only they can have a second model."""
+
+WRITING = ("generate", "synthesize", "chat", *SERVING_TASKS)
 """Tasks that write with an engine; only they can use an endpoint or a GGUF file."""
 
 MODEL_IN_USE = (
@@ -83,6 +87,28 @@ MODEL_IN_USE = (
     "adapter.quantization",
     "allow_other_base",
 )
+
+ENDPOINT = (
+    "inference.api_key_env",
+    "inference.timeout_s",
+    "inference.max_tries",
+    "inference.num_parallel",
+    "inference.context",
+)
+"""How a server is asked, whatever it is asked."""
+
+SPENDING = (
+    "synthesis.requests_per_minute",
+    "synthesis.tokens_per_minute",
+    "synthesis.input_price",
+    "synthesis.output_price",
+    "synthesis.max_cost",
+    "synthesis.max_tokens",
+    "synthesis.max_reject_fraction",
+)
+"""What a teacher may cost; none of it changes an answer."""
+
+SERVING = ("generation", "inference", "serve", "hardware.max_rows_per_device", "seed")
 
 TOKENIZER_CHECK = ("model.name", "model.config", "training.resize_embeddings", "adapter.kind")
 """Settings of the check that a model has rows for its tokenizer. They do not change a corpus."""
@@ -102,12 +128,26 @@ STAGES: dict[str, Stage] = {
         free=TOKENIZER_CHECK,
         repeats=True,
     ),
+    "index": Stage(
+        "tunes of a corpus -> an index to find similar ones",
+        "index",
+        ("data.sources", "index"),
+        free=("engine",),
+    ),
+    "search": Stage(
+        "a tune or words -> the tunes of an index that are like it",
+        "neighbours",
+        ("search",),
+        needs=("index",),
+        repeats=True,
+    ),
     "train": Stage(
         "rows -> trained weights",
         "adapter",
         (
             "model",
             "adapter",
+            "objective",
             "optimizer",
             "schedule",
             "training",
@@ -125,10 +165,27 @@ STAGES: dict[str, Stage] = {
             "callbacks",
             *SAMPLING,
             "benchmark",
+            "objective.teacher_model",  # for plans
         ),
         needs=("corpus",),
         spreads=True,
         version=3,
+    ),
+    "teacher_logits": Stage(
+        "rows and a teacher -> its most likely next tokens",
+        "teacher_logits",
+        (
+            "objective.top_k",
+            "objective.temperature",
+            "objective.teacher_dtype",
+            "objective.teacher_quantization",
+            "model.trust_remote_code",
+            "hardware.accelerator",  # precision=auto follows it
+            "hardware.precision",
+        ),
+        free=("objective", "model", "hardware"),
+        needs=("corpus", "teacher"),
+        spreads=True,
     ),
     "merge": Stage(
         "adapter into base -> model",
@@ -149,27 +206,53 @@ STAGES: dict[str, Stage] = {
         "model -> tunes as score, MIDI and sound",
         "tunes",
         (*MODEL_IN_USE, "generation", "inference", "seed"),
-        free=(
-            "hardware.max_rows_per_device",
-            "inference.api_key_env",
-            "inference.timeout_s",
-            "inference.max_tries",
-            "inference.num_parallel",
-            "inference.context",
-        ),
+        free=("hardware.max_rows_per_device", *ENDPOINT),
         version=3,
     ),
+    "synthesize": Stage(
+        "records -> records that a teacher writes",
+        "records",
+        (*MODEL_IN_USE, "data.sources", "synthesis", *SAMPLING, "inference", "seed"),
+        free=(
+            "hardware.max_rows_per_device",
+            *ENDPOINT,
+            *SPENDING,
+        ),
+    ),
     "report": Stage("runs -> one page", "report"),
+    "dashboard": Stage(
+        "trainings -> sections of panels, and a report, in wandb",
+        "dashboard",
+        ("dashboard",),
+        repeats=True,  # trainings go on, and what could not be sent is sent later
+        watches=True,
+    ),
+    "watch": Stage(
+        "trainings, finished or not -> one page of their metrics",
+        "report",
+        ("dashboard",),
+        free=("watch", "watch_every_s"),
+        repeats=True,  # trainings go on
+        watches=True,
+    ),
     "pipeline": Stage("recipes one after the other", "", ("steps",)),
     "chat": Stage(
         "a conversation in the terminal",
         "",
         MODEL_IN_USE,
-        free=("generation", "inference", "hardware.max_rows_per_device", "seed"),
+        free=("generation", "inference", "tools", "hardware.max_rows_per_device", "seed"),
         interactive=True,
     ),
-    "demo": Stage("a page to talk to", "demo", available=False),
-    "serve": Stage("an API", "serve", available=False),
+    "demo": Stage(
+        "a page with score and sound, and the API",
+        "",
+        MODEL_IN_USE,
+        free=SERVING,
+        interactive=True,
+    ),
+    "serve": Stage(
+        "the API: OpenAI's protocol, and tunes", "", MODEL_IN_USE, free=SERVING, interactive=True
+    ),
     "export": Stage(
         "a model for other programs, with its card",
         "export",
@@ -206,6 +289,8 @@ def is_deciding(config: Config, key: str) -> bool | None:
         key: of a setting, or of a part of one, with dots.
     """
     cover = _cover(config.task)
+    if key.startswith("objective.") and cover.get("objective") and config.objective.name == "sft":
+        return False  # it has no settings
     watches = "callbacks.loss_spike_factor" in cover
     if key == "training.log_every_steps" and watches and config.callbacks.loss_spike_factor:
         return True  # the median is that of logged losses

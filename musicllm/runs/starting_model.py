@@ -23,8 +23,7 @@ from musicllm.model.anatomy import ties
 from musicllm.model.architecture import config_of, dropouts, skeleton
 from musicllm.model.attention import choose, needs_of
 from musicllm.runs.certifying import certified
-from musicllm.runs.planning import compute_dtype
-from musicllm.runs.settings import adapter_spec, model_spec
+from musicllm.runs.settings import adapter_spec, compute_dtype, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows, refuse_untrained_rows
 from musicllm.schema import Config
 from musicllm.train.capabilities import probe, refuse_precision

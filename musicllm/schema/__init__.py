@@ -7,6 +7,7 @@ read-only. `X | None` marks a setting that may be `null`; `keys` reads the annot
 
 from __future__ import annotations
 
+from musicllm.schema.dashboard import DashboardConfig, PanelConfig, SectionConfig
 from musicllm.schema.data import (
     DataConfig,
     DuplicatesConfig,
@@ -17,10 +18,16 @@ from musicllm.schema.data import (
     MusicConfig,
     SourceConfig,
     TemplateConfig,
+    TranslationConfig,
 )
 from musicllm.schema.export import ExportConfig
 from musicllm.schema.jobs import LauncherConfig, PathsConfig, SweepConfig
 from musicllm.schema.keys import group, key
+from musicllm.schema.objective import ObjectiveConfig
+from musicllm.schema.retrieval import IndexConfig, SearchConfig
+from musicllm.schema.serving import ServeConfig
+from musicllm.schema.synthesis import SynthesisConfig
+from musicllm.schema.tools import ToolsConfig
 from musicllm.schema.training import (
     AdapterConfig,
     HardwareConfig,
@@ -45,12 +52,14 @@ __all__ = [
     "BenchmarkConfig",
     "CallbacksConfig",
     "Config",
+    "DashboardConfig",
     "DataConfig",
     "DuplicatesConfig",
     "EngineConfig",
     "ExportConfig",
     "GenerationConfig",
     "HardwareConfig",
+    "IndexConfig",
     "InferenceConfig",
     "InspectConfig",
     "InstructionsConfig",
@@ -60,14 +69,22 @@ __all__ = [
     "MixConfig",
     "ModelConfig",
     "MusicConfig",
+    "ObjectiveConfig",
     "OptimizerConfig",
+    "PanelConfig",
     "PathsConfig",
     "ScheduleConfig",
+    "SearchConfig",
+    "SectionConfig",
+    "ServeConfig",
     "SourceConfig",
     "StrategyConfig",
     "SweepConfig",
+    "SynthesisConfig",
     "TemplateConfig",
+    "ToolsConfig",
     "TrainingConfig",
+    "TranslationConfig",
     "TuneConfig",
 ]
 
@@ -89,8 +106,11 @@ class Config:
     )
     steps: list[str] = key("recipes, with task=pipeline")
     runs: list[str] = key(
-        "evaluations, with task=compare: names of recipes (their latest run) or folders"
+        "recipes (their latest run) or folders: evaluations, with task=compare; trainings or "
+        "sweeps of them, with task=dashboard or watch"
     )
+    watch: bool = key("renew the page until the runs are finished, with task=watch; --watch")
+    watch_every_s: int = key("between two looks at the runs, with watch", 1, 86_400, "seconds")
     extensions: list[str] = key("Python files, or folders of them, that register kinds of your own")
     trusted_packages: list[str] = key(
         "packages besides Lightning and musicllm that a _target_ may name"
@@ -101,6 +121,7 @@ class Config:
     model: ModelConfig
     adapter: AdapterConfig
     template: TemplateConfig
+    objective: ObjectiveConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     training: TrainingConfig
@@ -111,9 +132,15 @@ class Config:
     benchmark: dict[str, BenchmarkConfig]
     generation: GenerationConfig
     inference: InferenceConfig
+    tools: ToolsConfig
     inspect: InspectConfig
+    index: IndexConfig
+    search: SearchConfig
     bench: BenchConfig
     merge: MergeConfig
     export: ExportConfig
+    serve: ServeConfig
+    synthesis: SynthesisConfig
+    dashboard: DashboardConfig
     sweep: SweepConfig
     launcher: LauncherConfig

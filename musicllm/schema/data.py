@@ -12,7 +12,7 @@ class SourceConfig:
     """Where records come from."""
 
     reader: str = key(
-        "files, books (the free ones of music21), hub, corpus (inputs.corpus) or generations",
+        "files, books (the free ones of music21), hub, corpus, generations or synthesized",
         kinds="musicllm.data.sources.readers:READERS",
     )
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")
@@ -23,6 +23,11 @@ class SourceConfig:
     )
     named_splits: bool = key("files named after a split belong to it; false: all are pooled")
     max_records: int | None = key("read only the first records of each split", 1, null="all")
+    where: dict[str, str] = key("field -> text that it must contain; other rows are left out")
+    min_chars: int | None = key("fewest characters of a record's texts", 1, null="any")
+    role: str | None = key(
+        "of the artifact in inputs that is read without a location", null="that of the reader"
+    )
     licence: str = key("licence of the documents")
     citation: str = key("where the documents are described")
     num_documents: int | None = key("published or measured size, for planning", 0, null="unknown")
@@ -66,16 +71,27 @@ class InstructionsConfig:
 
     tasks: list[str] = key("families of requests; []: tunes stay tunes")
     samples_per_tune: int = key("conversations sampled from each tune", 1, 1000)
-    languages: list[str] = key("languages of the wordings, sampled evenly")
+    languages: list[str] = key("languages of the wordings")
+    language_shares: dict[str, float] = key("relative shares of the languages; {}: even")
     phrasings: str | None = key("folder of further wordings, <language>.toml", null="none")
     max_turns: int = key("most questions in one conversation", 1, 100)
 
 
 @group
-class MixConfig:
-    """How much of each part becomes training rows; parts are sources or kinds."""
+class TranslationConfig:
+    """Which requests are replaced by their translations (`inputs.translations`, or a table)."""
 
-    by: Literal["source", "kind"] = key("what the keys below name: source, or kind (of record)")
+    table: str | None = key("JSON Lines of translations", null="inputs.translations")
+    shares: dict[str, float] = key("language -> share of the requests; the rest stay as they are")
+
+
+@group
+class MixConfig:
+    """How much of each part becomes training rows; parts are sources, kinds or languages."""
+
+    by: Literal["source", "kind", "language"] = key(
+        "what the keys below name: source, kind or language (of the record)"
+    )
     weights: dict[str, float] = key("relative shares of parts; {}: everything once")
     unit: Literal["documents", "tokens"] = key("unit of the shares: documents or tokens")
     epochs: dict[str, float] = key("passes over a part; 1 where a part is not named")
@@ -92,6 +108,10 @@ class DataConfig:
     duplicates: DuplicatesConfig
     decontaminate: bool = key("leave out records that contain questions of the benchmarks")
     instructions: InstructionsConfig
+    translation: TranslationConfig
+    system_prompts: dict[str, str] = key(
+        "language -> system prompt of the conversations in it that have none"
+    )
     transpose_semitones: list[int] = key("copies of every training tune; 0 is the tune itself")
     validation_fraction: float = key("share of the records; related ones stay together", 0, 0.5)
     test_fraction: float = key("share of the records; related ones stay together", 0, 0.5)
@@ -114,6 +134,10 @@ class DataConfig:
     )
     compat: Literal["reference"] | None = key(
         "reference: the tokens of ChatMusician's published code (docs/DATA.md)", null="ours"
+    )
+    also_write: list[str] = key(
+        "formats of other programs that the documents are also written in",
+        kinds="musicllm.data.writers:WRITERS",
     )
 
 

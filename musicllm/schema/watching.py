@@ -12,7 +12,9 @@ class LoggerConfig:
     """Where metrics are logged besides metrics.jsonl, which is always written."""
 
     kind: str = key("kind of logger", kinds="musicllm.train.loggers:LOGGERS")
-    project: str | None = key("wandb project", null="not wandb", env="WANDB_PROJECT")
+    project: str | None = key(
+        "project of wandb or Trackio, or experiment of MLflow", null="has none", env="WANDB_PROJECT"
+    )
     entity: str | None = key("wandb team or user", null="that of the key", env="WANDB_ENTITY")
     mode: Literal["online", "offline", "disabled", "auto"] | None = key(
         "wandb mode: online, offline, disabled or auto (online with an API key)",
@@ -20,8 +22,10 @@ class LoggerConfig:
         env="WANDB_MODE",
     )
     tags: list[str] = key("shown with the run")
-    log_artifact: bool = key("upload what was trained to wandb as an artifact")
-    options: dict[str, Any] = key("settings of a kind of your own (extensions)")
+    log_artifact: bool = key("store what was trained as an artifact of wandb or MLflow")
+    options: dict[str, Any] = key(
+        "tracking_uri of MLflow, folder of Trackio, or settings of a kind of your own (extensions)"
+    )
 
 
 @group

@@ -43,12 +43,21 @@ class GenerationConfig:
         "abc: only tokens of legal tunes, in which every bar fits", null="free text"
     )
     tune: TuneConfig
+    system: str | None = key("system prompt of conversations that have none", null="none")
     prompts: list[str] = key(
         "user messages, or files of them (.txt, .jsonl); []: drawn from inputs.instructions",
         single=True,
     )
     num_prompts: int = key("prompts drawn from inputs.instructions", 1, 10_000_000)
     num_candidates: int = key("answers written for each prompt", 1, 100_000)
+    tries: int = key(
+        "tries of each answer: one with a fault is checked, repaired and written again", 1, 1000
+    )
+    repair: str = key(
+        "what the model sees in a further try: tell (its answer and its faults), keep (the tune up "
+        "to its first fault, to be completed), or again (the same prompt)",
+        kinds="musicllm.serve.repair:REPAIRS",
+    )
     select: str = key(
         "measure by which the best candidate is selected",
         kinds="musicllm.serve.measures:MEASURES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from musicllm.data.instructions import key_in_words
@@ -46,24 +46,28 @@ def check_tunes(text: str) -> list[CheckedTune]:
     answer that continues a beginning is checked together with it. Cost: under a millisecond for a
     usual tune.
     """
-    return [_checked(tune) for tune in _tunes(text)]
+    return [checked(abc.unfold(text[start:stop])) for start, stop in tune_places(text)]
 
 
-def _tunes(text: str) -> Iterator[str]:
+def tune_places(text: str) -> list[tuple[int, int]]:
+    """Return start and end of every tune in a text, in order, also of those that do not parse."""
     spans = abc.find_tunes(text)
-    places = [(span.start, text[span.start : span.stop]) for span in spans]
+    starts = [span.start for span in spans]
+    blanks = [match.start() for match in _BLANK_LINE.finditer(text)]
+    places = [(span.start, span.stop) for span in spans]
     for match in _NUMBERED.finditer(text):
-        if not any(span.start <= match.start() < span.stop for span in spans):
-            following = min(
-                (span.start for span in spans if span.start > match.start()), default=len(text)
-            )
-            rest = text[match.start() : following]
-            places.append((match.start(), _BLANK_LINE.split(rest)[0]))
-    for _, tune in sorted(places):
-        yield abc.unfold(tune)
+        start = match.start()
+        following = bisect_right(starts, start)
+        if following and start < spans[following - 1].stop:
+            continue
+        stop = starts[following] if following < len(starts) else len(text)
+        blank = bisect_left(blanks, start)
+        places.append((start, min(stop, blanks[blank]) if blank < len(blanks) else stop))
+    return sorted(places)
 
 
-def _checked(tune: str) -> CheckedTune:
+def checked(tune: str) -> CheckedTune:
+    """Return a tune, one field per line, checked."""
     try:
         score = abc.parse(tune)
     except InputError as error:

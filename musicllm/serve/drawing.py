@@ -8,6 +8,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from musicllm.data.records import question_of
 from musicllm.errors import ArtifactError
 
 _KEY = re.compile(r"^K:\s*(\S+)", re.MULTILINE)
@@ -18,7 +19,9 @@ Group = tuple[str, str]
 
 def draw_requests(records: Sequence[Mapping[str, Any]], count: int, seed: int) -> list[str]:
     """Select user messages of instruction records; see `draw_records`."""
-    return [str(record["messages"][0]["content"]) for record in draw_records(records, count, seed)]
+    return [
+        str(question_of(record)[-1]["content"]) for record in draw_records(records, count, seed)
+    ]
 
 
 def draw_records(
@@ -29,7 +32,7 @@ def draw_records(
     Cost: linear in the records, and for each selected one in the tasks times keys.
 
     Args:
-        records: conversations whose second turn is a tune; `task` is their family.
+        records: conversations whose answer is a tune; `task` is their family.
         count: number of records.
         seed: of the order of records.
 
@@ -59,5 +62,5 @@ def draw_records(
 
 
 def _group(record: Mapping[str, Any]) -> Group:
-    match = _KEY.search(record["messages"][1]["content"])
+    match = _KEY.search(record["messages"][-1]["content"])
     return str(record.get("task", "")), match[1] if match else ""

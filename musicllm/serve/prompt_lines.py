@@ -15,7 +15,7 @@ from musicllm.schema import GenerationConfig
 from musicllm.schema.keys import Setting, settings, type_name
 
 if TYPE_CHECKING:
-    from musicllm.data.templates import Message
+    from musicllm.data.records import Message
 
 CONTENTS = ("prompt", "messages", "text")
 """A line has one of these: a user message, a conversation that ends with one, or the beginning of a

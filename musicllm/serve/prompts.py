@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicllm.data.records import question_of
 from musicllm.errors import InputError
 from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.music.grammar.demands import problems
@@ -26,7 +27,7 @@ from musicllm.serve import prompt_lines
 from musicllm.serve.prompt_lines import Content
 
 if TYPE_CHECKING:
-    from musicllm.data.templates import Message
+    from musicllm.data.records import Message
 
 SUFFIXES = (".txt", ".jsonl")
 """An entry of `generation.prompts` that ends so is a file."""
@@ -92,10 +93,13 @@ class Prompts(Sequence[Prompt]):
 
     Args:
         rules: of the grammar, which the lines of files must be able to keep; None without one.
+        system: prompt of conversations that have none of their own; None without one. The random
+            numbers of an answer do not follow from it.
     """
 
-    def __init__(self, rules: TuneRules | None = None) -> None:
+    def __init__(self, rules: TuneRules | None = None, system: str | None = None) -> None:
         self._rules = rules
+        self._system = system
         self.num_blank_lines = 0
         self.first_with_tune: str | None = None
         self._inline: list[tuple[str, Content]] = []
@@ -108,7 +112,9 @@ class Prompts(Sequence[Prompt]):
         self._twins: Counter[bytes] = Counter()
 
     @classmethod
-    def read(cls, entries: Sequence[str], rules: TuneRules | None = None) -> Prompts:
+    def read(
+        cls, entries: Sequence[str], rules: TuneRules | None = None, system: str | None = None
+    ) -> Prompts:
         """Read the entries of `generation.prompts`: user messages and files, in their order.
 
         Cost: one read of the files.
@@ -116,12 +122,13 @@ class Prompts(Sequence[Prompt]):
         Args:
             entries: messages, and names of files.
             rules: of the grammar; None without one.
+            system: prompt of conversations without one.
 
         Raises:
             InputError: a file is missing or empty, lines of it are no prompts or cannot be
                 continued by the grammar, two prompts have one id, or a message is empty.
         """
-        prompts = cls(rules)
+        prompts = cls(rules, system)
         for number, entry in enumerate(entries):
             if entry.endswith(SUFFIXES):
                 prompts._add_file(Path(entry).expanduser())
@@ -135,11 +142,11 @@ class Prompts(Sequence[Prompt]):
         return prompts
 
     @classmethod
-    def drawn(cls, records: Iterable[Mapping[str, Any]]) -> Prompts:
-        """Return the questions of instruction records."""
-        prompts = cls()
+    def drawn(cls, records: Iterable[Mapping[str, Any]], system: str | None = None) -> Prompts:
+        """Return the questions of instruction records; `system` as in `read`."""
+        prompts = cls(system=system)
         for record in records:
-            question = tuple(record["messages"][:1])
+            question = tuple(question_of(record))
             task, conditions = str(record.get("task") or ""), record.get("conditions") or {}
             content = Content(record["id"], question, None, {}, {}, task, conditions)
             prompts._add_inline(record["id"], content)
@@ -155,8 +162,12 @@ class Prompts(Sequence[Prompt]):
             return [self[place] for place in range(*number.indices(len(self)))]
         number = range(len(self))[number]
         place, content = self._content(number)
-        name = self._name(number)
-        return Prompt(number, name, content.id or name, place, self._keys[number], *content[1:])
+        name, messages = self._name(number), content.messages
+        if self._system and messages and messages[0]["role"] != "system":
+            messages = ({"role": "system", "content": self._system}, *messages)
+        return Prompt(
+            number, name, content.id or name, place, self._keys[number], messages, *content[2:]
+        )
 
     def _name(self, number: int) -> str:
         return f"{number + 1:0{max(3, len(str(len(self))))}d}"

@@ -2,6 +2,7 @@
 
 generations.jsonl   the best answer to each prompt, in the order of the prompts
 candidates.jsonl    every answer, where there are several to each prompt
+tries.jsonl         every try of every answer, where there may be several (`generation.tries`)
 kept.jsonl          good answers as records to train on (`generation.keep`)
 tunes.abc           the tunes of generations.jsonl as one book
 """
@@ -21,8 +22,8 @@ from musicllm.serve.prompts import Prompt
 from musicllm.serve.renderings import NO_FILES, Job, stem
 from musicllm.serve.stream import Stream
 
-GENERATIONS, CANDIDATES, KEPT, BOOK = (
-    "generations.jsonl", "candidates.jsonl", "kept.jsonl", "tunes.abc",
+GENERATIONS, CANDIDATES, TRIES, KEPT, BOOK = (
+    "generations.jsonl", "candidates.jsonl", "tries.jsonl", "kept.jsonl", "tunes.abc",
 )  # fmt: skip
 
 _NUMBER = re.compile(r"\AX:.*\n?")
@@ -125,6 +126,23 @@ def write_files(
             if kept is not None and selection.is_kept(best):
                 kept.write(_json(_record(prompt, best["answer"])))
             yield line
+
+
+def write_tries(folder: Path, prompts: Sequence[Prompt], tries: Stream, num_tries: int) -> None:
+    """Write tries.jsonl: the tries of each answer, in the order of the prompts.
+
+    Args:
+        folder: where it goes.
+        prompts: all of them.
+        tries: by prompt, and by candidate times `num_tries` plus the number of the try.
+        num_tries: of an answer, at most.
+    """
+    with (folder / TRIES).open("w", encoding="utf-8") as file:
+        for prompt in prompts:
+            for slot in range(tries.num_candidates):
+                if (place := (prompt.number, slot)) in tries:
+                    line = {**tries.read(place), "candidate": slot // num_tries}
+                    file.write(_json({"id": prompt.id, **line}))
 
 
 def _line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ class Tally:
     Args:
         measure: name of the measure that chooses.
         num_candidates: answers to each prompt.
+        num_tries: of each answer, at most.
     """
 
-    def __init__(self, measure: str, num_candidates: int) -> None:
+    def __init__(self, measure: str, num_candidates: int, num_tries: int = 1) -> None:
         self._measure = measure
+        self._num_tries = num_tries
+        self._right: Counter[int] = Counter()
         self._num_candidates = num_candidates
         self._sums: Counter[str] = Counter()
         self._score = self._mean_score = 0.0
@@ -43,6 +47,10 @@ class Tally:
         sums["finished"] += line["finished"]
         sums["tokens"] += line["num_new_tokens"]
         sums["kept"] += line["is_kept"]
+        sums["tries"] += line["num_tries"]
+        sums["tokens_of_tries"] += line["num_tokens_of_tries"]
+        if not line["skipped"] and not line["faults"]:
+            self._right[line["try"]] += 1
         sums["with_tune"] += any(tune["parses"] for tune in tunes)
         sums["tunes"] += len(tunes)
         sums["parsing"] += sum(tune["parses"] for tune in tunes)
@@ -81,6 +89,10 @@ class Tally:
             "score": self._score / sums["measured"] if sums["measured"] else None,
             "mean_score": self._mean_score / sums["measured"] if sums["measured"] else None,
             "num_kept": sums["kept"],
+            "num_right": self._right.total(),
+            "num_right_by_try": self._by_try(),
+            "num_tries": sums["tries"],
+            "num_tokens_of_tries": sums["tokens_of_tries"],
         }
 
     def rows(self, artifact: Path, *, keeps: bool) -> list[tuple[str, object]]:
@@ -96,8 +108,13 @@ class Tally:
             ("answers with a tune", _share(sums["with_tune"], metrics["num_answers"])),
             ("tunes that parse", _share(sums["parsing"], sums["tunes"])),
             ("bars that fit", _share(sums["fitting"], sums["bars"])),
+            ("answers without a fault", _share(metrics["num_right"], metrics["num_answers"])),
             ("prompts with conditions", _share(sums["with_conditions"], metrics["num_answers"])),
         ]
+        if self._num_tries > 1:
+            counts = " · ".join(f"{count:,}" for count in metrics["num_right_by_try"])
+            rows.append((f"of them after 1 to {self._num_tries} tries", counts))
+            rows.append(("tries, tokens of all", f"{sums['tries']:,}, {sums['tokens_of_tries']:,}"))
         if sums["checked"]:
             rows.append(("answers that break a rule", _share(sums["breaches"], sums["checked"])))
         if self._num_candidates > 1 and metrics["score"] is not None:
@@ -115,6 +132,10 @@ class Tally:
             return rows + [row for line in self._first for row in _told(line, artifact)]
         problems = self._problems.most_common(MAX_PROBLEMS)
         return rows + [("of the answers", f"{count:,} {text}") for text, count in problems]
+
+    def _by_try(self) -> list[int]:
+        """Return how many answers are without a fault after 1, 2, ... tries."""
+        return list(accumulate(self._right[number] for number in range(1, self._num_tries + 1)))
 
     def _unmeasured(self, count: int, keeps: bool) -> str:
         """Say what became of prompts with nothing to measure."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,14 +25,23 @@ from musicllm.job import Job
 from musicllm.runs.engines import engine_name, open_engine
 from musicllm.runs.settings import sampling_settings, tune_rules
 from musicllm.serve import room
+from musicllm.serve.chat.conversation import refuse_unseen
 from musicllm.serve.drawing import draw_records
 from musicllm.serve.measures import MEASURES
 from musicllm.serve.prompts import Prompt, Prompts, rules_with, seed_of
 from musicllm.serve.renderings import FILES, render_answers
-from musicllm.serve.selection import GENERATIONS, Selection, rendering_jobs, write_files
+from musicllm.serve.repair import REPAIRS
+from musicllm.serve.selection import (
+    GENERATIONS,
+    TRIES,
+    Selection,
+    rendering_jobs,
+    write_files,
+    write_tries,
+)
 from musicllm.serve.stream import Stream
 from musicllm.serve.tally import Tally
-from musicllm.serve.writing import Examiner, skip, write_answers
+from musicllm.serve.writing import Examiner, Trying, skip, write_answers
 
 PARTIAL, RENDERED = "partial", "rendered.jsonl"
 
@@ -51,18 +60,21 @@ def run(job: Job) -> list[tuple[str, object]]:
     with (
         Stream(partial / GENERATIONS, len(prompts), generation.num_candidates) as answers,
         Stream(partial / RENDERED, len(prompts)) as rendered,
+        _stream_of_tries(job, prompts) as tries,
     ):
         if not answers.is_complete:
-            _write(job, prompts, answers)
+            _write(job, prompts, answers, _trying(job, tries, selection))
         if generation.render:
             _render(job, prompts, answers, rendered, selection)
-        tally = Tally(generation.select, generation.num_candidates)
+        tally = Tally(generation.select, generation.num_candidates, generation.tries)
         with job.writing() as (folder, facts):
             if generation.render:
                 shutil.copytree(partial / FILES, folder / FILES, copy_function=_link)
             files = rendered if generation.render else None
             for line in write_files(folder, prompts, answers, files, selection):
                 tally.add(line)
+            if tries is not None:
+                write_tries(folder, prompts, tries, generation.tries)
             facts["metrics"] = tally.metrics()
             job.refuse_changed_files()
     shutil.rmtree(partial)
@@ -75,8 +87,9 @@ def _prompts(job: Job) -> Prompts:
     if not generation.prompts:
         corpus = Corpus.open(job.input("instructions").path)
         records = [record for record in corpus.records("test") if asks_for_tune(record)]
-        return Prompts.drawn(draw_records(records, generation.num_prompts, job.config.seed))
-    prompts = Prompts.read(generation.prompts, tune_rules(job.config))
+        drawn = draw_records(records, generation.num_prompts, job.config.seed)
+        return Prompts.drawn(drawn, generation.system)
+    prompts = Prompts.read(generation.prompts, tune_rules(job.config), generation.system)
     if prompts.num_blank_lines == 1:
         console.note("1 blank line of the prompts is passed over")
     elif prompts.num_blank_lines:
@@ -89,7 +102,21 @@ def _prompts(job: Job) -> Prompts:
     return prompts
 
 
-def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
+def _stream_of_tries(job: Job, prompts: Prompts) -> AbstractContextManager[Stream | None]:
+    """Return the stream of all tries; None where each answer is tried once."""
+    generation = job.config.generation
+    if generation.tries == 1:
+        return nullcontext()
+    count = generation.num_candidates * generation.tries
+    return Stream(job.folder / PARTIAL / TRIES, len(prompts), count)
+
+
+def _trying(job: Job, tries: Stream | None, selection: Selection) -> Trying:
+    generation = job.config.generation
+    return Trying(generation.tries, REPAIRS[generation.repair], tries, selection.best)
+
+
+def _write(job: Job, prompts: Prompts, answers: Stream, trying: Trying) -> None:
     """Let the engine write the answers that are not there yet."""
     if answers.num_earlier:
         total = len(prompts) * answers.num_candidates
@@ -102,6 +129,8 @@ def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
             "bar by bar; every tune is checked all the same, and the summary counts what is wrong"
         )
     with closing(open_engine(job)) as engine:
+        if (system := job.config.generation.system) is not None:
+            refuse_unseen(engine, system)
         _look_for_room(job, prompts, answers, engine)
         with (
             _telling_of(answers),
@@ -111,6 +140,7 @@ def _write(job: Job, prompts: Prompts, answers: Stream) -> None:
                 prompts,
                 engine,
                 answers,
+                trying,
                 request_of=lambda prompt, candidate: _request(job, prompt, candidate),
                 examine=examine,
                 progress=advance,

@@ -46,7 +46,7 @@ def run(job: Job) -> list[tuple[str, object]]:
             dtype=settings.dtype,
             max_shard_gb=settings.max_shard_gb,
             check_ids=check_ids,
-            dequantize=settings.quantized_base == "dequantize",
+            dequantize=_dequantize(job, adapter),
             ignored_tensors=place.ignored_tensors,
             layout=settings.layout,
         )
@@ -87,6 +87,14 @@ def _rows_of(report: MergeReport) -> list[tuple[str, object]]:
         ("allowed", f"{report.tolerance:.3g}"),
         ("same most likely token", f"{report.same_top_token:.1%} of {report.num_positions}"),
     ]
+
+
+def _dequantize(job: Job, adapter: Artifact) -> str | None:
+    """Return the dtype that the base had in training before it was quantized, if it should be."""
+    if job.config.merge.quantized_base == "full_precision":
+        return None
+    dtype: str = adapter.facts.get("compute_dtype", "stored")
+    return dtype
 
 
 def _was_quantized(job: Job, adapter: Artifact) -> bool:

@@ -22,7 +22,7 @@ from musicllm.errors import ConfigError, Problem, StageError
 from musicllm.job import Job
 from musicllm.runs import composing, needs
 from musicllm.runs.binding import bind
-from musicllm.runs.stages import STAGES
+from musicllm.runs.stages import STAGES, WRITING
 from musicllm.schema import Config
 from musicllm.train.interruption import REQUEUE_EXIT_CODE, SIGNALS
 
@@ -32,6 +32,9 @@ STOPPED = (REQUEUE_EXIT_CODE, 130, 143, *(-number for number in SIGNALS))
 SOURCES, BENCHMARKS = "data.sources.", "benchmark."
 """Groups with parts of their own, which not every step has."""
 
+SERVER = ("model.endpoint", "inference.model_name")
+"""Name a server and a model on it, for the steps that write with no model of the pipeline."""
+
 OWN = ("recipe", "stage", "task", "name", "steps")
 """Words that are meant for the pipeline itself."""
 
@@ -39,13 +42,16 @@ OWN = ("recipe", "stage", "task", "name", "steps")
 def fitting(step: str, command: Command) -> list[str]:
     """Return the words of a pipeline's command that are meant for one of its steps.
 
-    Those are all but the pipeline's own, and the settings of sources that the step's data has, and
-    of benchmarks that it measures; a training that measures none gets none.
+    Those are all but the pipeline's own, and the settings of sources that the step's data has, of
+    benchmarks that it measures (a training that measures none gets none), and of a server, with
+    which only steps write that read no model.
     """
     words = [word for word in command.overrides if word.split("=")[0].lstrip("+~") not in OWN]
     plain = [word for word in words if part_of(word) is None]
     config = _composed((quoting.argument("recipe", step), *plain), command.folders)
     parts = {(SOURCES, name) for name in config.data.sources}
+    if config.task in WRITING and not config.inputs.keys() & {"model", "adapter"}:
+        parts |= {(key, "") for key in SERVER}
     if config.task == "train" and config.callbacks.evaluate_every_steps is None:
         words = [word for word in words if not word.startswith("benchmark=")]
     else:
@@ -54,8 +60,13 @@ def fitting(step: str, command: Command) -> list[str]:
 
 
 def part_of(word: str) -> tuple[str, str] | None:
-    """Return group and name of `data.sources.<name>.<key>=...` and the like, or None."""
+    """Return group and name of `data.sources.<name>.<key>=...` and the like, or None.
+
+    The name of what names a server is empty.
+    """
     key = word.partition("=")[0].lstrip("+~")
+    if key in SERVER:
+        return key, ""
     for group in (SOURCES, BENCHMARKS):
         name, dot, _ = key.removeprefix(group).partition(".")
         if key.startswith(group) and dot:
@@ -78,7 +89,7 @@ def _composed(words: tuple[str, ...], folders: tuple[Path, ...]) -> Config:
 
 
 def refuse_unused(steps: Sequence[str], command: Command) -> None:
-    """Refuse settings of a source that no step reads, or of a benchmark that none measures.
+    """Refuse settings of a source, a benchmark or a server that no step uses.
 
     Raises:
         ConfigError: there are such settings.
@@ -86,7 +97,7 @@ def refuse_unused(steps: Sequence[str], command: Command) -> None:
     used = {word for step in steps for word in fitting(step, command)}
     unused = [word for word in command.overrides if part_of(word) and word not in used]
     if unused:
-        rule = "is a setting of a source or benchmark that no step of this pipeline has"
+        rule = "is a setting of a source, benchmark or server that no step of this pipeline has"
         pairs = (word.split("=", 1) for word in unused)
         raise ConfigError([Problem(key, value, rule) for key, value in pairs])
 

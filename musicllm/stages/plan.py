@@ -6,19 +6,24 @@ numbers on the meta device. A prepared corpus, where there is one, gives its own
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from musicllm import console, quoting
 from musicllm.artifacts import Artifact
 from musicllm.checks import check
+from musicllm.data.sources.readers import READERS
 from musicllm.errors import ArtifactError
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
+from musicllm.retrieval.size import cost
 from musicllm.runs import composing
 from musicllm.runs.inputs import find_input
 from musicllm.runs.stages import STAGES
-from musicllm.schema import BenchmarkConfig, Config
+from musicllm.schema import BenchmarkConfig, Config, DataConfig, SourceConfig
 from musicllm.stages.pipeline import fitting, refuse_unused
+from musicllm.train.objectives import OBJECTIVES
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import total
 
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
     from musicllm.train.run_plan import RunPlan
 
 Rows = list[tuple[str, object]]
+
+STEPS_IF_UNKNOWN = 1_000
+"""Steps that are planned where the size of the corpus is not known."""
 
 
 def run(job: Job) -> Rows:
@@ -58,8 +66,6 @@ def _show(config: Config, recipe: str) -> RunPlan | None:
     plan = _plan(config) if config.task == "train" else None
     console.heading(f"plan of {recipe}: {config.description}")
     rows: Rows = [("task", f"{config.task}: {STAGES[config.task].summary}")]
-    if not STAGES[config.task].available:
-        rows.append(("", "not in this version of musicllm: it plans, but does not run"))
     rows += [
         (f"reads {role}", _whereabouts(config, f"inputs.{role}", name))
         for role, name in config.inputs.items()
@@ -82,19 +88,58 @@ def _preparation(config: Config) -> Rows:
     return [
         ("corpus", data.name),
         *(
-            (f"reads {name}", f"{source.reader}: {source.location or 'what comes with it'}; "
-                              f"licence: {source.licence}")
+            (f"reads {name}", f"{source.reader}: {_place(source)}; licence: {source.licence}")
             for name, source in data.sources.items()
         ),
         ("documents", _count(total(source.num_documents for source in sources))),
         ("tokens", _count(total(source.num_tokens for source in sources))),
         ("instructions", ", ".join(data.instructions.tasks) or "none"),
+        *_languages(data),
         ("benchmarks kept out", ", ".join(config.benchmark) or "none configured"),
         ("rows", f"{data.row_former}, {data.max_length:,} tokens"),
         ("tokenizer", data.tokenizer),
         ("template", config.template.name),
         ("engine", config.engine.name),
     ]  # fmt: skip
+
+
+def _place(source: SourceConfig) -> str:
+    """Return where a source's records are, and which of them are read."""
+    role = source.role or READERS[source.reader].input_role
+    place = source.location or (f"inputs.{role}" if role else "what comes with it")
+    place += "".join(f", with {text!r} in {field}" for field, text in source.where.items())
+    chars = source.min_chars
+    return place if chars is None else f"{place}, of {chars:,} characters or more"
+
+
+def _languages(data: DataConfig) -> Rows:
+    """Return what is done about languages, and which other formats are written."""
+    shares = data.translation.shares
+    table = data.translation.table or "inputs.translations"
+    wanted = ", ".join(f"{share:.0%} into {name}" for name, share in shares.items())
+    instructions = ", ".join(f"{n}: {s:g}" for n, s in data.instructions.language_shares.items())
+    rows = [
+        ("languages of instructions", instructions),
+        ("requests translated", f"{wanted}, by {table}" if wanted else ""),
+        ("system prompts for", ", ".join(data.system_prompts)),
+        ("mix", ", ".join(f"{n}: {w:g}" for n, w in data.mix.weights.items())),
+        ("also written for", ", ".join(data.also_write)),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _index(config: Config) -> Rows:
+    name = config.inputs.get("corpus")
+    corpus = None if name is None else _input(config, "inputs.corpus", name)
+    records = [source.num_documents for source in config.data.sources.values()]
+    if corpus is not None and corpus.kind == "corpus":
+        records = [corpus.facts["splits"][name]["documents"] for name in config.index.splits]
+    num_records = total(records)
+    return [
+        ("data", f"{config.data.name}; of records with a split: {', '.join(config.index.splits)}"),
+        ("records", _count(num_records)),
+        ("index", "unknown until then" if num_records is None else cost(num_records)),
+    ]
 
 
 def _evaluation(config: Config) -> Rows:
@@ -130,7 +175,27 @@ def _comparison(config: Config) -> Rows:
             for number, name in enumerate(config.runs, 1)]  # fmt: skip
 
 
-DETAILS = {"prepare": _preparation, "evaluate": _evaluation, "compare": _comparison}
+def _synthesis(config: Config) -> Rows:
+    from musicllm.runs.synthesis import synthesis_rows
+
+    return synthesis_rows(config)
+
+
+def _teacher_logits(config: Config) -> Rows:
+    from musicllm.runs.stored_teacher import plan_rows
+
+    corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
+    return plan_rows(config, corpus.facts if corpus else None)
+
+
+DETAILS = {
+    "prepare": _preparation,
+    "index": _index,
+    "evaluate": _evaluation,
+    "compare": _comparison,
+    "synthesize": _synthesis,
+    "teacher_logits": _teacher_logits,
+}
 """Task -> what its plan says beside its inputs."""
 
 
@@ -138,16 +203,32 @@ def _plan(config: Config) -> RunPlan:
     from musicllm.runs.planning import run_plan
 
     corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
-    return run_plan(config, corpus.facts if corpus else None)
+    facts = corpus.facts if corpus else None
+    if _is_endless(config, facts):
+        training = dataclasses.replace(config.training, max_steps=STEPS_IF_UNKNOWN)
+        config = dataclasses.replace(config, training=training)
+    return run_plan(config, facts)
+
+
+def _is_endless(config: Config, corpus: Mapping[str, Any] | None) -> bool:
+    """Return whether only the corpus, which is not there yet, will say how many steps there are."""
+    from musicllm.runs.settings import limit_of_steps, step_choices
+
+    decided = config.training.max_hours is not None or step_choices(config)
+    return not decided and limit_of_steps(config, corpus) is None
 
 
 def _training(config: Config, plan: RunPlan) -> Rows:
     steps, size, hardware = plan.steps, plan.size, config.hardware
     kind = "estimated from the corpus's published size" if steps.num_rows_estimated else "prepared"
-    num_rows = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else "unknown"
+    num_rows = f"{_count(steps.num_rows)} ({kind})" if steps.num_rows else _count(None)
+    num_steps = f"{steps.num_steps:,}" if plan.length is None else plan.length.as_text()
+    if steps.num_rows is None and config.training.max_steps is None and plan.length is None:
+        num_steps = f"{_count(None)}; this plan is of {num_steps}"
     return [
         ("model", f"{_name(config)}, {size.num_parameters:,} parameters{_active(size)}"),
         ("adapter", f"{config.adapter.name}"),
+        *_objective(config, plan),
         ("dropout", _dropout(config)),
         ("trainable parameters", f"{size.num_trainable:,}"),
         ("frozen parameters", f"{size.num_frozen:,}"),
@@ -157,12 +238,28 @@ def _training(config: Config, plan: RunPlan) -> Rows:
         ("global batch", f"{steps.rows_per_step} rows = {steps.num_devices} devices x "
                          f"{steps.rows_per_device} rows x {steps.accumulation} accumulated"),
         ("tokens per step", f"at most {steps.tokens_per_step:,}"),
-        ("steps", f"{steps.num_steps:,}" if plan.length is None else plan.length.as_text()),
+        ("steps", num_steps),
         ("warm-up steps", f"{steps.warmup_steps:,}"),
         ("learning rate", f"{config.optimizer.lr:g} ({config.optimizer.name}, "
                           f"{config.schedule.name})"),
         *_optimizer(config),
     ]  # fmt: skip
+
+
+def _objective(config: Config, plan: RunPlan) -> Rows:
+    """Return what is minimised, and the teacher, unless it is the plain loss."""
+    settings = config.objective
+    if settings.name == "sft":
+        return []
+    rows: Rows = [("objective", OBJECTIVES[settings.name].words(settings))]
+    if plan.teacher is not None:
+        name, parameters = plan.teacher
+        quantized = f", {settings.teacher_quantization}" * bool(settings.teacher_quantization)
+        rows.append(("teacher", f"{name}, {parameters:,} parameters{quantized}"))
+    elif "teacher" in config.inputs:
+        unknown = "unknown and left out: it is not there, and objective.teacher_model is null"
+        rows.append(("teacher", unknown))
+    return rows
 
 
 def _name(config: Config) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from musicllm.data.records import SPLITS
 from musicllm.data.settings import Question
 from musicllm.evals.kind import BENCHMARK_KINDS
 from musicllm.job import Job
+from musicllm.report.corpora import translation_words
 from musicllm.report.corpus_page import write_corpus_page
 from musicllm.report.page import NextCommand
 from musicllm.runs.preparation import preparation_of, tokenizer_of
@@ -46,6 +47,7 @@ def run(job: Job) -> list[tuple[str, object]]:
     _show_mix(facts)
     _note_known(facts)
     _note_unreadable(facts["music"])
+    _note_untranslated(facts["translations"])
     _note_unused(config.data.instructions.tasks, facts["music"]["families"])
     return _summary(facts, job.folder / "report.html")
 
@@ -170,6 +172,15 @@ def _note_unreadable(music: Mapping[str, Any]) -> None:
     )
 
 
+def _note_untranslated(translations: Mapping[str, Any]) -> None:
+    """Note wordings of requests that the table of translations lacks."""
+    if num := translations["num_not_in_table"]:
+        some = ", ".join(
+            repr(visible(text[:80])) for text in islice(translations["not_in_table"], 3)
+        )
+        console.note(f"{num:,} wordings of requests have no translation and stay: {some}")
+
+
 def _note_unused(tasks: Sequence[str], families: Mapping[str, int]) -> None:
     for task in tasks:
         if task not in families and (task != "dialogue" or len(tasks) == 1):
@@ -196,6 +207,7 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         rows.append(("new tokens", text))
     if facts["masked_turns"]:
         rows.append(("masked turns", f"{facts['masked_turns']:,}, as the data marks them"))
+    rows += _language_rows(facts)
     if families:
         rows.append(("conversations", ", ".join(f"{n:,} {name}" for name, n in families.items())))
     contamination = facts["contamination"]
@@ -212,4 +224,19 @@ def _summary(facts: Mapping[str, Any], page: Path) -> list[tuple[str, object]]:
         rows.append(("in no row", f"{train['without_rows']:,} documents of less than two tokens"))
     if train["cut"]:
         rows.append(("cut (data.compat)", f"{train['cut']:,} samples"))
+    for name, files in facts["also_written"].items():
+        written = (f"{file['records']:,} in {file['file']}" for file in files.values())
+        rows.append((f"also as {name}", ", ".join(written)))
     return [*rows, ("look at it", page)]
+
+
+def _language_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield rows about the languages of the training rows, of requests and system prompts."""
+    languages = facts["splits"]["train"]["languages"]
+    total = sum(count["documents"] for count in languages.values())
+    texts = (f"{count['documents'] / total:.1%} {name}" for name, count in languages.items())
+    yield "languages", ", ".join(texts)
+    if words := translation_words(facts):
+        yield "translations", words
+    if prompts := facts["system_prompts"]:
+        yield "system prompts", ", ".join(f"{count:,} {name}" for name, count in prompts.items())

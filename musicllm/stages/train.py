@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch import Callback
 from torch import nn
 from transformers.utils.logging import disable_progress_bar
 
@@ -30,10 +31,12 @@ from musicllm.model import adapters
 from musicllm.model.base import load_tokenizer
 from musicllm.runs import decisions, hours
 from musicllm.runs.bases import memory_of
+from musicllm.runs.distilling import objective_of
 from musicllm.runs.models import remember_ends
 from musicllm.runs.planning import run_plan
-from musicllm.runs.settings import machine_of, model_spec, sampling_settings
+from musicllm.runs.settings import compute_dtype, machine_of, model_spec, sampling_settings
 from musicllm.runs.starting_model import starting_model
+from musicllm.runs.stored_teacher import train_rows
 from musicllm.schema import Config
 from musicllm.train import checkpoints, group, loggers
 from musicllm.train.callbacks.incidents import RollBack
@@ -41,6 +44,7 @@ from musicllm.train.evaluation import Evaluation
 from musicllm.train.fit import TrainingRun
 from musicllm.train.hours import duration_text
 from musicllm.train.loggers import LoggedRun
+from musicllm.train.objectives import Objective
 from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
@@ -77,30 +81,29 @@ def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
     expected = run_plan(config, corpus.facts)
     expected.refuse(reused=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
     model = starting_model(job, corpus)
+    objective = objective_of(job, corpus)
     on_base = job.kind == "adapter" and ranks.is_main()
     base_facts = {"base": memory_of(job)} if on_base else {}
-    plan = _decided(job, corpus, model, expected)
+    plan = _decided(job, corpus, model, objective, expected)
     chosen = {} if plan.length is None else {"num_steps": plan.length.num_steps}
     machine = machine_of(config)
     if plan.rehearsal is not None:
         machine = replace(machine, num_threads=plan.rehearsal.num_threads)
     settings = _settings(job, plan, corpus)
-    callbacks = config.callbacks
     training = TrainingRun(
         model=model,
-        train_rows=corpus.rows("train"),
+        train_rows=train_rows(job, corpus),
         validation_rows=corpus.rows("validation"),
         plan=plan.steps,
         settings=settings,
         machine=machine,
         folder=job.folder,
         identity=job.identity(chosen),
+        objective=objective,
         earlier=job.earlier,
         write_samples=_sampling(config, corpus),
         evaluation=_evaluation(config, corpus),
-        callbacks=tuple(
-            instantiate(entry) for entry in callbacks.extra.values() if "_target_" in entry
-        ),
+        callbacks=_own_callbacks(config),
     )
     if hours.is_open(job):
         hours.fix_length(job, corpus, training, began)
@@ -110,9 +113,12 @@ def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
         if ranks.is_main():
             with job.writing(chosen) as (folder, facts):
                 _save(model, job, corpus, folder)
-                facts.update(_facts(result, corpus), **base_facts)
+                facts.update(_facts(result, corpus, config), **base_facts)
             logged = LoggedRun(
-                job.folder, settings.schedule.num_steps, job.fingerprint, settings.logged_settings
+                job.folder,
+                settings.schedule.num_steps,
+                job.identity(chosen),  # as `TrainingRun` names it
+                settings.logged_settings,
             )
             loggers.log_artifact(settings.loggers, logged, job.artifact_path, job.kind)
         group.barrier()
@@ -121,13 +127,21 @@ def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
     return _summary(config, machine, result, time.perf_counter() - began)
 
 
-def _decided(job: Job, corpus: Corpus, model: nn.Module, expected: RunPlan) -> RunPlan:
+def _decided(
+    job: Job, corpus: Corpus, model: nn.Module, objective: Objective, expected: RunPlan
+) -> RunPlan:
     """Return the plan with what this machine decides; it is shown and saved."""
-    plan = decisions.decided(job, corpus, model, expected)
+    plan = decisions.decided(job, corpus, model, objective, expected)
     if ranks.is_main():
         console.table("", ("", ""), plan.short_rows())
         artifacts.write_json(job.folder / "plan.json", plan.as_dict())
     return plan
+
+
+def _own_callbacks(config: Config) -> tuple[Callback, ...]:
+    """Return the user's Lightning callbacks."""
+    extra = config.callbacks.extra.values()
+    return tuple(instantiate(entry) for entry in extra if "_target_" in entry)
 
 
 def _sampling(config: Config, corpus: Corpus) -> SampleWriter | None:
@@ -204,11 +218,12 @@ def _save(model: Any, job: Job, corpus: Corpus, folder: Path) -> None:
         remember_ends(folder)
 
 
-def _facts(result: FitResult, corpus: Corpus) -> dict[str, Any]:
+def _facts(result: FitResult, corpus: Corpus, config: Config) -> dict[str, Any]:
     losses = {"train_loss": result.train_loss, "validation_loss": result.validation_loss}
     return {
         "tokenizer_fingerprint": corpus.facts["tokenizer_fingerprint"],
         "template_fingerprint": corpus.facts["template_fingerprint"],
+        "compute_dtype": compute_dtype(config),
         "num_steps": result.num_steps,
         "metrics": {name: value for name, value in losses.items() if value is not None},
     }

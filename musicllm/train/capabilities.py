@@ -32,7 +32,6 @@ class Capabilities:
         num_devices: of this accelerator.
         memory_gb: of one device, in 10^9 bytes.
         bf16: native bfloat16.
-        fp16: training in float16, which needs loss scaling.
         fused_loss: liger-kernel's fused linear cross entropy.
         lacking: attentions for GPUs that this GPU or installation does not support -> reason.
     """
@@ -42,7 +41,6 @@ class Capabilities:
     num_devices: int
     memory_gb: float
     bf16: bool
-    fp16: bool
     fused_loss: bool
     lacking: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,7 +59,7 @@ def probe(accelerator: str) -> Capabilities:
 
 
 def refuse_precision(setting: str, capabilities: Capabilities) -> None:
-    """Make sure that the device supports a precision.
+    """Make sure that the device supports a precision; float16 runs everywhere, on a CPU slowly.
 
     Args:
         setting: `hardware.precision`: fp32, bf16, fp16 or auto.
@@ -70,12 +68,10 @@ def refuse_precision(setting: str, capabilities: Capabilities) -> None:
     Raises:
         ConfigError: it does not.
     """
-    able = {"bf16": capabilities.bf16, "fp16": capabilities.fp16}
-    if able.get(setting, True):
+    if setting != "bf16" or capabilities.bf16:
         return
-    others = " or ".join([*(name for name, runs in able.items() if runs), "fp32"])
-    what = {"bf16": "has no bfloat16", "fp16": "does not train with loss scaling"}[setting]
-    rule = f"is not there on {capabilities.device}, which {what}"
+    rule = f"is not there on {capabilities.device}, which has no bfloat16"
+    others = "fp16 or fp32" if capabilities.accelerator == "gpu" else "fp32"
     raise ConfigError([Problem("hardware.precision", setting, rule, f"use {others}, or auto")])
 
 
@@ -87,7 +83,6 @@ def _cpu() -> Capabilities:
         num_devices=1,
         memory_gb=psutil.virtual_memory().total / 1e9,
         bf16=any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")),
-        fp16=False,
         fused_loss=False,
     )
 
@@ -107,7 +102,6 @@ def _gpu() -> Capabilities:
         num_devices=torch.cuda.device_count(),
         memory_gb=properties.total_memory / 1e9,
         bf16=bool(torch.cuda.is_bf16_supported(including_emulation=False)),
-        fp16=True,
         fused_loss=find_spec("liger_kernel") is not None and find_spec("triton") is not None,
         lacking=dict(_lacking_on_gpu(properties.name, capability)),
     )

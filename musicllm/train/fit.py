@@ -34,6 +34,8 @@ from musicllm.train.interruption import REQUEUE_EXIT_CODE, Interruption
 from musicllm.train.loading import TimedLoader, validation_batches
 from musicllm.train.loggers import LoggedRun
 from musicllm.train.module import CausalLMModule, check_head
+from musicllm.train.objectives import Objective
+from musicllm.train.objectives.sft import SFT
 from musicllm.train.optimizers import OPTIMIZERS
 from musicllm.train.plan import Plan
 from musicllm.train.records import left_out_steps
@@ -56,6 +58,7 @@ class TrainingRun:
         machine: where it happens.
         folder: the run folder, for `metrics.jsonl` and `checkpoints/`.
         identity: of the job, from whose checkpoints the run continues.
+        objective: what is minimised, bound to its teacher if it has one.
         earlier: identities of earlier, shorter versions of the job, with the same effect.
         write_samples: samples tunes; see `SampleWriter`.
         evaluation: benchmarks during the run, or None.
@@ -70,6 +73,7 @@ class TrainingRun:
     machine: Machine
     folder: Path
     identity: str
+    objective: Objective = SFT
     earlier: tuple[str, ...] = ()
     write_samples: SampleWriter | None = None
     evaluation: Evaluation | None = None
@@ -199,7 +203,7 @@ class TrainingRun:
         if machine.precision == "16-mixed" and machine.strategy.zero_stage is None:
             # a fused kernel would undo the loss scale itself, after the clipping
             optimizer = replace(optimizer, fused=False)
-        return CausalLMModule(
+        module = CausalLMModule(
             self.model.train(),
             partial(
                 OPTIMIZERS[optimizer.name].build, settings=optimizer, has_bf16=machine.has_bf16
@@ -212,6 +216,8 @@ class TrainingRun:
             autocast=strategies.module_autocast(machine.strategy, machine.precision),
             source_names=self.settings.source_names,
         )
+        module.objective = self.objective
+        return module
 
     def _batches(self, start_step: int, left_out: Collection[int]) -> StepBatches:
         return StepBatches(

@@ -1,4 +1,4 @@
-"""Cross entropy of a linear head, with the gradient taken in the forward pass.
+"""Losses of a linear head, with the gradient taken in the forward pass: cross entropy, and others.
 
 The gradient of a sum over tokens is the sum of their gradients, so each piece of logits is computed
 once, turned into its gradient in place and discarded: nothing is computed twice and only one piece
@@ -14,7 +14,9 @@ Axes: S supervised tokens, P of them in a piece, D width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,40 @@ from torch.autograd.function import once_differentiable
 from musicllm.model.head import NO_ADJUSTMENT, Adjustment
 from musicllm.model.rows import HeadWithRows, head_with_rows
 from musicllm.train.capabilities import probe
+
+
+class PieceLoss(NamedTuple):
+    """The loss of a piece.
+
+    Attributes:
+        value: float32 scalar, summed over its tokens.
+        gradient: of it in the logits, [P, V] in their dtype.
+        terms: float32 [number of terms], parts of the value for metrics; None for none.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    terms: Tensor | None = None
+
+
+OfLogits: TypeAlias = Callable[[Tensor, slice], PieceLoss]
+"""From the logits of a piece, [P, V], which stay as they are, and its place among the S tokens."""
+
+
+class Pieces(NamedTuple):
+    """A loss of logits, piece by piece.
+
+    Attributes:
+        size: P.
+        of_logits: the loss of a piece.
+        adjustment: of the logits, before the loss.
+        num_terms: of the loss.
+    """
+
+    size: int
+    of_logits: OfLogits
+    adjustment: Adjustment
+    num_terms: int = 0
 
 
 def as_linear(head: object) -> nn.Linear | HeadWithRows | None:
@@ -64,21 +100,45 @@ def sum_nll(
         float32 scalar.
     """
     device = states.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
-    with torch.autocast(device, enabled=False):
-        if isinstance(head, HeadWithRows):
-            weight = head.weight.to(dtype)
-            of_rows = (head.trained, head.indices)
-            return _apply(states.to(dtype), weight, None, tokens, piece, adjustment, *of_rows)
-        bias = None if head.bias is None else head.bias.to(dtype)
-        inputs = (states.to(dtype), head.weight.to(dtype), bias, tokens)
-        is_liger = device == "cuda" and probe("gpu").fused_loss and len(tokens)
-        if is_liger and adjustment.scale == 1:
-            return _liger(*inputs, adjustment.cap)
-        return _apply(*inputs, piece, adjustment, None, None)
+    is_liger = device == "cuda" and probe("gpu").fused_loss and len(tokens)
+    if is_liger and isinstance(head, nn.Linear) and adjustment.scale == 1:
+        inputs = _cast(states, head)
+        with torch.autocast(device, enabled=False):
+            return _liger(*inputs, tokens, adjustment.cap)
+    return sum_loss(states, head, Pieces(piece, partial(_nll, tokens), adjustment))[0]
 
 
-class _SumNll(torch.autograd.Function):
+def sum_loss(
+    states: Tensor, head: nn.Linear | HeadWithRows, pieces: Pieces
+) -> tuple[Tensor, Tensor]:
+    """Return a loss summed over pieces; see `sum_nll`.
+
+    Args:
+        states: [S, D].
+        head: from D to V.
+        pieces: the loss.
+
+    Returns:
+        float32 scalar, and float32 [num_terms] without a gradient.
+    """
+    is_partly_new = isinstance(head, HeadWithRows)
+    of_rows = (head.trained, head.indices) if is_partly_new else (None, None)
+    inputs = _cast(states, head)
+    with torch.autocast(states.device.type, enabled=False):
+        sums: tuple[Tensor, Tensor] = _SumLoss.apply(*inputs, pieces, *of_rows)  # type: ignore[no-untyped-call]
+    return sums
+
+
+def _cast(states: Tensor, head: nn.Linear | HeadWithRows) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return states, matrix and bias in the dtype of autocast, or of the states without it."""
+    device, dtype = states.device.type, states.dtype
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    bias = None if isinstance(head, HeadWithRows) or head.bias is None else head.bias.to(dtype)
+    return states.to(dtype), head.weight.to(dtype), bias
+
+
+class _SumLoss(torch.autograd.Function):
     """Sum and gradient in one pass over the pieces."""
 
     @staticmethod
@@ -87,25 +147,26 @@ class _SumNll(torch.autograd.Function):
         states: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        tokens: Tensor,
-        piece: int,
-        adjustment: Adjustment,
+        pieces: Pieces,
         new: Tensor | None,
         indices: Tensor | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         of_states = torch.empty_like(states)
         of_weight = _sum_for(weight) if ctx.needs_input_grad[1] else None
         of_bias = _sum_for(bias) if bias is not None and ctx.needs_input_grad[2] else None
         of_new = None if new is None else _sum_for(new)
         total = torch.zeros((), device=states.device)
-        for begin in range(0, len(tokens), piece):
-            part = slice(begin, begin + piece)
+        terms = torch.zeros(pieces.num_terms, device=states.device)
+        for begin in range(0, len(states), pieces.size):
+            part = slice(begin, begin + pieces.size)
             logits = nn.functional.linear(states[part], weight, bias)
-            if adjustment.is_none:
-                nll, grad_logits = _nll_and_gradient(logits, tokens[part])
+            if pieces.adjustment.is_none:
+                value, grad_logits, parts = pieces.of_logits(logits, part)
             else:
-                nll, grad_logits = _adjusted(logits, tokens[part], adjustment)
-            total += nll
+                value, grad_logits, parts = _adjusted(logits, part, pieces)
+            total += value
+            if parts is not None:
+                terms += parts
             torch.mm(grad_logits, weight, out=of_states[part])
             if of_weight is not None:
                 of_weight += grad_logits.t() @ states[part]
@@ -115,19 +176,15 @@ class _SumNll(torch.autograd.Function):
                 of_new += grad_logits.index_select(1, indices).t() @ states[part]
         ctx.save_for_backward(of_states, of_weight, of_bias, of_new)
         ctx.dtype = weight.dtype
-        return total
+        ctx.mark_non_differentiable(terms)
+        return total, terms
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _of_terms: Tensor) -> tuple[Tensor | None, ...]:
         states, *of_head, new = (None if t is None else t.mul_(grad) for t in ctx.saved_tensors)
         of_head = [None if tensor is None else tensor.to(ctx.dtype) for tensor in of_head]
-        return states, *of_head, None, None, None, new, None
-
-
-def _apply(*inputs: object) -> Tensor:
-    total: Tensor = _SumNll.apply(*inputs)  # type: ignore[no-untyped-call]
-    return total
+        return states, *of_head, None, new, None
 
 
 def _sum_for(parameter: Tensor) -> Tensor:
@@ -135,31 +192,32 @@ def _sum_for(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter, dtype=torch.float32)
 
 
-def _nll_and_gradient(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the summed loss of a piece and its gradient in the logits: softmax less one-hot."""
+def _nll(tokens: Tensor, logits: Tensor, part: slice) -> PieceLoss:
+    """Return the negative log-likelihood of a piece; its gradient is softmax less one-hot."""
+    targets = tokens[part]
     log_p = logits.log_softmax(-1, dtype=torch.float32)
-    rows = torch.arange(len(tokens), device=tokens.device)
-    nll = -log_p[rows, tokens].sum()
+    rows = torch.arange(len(targets), device=targets.device)
+    nll = -log_p[rows, targets].sum()
     gradient = log_p.exp_()
-    gradient[rows, tokens] -= 1
-    return nll, gradient.to(logits.dtype)
+    gradient[rows, targets] -= 1
+    return PieceLoss(nll, gradient.to(logits.dtype))
 
 
-def _adjusted(logits: Tensor, tokens: Tensor, adjustment: Adjustment) -> tuple[Tensor, Tensor]:
-    """Return what `_nll_and_gradient` does, for logits that the model adjusts.
+def _adjusted(logits: Tensor, part: slice, pieces: Pieces) -> PieceLoss:
+    """Return the loss of a piece whose logits the model adjusts.
 
     With t = tanh(scale * logits / cap) they become cap * t, whose derivative is scale * (1 - t^2).
     Changes float32 logits in place, and copies others.
     """
-    scale, cap = adjustment.scale, adjustment.cap
+    scale, cap = pieces.adjustment.scale, pieces.adjustment.cap
     values = logits.float()
     values = values.mul_(scale) if cap is None else values.mul_(scale / cap).tanh_().mul_(cap)
-    nll, gradient = _nll_and_gradient(values, tokens)
+    value, gradient, terms = pieces.of_logits(values, part)
     gradient.mul_(scale)
     if cap is not None:
         gradient.mul_(values.div_(cap).square_().neg_().add_(1))
     del values  # its memory is free before the gradient is copied
-    return nll, gradient.to(logits.dtype)
+    return PieceLoss(value, gradient.to(logits.dtype), terms)
 
 
 def _liger(

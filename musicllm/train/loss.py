@@ -75,8 +75,7 @@ def sum_nll(
     """
     positions, tokens = supervised_positions(labels, position_ids)
     states = hidden[0].index_select(0, positions)
-    times = 1 if hidden.device.type == "cpu" else TIMES_ON_GPU
-    piece = max(1, times * LOGITS_AT_ONCE // vocab_size)
+    piece = piece_of(hidden.device, vocab_size)
     module, adjustment = (
         (head.module, head.adjustment) if isinstance(head, Head) else (head, NO_ADJUSTMENT)
     )
@@ -88,6 +87,18 @@ def sum_nll(
         return _nll(states, tokens, head)
     sums = [checkpoint(_nll, *part, head, use_reentrant=False) for part in parts]
     return torch.stack(sums).sum()
+
+
+def piece_of(device: torch.device, vocab_size: int) -> int:
+    """Return the most tokens of a piece."""
+    times = 1 if device.type == "cpu" else TIMES_ON_GPU
+    return max(1, times * LOGITS_AT_ONCE // vocab_size)
+
+
+def slices(num_tokens: int, piece: int) -> list[slice]:
+    """Return the places of pieces, equally many on all ranks; see `pieces`."""
+    parts = [slice(begin, begin + piece) for begin in range(0, max(1, num_tokens), piece)]
+    return parts + [slice(0, 0)] * (group.most(len(parts)) - len(parts))
 
 
 def pieces(states: Tensor, tokens: Tensor, piece: int) -> list[tuple[Tensor, Tensor]]:

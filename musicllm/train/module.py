@@ -92,6 +92,7 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         self._steps = remaining_steps(start_step, schedule.num_steps, left_out)
         self._step_totals = torch.zeros(2, dtype=torch.double)
         self._router_total = torch.zeros((), dtype=torch.double)
+        self._term_totals = torch.zeros(0, dtype=torch.double)
         self._validation_sums = torch.zeros(0)
 
     def finished_steps(self, micro_batches: int) -> int | None:
@@ -117,6 +118,8 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         """Reset the totals, on the device of the model."""
         self._step_totals = torch.zeros(2, dtype=torch.double, device=self.device)
         self._router_total = torch.zeros((), dtype=torch.double, device=self.device)
+        num_terms = len(self.objective.terms)
+        self._term_totals = torch.zeros(num_terms, dtype=torch.double, device=self.device)
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
         """Return this micro-batch's share of the step's loss.
@@ -126,26 +129,32 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         """
         self._seed_dropout(batch_idx)
         with self.mixed():
-            nll, balance = self._losses(batch)
-        num_tokens = nll.new_tensor(batch["input_ids"].numel(), dtype=torch.double)
-        self._step_totals = self._step_totals + torch.stack([nll.detach().double(), num_tokens])
+            loss, balance = self._losses(batch)
+        num_tokens = loss.new_tensor(batch["input_ids"].numel(), dtype=torch.double)
+        self._step_totals = self._step_totals + torch.stack([loss.detach().double(), num_tokens])
         num_shares = self.accumulation * int(self.trainer.world_size)
         if balance is None:
-            return nll * num_shares
+            return loss * num_shares
         self._router_total = self._router_total + balance.detach().double()
-        return (nll + balance) * num_shares
+        return (loss + balance) * num_shares
 
     def _losses(self, batch: MicroBatch) -> tuple[Tensor, Tensor | None]:
         """Return the shares of the step's losses: of tokens, and of routers where they have one."""
-        causal = causal_model(self.model)
-        router_loss = router.router_loss_of(causal)
-        denominator = max(1, batch["num_supervised_in_step"])
+        router_loss = router.router_loss_of(causal_model(self.model))
         if router_loss is None:
-            return self.objective.loss(self.model, batch) / denominator, None
-        with router.recording(causal) as logits:
-            nll = self.objective.loss(self.model, batch) / denominator
+            return self._objective_loss(batch), None
+        with router.recording(causal_model(self.model)) as logits:
+            loss = self._objective_loss(batch)
         balance = router_loss.sum_over_rows(logits, batch["row_lengths"])
-        return nll, balance / batch["num_rows_in_step"]
+        return loss, balance / batch["num_rows_in_step"]
+
+    def _objective_loss(self, batch: MicroBatch) -> Tensor:
+        """Return the share of the objective, and add its terms to their totals."""
+        denominator = max(1, batch["num_supervised_in_step"])
+        loss, terms = self.objective.loss_and_terms(self.model, batch)
+        if terms is not None:
+            self._term_totals = self._term_totals + terms.double() / denominator
+        return loss / denominator
 
     def totals_of_step(self) -> Tensor:
         """Return the loss of the step so far and its tokens, over all ranks, without a sync.
@@ -161,12 +170,16 @@ class CausalLMModule(LightningModule):  # type: ignore[misc]
         if isinstance(self.trainer.strategy, ZeroStrategy):
             self.grad_norm = self.trainer.strategy.grad_norm()
         norm = torch.as_tensor(self.grad_norm, dtype=torch.double, device=self.device)
-        values = [self.totals_of_step(), norm.reshape(1)]
+        values, names = [self.totals_of_step(), norm.reshape(1)], list(self.objective.terms)
         if router.router_loss_of(causal_model(self.model)) is not None:
             total = self.trainer.strategy.reduce(self._router_total, reduce_op="sum")
             values.append(total.reshape(1))
+            names.insert(0, "router_loss")
             self._router_total = torch.zeros_like(self._router_total)
-        reading = Reading(step, torch.cat(values))
+        if self.objective.terms:
+            values.append(self.trainer.strategy.reduce(self._term_totals, reduce_op="sum"))
+            self._term_totals = torch.zeros_like(self._term_totals)
+        reading = Reading(step, torch.cat(values), names)
         self.readings.add(reading)
         self._step_totals = torch.zeros_like(self._step_totals)
         return reading
@@ -237,7 +250,8 @@ def check_head(model: nn.Module) -> None:
     ids = torch.zeros((1, 2), dtype=torch.long, device=causal.device)
     was_training = model.training
     model.eval()
-    half = {weight.dtype for weight in causal.parameters()} - {torch.float32}
+    floats = (weight.dtype for weight in causal.parameters() if weight.is_floating_point())
+    half = set(floats) - {torch.float32}  # what bitsandbytes packs is uint8
     mixed = torch.autocast(ids.device.type, min(half, key=str, default=None), enabled=bool(half))
     with torch.no_grad(), mixed:  # frozen weights in their own dtype, trained ones in float32
         whole = causal(input_ids=ids, use_cache=False).logits

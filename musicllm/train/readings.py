@@ -6,6 +6,8 @@ who reads it later waits for that copy only, while the device continues. On a CP
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,16 +19,18 @@ class Reading:
         step: finished optimizer steps.
     """
 
-    def __init__(self, step: int, values: Tensor) -> None:
+    def __init__(self, step: int, values: Tensor, names: Sequence[str] = ()) -> None:
         """Start the copy.
 
         Args:
             step: see the class.
-            values: float64 [3] on any device: mean loss in nats a supervised token and tokens, both
-                over all ranks, and the L2 norm of the gradient before clipping; a fourth value is
-                the router loss.
+            values: float64 [3 + further] on any device: mean loss in nats a supervised token and
+                tokens, both over all ranks, and the L2 norm of the gradient before clipping; then
+                those of `names`.
+            names: of further values: the router loss, and terms of the objective.
         """
         self.step = step
+        self._names = tuple(names)
         self._values = values
         self._copied: torch.cuda.Event | None = None
         if values.is_cuda:
@@ -37,7 +41,7 @@ class Reading:
 
     @property
     def loss(self) -> float:
-        """Mean negative log-likelihood of the step's supervised tokens, in nats."""
+        """Mean of the objective over the step's supervised tokens, in nats."""
         return self._value(0)
 
     @property
@@ -51,9 +55,9 @@ class Reading:
         return self._value(2)
 
     @property
-    def router_loss(self) -> float | None:
-        """Load-balancing loss of the step, times its coefficient; None if there is none."""
-        return self._value(3) if len(self._values) > 3 else None
+    def further(self) -> dict[str, float]:
+        """Further parts of the loss by name, means over the step."""
+        return {name: self._value(3 + number) for number, name in enumerate(self._names)}
 
     def wait(self) -> None:
         """Wait until the device has finished this step."""

@@ -48,6 +48,7 @@ class RunPlan:
         price_per_hour: of one device; None if unknown.
         disk: checkpoints and the result.
         runs: the folder of the runs.
+        teacher: name and parameters of a teacher on the fly; None without one.
         find_advice: searches for settings that fit; takes about a second.
     """
 
@@ -63,6 +64,7 @@ class RunPlan:
     price_per_hour: float | None
     disk: Disk
     runs: Path
+    teacher: tuple[str, int] | None
     find_advice: Callable[[], Advice | None] = dataclasses.field(repr=False)
 
     def fits(self) -> bool:
@@ -93,6 +95,7 @@ class RunPlan:
             **dataclasses.asdict(self.steps),
             "trainable_parameters": self.size.num_trainable,
             "frozen_parameters": self.size.num_frozen,
+            "teacher_parameters": None if self.teacher is None else self.teacher[1],
             "checkpoint_bytes": self.disk.checkpoint,
             "memory_bytes": dataclasses.asdict(self.memory) | {"total": self.memory.total},
             "device_bytes": self.device_bytes,
@@ -102,6 +105,18 @@ class RunPlan:
             "duration": dataclasses.asdict(self.duration) | {"hours": self.duration.hours},
             "price": self.price(),
             "disk_bytes": dataclasses.asdict(self.disk) | {"needed": self.disk.needed},
+            "expected": self.expected(),
+        }
+
+    def expected(self) -> dict[str, float | None]:
+        """Return what the metrics `perf/<name>` are expected to be; None where it is unknown."""
+        work = self.duration
+        speed, peak = work.tokens_per_s, work.peak_flops_per_s
+        return {
+            "step_time_s": work.step_s,
+            "tokens_per_s": speed,
+            "mfu": None if speed is None or peak is None else speed * work.flops_per_token / peak,
+            "memory_peak_gb": self.memory.total / 1e9,
         }
 
     def price(self) -> float | None:
@@ -209,13 +224,20 @@ def parts(memory: Memory) -> list[tuple[str, int]]:
         "loss": ("logits and their gradient (more than one layer needs)", memory.logits),
         "layer": ("one layer in the backward pass (more than the loss needs)", memory.layer),
     }
+    within = [
+        ("teacher's hidden states", memory.teacher_states),
+        ("activations kept", memory.activations),
+        working[moment],
+    ]
+    if memory.moving > sum(size for _, size in within):
+        within = [("teacher's forward pass (more than the student's)", memory.teacher_forward)]
     return [
         ("frozen weights", memory.frozen_weights),
+        ("teacher's weights", memory.teacher_weights),
         ("trained weights", memory.trained_weights),
         ("gradients", memory.gradients),
         ("optimizer", memory.optimizer),
-        ("activations kept", memory.activations),
-        working[moment],
+        *within,
         ("messages and gathered weights", memory.communication),
         ("context and reserve", memory.reserve),
     ]

@@ -47,6 +47,9 @@ def trainer_options(
     plugins = [TorchElasticEnvironment() if ranks.launched() else LightningEnvironment()]
     if settings.zero_stage is None:
         plain = _ddp(accelerator) if settings.kind == "ddp" else "auto"
+        if accelerator == "cpu" and precision == "16-mixed":
+            plugins.append(_scaled_on_cpu())
+            return {"strategy": plain, "plugins": plugins}
         return {"strategy": plain, "precision": precision, "plugins": plugins}
     config = engine_config(
         settings,
@@ -96,6 +99,13 @@ def expects_bf16(hardware: HardwareConfig) -> bool:
         return has_bf16(hardware.accelerator, hardware.supports_bf16)
     except NotAvailableError:
         return True
+
+
+def _scaled_on_cpu() -> Any:
+    """Return autocast to float16 with a loss scale; named alone, Lightning makes it bfloat16."""
+    from lightning.pytorch.plugins.precision import MixedPrecision
+
+    return MixedPrecision("16-mixed", device="cpu")
 
 
 def _ddp(accelerator: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicllm import artifacts
+from musicllm.errors import ArtifactError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,16 +73,29 @@ def write_tunes(folder: Path, tunes: Sequence[SampleTune]) -> None:
 
 
 def read_tunes(run: Path) -> Iterator[tuple[int, list[SampleTune]]]:
-    """Yield the steps of a run with their tunes, in order."""
+    """Yield the steps of a run with their tunes, in order.
+
+    Raises:
+        ArtifactError: a list of tunes cannot be read.
+    """
     for path in sorted((run / "samples").glob(f"step-*/{LIST}")):
-        folder = path.parent
-        tunes = [
-            SampleTune(
-                entry["prompt"],
-                entry["text"],
-                folder / entry["score"] if entry["score"] else None,
-                folder / entry["sound"] if entry["sound"] else None,
-            )
-            for entry in json.loads(path.read_text(encoding="utf-8"))
-        ]
-        yield int(folder.name.removeprefix("step-")), tunes
+        try:
+            tunes = _tunes(path)
+            step = int(path.parent.name.removeprefix("step-"))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ArtifactError(f"{path} cannot be read: {error!r}") from None
+        yield step, tunes
+
+
+def _tunes(path: Path) -> list[SampleTune]:
+    """Read a list of tunes."""
+    folder = path.parent
+    return [
+        SampleTune(
+            entry["prompt"],
+            entry["text"],
+            folder / entry["score"] if entry["score"] else None,
+            folder / entry["sound"] if entry["sound"] else None,
+        )
+        for entry in json.loads(path.read_text(encoding="utf-8"))
+    ]

@@ -14,6 +14,26 @@ CASES = [
      "another recipe"),
     (["recipe=sft", "name=a/b"],
      "name=a/b names a folder: letters, digits and . _ + = - after the first"),
+    (["recipe=sft", "objective=distillation"],
+     "inputs.teacher=??? is missing: objective.name=distillation learns from a teacher; name a "
+     "recipe or the folder of a model, or inputs.teacher_logits=<what it said>"),
+    (["recipe=sft", "inputs.teacher=mine"],
+     "inputs.teacher=mine has no effect on objective.name=sft; use objective=distillation"),
+    (["recipe=distill", "inputs.teacher_logits=mine", "objective.top_k=64"],
+     "inputs.teacher_logits=mine stands beside inputs.teacher, and one of them is the teacher; "
+     "leave one"),
+    (["recipe=sft", "objective.temperature=2"],
+     "objective.temperature=2.0 has no effect on objective.name=sft; use objective=distillation"),
+    (["recipe=distill", "objective.divergence=null"],
+     "objective.divergence=null must be set when objective.name=distillation"),
+    (["recipe=distill", "objective.divergence=jensen_shannon"],
+     "objective.teacher_share=null must be set with objective.divergence=jensen_shannon; write "
+     "0.5"),
+    (["recipe=distill", "objective.teacher_share=0.5"],
+     "objective.teacher_share=0.5 has no effect on objective.divergence=forward_kl; write null"),
+    (["recipe=distill", "objective.plain_weight=1"],
+     "objective.plain_weight=1.0 leaves the teacher without an effect; write less, or use "
+     "objective=sft"),
     (["recipe=sft", "optimizer.name=adam"],
      "optimizer.name=adam must be one of adamw, muon; did you mean adamw?"),
     (["recipe=export", "export.quantization=q8_0"],
@@ -55,8 +75,6 @@ CASES = [
     (["recipe=sft", "hardware.precision=bf16"],
      "hardware.precision=bf16 is not there on Tesla V100-SXM2-32GB, which has no bfloat16; use "
      "fp16 or fp32"),
-    (["recipe=sft", "hardware=cpu", "hardware.precision=fp16"],
-     "hardware.precision=fp16 trains with loss scaling, which needs a GPU; use bf16 or fp32"),
     (["recipe=sft", "strategy=single"],
      "strategy=single uses one device, but v100x8 has 8; use ddp, zero1, zero2 or zero3"),
     (["recipe=sft", "strategy=ddp", "strategy.offload_optimizer=true"],
@@ -135,21 +153,66 @@ CASES = [
      "data.sources.files.location=<file, folder or zip>"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.reader=hubb"],
      "data.sources.musicpile_sft.reader=hubb must be one of books, corpus, files, generations, "
-     "hub; did you mean hub?"),
+     "hub, synthesized, texts; did you mean hub?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.kinds=[jsonl,abcd]"],
      "data.sources.musicpile_sft.kinds=abcd must be one of abc, arrow, csv, json, jsonl, parquet, "
      "tsv, txt; did you mean abc?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.max_records=0"],
      "data.sources.musicpile_sft.max_records=0 must be at least 1"),
     (["recipe=prepare_sft", "data=tune_instructions"],
-     "inputs.corpus=??? is missing: data.sources.corpus reads the records of a prepared corpus; "
+     "inputs.corpus=??? is missing: data.sources.corpus reads its records; "
      "name a recipe or a folder"),
     (["recipe=quickstart/instructions", "data.instructions.languages=[]"],
      "data.instructions.languages=[] names no language; use [en]"),
     (["recipe=prepare_sft", "data=sft_mix", "data.mix.weights.score=1"],
-     "data.mix.weights.score=1.0 is no kind of record; there are scores and knowledge"),
+     "data.mix.weights.score=1.0 is no kind of record; there are knowledge and scores"),
     (["recipe=prepare_sft", "data=sft_mix", "data.music.check=false"],
      "data.mix.by=kind tells tunes from words, which needs data.music.check=true"),
+    (["recipe=prepare_sft", "data.mix.by=language", "data.mix.weights.cn=1"],
+     "data.mix.weights.cn=1.0 is no language; there are en, zh, other and music"),
+    (["recipe=prepare_sft", "data.system_prompts.cn=Compose."],
+     "data.system_prompts.cn=Compose. is of no language; there are en, zh, other, music"),
+    (["recipe=prepare_sft", "data.system_prompts.en='  '"],
+     "data.system_prompts.en= is empty; leave en out for no prompt"),
+    (["recipe=prepare_sft", "data.system_prompts.en=Compose.", "data.compat=reference"],
+     "data.compat=reference has the texts of ChatMusician's published code, neither translated nor "
+     "prompted; write null"),
+    (["recipe=prepare_sft", "data.translation.shares.zh=0.5"],
+     "inputs.translations=??? is missing: data.translation.shares takes translations from a run of "
+     "synthesize; name a recipe or a folder"),
+    (["recipe=prepare_sft", "data.translation.table=t.jsonl"],
+     "data.translation.table=t.jsonl has no effect without data.translation.shares; write "
+     "data.translation.shares.zh=0.5, or leave it out"),
+    (["recipe=prepare_sft", "inputs.translations=t"],
+     "inputs.translations=t has no effect without data.translation.shares; write "
+     "data.translation.shares.zh=0.5, or leave it out"),
+    (["recipe=imelodist/sft_data", "data.translation.table=t.jsonl"],
+     "data.translation.table=t.jsonl stands beside inputs.translations; write one"),
+    (["recipe=imelodist/sft_data", "data.translation.shares.zh=0"],
+     "data.translation.shares.zh=0.0 must be above 0, and at most 1"),
+    (["recipe=imelodist/sft_data", "data.translation.shares.fr=0.5"],
+     "data.translation.shares={'zh': 0.75, 'fr': 0.5} add up to 1.25, which is more than 1"),
+    (["recipe=quickstart/instructions", "data.instructions.language_shares.en=1",
+      "data.instructions.language_shares.zh=1"],
+     "data.instructions.language_shares.zh=1.0 is of no language of "
+     "data.instructions.languages=['en']"),
+    (["recipe=quickstart/instructions", "data.instructions.language_shares.en=0"],
+     "data.instructions.language_shares.en=0.0 must be above 0; take en out of "
+     "data.instructions.languages for none"),
+    (["recipe=quickstart/instructions", "data.instructions.languages=[en,zh]",
+      "data.instructions.language_shares.en=1"],
+     "data.instructions.language_shares.zh=null must be set, as other languages have a share"),
+    (["recipe=prepare_sft", "data.sources.musicpile_sft.role=mine"],
+     "data.sources.musicpile_sft.role=mine names an artifact, and reader=hub reads none; write "
+     "null"),
+    (["recipe=imelodist/increment_data", "data.sources.self_cognition.location=a"],
+     "data.sources.self_cognition.role=self_cognition has no effect beside "
+     "data.sources.self_cognition.location; write one of both"),
+    (["recipe=imelodist/increment_data", "data.sources.self_cognition.role=other"],
+     "inputs.other=??? is missing: data.sources.self_cognition reads its records; name a recipe "
+     "or a folder"),
+    (["recipe=prepare_sft", "data.also_write=[xtunr]"],
+     "data.also_write=xtunr must be one of xtuner; did you mean xtuner?"),
     (["recipe=sft", "model.config.num_key_value_heads=5"],
      "model.config.num_attention_heads=32 is not a multiple of model.config.num_key_value_heads=5"),
     (["recipe=sft", "optimizer.betas=[0.9]"],

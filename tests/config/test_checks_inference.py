@@ -95,3 +95,11 @@ def test_each_broken_rule_is_the_only_problem(words: tuple[str, ...], problem: s
 )
 def test_rules_of_tunes_that_nothing_keeps(words: tuple[str, ...], problem: str) -> None:
     assert problems(*words) == [problem]
+
+
+@pytest.mark.parametrize("recipe", ["serve", "demo"])
+def test_tries_are_refused_where_nothing_makes_them(recipe: str) -> None:
+    words = [f"recipe={recipe}", "hardware=cpu", "generation=sampling", "generation.tries=2"]
+    loaded, _ = config.load(words)
+    with pytest.raises(ConfigError, match=r"tries=2 are made by generate and chat, and not"):
+        check(loaded)

@@ -53,7 +53,10 @@ def test_alone_it_says_what_there_is(words: list[str], capsys: pytest.CaptureFix
             "benchmark.mmlu.mode",
             [r"benchmark.mmlu.mode +str \| null +likelihood, perplex"],
         ),
-        ("data.mix", [r"data.mix.by +str +source, kind +source ", r"data.mix.weights +dict"]),
+        (
+            "data.mix",
+            [r"data.mix.by +str +source, kind, language +source ", r"data.mix.weights +dict"],
+        ),
     ],
 )
 def test_help_on_a_group_or_a_key_shows_type_range_default_and_meaning(
@@ -143,15 +146,6 @@ def test_a_missing_folder_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, text) == (2, "--config-dir needs a folder laid out as conf/\n")
 
 
-def test_a_stage_that_is_not_there_yet_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = said(["recipe=chat", "task=demo"], capsys)
-    assert code == 1
-    assert text == (
-        "the stage demo is not in this version of musicllm; recipe=chat composes and plans "
-        "(stage=plan)\n"
-    )
-
-
 def test_a_missing_input_names_the_command_that_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +181,39 @@ def test_any_recipe_plans(hardware: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "2,031,250 (estimated" in text  # 4.16 B tokens / 2048
     assert "15,870" in text  # ceil(2,031,250 / 128) steps
     assert "794" in text  # 5 % of them, rounded up
+
+
+@pytest.mark.parametrize(
+    ("hardware", "batch", "memory"),
+    [
+        ("a100x1_40gb", "1 devices x 4 rows x 32 accumulated", "GB of 40.0 GB"),
+        ("rtx4090x1", "1 devices x 2 rows x 64 accumulated", "GB of 24.0 GB"),
+        ("v100x8", "8 devices x 1 rows x 16 accumulated", "GB of 32.0 GB"),
+    ],
+)
+def test_a_7b_model_in_4_bits_fits_where_people_have_it(
+    hardware: str, batch: str, memory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["recipe=imelodist/sft", f"hardware={hardware}", "stage=plan"], capsys)
+    assert code == 0, text
+    assert "167,772,160" in text  # r 64 x (2 x 8192 + 2 x 5120 + 3 x 18432) x 32 layers
+    assert "21,973 (estimated" in text  # 90 M tokens / 4096
+    assert "516" in text  # ceil(21,973 / 128) steps x 3 epochs
+    assert batch in text
+    assert memory in text
+    assert ", fp16, strategy" in text
+
+
+def test_a_corpus_of_unknown_size_is_planned_for_a_thousand_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["recipe=imelodist/increment", "stage=plan"]
+    code, text = said(words, capsys)
+    assert code == 0, text
+    assert "unknown until it is prepared; this plan is of 1,000" in text
+    code, text = said([*words, "training.max_steps=7"], capsys)
+    assert code == 0, text
+    assert "this plan is of" not in text
 
 
 @pytest.mark.parametrize(

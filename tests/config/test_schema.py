@@ -63,12 +63,15 @@ def test_the_comment_says_choices_and_unit_unless_the_meaning_does() -> None:
 
 
 OTHER_NAMES = {
-    "bench.json", "model.embed_tokens.weight", "model.safetensors", "model.safetensors.index.json",
-    "sweep.html.jinja", "task.description", "task.fields",
+    "bench.json", "index.html", "index.npz", "model.embed_tokens.weight", "model.safetensors",
+    "model.safetensors.index.json",
+    "sweep.html.jinja", "watch.html.jinja", "task.description", "task.fields",
 }  # fmt: skip
 """What looks like a key in the source and is none: files, tensors, and columns of rich."""
 
 OPEN = ("inputs", "data.mix.weights", "data.mix.epochs", "data.mix.max_documents",
+        "data.instructions.language_shares", "data.translation.shares", "data.system_prompts",
+        "data.sources.<name>.where",
         "callbacks.extra", "launcher.options", "optimizer.options", "benchmark.<name>.options",
         "logger.<name>.options", "model.config", "inference.options")  # fmt: skip
 """Keys below which the user gives names."""

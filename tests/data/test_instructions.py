@@ -207,6 +207,19 @@ def test_a_tune_on_a_single_line_is_unfolded() -> None:
         assert "\nK:Ador\n" in "\n".join(contents(record))
 
 
+def test_languages_have_their_shares() -> None:
+    shares = (("en", 1.0), ("zh", 3.0))
+    told = {"samples_per_tune": 4, "languages": ("en", "zh"), "language_shares": shares}
+    drawn = []
+    for number in range(100):
+        record = {**BARE, "id": f"b/{number}"}
+        records = made("metadata_to_tune", record=record, **told)
+        assert records == made("metadata_to_tune", record=record, **told)
+        drawn += [made_one["language"] for made_one in records]
+    assert len(drawn) == 400
+    assert drawn.count("zh") / 400 == pytest.approx(0.75, abs=0.06)
+
+
 def test_several_samples_take_different_families_and_languages() -> None:
     tasks = ("metadata_to_tune", "continuation", "motif_to_tune")
 

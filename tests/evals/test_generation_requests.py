@@ -5,6 +5,7 @@ import pytest
 from musicllm.errors import InputError
 from musicllm.evals.generation import FAMILIES, Request, make_requests, request_of
 from musicllm.evals.generation.adherence import Adherence, adherence
+from musicllm.evals.requests import asks_for_tune
 from musicllm.music import abc
 
 JIG = """X:1
@@ -112,3 +113,16 @@ def test_request_of_an_instruction_record() -> None:
 def test_nothing_asked_is_nothing_kept() -> None:
     assert adherence(Request("Anything."), abc.parse(TUNES[0])) == Adherence()
     assert adherence(Request("Anything."), None) == Adherence()
+
+
+def test_a_request_keeps_the_system_prompt_of_its_record() -> None:
+    system = {"role": "system", "content": "You compose."}
+    question = {"role": "user", "content": "A jig."}
+    turns = [question, {"role": "assistant", "content": "X:1\nK:D\nABc|"}]
+    plain, record = {"messages": turns}, {"messages": [system, *turns]}
+    assert asks_for_tune(plain)
+    assert asks_for_tune(record)
+    assert not asks_for_tune({"messages": [system, *turns, *turns]})
+    assert request_of(record).messages == [system, turns[0]]
+    assert request_of(plain).messages == turns[:1]
+    assert request_of(record).reference == turns[1]["content"]

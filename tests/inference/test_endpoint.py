@@ -162,6 +162,14 @@ def test_a_missing_and_a_wrong_key_are_told_apart(
     assert "flute" not in str(error.value)
 
 
+def test_an_empty_account_is_no_fault_of_a_request() -> None:
+    unpaid = (402, {}, {"error": {"message": "Insufficient Balance"}})
+    with serving(Stub(lambda *_: unpaid)) as stub:
+        writer = engine(stub)
+        with pytest.raises(ConfigError, match=r"answers 402, so the account .* Insufficient Bal"):
+            list(writer.write([ask("a")]))
+
+
 def test_the_model_is_the_named_one_or_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(Stub(echo, [{"id": "a"}, {"id": "b"}])) as stub:
         list(engine(stub).write([ask("x")]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -145,3 +146,47 @@ def test_a_host_without_slots_is_named(tmp_path: Path, environment: dict[str, st
     code, text = hosts(tmp_path, environment, "node1\n", "exit 0\n")
     assert code != 0
     assert "no slots= for node1 in hostfile" in text
+
+
+def lmdeploy(folder: Path, environment: dict[str, str], *words: str) -> tuple[int, str]:
+    script(folder.parent, "lmdeploy", 'printf "<%s>" "$@"\n')
+    done = subprocess.run(
+        [BASH, LAUNCH / "lmdeploy.sh", folder, *words], env=environment, timeout=PATIENCE_S,
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+AWQ = {"quantization_config": {"quant_method": "awq", "group_size": 128}}
+
+
+@pytest.mark.parametrize(("settings", "kind"), [(AWQ, "awq"), ({"model_type": "llama"}, "hf")])
+def test_lmdeploy_serves_what_was_exported(
+    tmp_path: Path, environment: dict[str, str], settings: dict[str, Any], kind: str
+) -> None:
+    folder = tmp_path / "an export"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(settings))
+    code, text = lmdeploy(folder, environment | {"PORT": "4000"}, "--tp", "2")
+    assert (code, text) == (
+        0,
+        f"<serve><api_server><{folder}><--backend><turbomind><--model-format><{kind}>"
+        "<--server-name><127.0.0.1><--server-port><4000><--tp><2>",
+    )
+
+
+def test_lmdeploy_gets_no_groups_that_it_does_not_run(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "export"
+    assert (
+        "export has no config.json; name the artifact of an export"
+        in lmdeploy(folder, environment)[1]
+    )
+    folder.mkdir()
+    small = {"quantization_config": {"quant_method": "awq", "group_size": 64}}
+    (folder / "config.json").write_text(json.dumps(small))
+    code, text = lmdeploy(folder, environment)
+    assert code != 0
+    assert "quantized by awq in groups of 64; LMDeploy runs AWQ in groups of 128" in text
+    assert "<serve>" not in text

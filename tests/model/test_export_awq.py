@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +17,7 @@ from musicllm.model.export import Export, Texts, awq
 from musicllm.model.export.kinds.awq import Awq
 from musicllm.model.export.perplexity import perplexity
 from musicllm.model.weights import WeightFiles
+from tests.model import internlm2_folders, pieces
 from tests.model.test_export import settings
 from tests.models import TINY, letter_tokenizer
 
@@ -167,6 +169,31 @@ def test_what_is_written_is_read_and_compared(export, wide):
         assert (weight - original[name]).abs().max() < 0.2 * original[name].abs().max()
     assert (export.folder / "tokenizer.json").is_file()
     assert not (export.folder / "work").exists()
+
+
+def test_internlm2_in_its_own_layout_becomes_a_llama_in_groups_of_128(export, wide):
+    wide()  # the stand-in for the library
+    shutil.rmtree(export.source)
+    internlm2_folders.write(
+        export.source, vocab_size=576, hidden_size=128, intermediate_size=256,
+        max_position_embeddings=512, rope_scaling=None,
+    )  # fmt: skip
+    pieces.write(export.source, added_tokens_decoder={"4": pieces.special("<|im_end|>")})
+    (export.source / "modeling_internlm2.py").write_text("raise RuntimeError")
+    rows = dict(Awq().export(export).rows)
+    assert rows["quantized"] == "14 matrices to 4 bits, 128 weights to a scale"
+    settings_ = json.loads((export.folder / "config.json").read_text())
+    assert (settings_["model_type"], settings_["quantization_config"]["group_size"]) == (
+        "llama", 128
+    )  # fmt: skip
+    assert not {"auto_map", "rope_scaling"} & {k for k, v in settings_.items() if v}
+    shapes = WeightFiles.of_model(export.folder).shapes
+    assert shapes["model.layers.0.self_attn.k_proj.qweight"] == [128, 2 * 16 // 8]
+    assert shapes["model.layers.0.self_attn.k_proj.scales"] == [1, 2 * 16]
+    text = "写一首 jig\n|: D2 |]<|im_end|>"
+    expected = base.load_tokenizer(export.source)(text)["input_ids"]
+    assert base.load_tokenizer(export.folder)(text)["input_ids"] == expected
+    assert not [*export.folder.glob("*.py"), *export.folder.glob("tokenizer.model")]
 
 
 def test_a_quantization_that_breaks_the_model_is_refused(export, wide):

@@ -16,7 +16,7 @@ def test_linear_layers_are_those_of_four_bits(tiny, lora, tmp_path, is_tied):
     functional = pytest.importorskip("bitsandbytes", reason="extra qlora").functional
     spec = tiny.changed(tie_word_embeddings=is_tied)
     train(tmp_path, spec, with_ends(lora))
-    report = merged(tmp_path, dequantize=True)
+    report = merged(tmp_path, dequantize="stored")
     seen = base.load(tmp_path / "base", dtype="float32")
     for name, weight in seen.named_parameters():
         if name.endswith("_proj.weight"):
@@ -51,4 +51,4 @@ def test_without_bitsandbytes(tiny, lora, tmp_path, monkeypatch):
         match=r"quantized_base=dequantize needs bitsandbytes: pip install 'musicllm\[qlora\]'; "
         r"or write merge\.quantized_base=full_precision",
     ):
-        merged(tmp_path, dequantize=True)
+        merged(tmp_path, dequantize="stored")

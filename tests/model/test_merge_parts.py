@@ -39,7 +39,7 @@ def test_parts_of_an_adapted_model_are_its_wrapped_layers(tiny, lora, tmp_path):
     train(tmp_path, tiny, dataclasses.replace(lora, train_embeddings=True))
     config = base.load_config(tmp_path / "base")
     weights = WeightFiles.of_model(tmp_path / "base")
-    adapted = adapt(config, weights, tmp_path / "adapter", dequantize=False)
+    adapted = adapt(config, weights, tmp_path / "adapter", dequantize=None)
     names = [name for name, _ in parts.parts_of(adapted.model)]
     assert names[:3] == [
         "model.embed_tokens",

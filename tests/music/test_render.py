@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ def fail(*_: object) -> str:
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sound_module, "sampler", lambda: None)
     monkeypatch.delenv("MUSICLLM_SOUNDFONT", raising=False)
 
 
@@ -87,7 +86,7 @@ def test_limits_of_this_installation_are_reported(
     monkeypatch.setenv("MUSICLLM_SOUNDFONT", "/my.sf2")
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"WAV": "WAV"})
     assert render_tune(reel, tmp_path, "tune").problems == [
-        "MUSICLLM_SOUNDFONT has no effect: fluidsynth is not installed",
+        "MUSICLLM_SOUNDFONT has no effect: neither fluidsynth nor tinysoundfont is installed",
         "no MP3: this libsndfile cannot write it (1.1 or later can)",
     ]
 

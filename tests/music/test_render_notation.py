@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musicllm.music.render.notation import by_voice, for_verovio, num_voices
+from musicllm.music.render.notation import by_voice, for_verovio, num_voices, placed_above
 
 HEAD = "X:1\nL:1/8\nK:C\n"
 
@@ -42,3 +42,9 @@ def test_leaves_tempo_out() -> None:
 def test_music_before_any_voice_belongs_to_the_first() -> None:
     assert by_voice("X:1\nV:1\nV:2\nK:C\nC8|\nV:2\nD8|\n") == "X:1\nK:C\nV:1\nC8|\nV:2\nD8|\n"
     assert num_voices(f"{HEAD}C8|\n") == 1
+
+
+def test_texts_at_places_of_their_own_stand_above_the_staff() -> None:
+    music = 'K:C\n"@1,2 hi"C2"@-1.5, 2low""A"D2"@E"E2"_x@1,2 y"F2|\nw: "@1,2 la"\n'
+    placed = 'K:C\n"^hi"C2"^low""A"D2"^E"E2"_x@1,2 y"F2|\nw: "@1,2 la"\n'
+    assert placed_above(music) == placed

@@ -9,14 +9,15 @@ import soundfile
 
 from musicllm.errors import RenderError
 from musicllm.music.render.kinds import sound as sound_module
-from musicllm.music.render.kinds.midi import Midi, abc_to_midi
+from musicllm.music.render.kinds.midi import Midi, abc_to_midi, read_midi
 from musicllm.music.render.kinds.sound import RATE_HZ, find_soundfont, midi_to_sound
+from musicllm.music.render.playing import Playing, played
 
 HEAD = "X:1\nM:4/4\nL:1/4\nQ:1/4=120\nK:C\n"
 
 
 def hide_fluidsynth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sound_module, "sampler", lambda: None)
 
 
 def rms(samples: np.ndarray) -> float:
@@ -49,6 +50,26 @@ def test_fluidsynth_plays_the_soundfont(tmp_path: Path, reel: str) -> None:
     assert sound.duration_s == pytest.approx(9.0, abs=0.1)
     assert rms(samples[: 8 * rate_hz]) > 0.05
     assert abs(samples[-1]) < 0.001
+
+
+def test_tinysoundfont_plays_the_right_pitch_on_the_instrument(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed")
+    monkeypatch.setattr(sound_module, "sampler", lambda: "tinysoundfont")
+    midi = abc_to_midi(HEAD + "A4|A4|")
+    waves = []
+    for name, program in (("flute", 73), ("organ", 16)):
+        played_so = read_midi(played(midi.data, Playing(program=program)))
+        sound = midi_to_sound(played_so, tmp_path, name)
+        assert (sound.engine, sound.soundfont) == ("tinysoundfont", find_soundfont())
+        samples, rate_hz = soundfile.read(sound.wav)
+        assert len(samples) == round((midi.duration_s + 1) * rate_hz)
+        assert rms(samples[: 4 * rate_hz]) > 0.05
+        waves.append(samples[:rate_hz] / rms(samples[:rate_hz]))
+    spectrum = np.abs(np.fft.rfft(waves[0]))
+    assert np.argmax(spectrum) == pytest.approx(440, abs=3)
+    assert rms(waves[0] - waves[1]) > 0.3
 
 
 def test_the_mp3_holds_the_same_sound(

@@ -26,6 +26,11 @@ TRAIN = {
     "supervised_tokens": 6_000,
     "packing_efficiency": 0.9766,
     "lengths": {"edges": [0, 32, 64, 128, 256], "counts": [0, 50, 40, 0]},
+    "languages": {
+        "zh": {"documents": 20, "tokens": 1_500},
+        "en": {"documents": 10, "tokens": 500},
+        "music": {"documents": 60, "tokens": 6_000},
+    },
 }
 TEST = {**TRAIN, "documents": 5, "by_source": {"books": 5}, "tokens": 400}
 
@@ -49,6 +54,15 @@ FACTS: dict[str, Any] = {
             "tokens": 2_000, "share_documents": 1 / 3, "share_tokens": 0.25,
         },
     ],
+    "translations": {
+        "counts": {"zh": {"translated": 20, "not in the table": 4}},
+        "num_not_in_table": 1,
+        "not_in_table": {"Write a song about the sea.": 4},
+    },
+    "also_written": {
+        "xtuner": {"train": {"file": "also/xtuner/train.json", "records": 90, "bytes": 5_000,
+                             "sha256": "0123456789abcdef" * 4}},
+    },
     "music": {"keys": {"D": 40, "G": 20}, "metres": {"6/8": 60}, "types": {"": 10, "jig": 50}},
     "contamination": {
         "questions": 15_000,
@@ -116,6 +130,23 @@ def test_requested_and_actual_shares_are_shown(tmp_path: Path) -> None:
     assert "requested share" in page
     assert 'style="left:33.33%"' in page
     assert rows_of(page)["scores"] == ["33.3%", "66.7%", "75.0%", "65", "60", "6,000"]
+
+
+def test_languages_translations_and_other_formats_are_shown(tmp_path: Path) -> None:
+    page = page_of(tmp_path, FACTS)
+    rows = rows_of(page)
+    assert rows["Chinese"][:3] == ["20", "22.2%", "1,500"]
+    assert rows["English"][:3] == ["10", "11.1%", "500"]
+    assert rows["music alone"][:3] == ["60", "66.7%", "6,000"]
+    assert "train: documents" in page
+    words = "of 24 drawn for zh, 20 translated, 4 not in the table."
+    assert f"Translated requests: {words}" in page
+    assert bars_of(page, "Requests without a translation") == {
+        "Write a song about the sea.": ("4 (100.0%)", 100.0)
+    }
+    assert "also/xtuner/train.json (90 records, sha256 0123456789ab)" in page
+    older = {**FACTS, "splits": {"train": {k: v for k, v in TRAIN.items() if k != "languages"}}}
+    assert "Languages of the rows" not in page_of(tmp_path, older)
 
 
 def test_without_a_mix_the_shares_are_those_of_the_sources(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_other_tasks_refuse_a_gguf_file(tmp_path: Path, tiny: Path) -> None:
     config, recipe = configuration.load(
         ["recipe=mmlu", f"paths.cache={tmp_path}", f"inputs.model={tiny}"]
     )
-    with pytest.raises(ArtifactError, match=r"is a GGUF file, with which only generate and chat"):
+    with pytest.raises(
+        ArtifactError, match=r"is a GGUF file, with which only generate and synthesize"
+    ):
         bind(config, recipe)
 
 

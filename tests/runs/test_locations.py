@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 
 from musicllm import config
 from musicllm.artifacts import fingerprint, writing
+from musicllm.data.sources.readers import READERS
+from musicllm.data.sources.readers.texts import FILE as MUSIC_TEXTS
 from musicllm.runs.binding import bind
 from musicllm.runs.locations import of_model
+from musicllm.synthesis.assistants import FOLDER
+from musicllm.synthesis.checks.glossary import BUILT_IN
 
 BOOKS = "data.sources.music21_books"
 PLACES = {
@@ -114,3 +119,33 @@ def test_a_run_that_was_copied_with_all_it_needs_goes_on(
     monkeypatch.chdir(tmp_path / "there")
     again = bind(*config.load([*words, "paths.cache=elsewhere"]))
     assert (again.fingerprint, again.folder) == (job.fingerprint, job.folder)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key", "packaged"),
+    [
+        ("imelodist/translate", "synthesis.glossary", BUILT_IN),
+        ("imelodist/self_cognition", "synthesis.assistant", FOLDER / "melodist.toml"),
+        ("imelodist/self_cognition", "synthesis.conversations", FOLDER / "conversations.toml"),
+    ],
+)
+def test_a_file_of_musicllm_counts_as_a_copy_of_it_does(
+    recipe: str, key: str, packaged: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / packaged.name
+    shutil.copy(packaged, copy)
+    first = bound(tmp_path, recipe, ["model=tiny"])
+    assert bound(tmp_path, recipe, ["model=tiny", f"{key}={copy}"]) == first
+    copy.write_text(copy.read_text(encoding="utf-8") + "\n# mine\n", encoding="utf-8")
+    assert bound(tmp_path, recipe, ["model=tiny", f"{key}={copy}"]) != first
+
+
+def test_the_texts_of_musicllm_count_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data=music_texts", "model=tiny"]
+    first = bound(tmp_path, "prepare_sft", words)
+    copy = tmp_path / "texts.jsonl"
+    copy.write_text(MUSIC_TEXTS.read_text(encoding="utf-8") + '{"text": "More."}\n', "utf-8")
+    monkeypatch.setitem(READERS._kinds, "texts", replace(READERS["texts"], packaged=copy))
+    assert bound(tmp_path, "prepare_sft", words) != first

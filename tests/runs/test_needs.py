@@ -17,6 +17,8 @@ EXTRAS = {
     "recipe=merge merge.quantized_base=dequantize": "merge.quantized_base=dequantize needs bits",
     "recipe=quickstart/sft logger=[tensorboard]": "logger=tensorboard needs tensorboard",
     "recipe=quickstart/sft logger=[wandb]": "logger=wandb needs wandb",
+    "recipe=quickstart/sft logger=[mlflow]": "logger=mlflow needs alembic",
+    "recipe=quickstart/evaluate logger=[trackio]": "logger=trackio needs trackio",
     "recipe=mmlu model=smollm2_135m": "needs gguf",
     "recipe=export export.format=awq +inputs.texts=prepare_sft": "export.format=awq needs auto_rou",
 }

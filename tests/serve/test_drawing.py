@@ -29,3 +29,9 @@ def test_requests_are_spread_over_tasks_and_keys_and_follow_the_seed() -> None:
 def test_too_few_requests_are_refused() -> None:
     with pytest.raises(ArtifactError, match=r"generation\.num_prompts=2 needs as many .* holds 1;"):
         draw_requests([request(1, "motif", "D")], 2, seed=1)
+
+
+def test_a_system_prompt_is_no_request() -> None:
+    record = request(1, "motif", "D")
+    record["messages"].insert(0, {"role": "system", "content": "You compose."})  # type: ignore[attr-defined]
+    assert draw_requests([record], 1, seed=1) == ["motif D 1"]

@@ -195,3 +195,26 @@ def test_a_line_that_changes_later_is_refused(tmp_path: Path) -> None:
     path.write_text("{\n")
     with pytest.raises(InputError, match=r"p\.jsonl:1 is not valid JSON .* and did not before"):
         prompts[0]
+
+
+def test_a_system_prompt_stands_before_conversations_that_have_none(tmp_path: Path) -> None:
+    own = [{"role": "system", "content": "own"}, {"role": "user", "content": "q"}]
+    entries = ["one", lines(tmp_path / "a.jsonl", {"messages": own}, {"text": "X:1\n"})]
+    plain, shared = Prompts.read(entries), Prompts.read(entries, system="You compose.")
+    assert shared[0].messages == ({"role": "system", "content": "You compose."}, *plain[0].messages)
+    assert shared[0].shown == "one"
+    assert shared[1].messages == tuple(own)
+    assert (shared[2].messages, shared[2].text) == (None, "X:1\n")
+    assert [prompt.key for prompt in shared] == [prompt.key for prompt in plain]
+
+
+def test_drawn_prompts_bring_their_system_prompt() -> None:
+    question = [{"role": "user", "content": "A jig, please."}]
+    answer = {"role": "assistant", "content": "X:1\nK:D\nABc|"}
+    system = [{"role": "system", "content": "own"}]
+    records = [
+        {"id": str(len(start)), "messages": [*start, *question, answer]} for start in ([], system)
+    ]
+    drawn = Prompts.drawn(records, "You compose.")
+    assert [prompt.messages[0]["content"] for prompt in drawn] == ["You compose.", "own"]
+    assert [prompt.messages[1:] for prompt in drawn] == [tuple(question)] * 2

@@ -36,6 +36,7 @@ def test_without_a_value_the_order_decides_and_nothing_is_kept() -> None:
 def test_means_are_of_what_was_measured_and_the_summary_says_how_many(tmp_path: Path) -> None:
     tally = Tally("as_asked", 2)
     rest = {"num_new_tokens": 1, "is_kept": False, "tunes": [], "id": "1", "name": "1"}
+    rest |= {"try": 1, "num_tries": 1, "num_tokens_of_tries": 1, "faults": ["none"]}
     for value in (0.5, None, 0.25):
         own = line(0, value, finished=True) | rest
         tally.add({**own, "score": value, "mean_score": value})

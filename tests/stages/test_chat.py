@@ -18,12 +18,15 @@ from musicllm.command import parse
 from musicllm.errors import ConfigError, InputError, NotAvailableError, StageError
 from musicllm.launch import runner
 from musicllm.model import base
+from musicllm.music.transform import transpose
 from musicllm.runs import needs
 from musicllm.runs.settings import model_spec
 from musicllm.serve.answers import check_tunes
 from musicllm.serve.showing import visible
-from musicllm.stages import pipeline
-from tests.helpers import make_corpus
+from musicllm.stages import chat, pipeline
+from tests.helpers import make_corpus, make_tune
+from tests.retrieval.indexes import make_index
+from tests.serve.chat.scripted import Scripted
 
 SMALL = (
     "model.config.hidden_size=32", "model.config.intermediate_size=48",
@@ -175,3 +178,101 @@ def test_a_chat_is_no_job_of_slurm_a_sweep_or_a_pipeline(
 def test_it_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["recipe=quickstart/chat", "stage=plan", f"paths.runs={tmp_path}"]) == 0
     assert "chat: a conversation in the terminal" in capsys.readouterr().out
+
+
+CALL = '<tool_call>{"name": "render", "arguments": {"as": "MIDI"}}</tool_call>'
+SHORT = make_tune(3).replace(" |]", "C |]")
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+    """Put a scripted engine in the place of the model's."""
+
+    def put(*replies: str) -> Scripted:
+        engine = Scripted(*replies, context=None)
+        monkeypatch.setattr(chat, "open_engine", lambda _: engine)
+        return engine
+
+    return put
+
+
+def test_tools_are_called_and_their_files_lie_beside_the_conversation(
+    talk: Talk, scripted: Callable[..., Scripted], capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = scripted(f"{make_tune(3)}\n{CALL}", "Here it is.")
+    words = ("tools=default", "generation.max_new_tokens=500")
+    folder = talk("Write a reel in D, and its sound.\n", *words)
+    ((_, answer),) = conversations(folder)
+    assert answer["content"] == "Here it is."
+    assert "tool-001.mid" in answer["steps"][1]["content"]
+    assert len(list(folder.glob("*/tool-001.mid"))) == 1
+    out = capsys.readouterr().out
+    assert "tools: check_tune, transpose, render (protocol plain)" in out
+    assert 'render(as=MIDI): {"files": ["tool-001.abc", "tool-001.mid"], "problems": []}' in out
+    assert "check_tune([tune])" in str(engine.requests[0].messages)
+
+
+def test_similar_tunes_are_found_and_versions_of_them_are_named(
+    talk: Talk,
+    scripted: Callable[..., Scripted],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tunes = [make_tune(seed, 16).replace("R:reel", f"T:Tune {seed}\nR:reel") for seed in range(4)]
+    records = [{"source": "book", "id": f"t{n}", "text": text} for n, text in enumerate(tunes)]
+    make_index(tmp_path / "index", records)
+    call = '<tool_call>{"name": "find_similar", "arguments": {"count": 1}}</tool_call>'
+    scripted(f"{tunes[2]}\n{call}", transpose(tunes[1], 5), make_tune(9, 16))
+    words = ("tools=retrieval", f"inputs.index={tmp_path / 'index'}")
+    talk("Find one like it.\nAnother?\nA new one?\n", *words, "generation.max_new_tokens=900")
+    told = capsys.readouterr()
+    assert 'find_similar(count=1): {"tunes": [{"title": "Tune 2", "source": "book"' in told.out
+    notes = [line for line in told.err.splitlines() if "is a version of" in line]
+    assert notes == ["tune 1 is a version of Tune 1 (book): similarity 1.00"]
+
+
+def test_a_faulty_tune_is_written_again_and_it_is_said_why(
+    talk: Talk, scripted: Callable[..., Scripted], capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = scripted(SHORT, make_tune(3))
+    words = ("generation.tries=2", "generation.max_new_tokens=500")
+    ((_, answer),) = conversations(talk("Write a reel in D.\n", *words))
+    assert answer["content"] == make_tune(3)
+    assert "bar 8 lasts 9/8 instead of 8/8; the model tries again" in capsys.readouterr().err
+    assert len(engine.requests) == 2
+
+
+def test_an_earlier_try_that_is_better_is_shown_once_more(
+    talk: Talk, scripted: Callable[..., Scripted], capsys: pytest.CaptureFixture[str]
+) -> None:
+    worse = make_tune(4).replace(" |]", "C |]").replace("K:", "M:3/4\nK:")
+    scripted(SHORT, worse)
+    words = ("generation.tries=2", "generation.max_new_tokens=500")
+    ((_, answer),) = conversations(talk("Write a reel in D.\n", *words))
+    told = capsys.readouterr()
+    assert answer["content"] == SHORT
+    assert "an earlier try has fewer faults, so it is the answer:" in told.err
+    assert told.out.count(SHORT.strip()) == 2
+
+
+def test_a_protocol_that_the_template_does_not_tell_is_refused(talk: Talk) -> None:
+    with pytest.raises(InputError, match=r"tools\.protocol=hermes is told by a chat template"):
+        talk("Hi\n", "tools=default", "tools.protocol=hermes")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("recipe=generate", "tools=default"), "tools.names=.* are called in a conversation of"),
+        (
+            ("recipe=chat", "tools=retrieval"),
+            "tools.names=.* has find_similar, which needs",
+        ),
+        (("recipe=chat", "inputs.index=i"), "inputs.index=i is read by the tool find_similar, whi"),
+        (("recipe=chat", "tools.names=[sing]"), "tools.names=sing must be one of check_tune, find"),
+    ],
+)
+def test_tools_that_nothing_offers_are_refused(words: tuple[str, ...], problem: str) -> None:
+    config, _ = configuration.load([*words, "hardware=cpu"])
+    with pytest.raises(ConfigError, match=problem):
+        check(config)

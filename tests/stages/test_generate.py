@@ -12,7 +12,7 @@ import pytest
 from musicllm import artifacts
 from musicllm import config as configuration
 from musicllm.artifacts import Artifact
-from musicllm.data.templates import Message
+from musicllm.data.records import Message
 from musicllm.errors import ArtifactError, ConfigError, InputError, StageError
 from musicllm.inference.engines import ENGINES
 from musicllm.inference.requests import Completion, WritingRequest
@@ -442,3 +442,79 @@ def test_tunes_are_rendered_as_wanted_and_rendering_continues(
             assert all((artifact.path / "tunes" / file).is_file() for file in tune["files"])
     cards = read_scores(artifact)
     assert {len(card.downloads) for card in cards if card.parses} == {2}
+
+
+def test_an_answer_with_faults_is_tried_again_until_it_has_none(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns: dict[str, int] = {}
+
+    def write(request: WritingRequest) -> str:
+        assert request.messages is not None
+        name = request.messages[0]["content"]
+        turns[name] = turns.get(name, 0) + 1
+        needed = {"Tune 0.": 1, "Tune 1.": 3, "Tune 2.": 9}[name]
+        return make_tune(1) if turns[name] == needed else SHORT
+
+    scripted = engine(write)
+    words = [prompt_file(tmp_path / "prompts.jsonl", 3), "generation.tries=4"]
+    artifact = run(*words)
+    assert turns == {"Tune 0.": 1, "Tune 1.": 3, "Tune 2.": 4}
+    lines = lines_of(artifact)
+    assert [(line["try"], line["num_tries"]) for line in lines] == [(1, 1), (3, 3), (1, 4)]
+    assert [line["faults"] for line in lines] == [[], [], ["bar 8 lasts 9/8 instead of 8/8"]]
+    assert [line["saw_faults"] for line in lines] == [False, True, False]
+    assert [line["num_tokens_of_tries"] for line in lines] == [5, 15, 20]
+    tries = read_lines(artifact.path / "tries.jsonl")
+    assert [(line["id"], line["try"]) for line in tries] == [
+        ("p0", 1), ("p1", 1), ("p1", 2), ("p1", 3), ("p2", 1), ("p2", 2), ("p2", 3), ("p2", 4),
+    ]  # fmt: skip
+    metrics = artifact.facts["metrics"]
+    assert metrics["num_right_by_try"] == [1, 1, 2, 2]
+    assert (metrics["num_right"], metrics["num_tries"], metrics["num_tokens_of_tries"]) == (
+        2,
+        8,
+        40,
+    )
+    out = " ".join(capsys.readouterr().out.split())
+    assert "answers without a fault 2 of 3 (66.7%)" in out
+    assert "of them after 1 to 4 tries 1 · 1 · 2 · 2" in out
+    told = [request.messages for request in scripted.requests if len(request.messages or ()) > 1]
+    assert len(told) == 5
+    assert all("bar 8 lasts 9/8" in str(messages) for messages in told)
+
+
+def test_tries_that_were_written_before_a_stop_are_not_written_again(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    def write(request: WritingRequest) -> str:
+        return make_tune(request.seed) if request.seed % 4 == 0 else SHORT
+
+    words = [prompt_file(tmp_path / "prompts.jsonl", 6), "generation.tries=3"]
+    words += ["generation.num_candidates=2"]
+    scripted = engine(write)
+    whole = run(*words)
+    again = [*words, f"paths.runs={tmp_path / 'again'}"]
+    total = 0
+    for stop in (7, 8):
+        stopped = engine(write, stop=stop)
+        with pytest.raises(StageError, match="the power is gone"):
+            run(*again)
+        total += len(stopped.requests)
+    last = engine(write)
+    artifact = run(*again)
+    assert total + len(last.requests) == len(scripted.requests)
+    for name in ("generations.jsonl", "candidates.jsonl", "tries.jsonl", "tunes.abc"):
+        assert (artifact.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_the_first_try_is_the_answer_without_tries(
+    run: Run, engine: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    words = [prompt_file(tmp_path / "prompts.jsonl", 4), "generation.num_candidates=2"]
+    engine()
+    one = run(*words)
+    engine()
+    more = run(*words, "generation.tries=3", "generation.repair=again")
+    assert not (one.path / "tries.jsonl").exists()
+    assert lines_of(one) == lines_of(more)

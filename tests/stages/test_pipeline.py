@@ -32,9 +32,20 @@ def test_a_source_that_no_step_reads_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         pipeline.refuse_unused(settings.steps, command)
     assert str(caught.value.problems[0]) == (
-        "data.sources.musicpile.location=mine is a setting of a source or benchmark that no step "
-        "of this pipeline has"
+        "data.sources.musicpile.location=mine is a setting of a source, benchmark or server that "
+        "no step of this pipeline has"
     )
+
+
+def test_a_server_is_the_teacher_and_no_more() -> None:
+    own = ["model.endpoint=http://127.0.0.1:8080/v1", "inference.model_name=large"]
+    command = parse(["recipe=imelodist", *own])
+    assert pipeline.fitting("imelodist/translate", command) == own
+    for step in ("imelodist/increment", "imelodist/evaluate", "imelodist/small/generate"):
+        assert pipeline.fitting(step, command) == []
+    settings, _ = config.load(["recipe=chatmusician"])
+    with pytest.raises(ConfigError, match=r"model\.endpoint=.* server that no step"):
+        pipeline.refuse_unused(settings.steps, command)
 
 
 def test_a_step_gets_the_settings_of_the_benchmarks_that_it_asks() -> None:

@@ -22,6 +22,9 @@ from musicllm.data.rows import RowStore
 from musicllm.launch import ranks
 from musicllm.schema import StrategyConfig
 from musicllm.train import checkpoints, group, loss, metrics, strategies
+from musicllm.train.distillation.targets import Settings
+from musicllm.train.distillation.teachers import ModelTeacher
+from musicllm.train.objectives.distillation import BoundDistillation
 from tests.rows import write_rows
 from tests.train.conftest import FULL, LORA, VOCABULARY, random_rows, tiny_model, training_run
 
@@ -40,6 +43,7 @@ class How:
     precision: str = "32-true"
     adapter: str = "lora"
     dropout: float = 0.0
+    teacher: bool = False
 
     def strategy(self) -> StrategyConfig:
         parameters = self.offload and self.stage == 3
@@ -106,6 +110,11 @@ def train(place: Path, name: str, how: How, crash_after: int | None = None) -> T
             "precision": how.precision,
         },
     )
+    if how.teacher:
+        wide = tiny_model(hidden_size=24, num_hidden_layers=3)
+        teacher = ModelTeacher(wide, num_tokens=VOCABULARY)
+        objective = BoundDistillation(teacher, Settings("reverse_kl", 0.5, 1.5, 0.3))
+        run = dataclasses.replace(run, objective=objective)
     if crash_after is not None:
         run = dataclasses.replace(run, callbacks=(Crash(crash_after),))
     try:

@@ -41,7 +41,7 @@ def test_a_cpu_is_asked_for_its_instructions(
     monkeypatch.setattr(minimal, "is_on", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {feature: True})
     result = probe("cpu")
-    assert (result.device, result.num_devices, result.bf16, result.fp16) == ("CPU", 1, bf16, False)
+    assert (result.device, result.num_devices, result.bf16) == ("CPU", 1, bf16)
     assert result.memory_gb > 0.5
     assert not result.fused_loss
 
@@ -79,7 +79,7 @@ def test_without_a_gpu_it_says_what_to_write(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_precision_that_the_device_lacks_is_refused() -> None:
-    volta = Capabilities("gpu", "Tesla V100", 1, 32.0, False, True, False)
+    volta = Capabilities("gpu", "Tesla V100", 1, 32.0, False, False)
     with pytest.raises(ConfigError) as error:
         refuse_precision("bf16", volta)
     assert str(error.value).splitlines()[1].strip() == (
@@ -88,5 +88,7 @@ def test_a_precision_that_the_device_lacks_is_refused() -> None:
     )
     refuse_precision("fp16", volta)
     refuse_precision("auto", volta)
-    with pytest.raises(ConfigError, match="does not train with loss scaling; use bf16 or fp32"):
-        refuse_precision("fp16", Capabilities("cpu", "CPU", 1, 8.0, True, False, False))
+    cpu = Capabilities("cpu", "CPU", 1, 8.0, False, False)
+    with pytest.raises(ConfigError, match="on CPU, which has no bfloat16; use fp32, or auto"):
+        refuse_precision("bf16", cpu)
+    refuse_precision("fp16", cpu)

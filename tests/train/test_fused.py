@@ -226,7 +226,7 @@ def liger(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
         sys.modules, "liger_kernel.transformers", ModuleType("liger_kernel.transformers")
     )
     monkeypatch.setitem(sys.modules, "liger_kernel.transformers.functional", module)
-    gpu = Capabilities("gpu", "a GPU", 1, 80.0, True, True, True)
+    gpu = Capabilities("gpu", "a GPU", 1, 80.0, True, True)
     monkeypatch.setattr(fused, "probe", lambda _: gpu)
     return calls
 

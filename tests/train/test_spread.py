@@ -103,6 +103,19 @@ def test_two_processes_are_a_single_device(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", [None, 2, 3])
+def test_a_teacher_is_whole_on_every_rank(two: Ranks, place: Path, stage: int | None) -> None:
+    expected = spread.train(place, "taught", How("single", rows=8, teacher=True))
+    assert expected is not None
+    kind = "ddp" if stage is None else "deepspeed"
+    how = How(kind, stage, world=2, rows=1, teacher=True)
+    assert_close(run(two, place, f"taught-{stage}", how), expected)
+    if stage == 3:
+        how = How(kind, stage, world=2, rows=4, teacher=True)
+        assert_close(two.run(spread.train_in_pieces, place, "taught-pieces", how)[0], expected)
+
+
+@pytest.mark.slow
 def test_ranks_gather_the_head_equally_often(two: Ranks, place: Path, expected: Trained) -> None:
     how = How("deepspeed", 3, world=2, rows=4)
     assert_close(two.run(spread.train_in_pieces, place, "pieces", how)[0], expected)

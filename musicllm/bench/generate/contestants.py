@@ -15,7 +15,7 @@ import transformers
 from transformers import GenerationConfig
 
 from musicllm import console
-from musicllm.bench.generate.task import WritingTask, Written
+from musicllm.bench.generate.task import WritingSettings, WritingTask, Written
 from musicllm.data.encoder import Encoder
 from musicllm.inference.engines.local import LocalEngine
 from musicllm.inference.requests import SamplingSettings, WritingRequest
@@ -89,21 +89,32 @@ def _generated(
 
 
 def _loaded(task: WritingTask) -> tuple[Any, Any]:
-    """Load the model as it is stored, in float32 on a CPU."""
-    console.mute()
-    transformers.utils.logging.disable_progress_bar()
-    if task.settings.num_threads is not None:
-        torch.set_num_threads(task.settings.num_threads)
     location = task.model.location
     assert location is not None, "the bench refuses random weights"
-    trusted, revision = task.model.trust_remote_code, task.model.revision
+    trusts, revision = task.model.trust_remote_code, task.model.revision
+    return loaded(location, task.settings, revision=revision, trust_remote_code=trusts)
+
+
+def loaded(
+    location: str,
+    settings: WritingSettings,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """Load model and tokenizer as they are stored, in float32 on a CPU."""
+    console.mute()
+    transformers.utils.logging.disable_progress_bar()
+    if settings.num_threads is not None:
+        torch.set_num_threads(settings.num_threads)
+    trusted = trust_remote_code
     dtype = "float32"
-    if task.settings.device != "cpu":
+    if settings.device != "cpu":
         stored = base.load_config(location, revision=revision, trust_remote_code=trusted).dtype
         dtype = str(stored).removeprefix("torch.")
     model: Any = base.load(
         location, dtype=dtype, attention=None, revision=revision, trust_remote_code=trusted
-    ).to(task.settings.device)
+    ).to(settings.device)
     return model, base.load_tokenizer(location, revision=revision)
 
 

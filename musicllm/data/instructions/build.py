@@ -7,6 +7,7 @@ is computed. For wordings see `wordings`.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -55,7 +56,10 @@ def make_instructions(
     records: list[Record] = []
     while tasks and len(records) < settings.samples_per_tune:
         task = tasks.pop(0)
-        language = by_language[(first + len(records)) % len(by_language)]
+        if settings.language_shares:
+            language = _drawn(by_language, settings, draw)
+        else:
+            language = by_language[(first + len(records)) % len(by_language)]
         turns = _turns(task, tune, language, settings.max_turns, draw)
         if turns:
             records.append(_conversation(record, len(records), task, language.language, turns))
@@ -129,6 +133,15 @@ def _wordings(settings: InstructionSettings) -> tuple[Wordings, ...]:
     if problems := find_problems(settings):
         raise ConfigError(problems)
     return tuple(wordings(language, settings.phrasings) for language in settings.languages)
+
+
+def _drawn(
+    by_language: Sequence[Wordings], settings: InstructionSettings, draw: random.Random
+) -> Wordings:
+    """Draw the language of a conversation by its share."""
+    shares = dict(settings.language_shares)
+    weights = [shares[wordings.language] for wordings in by_language]
+    return draw.choices(by_language, weights)[0]
 
 
 def _turns(

@@ -7,32 +7,33 @@ corpus, and its tokens go into a block of the token store, split by split.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
 from musicllm.data.encoder import Encoder
-from musicllm.data.instructions import make_instructions
+from musicllm.data.languages import LANGUAGES, language_of
 from musicllm.data.ledger import DropFile, Ledger
 from musicllm.data.pipeline.columns import DROPS, batches, from_batch, load_column
 from musicllm.data.pipeline.deciding import DROPPED, SPLIT, ReadParts
+from musicllm.data.pipeline.deriving import PlacedRecord, derive
 from musicllm.data.pipeline.work import Facts, once
-from musicllm.data.records import SPLITS, Drop, Record, texts_of
-from musicllm.data.settings import Preparation, limits_of
+from musicllm.data.records import SPLITS, Drop, texts_of
+from musicllm.data.settings import Preparation
 from musicllm.data.split import id_hash
 from musicllm.data.store import BlockWriter
-from musicllm.data.transposed import copies
 
 BATCHES_PER_RANGE = 8
 RECORDS = "records.jsonl"
 BLOCK = "tokens"
 KEYS = "keys.npy"
+LANGUAGE = "languages.npy"
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,6 @@ class BatchRange:
     sizes: tuple[int, ...]
     first_record: int
     offset: int
-
-
-class PlacedRecord(NamedTuple):
-    """A record, its kind as a position in `KINDS`, and the split that it belongs to."""
-
-    record: Record
-    kind: int
-    split: str
 
 
 def batch_ranges(parts: ReadParts) -> Iterator[BatchRange]:
@@ -100,7 +93,8 @@ class RangeEncoder:
         """Encode a range, or find that it was encoded.
 
         Cost: linear in its text. Returns `folder`, the `ledger`, and for each split that has
-        documents their `documents`, `characters`, `by_source` and `families`.
+        documents their `documents`, `characters`, `by_source`, `families` and what became of
+        requests that were to be translated.
         """
         folder = self.folder / batch_range.name
         facts = once(folder, lambda empty: self._encode(batch_range, empty))
@@ -118,8 +112,9 @@ class RangeEncoder:
                         writer = SplitWriter(folder / split, self.sources, encoder)
                         writers[split] = stack.enter_context(writer)
                     of_split = [record for record in records if record.split == split]
-                    derived, refused = derive(of_split, self.preparation)
-                    drops.enter([*refused, *writers[split].add(derived)])
+                    derived = derive(of_split, self.preparation)
+                    drops.enter([*derived.drops, *writers[split].add(derived.records)])
+                    writers[split].count(derived.tables)
         facts = {split: writer.facts() for split, writer in writers.items()}
         return {"ledger": ledger.to_json(), "splits": facts}
 
@@ -141,31 +136,6 @@ class RangeEncoder:
             first += batch.num_rows
 
 
-def derive(
-    placed: Sequence[PlacedRecord], preparation: Preparation
-) -> tuple[list[PlacedRecord], list[Drop]]:
-    """Return what becomes of records: copies in other keys, or conversations about their tunes."""
-    derived: list[PlacedRecord] = []
-    drops: list[Drop] = []
-    for original in placed:
-        records = [original.record]
-        if original.split == "train" and preparation.transpose_semitones != (0,):
-            records, refused = copies(
-                original.record, preparation.transpose_semitones, limits_of(preparation.music)
-            )
-            drops += refused
-        for record in records:
-            if preparation.instructions is None:
-                derived.append(original._replace(record=record))
-                continue
-            conversations, refused = make_instructions(
-                record, preparation.instructions, preparation.seed
-            )
-            drops += refused
-            derived += [original._replace(record=conversation) for conversation in conversations]
-    return derived, drops
-
-
 class SplitWriter:
     """Writes the records of a split and their tokens."""
 
@@ -174,6 +144,7 @@ class SplitWriter:
         self._position = {name: number for number, name in enumerate(sources)}
         self._encoder = encoder
         self._keys: list[npt.NDArray[np.uint64]] = []
+        self._languages: list[int] = []
         self._tables: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __enter__(self) -> Self:
@@ -188,6 +159,7 @@ class SplitWriter:
         self._records.close()
         self._block.close()
         np.save(self._folder / KEYS, np.concatenate([np.zeros(0, np.uint64), *self._keys]))
+        np.save(self._folder / LANGUAGE, np.array(self._languages, np.int8))
 
     def add(self, placed: Sequence[PlacedRecord]) -> list[Drop]:
         """Encode and write records; returns those that the encoder refuses."""
@@ -199,12 +171,18 @@ class SplitWriter:
         self._block.add(encoded.documents, np.array(sources, np.int16), np.array(kinds, np.int8))
         self._records.writelines(orjson.dumps(record) + b"\n" for record in records)
         self._keys.append(id_hash([record["id"] for record in records]))
+        self._languages += [LANGUAGES.index(language_of(record)) for record in records]
         self._tables["by_source"].update(record["source"] for record in records)
         self._tables["families"].update(r["task"] for r in records if "task" in r)
         self._tables["sizes"]["documents"] += len(records)
         self._tables["sizes"]["characters"] += sum(len(t) for r in records for t in texts_of(r))
         self._tables["sizes"]["cut"] += encoded.num_cut
         return encoded.drops
+
+    def count(self, tables: Mapping[str, Counter[str]]) -> None:
+        """Add tables of counts."""
+        for name, counts in tables.items():
+            self._tables[name].update(counts)
 
     def facts(self) -> Facts:
         """Return what was written, as tables of counts."""

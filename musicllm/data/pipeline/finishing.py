@@ -16,8 +16,10 @@ from pathlib import Path
 from musicllm.data import rows
 from musicllm.data.ledger import Ledger
 from musicllm.data.packing import VERSION
+from musicllm.data.pipeline.also import write_also
 from musicllm.data.pipeline.columns import DROPS
 from musicllm.data.pipeline.deciding import ReadParts
+from musicllm.data.pipeline.deriving import PROMPTS, TRANSLATIONS, WITHOUT
 from musicllm.data.pipeline.encoding import RECORDS
 from musicllm.data.pipeline.work import FACTS, Facts
 from musicllm.data.records import KINDS, SPLITS
@@ -25,6 +27,9 @@ from musicllm.data.settings import Preparation
 
 NUM_EXAMPLES = 50
 """Contaminated records that the facts show; all of them are in `contamination.jsonl`."""
+
+NUM_WORDINGS = 20
+"""Requests without a translation that the facts show."""
 
 NUM_UNREADABLE = 50
 """Spellings of chord symbols which cannot be read that the facts show."""
@@ -70,6 +75,9 @@ def finish(
             split: _facts_of_split(split, encoded, formed[split], preparation) for split in SPLITS
         },
         "mix": formed["train"]["mix"],
+        "translations": translations(encoded),
+        "system_prompts": dict(_sum(encoded, None, PROMPTS)),
+        "also_written": write_also(preparation.also_write, encoded, work, folder),
         "music": {name: dict(_table(parts, name)) for name in ("keys", "metres", "types")}
         | {"families": dict(_sum(encoded, None, "families"))}
         | _chords(parts),
@@ -84,6 +92,20 @@ def finish(
         "row_former": preparation.rows.former,
         "row_former_version": VERSION,
         "compat": preparation.rows.compat,
+    }
+
+
+def translations(encoded: Sequence[Facts]) -> Facts:
+    """Return what became of requests, by language, and the most frequent without a translation."""
+    without = _sum(encoded, None, WITHOUT)
+    counts: dict[str, dict[str, int]] = {}
+    for name, count in _sum(encoded, None, TRANSLATIONS).most_common():
+        language, _, outcome = name.partition(" ")
+        counts.setdefault(language, {})[outcome] = count
+    return {
+        "counts": counts,
+        "num_not_in_table": len(without),
+        "not_in_table": dict(without.most_common(NUM_WORDINGS)),
     }
 
 

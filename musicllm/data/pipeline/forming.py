@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.engines import Engine
+from musicllm.data.languages import LANGUAGES
 from musicllm.data.mix import draw
 from musicllm.data.packing import FORMERS, RowPlan
-from musicllm.data.pipeline.encoding import BLOCK, KEYS
+from musicllm.data.pipeline.encoding import BLOCK, KEYS, LANGUAGE
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import KINDS
 from musicllm.data.rows import write_shard
@@ -87,15 +88,18 @@ def form(
 
     Returns:
         `rows`, `tokens`, `supervised_tokens`, `tokens_by_source`, `lengths`, `mix`, and
-        `without_rows`, documents of a token, which have nothing to predict.
+        `without_rows`, documents of a token, which have nothing to predict; and `languages`, the
+        documents and tokens in each language.
     """
     tokens, names = work / "encoded", tuple(f"{block}/{BLOCK}" for block in blocks)
     plan = work / "plans" / split
 
     def planned(folder: Path) -> Facts:
         store = TokenStore(tokens, names, folder / INDEX)
+        folders = [tokens / block for block in blocks]
+        language = _column(folders, LANGUAGE, np.int8)
         documents, report = _draw(
-            split, store, [tokens / block for block in blocks], sources, preparation
+            split, store, folders, language=language, sources=sources, preparation=preparation
         )
         rows = preparation.rows
         row_plan = FORMERS[rows.former](store.lengths[documents], rows.max_length)
@@ -107,6 +111,7 @@ def form(
             "rows": row_plan.num_rows,
             "without_rows": int((store.lengths[documents] < 2).sum()),
             "lengths": lengths,
+            "languages": _languages(language[documents], store.lengths[documents]),
             "mix": report,
         }
 
@@ -122,22 +127,45 @@ def _draw(
     split: str,
     store: TokenStore,
     folders: Sequence[Path],
+    *,
+    language: npt.NDArray[np.int8],
     sources: Sequence[str],
     preparation: Preparation,
 ) -> tuple[npt.NDArray[np.int64], list[dict[str, Any]]]:
     """Return the documents of a split in the order of the store, and what the mix did."""
     if split != "train":
         return np.arange(len(store.lengths)), []
-    by_kind = preparation.mix.by == "kind"
+    parts: dict[str, tuple[npt.NDArray[Any], Sequence[str]]] = {
+        "source": (store.source, sources),
+        "kind": (store.kind, KINDS),
+        "language": (language, LANGUAGES),
+    }
+    part, names = parts[preparation.mix.by]
     selection = draw(
-        store.kind.astype(np.int16) if by_kind else store.source,
+        part.astype(np.int16),
         store.lengths,
-        KINDS if by_kind else sources,
+        names,
         preparation.mix,
         seed=preparation.seed,
-        keys=np.concatenate([np.zeros(0, np.uint64), *(np.load(path / KEYS) for path in folders)]),
+        keys=_column(folders, KEYS, np.uint64),
     )
     return selection.documents, selection.report
+
+
+def _column(folders: Sequence[Path], name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a column over all blocks."""
+    return np.concatenate([np.zeros(0, dtype), *(np.load(path / name) for path in folders)])
+
+
+def _languages(language: npt.NDArray[np.int8], lengths: npt.NDArray[np.int64]) -> Facts:
+    """Return the documents and tokens in each language that there is."""
+    documents = np.bincount(language, minlength=len(LANGUAGES)).tolist()
+    tokens = np.bincount(language, lengths, len(LANGUAGES)).astype(np.int64).tolist()
+    return {
+        name: {"documents": documents[number], "tokens": tokens[number]}
+        for number, name in enumerate(LANGUAGES)
+        if documents[number]
+    }
 
 
 def _sums(shards: Sequence[Facts], sources: Sequence[str]) -> Facts:

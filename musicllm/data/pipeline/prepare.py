@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from musicllm.data.engines import Engine
 from musicllm.data.ledger import Ledger
 from musicllm.data.pipeline.deciding import ReadParts, settle
 from musicllm.data.pipeline.encoding import RangeEncoder, batch_ranges
-from musicllm.data.pipeline.finishing import finish
+from musicllm.data.pipeline.finishing import finish, translations
 from musicllm.data.pipeline.forming import form
 from musicllm.data.pipeline.reading import PartReader
 from musicllm.data.pipeline.vocabulary import save_tokenizer
@@ -18,6 +19,7 @@ from musicllm.data.pipeline.work import Facts
 from musicllm.data.records import SPLITS
 from musicllm.data.settings import ExtendedTokenizer, NewTokenizer, Preparation
 from musicllm.data.sources import find_parts
+from musicllm.data.translations import IN_IT, NO_ENTRY, TRANSLATED
 from musicllm.errors import StageError
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def prepare(
     for facts in encoded:
         ledger.add(Ledger.from_json(facts["ledger"]))
     ledger.check(preparation.max_reject_fraction)
+    _check_translations(encoded)
     formed = {}
     for split in SPLITS:
         blocks = [f"{facts['folder']}/{split}" for facts in encoded if split in facts["splits"]]
@@ -110,6 +113,18 @@ def _encode(preparation: Preparation, parts: ReadParts, engine: Engine, work: Pa
         work / "encoded", work / "decided", work / "tokenizer", parts.sources, preparation
     )
     return list(engine.map(encoder, list(batch_ranges(parts)), "tokenizing"))
+
+
+def _check_translations(encoded: Sequence[Facts]) -> None:
+    """Refuse a table of translations that has no request of the corpus in a language."""
+    facts = translations(encoded)
+    for language, outcomes in facts["counts"].items():
+        if outcomes.get(NO_ENTRY) and not (outcomes.get(TRANSLATED) or outcomes.get(IN_IT)):
+            raise StageError(
+                f"data.translation.shares.{language}: none of {outcomes[NO_ENTRY]:,} requests is "
+                f"in the table; the first: {next(iter(facts['not_in_table']))[:200]!r}; make the "
+                "table from the same data"
+            )
 
 
 def _check_conversations(parts: ReadParts, preparation: Preparation, work: Path) -> None:

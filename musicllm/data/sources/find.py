@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby
 
 from musicllm.data.settings import SourceSpec
-from musicllm.data.sources.parts import Part
-from musicllm.data.sources.read import read_part
+from musicllm.data.sources.parts import Choice, Part
+from musicllm.data.sources.read import first, is_left_out, read_part
 from musicllm.data.sources.readers import READERS
 
 
@@ -27,7 +27,8 @@ def find_parts(spec: SourceSpec) -> list[Part]:
         NotAvailableError: a hub data set or music21 is not there.
         ArtifactError: reader=corpus, and there is no valid corpus or no record in it.
     """
-    parts = READERS[spec.reader].find_parts(spec)
+    choice = Choice(spec.where, spec.min_chars)
+    parts = (replace(part, choice=choice) for part in READERS[spec.reader].find_parts(spec))
     return list(parts if spec.max_records is None else _limited(parts, spec.max_records))
 
 
@@ -38,6 +39,6 @@ def _limited(parts: Iterable[Part], num_records: int) -> Iterator[Part]:
         for part in parts_of_split:
             if num_left == 0:
                 break
-            count = sum(1 for _ in islice(read_part(part), num_left))
+            count = sum(not is_left_out(item) for item in first(num_left, read_part(part)))
             yield replace(part, limit=count)
             num_left -= count

@@ -122,6 +122,20 @@ def _prompt_completion(raw: Raw) -> dict[str, Any]:
     }
 
 
+def _preference(raw: Raw) -> dict[str, Any]:
+    """Return the prompt with the chosen answer, which alone is learned."""
+    prompt, chosen = raw["prompt"], raw["chosen"]
+    if isinstance(prompt, str) and isinstance(chosen, str):
+        return {"messages": question_and_answer(prompt, chosen)}
+    if isinstance(prompt, list) and isinstance(chosen, list):
+        before = [turn._replace(is_trained=False) for turn in listed(prompt, "role", "content")]
+        return {"messages": conversation([*before, *listed(chosen, "role", "content")])}
+    raise Misfit(
+        "is not a conversation",
+        "prompt and chosen must both be texts, or both lists of {role, content}",
+    )
+
+
 def _record(raw: Raw) -> dict[str, Any]:
     content = _openai(raw) if raw.get("messages") is not None else _text(raw)
     extras = {name: raw[name] for name in _OWN_EXTRAS if raw.get(name) is not None}
@@ -173,6 +187,7 @@ FORMATS = {
             (*_INPUT, "system", "history"),
             _instruction,
         ),
+        Format("preference", (("prompt",), ("chosen",), ("rejected",)), (), _preference),
         Format("prompt_completion", (_PROMPT, _COMPLETION), ("system",), _prompt_completion),
         Format("abc", (_TUNE,), ("control code",), _abc),
         Format("text", (_TEXT,), (), _text),
@@ -188,6 +203,7 @@ FORMATS = {
 - `instruction`: Alpaca, Dolly, and MusicPile-sft with `Human:` and `</s> Assistant:` in the fields;
   a record keeps source and target as they were in `published`, for `data.compat=reference`, unless
   it has what the published code does not read: a history or a system prompt.
+- `preference`: TRL's pairs with an explicit prompt; the chosen answer is the record's.
 - `prompt_completion`: likewise with a prompt or a question.
 - `abc`: irishman; `control code` is kept as `control_code`.
 - `text`: one document.

@@ -17,6 +17,19 @@ PART_PIECES = 2048
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which rows of a source are read.
+
+    Attributes:
+        where: fields and a text that each must contain.
+        min_chars: fewest characters of a record's texts; None sets no limit.
+    """
+
+    where: tuple[tuple[str, str], ...] = ()
+    min_chars: int | None = None
+
+
+@dataclass(frozen=True)
 class Part:
     """What one process reads at a time: about `PIECE_BYTES` of a source.
 
@@ -25,10 +38,11 @@ class Part:
         root: folder that the pieces' names are relative to.
         format: key of `formats.FORMATS`.
         pieces: read in this order.
-        limit: only so many records and drops; None is all.
+        limit: only so many records and drops, without those that `choice` leaves out; None is all.
         split: that the source gives its records; None where the preparation chooses.
         closed: splits that the source gives itself, for which none of these is chosen.
         is_corpus: of a prepared corpus, whose records keep what they have.
+        choice: which of the rows are read.
     """
 
     source: str
@@ -39,6 +53,7 @@ class Part:
     split: str | None = None
     closed: tuple[str, ...] = ()
     is_corpus: bool = False
+    choice: Choice = Choice()
 
     @property
     def num_bytes(self) -> int:

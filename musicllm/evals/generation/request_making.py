@@ -85,10 +85,15 @@ def request_of(record: Mapping[str, Any]) -> Request:
 
     Records made elsewhere lack `task` and `conditions`; then only what the prompt states counts.
     """
-    question, answer = record["messages"][-2:]
+    *system, question, answer = record["messages"]
     task = record.get("task", "")
-    conditions = record.get("conditions") or {}
-    return Request(question["content"], _NAMES.get(task, task), conditions, answer["content"])
+    return Request(
+        question["content"],
+        _NAMES.get(task, task),
+        record.get("conditions") or {},
+        answer["content"],
+        system[0]["content"] if system else "",
+    )
 
 
 def _request(family: str, text: str, phrasings: Wordings, seed: str) -> Request | None:

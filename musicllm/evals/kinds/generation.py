@@ -63,7 +63,7 @@ class Generation(BenchmarkKind):
 
         materials = examinee.materials
         requests = self.material(materials, spec)
-        messages = [[{"role": "user", "content": request.prompt}] for request in requests]
+        messages = [request.messages for request in requests]
         completions = examinee.answer(messages, materials.sampling, BATCH_SIZE)
         texts = [completion.text for completion in completions]
         finished = [completion.finished for completion in completions]

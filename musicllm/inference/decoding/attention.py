@@ -8,6 +8,7 @@ a call for each row would take longer than the rest of the model.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,20 +25,47 @@ NAMES = ("sdpa", isolated.implementation(isolated.NAME))
 Attend = Callable[..., tuple[Tensor, Any]]
 
 
+class _Turns:
+    """A lock that threads get in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._last = self._now = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            turn, self._last = self._last, self._last + 1
+            self._changed.wait_for(lambda: turn == self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._now += 1
+            self._changed.notify_all()
+
+
+_TURNS = _Turns()
+"""The registry is one for all models, so those on a CPU take turns, as they do with its cores."""
+
+
 @contextmanager
 def row_by_row(device: torch.device) -> Iterator[None]:
-    """Let attention take one row after the other inside the block, on a CPU."""
-    names = [name for name in NAMES if name in ALL_ATTENTION_FUNCTIONS]
-    plain = {name: ALL_ATTENTION_FUNCTIONS[name] for name in names}
+    """Let attention take one row after the other inside the block, on a CPU.
+
+    Other threads wait for the end of the block, so it is as short as a step.
+    """
     if device.type != "cpu":
-        plain = {}
-    try:
-        for name, attend in plain.items():
-            ALL_ATTENTION_FUNCTIONS[name] = _Rows(attend)
         yield
-    finally:
-        for name, attend in plain.items():
-            ALL_ATTENTION_FUNCTIONS[name] = attend
+        return
+    with _TURNS:
+        names = [name for name in NAMES if name in ALL_ATTENTION_FUNCTIONS]
+        plain = {name: ALL_ATTENTION_FUNCTIONS[name] for name in names}
+        try:
+            for name, attend in plain.items():
+                ALL_ATTENTION_FUNCTIONS[name] = _Rows(attend)
+            yield
+        finally:
+            for name, attend in plain.items():
+                ALL_ATTENTION_FUNCTIONS[name] = attend
 
 
 class _Rows:

@@ -224,6 +224,19 @@ class RowsCache(Cache):  # type: ignore[misc]
                 LinearAttentionLayer.reorder_cache(layer, rows)
         self.num_rows = len(places)
 
+    def grow(self, num_rows: int) -> None:
+        """Add free places, up to so many in all."""
+        old = self.num_rows
+        rows = torch.zeros(num_rows, dtype=torch.long, device=self._mask.device)
+        rows[:old] = torch.arange(old)  # a free place holds what another row has, and hides it
+        self._lengths = [*self._lengths, *[0] * (num_rows - old)]
+        self._rearrange(rows, 0)
+        self._mask[old:] = 0
+        for layer in self.layers:
+            if isinstance(layer, LinearAttentionLayer):
+                LinearAttentionLayer.reorder_cache(layer, rows)
+        self.num_rows = num_rows
+
     def next_mask(self) -> Tensor:
         """Make room for a token of every row and return its mask, int64 [B, columns shown]."""
         if self._length == self._mask.shape[1]:

@@ -30,6 +30,21 @@ _PRIME_1, _PRIME_2 = 0x7FEB352D, 0x846CA68B - (1 << 32)
 """Factors of the hash (Chris Wellons' lowbias32, public domain), as int32."""
 
 
+class NotNumbersError(StageError):
+    """The scores of some rows are not numbers.
+
+    Attributes:
+        rows: which.
+    """
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        super().__init__(
+            "the model gives scores that are not numbers; its weights or their dtype are to "
+            "blame: load it in bfloat16 or float32 (hardware.precision=bf16 or fp32)"
+        )
+        self.rows = frozenset(rows)
+
+
 @dataclass(frozen=True)
 class Race:
     """One row's candidates.
@@ -103,7 +118,7 @@ def choose(
         The tokens, and what returns the race of a row, to draw again where its token is excluded.
 
     Raises:
-        StageError: the scores are not numbers.
+        NotNumbersError: scores are not numbers.
     """
     groups: dict[SamplingSettings, list[int]] = {}
     for row, setting in enumerate(settings):
@@ -122,10 +137,7 @@ def choose(
             keys = keys + gumbel(every if ids is None else ids, drawn)
         best, places = keys.max(-1)
         if not bool(best.isfinite().all()):
-            raise StageError(
-                "the model gives scores that are not numbers; its weights or their dtype are to "
-                "blame: load it in bfloat16 or float32 (hardware.precision=bf16 or fp32)"
-            )
+            raise NotNumbersError([rows[n] for n in (~best.isfinite()).nonzero()[:, 0].tolist()])
         chosen = places if ids is None else ids.gather(1, places[:, None])[:, 0]
         for number, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
             tokens[row] = token

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from musicllm.data.templates import Message
+from musicllm.data.lexicon import Lexicon
+from musicllm.data.records import Message
+from musicllm.inference.feed import Feed
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.registry import Registry
 from musicllm.schema import InferenceConfig
@@ -50,6 +52,53 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds: memory, a server."""
+
+
+class ChatForm(NamedTuple):
+    """What an engine renders conversations with.
+
+    Attributes:
+        template: source of the chat template.
+        special_tokens: of the tokenizer.
+    """
+
+    template: str
+    special_tokens: tuple[str, ...]
+
+    @classmethod
+    def of(cls, lexicon: Lexicon) -> ChatForm | None:
+        """Return that of a tokenizer; None where it has no chat template."""
+        return cls(lexicon.template, lexicon.special_tokens) if lexicon.template else None
+
+
+@runtime_checkable
+class Rendering(Protocol):
+    """An engine that renders conversations itself, also with `tools` (see `data.templates`).
+
+    Attributes:
+        chat_form: None for a model without a chat template.
+    """
+
+    chat_form: ChatForm | None
+
+
+@runtime_checkable
+class Joinable(Protocol):
+    """An engine whose requests may come while others are being written.
+
+    Attributes:
+        num_together: requests that are written at a time.
+    """
+
+    num_together: int
+
+    def serve(self, feed: Feed) -> None:
+        """Write the requests of a feed until it is closed and everything is written.
+
+        What is written for a request depends on the model and this request alone, as with `write`.
+        A request that cannot be written fails alone, and one that is over costs nothing from the
+        next token on. No other thread may let the engine write meanwhile.
+        """
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from musicllm import console
-from musicllm.data.templates import Message
+from musicllm.data.records import Message
 from musicllm.errors import ConfigError, InputError, Problem
 from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
+from musicllm.inference.feed import Feed
 from musicllm.inference.requests import Completion, WritingRequest
-from musicllm.inference.servers import errors
-from musicllm.inference.servers.answers import streamed, whole
+from musicllm.inference.servers import errors, feeding
+from musicllm.inference.servers.answers import Written, streamed, whole
 from musicllm.inference.servers.dialects import OTHER, Dialect, context_of, dialect_of
 from musicllm.inference.servers.errors import RefusedError
 from musicllm.inference.servers.http import Server, Session
@@ -29,7 +30,11 @@ MOST_NAMES = 10
 
 
 class EndpointEngine:
-    """A model on a server; see `Engine`."""
+    """A model on a server; see `Engine` and `Joinable`.
+
+    Attributes:
+        model: its name there.
+    """
 
     def __init__(
         self,
@@ -51,9 +56,9 @@ class EndpointEngine:
         """
         self.context = context
         self._server = server
-        self._model = model
+        self.model = model
         self._dialect = dialect
-        self._num_parallel = num_parallel
+        self.num_together = num_parallel
         self._is_noted = False
 
     def count_tokens(self, prompt: Sequence[Message] | str) -> int | None:
@@ -64,7 +69,7 @@ class EndpointEngine:
         asked = prompt if isinstance(prompt, str) else _shown(prompt)
         server = replace(self._server, url=self._server.url.removesuffix("/v1"))
         try:
-            return once(server, lambda session: count(session, self._model, asked))
+            return once(server, lambda session: count(session, self.model, asked))
         except RefusedError:
             return None
 
@@ -86,7 +91,7 @@ class EndpointEngine:
             try:
                 if on_piece is None:
                     return whole(self._server, await session.post(path, body))
-                return await streamed(self._server, session, path, body, emit)
+                return await streamed(self._server, session, path, body, Written(emit))
             except RefusedError as error:
                 raise self._explained(error, request, index, len(requests)) from None
 
@@ -94,15 +99,30 @@ class EndpointEngine:
             self._server,
             work,
             len(requests),
-            num_parallel=self._num_parallel,
+            num_parallel=self.num_together,
             on_piece=on_piece,
         )
+
+    def serve(self, feed: Feed) -> None:
+        """See `Joinable`; errors of a request as `write`."""
+
+        async def write_one(
+            session: Session, request: WritingRequest, written: Written
+        ) -> Completion:
+            self._note_beyond([request])
+            path, body = self._body(request)
+            try:
+                return await streamed(self._server, session, path, body, written)
+            except RefusedError as error:
+                raise self._explained(error, request, 0, 1) from None
+
+        feeding.serve(self._server, feed, write_one, num_parallel=self.num_together)
 
     def close(self) -> None:
         """See `Engine`: nothing is held between requests."""
 
     def _body(self, request: WritingRequest) -> tuple[str, dict[str, Any]]:
-        fields = {"model": self._model, **self._dialect.fields(request)}
+        fields = {"model": self.model, **self._dialect.fields(request)}
         if request.messages is None:
             return "/completions", {**fields, "prompt": request.text}
         return "/chat/completions", {**fields, "messages": _shown(request.messages)}

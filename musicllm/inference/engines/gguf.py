@@ -3,8 +3,8 @@
 llama.cpp's own server runs in this process and listens on this machine alone, with a key that
 nobody else has. Conversations are rendered by our template code with the file's template, and
 tokenized part by part, as training data is (`data.encoder`); so the model gets the prompts that it
-was trained on. One text is written at a time: with several, llama.cpp rounds otherwise, and a text
-would depend on its neighbours.
+was trained on. One text is written at a time, also for several clients: with several, llama.cpp
+rounds otherwise, and a text would depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from typing import Any
 import psutil
 
 from musicllm import console
-from musicllm.data.templates import ChatTemplate, Message, Part, UnfitError, continued
+from musicllm.data.records import Message
+from musicllm.data.templates import ChatTemplate, Part, UnfitError, continued
 from musicllm.errors import InputError, NotAvailableError
-from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
+from musicllm.inference.engines import ENGINES, ChatForm, EngineKind, EngineSource, OnPiece
+from musicllm.inference.feed import Feed
 from musicllm.inference.requests import Completion, WritingRequest
+from musicllm.inference.servers import feeding
+from musicllm.inference.servers.answers import Written
 from musicllm.inference.servers.dialects import LLAMA_CPP
 from musicllm.inference.servers.http import NO_LIMIT_S, Server, Session
 from musicllm.inference.servers.parallel import Emit, in_parallel, once
@@ -46,7 +50,9 @@ UNKNOWN_CONTEXT = 2048
 
 
 class GgufEngine:
-    """A GGUF file that llama.cpp has loaded; see `Engine`."""
+    """A GGUF file that llama.cpp has loaded; see `Engine` and `Joinable`."""
+
+    num_together = 1
 
     def __init__(self, file: GgufFile, context: int, num_threads: int | None) -> None:
         """Load the file.
@@ -62,6 +68,8 @@ class GgufEngine:
         self.context: int | None = context
         self._file = file
         self._template = _template(file)
+        special = tuple(file.special_tokens)
+        self.chat_form = ChatForm(file.template, special) if file.template else None
         self._ends = _ends(file, self._template)
         self._bos = file.id_of("bos")
         key = secrets.token_hex(16)
@@ -84,20 +92,40 @@ class GgufEngine:
         refuse_misfits([len(prompt) for prompt in prompts], requests, self.context)
 
         async def work(session: Session, index: int, emit: Emit) -> Completion:
-            pieces: list[str] = []
-            last: dict[str, Any] = {}
-            body = self._body(prompts[index], requests[index])
-            async for last in session.stream("/completion", body):
-                if last["content"]:
-                    pieces.append(last["content"])
-                    emit(last["content"])
-            return _completion("".join(pieces), last)
+            return await self._write(session, prompts[index], requests[index], Written(emit))
 
-        return in_parallel(self._server, work, len(requests), num_parallel=1, on_piece=on_piece)
+        return in_parallel(
+            self._server, work, len(requests), num_parallel=self.num_together, on_piece=on_piece
+        )
+
+    def serve(self, feed: Feed) -> None:
+        """See `Joinable`: who comes while a text is written waits for its end."""
+
+        async def write_one(
+            session: Session, request: WritingRequest, written: Written
+        ) -> Completion:
+            prompt = await self._prompt(session, request.messages or request.text or "")
+            refuse_misfits([len(prompt)], [request], self.context)
+            return await self._write(session, prompt, request, written)
+
+        feeding.serve(self._server, feed, write_one, num_parallel=self.num_together)
 
     def close(self) -> None:
         """See `Engine`: frees the model."""
         self._native = None
+
+    async def _write(
+        self, session: Session, prompt: list[int], request: WritingRequest, written: Written
+    ) -> Completion:
+        """Return the text after a prompt."""
+        is_ended = False
+        async for event in session.stream("/completion", self._body(prompt, request)):
+            is_ended = event.get("stop_type") in ("eos", "word")
+            written.num_new_tokens = event["tokens_predicted"] - is_ended  # it counts the end token
+            written.num_prompt_tokens = event["tokens_evaluated"]
+            if event["content"]:
+                written.add(event["content"])
+        return written.completion(finished=is_ended)
 
     def _prompts(self, requests: Sequence[WritingRequest]) -> list[list[int]]:
         async def encode(session: Session, index: int, _emit: Emit) -> list[int]:
@@ -222,17 +250,6 @@ def _load(file: GgufFile, context: int, key: str, num_threads: int | None) -> An
             f"architecture {file.architecture}, context {context:,}): {error} Is the file whole? "
             f"Is there memory for it?"
         ) from None
-
-
-def _completion(text: str, last: dict[str, Any]) -> Completion:
-    """Return a completion by the last event of its stream."""
-    is_ended = last["stop_type"] in ("eos", "word")
-    return Completion(
-        text,
-        last["tokens_predicted"] - is_ended,  # which counts the end token
-        finished=is_ended,
-        num_prompt_tokens=last["tokens_evaluated"],
-    )
 
 
 KIND = ENGINES.register(EngineKind("gguf", open_gguf, follows_grammar=False))

@@ -9,24 +9,26 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from musicllm.data.encoder import Encoder
-from musicllm.data.templates import Message
+from musicllm.data.records import Message
 from musicllm.inference.decoding.constraint import Constraint, Vocabulary
 from musicllm.inference.decoding.loop import Prompt, Writer
-from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
+from musicllm.inference.engines import ENGINES, ChatForm, EngineKind, EngineSource, OnPiece
+from musicllm.inference.feed import Feed
 from musicllm.inference.requests import Completion, WritingRequest
 from musicllm.model.adapters import causal_model
 from musicllm.music.grammar import TuneRules
 
 
 class LocalEngine:
-    """A loaded model; see `Engine`."""
+    """A loaded model; see `Engine` and `Joinable`."""
 
     def __init__(
         self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, batch_size: int
     ) -> None:
         self._model = model
         self._encoder = Encoder(tokenizer)
-        self._batch_size = batch_size
+        self.num_together = batch_size
+        self.chat_form = ChatForm.of(self._encoder.lexicon)
         self._newest: tuple[object, Constraint] | None = None
         self.context: int | None = causal_model(model).config.max_position_embeddings
 
@@ -40,8 +42,12 @@ class LocalEngine:
         self, requests: Sequence[WritingRequest], on_piece: OnPiece | None = None
     ) -> Iterator[tuple[int, Completion]]:
         """See `Engine`."""
-        writer = Writer(self._model, self._encoder, self._batch_size)
+        writer = Writer(self._model, self._encoder, self.num_together)
         yield from writer.write([self._prompt(request) for request in requests], on_piece)
+
+    def serve(self, feed: Feed) -> None:
+        """See `Joinable`: requests join the texts that are being written."""
+        Writer(self._model, self._encoder, self.num_together).serve(feed, self._prompt)
 
     def close(self) -> None:
         """See `Engine`."""

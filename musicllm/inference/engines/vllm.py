@@ -8,6 +8,7 @@ it may stand in another environment (`inference.options.python`).
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import secrets
@@ -26,11 +27,13 @@ from typing import Any
 
 from musicllm import console
 from musicllm.data.encoder import Encoder
-from musicllm.data.templates import Message
+from musicllm.data.records import Message
 from musicllm.errors import ConfigError, InputError, NotAvailableError, Problem
-from musicllm.inference.engines import ENGINES, EngineKind, EngineSource, OnPiece
+from musicllm.inference.engines import ENGINES, ChatForm, EngineKind, EngineSource, OnPiece
+from musicllm.inference.feed import Feed
 from musicllm.inference.requests import Completion, WritingRequest
-from musicllm.inference.servers.answers import streamed, whole
+from musicllm.inference.servers import feeding
+from musicllm.inference.servers.answers import Written, streamed, whole
 from musicllm.inference.servers.dialects import VLLM, context_of
 from musicllm.inference.servers.http import NO_LIMIT_S, Server, Session
 from musicllm.inference.servers.parallel import Emit, in_parallel, once
@@ -39,6 +42,10 @@ from musicllm.model import base
 
 MODULE = "vllm.entrypoints.openai.api_server"
 NAME = "model"
+PATH = "/v1/completions"
+COUNTING = {"continuous_usage_stats": True}
+"""With every piece vLLM counts the tokens so far, which one that is cut off needs."""
+
 OPTIONS = ("python", "arguments")
 
 STARTING_S = 1800.0
@@ -49,7 +56,7 @@ LAST_LINES = 12
 
 
 class VllmEngine:
-    """A model in a vLLM process; see `Engine`.
+    """A model in a vLLM process; see `Engine` and `Joinable`.
 
     vLLM rounds otherwise with other neighbours in its batch, so the same seed may give another text
     where two tokens are almost equally probable.
@@ -66,7 +73,8 @@ class VllmEngine:
         self._process = process
         self._server = process.server
         self._encoder = encoder
-        self._num_parallel = num_parallel
+        self.chat_form = ChatForm.of(encoder.lexicon)
+        self.num_together = num_parallel
         listed = once(self._server, lambda session: session.get("/v1/models"))
         self.context: int | None = context_of(listed["data"][0], VLLM)
 
@@ -86,18 +94,13 @@ class VllmEngine:
         refuse_misfits([len(prompt) for prompt in prompts], requests, self.context)
 
         async def work(session: Session, index: int, emit: Emit) -> Completion:
-            body = {
-                **VLLM.fields(requests[index]),
-                "model": NAME,
-                "prompt": prompts[index],
-                "stop_token_ids": self._encoder.end_ids,
-            }
+            body = self._body(prompts[index], requests[index])
             if on_piece is None:
-                return whole(self._server, await session.post("/v1/completions", body))
-            return await streamed(self._server, session, "/v1/completions", body, emit)
+                return whole(self._server, await session.post(PATH, body))
+            return await streamed(self._server, session, PATH, body, Written(emit))
 
         written = in_parallel(
-            self._server, work, len(requests), num_parallel=self._num_parallel, on_piece=on_piece
+            self._server, work, len(requests), num_parallel=self.num_together, on_piece=on_piece
         )
         try:
             for index, completion in written:
@@ -105,9 +108,34 @@ class VllmEngine:
         except NotAvailableError as error:
             raise self._process.ended() or error from None
 
+    def serve(self, feed: Feed) -> None:
+        """See `Joinable`; errors of a request as `write`."""
+
+        async def write_one(
+            session: Session, request: WritingRequest, written: Written
+        ) -> Completion:
+            prompt = self._ids(request.messages or request.text or "")
+            refuse_misfits([len(prompt)], [request], self.context)
+            body = {**self._body(prompt, request), "stream_options": COUNTING}
+            try:
+                completion = await streamed(self._server, session, PATH, body, written)
+            except NotAvailableError as error:
+                raise await asyncio.to_thread(self._process.ended) or error from None
+            return _without_end(completion)
+
+        feeding.serve(self._server, feed, write_one, num_parallel=self.num_together)
+
     def close(self) -> None:
         """See `Engine`: ends the process."""
         self._process.close()
+
+    def _body(self, prompt: Sequence[int], request: WritingRequest) -> dict[str, Any]:
+        return {
+            **VLLM.fields(request),
+            "model": NAME,
+            "prompt": prompt,
+            "stop_token_ids": self._encoder.end_ids,
+        }
 
     def _ids(self, prompt: Sequence[Message] | str) -> list[int]:
         if isinstance(prompt, str):

@@ -11,6 +11,42 @@ from musicllm.inference.servers.http import Server, Session
 from musicllm.inference.servers.parallel import Emit
 
 
+class Written:
+    """What a server has written of one text so far.
+
+    Args:
+        emit: takes the pieces.
+
+    Attributes:
+        num_new_tokens: as the server counts; 0 as long as it does not say.
+        num_prompt_tokens: likewise.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._pieces: list[str] = []
+        self.num_new_tokens = self.num_prompt_tokens = 0
+
+    def add(self, piece: str) -> None:
+        """Take a piece."""
+        self._pieces.append(piece)
+        self._emit(piece)
+
+    def count(self, usage: Mapping[str, Any]) -> None:
+        """Take the tokens as OpenAI's protocol counts them."""
+        self.num_new_tokens = int(usage.get("completion_tokens") or 0)
+        self.num_prompt_tokens = int(usage.get("prompt_tokens") or 0)
+
+    def completion(self, *, finished: bool) -> Completion:
+        """Return the text as it is.
+
+        Args:
+            finished: the end token came.
+        """
+        text = "".join(self._pieces)
+        return Completion(text, self.num_new_tokens, finished, self.num_prompt_tokens)
+
+
 def whole(server: Server, answer: Any) -> Completion:
     """Return the completion in an answer that came at once."""
     choice = _choice(server, answer)
@@ -20,14 +56,22 @@ def whole(server: Server, answer: Any) -> Completion:
 
 
 async def streamed(
-    server: Server, session: Session, path: str, body: Mapping[str, Any], emit: Emit
+    server: Server, session: Session, path: str, body: Mapping[str, Any], written: Written
 ) -> Completion:
-    """Return the completion of an answer that comes in pieces, which are emitted."""
-    body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-    pieces: list[str] = []
-    reason, usage = None, None
-    async for event in session.stream(path, body):
-        usage = (event.get("usage") if isinstance(event, dict) else None) or usage
+    """Return the completion of an answer that comes in pieces, which are added to what is written.
+
+    Args:
+        server: that answers.
+        session: with it.
+        path: of the request.
+        body: of the request; `stream_options` are added to its own.
+        written: takes the pieces.
+    """
+    options = {"include_usage": True, **body.get("stream_options", {})}
+    reason = None
+    async for event in session.stream(path, {**body, "stream": True, "stream_options": options}):
+        if isinstance(event, dict) and event.get("usage"):
+            written.count(event["usage"])
         if isinstance(event, dict) and event.get("choices") == []:
             continue  # the last event of a stream holds the usage alone
         choice = _choice(server, event)
@@ -35,11 +79,10 @@ async def streamed(
         piece = (choice.get("text") if delta is None else delta.get("content")) or ""
         reason = choice.get("finish_reason") or reason
         if piece:
-            pieces.append(piece)
-            emit(piece)
+            written.add(piece)
     if reason is None:
         raise errors.cut_off(server.label)
-    return _completion("".join(pieces), reason, usage)
+    return written.completion(finished=reason == "stop")
 
 
 def _choice(server: Server, answer: Any) -> dict[str, Any]:

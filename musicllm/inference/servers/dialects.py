@@ -132,9 +132,18 @@ OPENAI = Dialect(
 )
 """https://platform.openai.com/docs/api-reference/chat; it refuses fields that it does not have."""
 
+MUSICLLM = Dialect(
+    "musicllm",
+    ("musicllm",),
+    # what a request leaves open would be as that server is configured
+    fixed={"top_k": 0, "repetition_penalty": 1.0, "grammar": None},
+    context=("musicllm", "context"),
+)
+"""`serve/api`, for a model that another machine serves."""
+
 OTHER = Dialect("a server that is not known", is_sure=False)
 
-DIALECTS = (LLAMA_CPP, VLLM, OPENAI)
+DIALECTS = (LLAMA_CPP, VLLM, OPENAI, MUSICLLM)
 
 
 def dialect_of(model: Mapping[str, Any]) -> Dialect:

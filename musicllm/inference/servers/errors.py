@@ -33,9 +33,13 @@ class BusyError(NotAvailableError):
         super().__init__(text)
 
 
-def no_answer(label: str, key: str, timeout_s: float) -> NotAvailableError:
+class UnansweredError(NotAvailableError):
+    """A server keeps silent, or answers with something else than the protocol's."""
+
+
+def no_answer(label: str, key: str, timeout_s: float) -> UnansweredError:
     """Return the error of a server that keeps silent."""
-    return NotAvailableError(
+    return UnansweredError(
         f"{label} did not answer within {key}={timeout_s:g} s; it is overloaded, or hangs: look at "
         f"it, or write a longer {key} or a smaller inference.num_parallel"
     )
@@ -51,9 +55,9 @@ def cut_off(label: str) -> BusyError:
     return BusyError(f"{label} closed the connection before its answer was whole")
 
 
-def rubbish(label: str, content: str) -> NotAvailableError:
+def rubbish(label: str, content: str) -> UnansweredError:
     """Return the error of an answer that does not follow the protocol."""
-    return NotAvailableError(
+    return UnansweredError(
         f"{label} does not answer as an OpenAI-compatible server does, but with "
         f"{shown(content)!r}; does the address end as its documentation says, mostly in /v1?"
     )
@@ -74,6 +78,13 @@ def not_allowed(setting: str, value: str, status: int, variable: str, has_key: b
     if not has_key:
         rule = f"answers {status}: it needs a key, and {variable} is not set in the environment"
         fix = f"set it with: export {variable}=<key> (or name another by inference.api_key_env)"
+    return ConfigError([Problem(setting, value, rule, fix)])
+
+
+def unpaid(setting: str, value: str, words: str) -> ConfigError:
+    """Return the error of a server whose account is empty; arguments as of `not_allowed`."""
+    rule = f"answers 402, so the account is empty: {words or 'no reason stated'}"
+    fix = "pay, or raise its limit; the same command continues then"
     return ConfigError([Problem(setting, value, rule, fix)])
 
 

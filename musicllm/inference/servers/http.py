@@ -37,6 +37,9 @@ FIRST_WAIT_S, MOST_WAIT_S = 1.0, 120.0
 BUSY = (408, 409, 425, 429)
 """Statuses besides those from 500 on after which another try is worth it."""
 
+UNPAID = 402
+"""No request is served until the account is paid."""
+
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -209,6 +212,8 @@ class Session:
         if status in (401, 403):
             has_key = server.key is not None
             raise errors.not_allowed(server.setting, server.url, status, server.variable, has_key)
+        if status == UNPAID:
+            raise errors.unpaid(server.setting, server.url, words)
         if status in BUSY or status >= 500:
             reason = f"{server.label} answers {status}: {words or 'no reason stated'}"
             raise BusyError(reason, _retry_after(response.headers.get("Retry-After")))

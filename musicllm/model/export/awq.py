@@ -44,6 +44,9 @@ ROW_TOKENS = 512
 
 NUM_LAST_LINES = 8
 
+OF_ANOTHER_CLASS = ("*.py", "tokenizer.model")
+"""Code of the original's class, and a tokenizer that servers would prefer to tokenizer.json."""
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -201,6 +204,10 @@ def _store(export: Export, written: Path, group_size: int) -> int:
     writer.close()
     copy_files_beside(export.source, export.folder)
     content = published.read(written)
+    if content["model_type"] != published.read(export.source)["model_type"]:
+        for file in OF_ANOTHER_CLASS:  # written as Llama (InternLM2), which needs none of them
+            for path in export.folder.glob(file):
+                path.unlink()
     skipped = content["quantization_config"].get("modules_to_not_convert") or []
     content["quantization_config"] = {
         "quant_method": "awq",

@@ -43,6 +43,7 @@ class Adapted:
         trained: names in `model` -> names in `adapter`.
         in_nf4: names in `plain` of weights that were in 4 bits during training -> whether they are
             transposed.
+        dequantize: their dtype before that, or `stored` for that of their files.
     """
 
     plain: PreTrainedModel
@@ -51,6 +52,7 @@ class Adapted:
     adapter: WeightFiles
     trained: Mapping[str, str]
     in_nf4: Mapping[str, bool]
+    dequantize: str | None
 
     @property
     def tied(self) -> Mapping[str, str]:
@@ -74,6 +76,8 @@ class Adapted:
         stored = self.base.read(origin)
         tensors.refuse_not_finite(self.base.weights.folder, [(origin, stored)])
         if origin in self.in_nf4:
+            if self.dequantize != "stored":
+                stored = stored.to(getattr(torch, str(self.dequantize)))
             stored = nf4.requantized(stored, transposed=self.in_nf4[origin])
         tensor = as_float32(stored)
         shape = self.model.state_dict()[name].shape if may_lack_rows(name) else stored.shape
@@ -81,7 +85,7 @@ class Adapted:
 
 
 def adapt(
-    config: PreTrainedConfig, base: Weights, adapter_path: Path, *, dequantize: bool
+    config: PreTrainedConfig, base: Weights, adapter_path: Path, *, dequantize: str | None
 ) -> Adapted:
     """Build base and adapter without weights, and compare names and shapes with the files.
 
@@ -89,7 +93,8 @@ def adapt(
         config: of the base; its `vocab_size` becomes that of trained embeddings.
         base: weights of the base.
         adapter_path: PEFT folder.
-        dequantize: use the base as quantized to nf4, on which the adapter was trained.
+        dequantize: use the base as quantized to nf4 from this dtype, on which the adapter was
+            trained, or from that of its files (`stored`); None: the base in full precision.
 
     Raises:
         InputError: a tensor is missing, unexpected or of another shape; the message names it.
@@ -116,7 +121,7 @@ def adapt(
     trained |= _shared_rows(wrapped, trained)
     adapted = Adapted(
         plain, model.eval(), StoredTensors(plain, base), adapter, trained,
-        nf4.quantized_names(plain) if dequantize else {},
+        nf4.quantized_names(plain) if dequantize else {}, dequantize,
     )  # fmt: skip
     _refuse(f"the adapter in {adapter_path}", _adapter_faults(adapted))
     _refuse(f"the base of {adapter_path}", _base_faults(adapted))

@@ -41,7 +41,7 @@ def merge(
     dtype: str,
     max_shard_gb: float,
     check_ids: Sequence[int],
-    dequantize: bool = False,
+    dequantize: str | None = None,
     ignored_tensors: Sequence[str] = (),
     layout: Layout = "transformers",
 ) -> MergeReport:
@@ -59,8 +59,9 @@ def merge(
         dtype: of the merged weights: float32, float16, bfloat16, or auto for that of the base.
         max_shard_gb: size of a weight file, in 10^9 bytes.
         check_ids: tokens of the text on which logits are compared.
-        dequantize: merge into the base as quantized to nf4, on which a QLoRA adapter
-            was trained, instead of the full-precision base.
+        dequantize: merge into the base as quantized to nf4, on which a QLoRA adapter was trained,
+            from this dtype, or from that of its files (`stored`); None for the base in full
+            precision.
         ignored_tensors: regular expressions of stored tensors that are left out.
         layout: names and configuration of the result: those of the class in transformers, or of
             the base's files.

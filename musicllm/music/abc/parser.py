@@ -69,10 +69,10 @@ def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Score:
     Raises:
         AbcError: the text is not valid ABC, has no notes, or exceeds a limit.
     """
-    return _Parser(read_source(text, limits), limits).read()
+    return Parser(read_source(text, limits), limits).read()
 
 
-class _Parser:
+class Parser:
     """The state of one tune while it is parsed."""
 
     def __init__(self, source: Source, limits: Limits) -> None:

@@ -18,7 +18,7 @@ from musicllm.music.abc.prose import comment_out
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
 _BODY_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
-_END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
+END_OF_TEXT = re.compile(r"</?s>|<\|endoftext\|>|<\|im_end\|>")
 _FOLDED = re.compile(
     r"^[XLMQ][ \t]?:[^\n]*?[ \t][A-Za-z][ \t]?:[ \t]*[^\s|:]|^K[ \t]?:[^\n]*\|", re.MULTILINE
 )
@@ -77,7 +77,7 @@ def unfold(text: str) -> str:
     header lines with several fields, and music after the key; other text is returned as it
     is. End-of-text marks such as `</s>`, and blanks at both ends, are always removed.
     """
-    text = _END_OF_TEXT.sub(" ", text).strip() if "<" in text else text.strip()
+    text = END_OF_TEXT.sub(" ", text).strip() if "<" in text else text.strip()
     key = _FOLDED_KEY.search(text)
     if key is None:
         return text

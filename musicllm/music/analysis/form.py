@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from musicllm.music.abc import Score
 from musicllm.music.analysis.parts import play_order
-from musicllm.music.analysis.sections import Section, alike, played, sections, sounds
+from musicllm.music.analysis.sections import (
+    Section,
+    alike,
+    played,
+    section_starts,
+    sections,
+    sounds,
+)
+
+
+class LabelledSection(NamedTuple):
+    """A section as written.
+
+    Attributes:
+        label: its letter in `form`.
+        first: index of its first bar in the first voice.
+        last: index of its last bar.
+    """
+
+    label: str
+    first: int
+    last: int
 
 
 def form(score: Score, *, marks: bool = True) -> str:
@@ -26,10 +48,9 @@ def form(score: Score, *, marks: bool = True) -> str:
         score: the tune.
         marks: whether `P:` counts; otherwise only the sound does.
     """
-    names = _plays(score, marks=marks)
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    letters = (chr(ord("A") + places[n]) if places[n] < 26 else "?" for n in names)
-    return "".join(letters) or "A"
+    _, plays = _named(score, sections(score.voice(), marks=marks), marks=marks)
+    letters = _letters(plays)
+    return "".join(letters[name] for name in plays) or "A"
 
 
 def terms(score: Score, *, marks: bool = True) -> tuple[str, ...]:
@@ -102,26 +123,68 @@ def _returning(order: str) -> tuple[str, ...]:
     return ()
 
 
-def _plays(score: Score, *, marks: bool) -> list[str]:
-    """Return a name for each section as played: equal names for equal sections."""
+def labelled_sections(score: Score, *, marks: bool = True) -> list[LabelledSection]:
+    """Return the sections of the first voice as written, with the letters that `form` gives them.
+
+    They cover the voice: a short bar belongs to the section that begins with it, or else to the one
+    before. A section that an order in the header leaves out has the letter `?`. Arguments as in
+    `form`.
+    """
     bars = score.voice()
     parts = sections(bars, marks=marks)
-    names = _names_by_sound(parts, sounds(bars))
+    names, plays = _named(score, parts, marks=marks)
+    letters = _letters(plays or ["A"])
+    begins = set(section_starts(bars, marks=marks))
+    firsts = [0]
+    for before, part in pairwise(parts):
+        gap = range(before.bars[-1] + 1, part.bars[0])
+        firsts.append(next((i for i in gap if i in begins), part.bars[0]))
+    lasts = [*(first - 1 for first in firsts[1:]), len(bars) - 1]
+    return [
+        LabelledSection(letters.get(name, "?"), first, last)
+        for name, first, last in zip(names or ["A"], firsts, lasts, strict=True)
+    ]
+
+
+def _letters(plays: Sequence[str]) -> dict[str, str]:
+    """Return the letter of each name, in the order in which they are first played."""
+    names = enumerate(dict.fromkeys(plays))
+    return {name: chr(ord("A") + place) if place < 26 else "?" for place, name in names}
+
+
+def _named(score: Score, parts: Sequence[Section], *, marks: bool) -> tuple[list[str], list[str]]:
+    """Return a name for each section as written, and for each as played; equal: equal names."""
+    names = _names_by_sound(parts, sounds(score.voice()))
     order = played(parts)
     header = play_order(score.header.get("P", "")) if marks else None
     if sum(bool(part.part) for part in parts) > 1:
         plays = _plays_by_marks(parts, names, order)
         marked = {name for name, _ in plays}
+        starts = _marked_starts(parts)
+        written = [parts[i].part or names[i] for i in starts]
         if header is not None and set(header) <= marked:
             times = dict(reversed(plays))
-            return [name for name, run in groupby(header) for name in _run(name, run, times[name])]
-        return [name for name, num in plays for _ in range(num)]
+            return written, [
+                name for name, run in groupby(header) for name in _run(name, run, times[name])
+            ]
+        return written, [name for name, num in plays for _ in range(num)]
     if header is not None and len(header) == len(order):
-        return list(header)
+        return [header[order.index(i)] for i in range(len(parts))], list(header)
     if header is not None and len(set(header)) == len(parts):
-        times = {name: part.times for name, part in zip(dict.fromkeys(header), parts, strict=True)}
-        return [name for name, run in groupby(header) for name in _run(name, run, times[name])]
-    return [names[i] for i in order]
+        written = list(dict.fromkeys(header))
+        times = {name: part.times for name, part in zip(written, parts, strict=True)}
+        return written, [
+            name for name, run in groupby(header) for name in _run(name, run, times[name])
+        ]
+    return names, [names[i] for i in order]
+
+
+def _marked_starts(parts: Sequence[Section]) -> list[int]:
+    """Return for each section the section with whose `P:` it began."""
+    starts: list[int] = []
+    for i, part in enumerate(parts):
+        starts.append(i if i == 0 or part.part is not None else starts[-1])
+    return starts
 
 
 def _run(name: str, run: Iterable[str], times: int) -> list[str]:
@@ -160,9 +223,9 @@ def _plays_by_marks(
     A marked section with several double bars or repeats counts once, unless it is played again as a
     whole, or consists of one strain.
     """
-    starts = [i for i, part in enumerate(parts) if i == 0 or part.part is not None]
+    starts = _marked_starts(parts)
     plays = []
-    for start, run in groupby(order, key=lambda i: max(s for s in starts if s <= i)):
+    for start, run in groupby(order, key=lambda i: starts[i]):
         inside = list(run)
         length = len(set(inside))
         again, rest = divmod(len(inside), length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import gcd
@@ -41,13 +42,15 @@ def melodic_fingerprint(score: Score, order: int = DEFAULT_ORDER) -> frozenset[i
     Raises:
         ValueError: `order` is below 1.
     """
+    return fingerprint(melodic_steps(score), order)
+
+
+def fingerprint(steps: Sequence[Step], order: int = DEFAULT_ORDER) -> frozenset[int]:
+    """Return hashes of all n-grams of `order` steps; see `melodic_fingerprint`."""
     if order < 1:
         raise ValueError(f"order={order} must be at least 1")
-    steps = [
-        ((interval + 128) * 65_537 + over) * 65_537 + under
-        for interval, over, under in melodic_steps(score)
-    ]
-    return frozenset(_fold(steps[i : i + order]) for i in range(len(steps) - order + 1))
+    codes = [((interval + 128) * 65_537 + over) * 65_537 + under for interval, over, under in steps]
+    return frozenset(_fold(codes[i : i + order]) for i in range(len(codes) - order + 1))
 
 
 def similarity(first: frozenset[int], second: frozenset[int]) -> float:

@@ -82,7 +82,7 @@ def sections(bars: Sequence[Bar], *, marks: bool = True) -> list[Section]:
         bars: of one voice.
         marks: whether `P:` counts.
     """
-    starts = sorted(set(_starts(bars, marks=marks)))
+    starts = sorted(set(section_starts(bars, marks=marks)))
     result: list[Section] = []
     part: str | None = None
     for start, stop in zip(starts, [*starts[1:], len(bars)], strict=True):
@@ -116,8 +116,8 @@ def played(parts: Sequence[Section]) -> list[int]:
     return order
 
 
-def _starts(bars: Sequence[Bar], *, marks: bool) -> Iterator[int]:
-    """Yield the first bar of each section."""
+def section_starts(bars: Sequence[Bar], *, marks: bool) -> Iterator[int]:
+    """Yield the index of the first bar of each section, also of those without a full bar."""
     since_ending = first_ending = 0
     for i, bar in enumerate(bars):
         is_marked = marks and bool(bar.part) and part_name(bar.part) is not None

@@ -30,11 +30,15 @@ _TEMPO = re.compile(r'(?:"[^"]*"\s*)?(\d+)/(\d+)\s*=\s*(\d+)(?:\s*"[^"]*")?')
 _UNITS = {1: "whole", 2: "half", 4: "quarter", 8: "eighth", 16: "16th", 32: "32nd", 64: "64th"}
 
 
-def to_musicxml(score: Score) -> str:
+def to_musicxml(score: Score, *, program: int | None = None) -> str:
     """Return a tune as a document of MusicXML 4.0, partwise.
 
     A score whose notes do not sound as written (clefs with octaves, `transpose=`) has to be
     rewritten first (`render.notation.at_sounding_pitch`).
+
+    Args:
+        score: a tune.
+        program: General MIDI number of the instrument that plays it, from 0; None states none.
 
     Raises:
         AbcError: a voice changes within a bar, or a note has no value in MusicXML.
@@ -50,12 +54,20 @@ def to_musicxml(score: Score) -> str:
     for number, name in enumerate(score.voices, start=1):
         part = SubElement(parts, "score-part", id=f"P{number}")
         SubElement(part, "part-name", {"print-object": "no"}).text = f"Voice {name}"
+        if program is not None:
+            _add_instrument(part, f"P{number}-I1", program)
     for number, name in enumerate(score.voices, start=1):
         bars = written(score, name)
         part = SubElement(root, "part", id=f"P{number}")
         _Part(part, bars, score.header.get("Q", "") if number == 1 else "").write()
     indent(root)
     return _HEAD + tostring(root, encoding="unicode") + "\n"
+
+
+def _add_instrument(part: Element, name: str, program: int) -> None:
+    """State the instrument of a part; MusicXML counts programs from 1."""
+    SubElement(SubElement(part, "score-instrument", id=name), "instrument-name")
+    SubElement(SubElement(part, "midi-instrument", id=name), "midi-program").text = str(program + 1)
 
 
 def is_low(bars: Sequence[Bar]) -> bool:

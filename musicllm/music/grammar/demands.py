@@ -104,6 +104,6 @@ def _chords(rules: TuneRules) -> Iterator[Fault]:
             yield "chords", f'has "{chord}", which is no chord symbol', "write it such as Am7"
     if rules.chords and Plan(None, runs_of(rules.form or "")).comes_back:
         yield "chords", f"cannot be spread over form={rules.form}", "leave one of them out"
-    if rules.num_bars is not None and len(rules.chords) > MAX_CHORDS * rules.num_bars:
+    if 0 < (rules.num_bars or 0) * MAX_CHORDS < len(rules.chords):
         rule = f"are more than {MAX_CHORDS} for each of num_bars={rules.num_bars}"
         yield "chords", rule, "write fewer"

@@ -15,6 +15,7 @@ from musicllm.music.render.kinds.midi import Midi, abc_to_midi
 from musicllm.music.render.kinds.sound import Sound, midi_to_sound
 from musicllm.music.render.kinds.svg import abc_to_svg
 from musicllm.music.render.link import editor_link
+from musicllm.music.render.playing import DEFAULT_PLAYING, Playing
 from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering, Role, in_order
 from musicllm.music.render.sanitize import sanitize
 
@@ -22,6 +23,7 @@ __all__ = [
     "RENDERERS",
     "Midi",
     "Output",
+    "Playing",
     "Renderer",
     "Rendering",
     "Role",
@@ -43,6 +45,7 @@ def render_tune(
     also: Collection[str] = (),
     *,
     only: Collection[str] | None = None,
+    playing: Playing = DEFAULT_PLAYING,
 ) -> Rendering:
     """Write every rendering of a tune as `<stem>.<suffix>`; one that fails becomes a problem.
 
@@ -54,12 +57,13 @@ def render_tune(
         stem: common file name, without a folder.
         also: renderers to run that do not run by default.
         only: renderers to run, with those whose files they read; None for the default ones.
+        playing: transposition, and tempo and instrument for the renderers that have `is_played`.
 
     Raises:
         RenderError: no file could be written; the text lists why.
     """
     assert Path(stem).name == stem, f"{stem!r} is not a plain file name"
-    rendering = Rendering(sanitize(abc), folder, stem)
+    rendering = Rendering(sanitize(abc), folder, stem, playing=playing)
     folder.mkdir(parents=True, exist_ok=True)
     named = _with_needs(only) if only is not None else None
     renderers = [

@@ -1,8 +1,9 @@
 """Worker: `_engrave.py READER` reads ABC from standard input and prints the score as SVG.
 
 Run by `kinds.svg` as a separate process, because verovio crashes the whole process on some tunes.
-With READER `verovio` it imports nothing else and starts in 0.1 s; with `music21`, that library
-converts the ABC to MusicXML first, which takes 0.4 s or more.
+With READER `verovio` it imports nothing else and starts in 0.1 s; likewise with `musicxml`, when
+standard input has MusicXML instead of ABC. With `music21`, that library converts the ABC before,
+which takes 0.4 s or more.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main(reader: str) -> None:
             "xmlIdSeed": zlib.crc32(abc.encode()) & 0x7FFFFFFF,  # same tune, same identifiers
         }
     )
-    if not toolkit.loadData(abc if reader == "verovio" else as_musicxml(abc)):
+    if not toolkit.loadData(as_musicxml(abc) if reader == "music21" else abc):
         sys.exit("the ABC cannot be read")
     if toolkit.getPageCount() != 1:
         sys.exit("the score does not fit on one page")

@@ -24,6 +24,8 @@ _TEMPO = re.compile(r"^Q:.*\n|\[Q:[^\]]*\]", re.MULTILINE)
 _VOICE_LINE = re.compile(r"V:\s*(\S+)\s*(.*)")
 _INLINE_VOICE = re.compile(r"\[V:\s*([^\s\]]+)\s*([^\]]*)\]\s*")
 _ENDING = re.compile(r'(?:(?<=\|)\s*|(?<=\|)\s*\[|\[)(\d[\d,-]*)\s*("[\^_<>@]?)?')
+_QUOTED = re.compile(r'"([^"]*)"')
+_PLACE = re.compile(r"@(?:\s*-?[\d.]+\s*,\s*-?[\d.]+)?\s*")
 _CLOSED = re.compile(r"\|\]?$")
 
 
@@ -53,6 +55,26 @@ def at_sounding_pitch(abc: str) -> str:
 def _clef(bars: Sequence[Bar]) -> str:
     pitches = [pitch for bar in bars for note in bar.notes for pitch in note.pitches]
     return "bass" if pitches and sum(pitches) < MIDDLE_C * len(pitches) else "treble"
+
+
+def placed_above(abc: str) -> str:
+    """Return a tune whose texts at places of their own, such as `"@1,2 hi"`, are above the staff.
+
+    Neither engraver knows such places (ABC 2.1, section 4.19); verovio would print the numbers.
+    """
+    lines = abc.splitlines()
+    placed = [line if _FIELD.match(line) else _QUOTED.sub(_above, line) for line in lines]
+    return "\n".join(placed) + "\n"
+
+
+def _above(match: re.Match[str]) -> str:
+    place = _PLACE.match(match[1])
+    return f'"^{match[1][place.end() :]}"' if place else match[0]
+
+
+def without_tempo(abc: str) -> str:
+    """Return a tune without tempo marks."""
+    return _TEMPO.sub("", abc)
 
 
 def for_verovio(abc: str) -> str:

@@ -7,42 +7,28 @@ is retried or edited is kept aside. The answer to the same turns with the same s
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
 
+from musicllm.data.records import Message
 from musicllm.errors import InputError
 from musicllm.inference.engines import Engine
-from musicllm.inference.requests import SamplingSettings, WritingRequest
-from musicllm.music.grammar import TuneRules
+from musicllm.serve.chat.answering import Answer, Manner, OnPiece, Trying, Writer
+from musicllm.serve.fitting import Fit, fit
+from musicllm.serve.tools import Workplace
+from musicllm.serve.tools.loop import Kit
+from musicllm.serve.tools.protocols import FIXED, PROTOCOLS
 
-OnPiece = Callable[[str], None]
 
-End = Literal["model", "length", "stopped"]
-"""Who ended an answer: the model, the limit of its length, or the user."""
+def _no_folder() -> Path:
+    raise AssertionError("no tool runs that writes a file")
 
-MAX_SEED = 2**32 - 1
-"""As of `seed` of the configuration."""
+
+NO_KIT = Kit({}, PROTOCOLS[FIXED], 0, True, Workplace(_no_folder))  # has_system is not asked
+"""Of a model that calls nothing."""
 
 _PROBE = {"role": "user", "content": "Hello"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model wrote in a turn.
-
-    Attributes:
-        text: as it is shown.
-        seed: with which the same turns get the same answer.
-        end: see `End`.
-        num_new_tokens: its length; None if it was stopped.
-    """
-
-    text: str
-    seed: int
-    end: End
-    num_new_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -53,41 +39,13 @@ class Turn:
     answer: Answer | None = None
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How answers are written.
-
-    Attributes:
-        system: the system prompt; None for none.
-        settings: of the sampling; `max_new_tokens` is for where the context has room.
-        rules: of the tunes in answers; None for no grammar.
-        spare_rules: the rules that switching the grammar on brings back.
-    """
-
-    system: str | None
-    settings: SamplingSettings
-    rules: TuneRules | None
-    spare_rules: TuneRules
-
-
-class View(NamedTuple):
-    """What the model sees for an answer.
-
-    Attributes:
-        messages: system prompt, turns and the new message.
-        num_tokens: of the messages in the chat template; None if the engine cannot say.
-        num_left_out: the oldest turns, which do not fit the context.
-        max_new_tokens: how long the answer may be.
-    """
-
-    messages: tuple[dict[str, Any], ...]
-    num_tokens: int | None
-    num_left_out: int
-    max_new_tokens: int
-
-
 class Conversation:
-    """A conversation; see the module."""
+    """A conversation; see the module.
+
+    Attributes:
+        kit: tools that the model may call; none unless set.
+        trying: how answers with faulty tunes are tried again; they are not unless set.
+    """
 
     def __init__(self, engine: Engine, manner: Manner, *, seed: int) -> None:
         """Begin a conversation.
@@ -105,9 +63,11 @@ class Conversation:
         self.engine = engine
         self.manner = replace(manner, system=None)
         self.seed = seed
+        self.kit = NO_KIT
+        self.trying = Trying()
         self.turns: list[Turn] = []
         self.replaced: list[Turn] = []
-        self.view: View | None = None
+        self.view: Fit | None = None
         if manner.system is not None:
             self.set_system(manner.system)
 
@@ -169,16 +129,7 @@ class Conversation:
             InputError: the chat template has no place for one.
         """
         if system is not None:
-            prompt = {"role": "system", "content": system}
-            try:
-                count = self.engine.count_tokens((prompt, _PROBE))
-            except InputError as error:
-                raise InputError(f"this model takes no system prompt: {error}") from None
-            if count is not None and count == self.engine.count_tokens((_PROBE,)):
-                raise InputError(
-                    "this model takes no system prompt: its chat template leaves it out; say it in "
-                    "the first message"
-                )
+            refuse_unseen(self.engine, system)
         self.manner = replace(self.manner, system=system)
 
     def clear(self) -> None:
@@ -196,60 +147,66 @@ class Conversation:
             self.replaced.append(old)
         return answer
 
-    def _write(self, view: View, on_piece: OnPiece) -> Answer:
-        settings = replace(self.manner.settings, max_new_tokens=view.max_new_tokens)
-        seed, self.seed = self.seed, (self.seed + 1) % (MAX_SEED + 1)
-        request = WritingRequest(view.messages, None, settings, seed, self.manner.rules)
-        written = ""
-
-        def take(_: int, piece: str) -> None:
-            nonlocal written
-            written += piece
-            on_piece(piece)
-
+    def _write(self, view: Fit, on_piece: OnPiece) -> Answer:
+        writer = Writer(self.engine, self.manner, view, self.kit, self.trying, self.seed, on_piece)
         try:
-            ((_, completion),) = self.engine.write([request], take)
-        except KeyboardInterrupt:
-            if not written:
-                raise
-            return Answer(written, seed, "stopped", None)
-        if completion.text.startswith(written) and len(completion.text) > len(written):
-            on_piece(completion.text[len(written) :])
-        end: End = "model" if completion.finished else "length"
-        return Answer(completion.text, seed, end, completion.num_new_tokens)
+            answer, others = writer.answer()
+        finally:
+            self.seed = writer.seed
+        self.replaced += [Turn(self.turns[-1].message, other) for other in others]
+        return answer
 
-    def _see(self, turns: Sequence[Turn], message: str) -> View:
+    def _see(self, turns: Sequence[Turn], message: str) -> Fit:
         """Return what the model sees: the oldest turns leave until there is room for an answer.
 
         That is `max_new_tokens`, or half the context if it is less; without any turn the answer may
         be as long as there is room. Turns whose answer is empty are not shown.
         """
         shown = [turn for turn in turns if turn.answer and turn.answer.text.strip()]
-        context, longest = self.engine.context, self.manner.settings.max_new_tokens
-        whole = self._messages(shown, message)
-        num_tokens = self.engine.count_tokens(whole)
-        if context is None or num_tokens is None:
-            return View(whole, num_tokens, 0, longest)
-        room = context - min(longest, context // 2)
+        system = self.manner.system
+        return fit(
+            self._count,
+            [{"role": "system", "content": system}] if system else [],
+            [_messages_of(turn) for turn in shown],
+            [{"role": "user", "content": message}],
+            context=self.engine.context,
+            longest=self.manner.settings.max_new_tokens,
+        )
 
-        def fits(first: int) -> bool:
-            return (self.engine.count_tokens(self._messages(shown[first:], message)) or 0) <= room
+    def _count(self, messages: Sequence[Message]) -> int | None:
+        """Return the tokens of what the model sees, tools with it."""
+        return self.engine.count_tokens(self.kit.told(messages))
 
-        first = 0 if num_tokens <= room else bisect_left(range(len(shown)), True, key=fits)
-        messages = self._messages(shown[first:], message)
-        num_tokens = self.engine.count_tokens(messages) or 0
-        if num_tokens >= context:
-            raise InputError(
-                f"the message is too long: it has {num_tokens} tokens with the chat template and "
-                f"the system prompt, and the context of the model, which the answer shares, "
-                f"{context}; shorten it"
-            )
-        return View(messages, num_tokens, first, min(longest, context - num_tokens))
 
-    def _messages(self, turns: Sequence[Turn], message: str) -> tuple[dict[str, Any], ...]:
-        messages = [{"role": "system", "content": self.manner.system}] if self.manner.system else []
-        for turn in turns:
-            assert turn.answer is not None, "a turn that is shown has an answer"
-            messages.append({"role": "user", "content": turn.message})
-            messages.append({"role": "assistant", "content": turn.answer.text})
-        return (*messages, {"role": "user", "content": message})
+def _messages_of(turn: Turn) -> list[Message]:
+    assert turn.answer is not None, "a turn that is shown has an answer"
+    return [
+        {"role": "user", "content": turn.message},
+        {"role": "assistant", "content": turn.answer.text},
+    ]
+
+
+def shows_system(engine: Engine) -> bool:
+    """Return whether the model sees a system prompt."""
+    try:
+        refuse_unseen(engine, "Hello")
+    except InputError:
+        return False
+    return True
+
+
+def refuse_unseen(engine: Engine, system: str) -> None:
+    """Refuse a system prompt that the model would not see.
+
+    Raises:
+        InputError: its chat template refuses one, or leaves it out.
+    """
+    try:
+        count = engine.count_tokens(({"role": "system", "content": system}, _PROBE))
+    except InputError as error:
+        raise InputError(f"this model takes no system prompt: {error}") from None
+    if count is not None and count == engine.count_tokens((_PROBE,)):
+        raise InputError(
+            "this model takes no system prompt: its chat template leaves it out; say it in "
+            "the first message"
+        )

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from musicllm.data.records import Message
 from musicllm.errors import ConfigError, InputError
 from musicllm.inference.requests import SamplingSettings
 from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.schema.keys import Setting
-from musicllm.serve.chat.conversation import MAX_SEED, Answer, End, Turn
+from musicllm.serve.chat.answering import MAX_SEED, Answer, End
+from musicllm.serve.chat.conversation import Turn
 from musicllm.serve.chat.settings import SAMPLING, TUNE, breach, is_text
 
 
@@ -138,4 +140,15 @@ def _answer(message: Part, content: str) -> Answer:
     if end.value not in get_args(End):
         end.refuse(f"must be one of {', '.join(get_args(End))}")
     num_new_tokens = None if length.value is None else length.whole()
-    return Answer(content, message.child("seed").whole(MAX_SEED), end.value, num_new_tokens)
+    seed = message.child("seed").whole(MAX_SEED)
+    return Answer(content, seed, end.value, num_new_tokens, _steps(message))
+
+
+def _steps(message: Part) -> tuple[Message, ...]:
+    """Return the calls of an answer and their results; none where the file has none."""
+    if "steps" not in message.value:
+        return ()
+    return tuple(
+        {name: step.child(name).text() for name in ("role", "content")}
+        for step in message.child("steps").items()
+    )

@@ -1,7 +1,8 @@
 """A conversation as JSON, to be saved and continued.
 
 `messages` is what training reads: roles and contents, with the system prompt first. An answer also
-has its `seed`, its `end` and its length; `replaced` holds what was retried or edited.
+has its `seed`, its `end` and its length, and `steps` where the model called tools: the messages
+with its calls and their results. `replaced` holds what was retried or edited.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from musicllm import artifacts
 from musicllm.errors import InputError, MusicLLMError
 from musicllm.serve.chat import parts
-from musicllm.serve.chat.conversation import MAX_SEED, Conversation, Manner, Turn
+from musicllm.serve.chat.answering import MAX_SEED, Manner
+from musicllm.serve.chat.conversation import Conversation, Turn
 from musicllm.serve.chat.parts import Part
 
 FORMAT = "musicllm conversation 1"
@@ -104,6 +106,9 @@ def _messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
         messages.append({"role": "user", "content": turn.message})
         if turn.answer is not None:
             answer = asdict(turn.answer)
+            answer["steps"] = [dict(step) for step in answer["steps"]]
+            if not answer["steps"]:
+                del answer["steps"]
             messages.append({"role": "assistant", "content": answer.pop("text"), **answer})
     return messages
 

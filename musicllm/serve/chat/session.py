@@ -7,22 +7,33 @@ reach the terminal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from musicllm import artifacts, console
 from musicllm.errors import InputError, MusicLLMError
+from musicllm.music import abc
 from musicllm.music.render import Rendering, render_tune
+from musicllm.retrieval import nearest
 from musicllm.serve.answers import CheckedTune, check_tunes
 from musicllm.serve.chat import records
-from musicllm.serve.chat.conversation import Answer, Conversation, OnPiece, View
+from musicllm.serve.chat.answering import Answer, OnPiece
+from musicllm.serve.chat.conversation import Conversation
 from musicllm.serve.chat.player import Player
 from musicllm.serve.chat.tunes import breach_of, lines_of, why_not
+from musicllm.serve.fitting import Fit
+from musicllm.serve.repair.faults import Fault
 from musicllm.serve.showing import visible
+from musicllm.serve.tools import Call
+from musicllm.serve.tools.protocols import compact
 
 FILE = "conversation.json"
+
+MAX_RESULT = 300
+"""Characters that are shown of the result of a call; the model sees all of it."""
 
 
 @dataclass
@@ -63,6 +74,25 @@ class Session:
     def edit(self, message: str) -> None:
         """Let the model answer another message in place of the last one."""
         self._answer(partial(self.conversation.edit, message))
+
+    def say_call(self, call: Call, result: Mapping[str, Any]) -> None:
+        """Show a call of a tool, and what it gave."""
+        arguments = ", ".join(f"{name}={_short(value)}" for name, value in call.arguments.items())
+        line = f"{call.name or 'a call'}({arguments}): {_short(compact(result), MAX_RESULT)}"
+        console.stream("\n")
+        console.styled(visible(line), "magenta")
+
+    def say_faults(self, faults: Sequence[Fault]) -> None:
+        """Say what is wrong with an answer that is tried again."""
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        console.stream("\n")
+        console.note(f"{visible(faults[0].text())}{more}; the model tries again")
+
+    def say_earlier(self, answer: Answer) -> None:
+        """Show an earlier try once more, which is the answer."""
+        console.stream("\n")
+        console.note("an earlier try has fewer faults, so it is the answer:")
+        console.stream(visible(answer.text))
 
     def save(self, path: Path | None = None) -> Path:
         """Save the conversation, without a path in the folder of this conversation."""
@@ -182,12 +212,13 @@ class Session:
             self.tunes.append(tune)
             for line in lines_of(len(self.tunes), tune, console.out.width):
                 console.styled(line, "cyan")
+            self._say_copy(tune)
         if self.is_interactive and answer.num_new_tokens:
             rate = answer.num_new_tokens / (time.monotonic() - started)
             line = f"{answer.num_new_tokens:,} tokens, {rate:,.0f}/s, seed {answer.seed}"
             console.styled(line, "dim")
 
-    def _say_left_out(self, view: View | None) -> None:
+    def _say_left_out(self, view: Fit | None) -> None:
         if view is None or view.num_left_out <= self._num_left_out:
             return
         self._num_left_out = view.num_left_out
@@ -216,6 +247,17 @@ class Session:
         if breach := breach_of(answer.text, rules, is_whole=answer.end == "model"):
             console.note(f"the answer breaks the grammar: {breach}")
 
+    def _say_copy(self, tune: CheckedTune) -> None:
+        """Say of which tune of the index, if there is one, the last tune is a version."""
+        index = self.conversation.kit.place.index
+        version = nearest(index, abc.parse(tune.abc)) if index and tune.parses else None
+        if version is not None and version.is_copy:
+            own = version.neighbour
+            console.note(
+                f"tune {len(self.tunes)} is a version of {visible(own.title or own.id)} "
+                f"({visible(own.source)}): similarity {version.similarity:.2f}"
+            )
+
     def _save_if_any(self) -> None:
         """Save what was said; where that fails the answer is shown all the same."""
         if not self.conversation.turns:
@@ -241,6 +283,11 @@ class Session:
         if not number.isdecimal() or not 1 <= int(number) <= len(self.tunes):
             raise InputError(f"there is no tune {number!r}; there are 1 to {len(self.tunes)}")
         return int(number) - 1
+
+
+def _short(value: object, most: int = 40) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def fail(session: Session, error: MusicLLMError) -> None:

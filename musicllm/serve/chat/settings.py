@@ -12,7 +12,7 @@ from musicllm.inference.requests import SamplingSettings
 from musicllm.music.grammar import Grammar, TuneRules
 from musicllm.schema import GenerationConfig, TuneConfig
 from musicllm.schema.keys import Setting, settings
-from musicllm.serve.chat.conversation import MAX_SEED, Manner
+from musicllm.serve.chat.answering import MAX_SEED, Manner
 
 _GENERATION = settings(GenerationConfig)
 SAMPLING = {field.name: _GENERATION[field.name] for field in fields(SamplingSettings)}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
-from math import lcm
 
 from musicllm.music import abc
 from musicllm.music.grammar import Grammar, TuneRules, place_of
 from musicllm.serve.answers import CheckedTune
+from musicllm.serve.repair.faults import lengths
 from musicllm.serve.showing import draw_tune, visible
 
 NUM_BARS = 8
@@ -16,9 +15,6 @@ NUM_BARS = 8
 
 NUM_FAULTS = 3
 """Bars that are named of those that do not fit."""
-
-SMALLEST = 8
-"""Lengths are written in eighths, or in smaller values where they need it."""
 
 
 def lines_of(number: int, tune: CheckedTune, width: int) -> Iterator[str]:
@@ -38,8 +34,7 @@ def lines_of(number: int, tune: CheckedTune, width: int) -> Iterator[str]:
     yield from staff
     faults = abc.check(score).faults
     for fault in faults[:NUM_FAULTS]:
-        unit = lcm(SMALLEST, fault.expected.denominator, fault.actual.denominator)
-        actual, expected = _in(unit, fault.actual), _in(unit, fault.expected)
+        actual, expected = lengths(fault)
         yield f"bar {fault.bar + 1} does not fit: {actual} instead of {expected}"
     if len(faults) > NUM_FAULTS:
         yield f"and {len(faults) - NUM_FAULTS} more bars do not fit"
@@ -62,7 +57,3 @@ def breach_of(answer: str, rules: TuneRules, *, is_whole: bool) -> str:
 def why_not(tune: CheckedTune) -> str:
     """Return why a tune cannot be read."""
     return visible("; ".join(tune.problems))
-
-
-def _in(unit: int, length: Fraction) -> str:
-    return f"{length * unit}/{unit}"

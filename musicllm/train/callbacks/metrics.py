@@ -55,14 +55,14 @@ class Metrics(Observer):
 
     def _line(self, context: FitContext, reading: Reading) -> dict[str, float]:
         self._window.num_tokens = sum(step.num_tokens for step in self._readings)
+        further = reading.further
         values = {
             "train/loss": reading.loss,
-            "train/perplexity": perplexity(reading.loss),
+            "train/perplexity": perplexity(further.get("nll", reading.loss)),
             "train/grad_norm": reading.grad_norm,
             "train/learning_rate": context.module.learning_rate(self._step),
         }
-        if reading.router_loss is not None:
-            values["train/router_loss"] = reading.router_loss
+        values |= {f"train/{name}": value for name, value in further.items()}
         for observer in context.observers:
             values |= observer.values()
         if context.settings.callbacks.throughput:

@@ -15,7 +15,8 @@ from musicllm.errors import Problem
 from musicllm.launch import ranks
 from musicllm.registry import Registry
 from musicllm.schema import LoggerConfig
-from musicllm.train.tunes import SampleTune
+from musicllm.train import metrics
+from musicllm.train.tunes import SampleTune, read_tunes
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,32 @@ class LoggedRun:
     Attributes:
         folder: the run folder.
         start_step: finished steps; CSV files of different starts do not overwrite each other.
-        run_id: identifies the job, so that a run which continues is one run in wandb.
-        logged_settings: settings beside the metrics in wandb; holds no secrets.
+        run_id: identifies the job, so that a run which continues is one run in a logger.
+        logged_settings: settings beside the metrics in a logger; holds no secrets.
     """
 
     folder: Path
     start_step: int
     run_id: str
     logged_settings: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Name for people: the end of the recipe's name, and the name of the run folder."""
+        return f"{self.folder.parent.name}-{self.folder.name}"
+
+    def finished(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Yield the steps that are done with their metrics, without those that were not finite."""
+        for line in metrics.read(self.folder / metrics.NAME):
+            if line["step"] <= self.start_step:
+                values = {name: value for name, value in line.items() if value is not None}
+                yield values.pop("step"), values
+
+    def finished_tunes(self) -> Iterator[tuple[int, list[SampleTune]]]:
+        """Yield the steps that are done with their tunes."""
+        for step, tunes in read_tunes(self.folder):
+            if step <= self.start_step:
+                yield step, tunes
 
 
 @dataclass(frozen=True)

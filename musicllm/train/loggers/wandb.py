@@ -17,9 +17,9 @@ from typing import Any
 from musicllm import console
 from musicllm.errors import NotAvailableError, Problem
 from musicllm.schema import LoggerConfig
-from musicllm.train import metrics, wandb_mode
+from musicllm.train import wandb_mode
 from musicllm.train.loggers import LOGGERS, LoggedRun, LoggerKind, ResultTable
-from musicllm.train.tunes import SampleTune, read_tunes
+from musicllm.train.tunes import SampleTune
 
 STEP = "trainer/global_step"
 """Lightning's name of the step, the axis of every chart."""
@@ -125,13 +125,10 @@ class WandbKind(LoggerKind):
 
     def _repeat(self, logger: Any, run: LoggedRun) -> None:
         """Repeat metrics and tunes of the steps that are done."""
-        for line in metrics.read(run.folder / metrics.NAME):
-            if line["step"] <= run.start_step:
-                values = {name: value for name, value in line.items() if value is not None}
-                logger.log_metrics(values, step=values.pop("step"))
-        for step, tunes in read_tunes(run.folder):
-            if step <= run.start_step:
-                self.show_tunes(logger, step, tunes)
+        for step, values in run.finished():
+            logger.log_metrics(values, step=step)
+        for step, tunes in run.finished_tunes():
+            self.show_tunes(logger, step, tunes)
 
 
 def _init(**settings: Any) -> Any:

@@ -69,6 +69,9 @@ class Memory:
         reserve: the CUDA context and the allocator's fragmentation on a GPU, the process itself on
             a CPU.
         on_host: see above.
+        teacher_weights: of a teacher on the fly; see `teacher`.
+        teacher_forward: what its forward pass needs, before that of the student.
+        teacher_states: its hidden states during the student's passes.
     """
 
     frozen_weights: int
@@ -81,12 +84,21 @@ class Memory:
     communication: int
     reserve: int
     on_host: int
+    teacher_weights: int = 0
+    teacher_forward: int = 0
+    teacher_states: int = 0
 
     @property
     def allocated(self) -> int:
         """Peak of all tensors, which is `torch.cuda.max_memory_allocated` on a GPU."""
         states = self.frozen_weights + self.trained_weights + self.gradients + self.optimizer
-        return states + self.communication + self.activations + max(self.layer, self.logits)
+        return states + self.communication + self.teacher_weights + self.moving
+
+    @property
+    def moving(self) -> int:
+        """Peak of what exists within a step alone."""
+        own = self.activations + max(self.layer, self.logits)
+        return max(self.teacher_states + own, self.teacher_forward)
 
     @property
     def total(self) -> int:

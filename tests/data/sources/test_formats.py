@@ -34,6 +34,7 @@ def said(*contents: str, system: str = "") -> dict[str, Any]:
         ("conversation", "xtuner"),
         ("prompt completion", "prompt_completion"),
         ("question answer", "prompt_completion"),
+        ("id prompt chosen rejected chosen_by origin time", "preference"),
     ],
 )
 def test_a_format_is_told_by_the_fields(fields: str, name: str) -> None:
@@ -164,6 +165,22 @@ def test_questions_and_our_own_records() -> None:
     own = {"id": "a", "source": "b", **said("Key?", "D"), "task": "key", "note": "x"}
     assert convert("record", own) == {**said("Key?", "D"), "task": "key"}
     assert convert("record", {"id": "a", "source": "b", "text": "abc"}) == {"text": "abc"}
+
+
+def test_a_preference_is_its_chosen_answer() -> None:
+    key, d, sure, yes = said("Key?", "D", "Sure?", "Yes")["messages"]
+    no = [{"role": "assistant", "content": "No"}]
+    raw = {"prompt": [key], "chosen": [d], "rejected": no, "origin": "vote"}
+    assert convert("preference", raw) == said("Key?", "D")
+    long = {"prompt": [key, d, sure], "chosen": [yes], "rejected": no}
+    assert convert("preference", long) == {"messages": [key, MASKED, sure, yes]}
+    texts = {"prompt": "Key?", "chosen": "D", "rejected": "G"}
+    assert convert("preference", texts) == said("Key?", "D")
+    with pytest.raises(Misfit, match="is not a conversation") as misfit:
+        convert("preference", {"prompt": "Key?", "chosen": [d], "rejected": no})
+    assert "must both be texts, or both lists" in misfit.value.detail
+    with pytest.raises(Misfit):
+        convert("preference", {"prompt": [key], "chosen": [], "rejected": no})
 
 
 MASKED = {"role": "assistant", "content": "D", "weight": 0}

@@ -12,8 +12,10 @@ import torch
 
 from musicllm.data.encoder import Encoder
 from musicllm.errors import StageError
-from musicllm.inference.decoding import loop
+from musicllm.inference.decoding import batch
+from musicllm.inference.decoding.batch import Batch
 from musicllm.inference.decoding.loop import Prompt, Writer
+from musicllm.inference.decoding.texts import WrittenText
 from musicllm.inference.requests import Completion, SamplingSettings
 from tests.inference.decoding.vocabularies import pieces, whole_bars
 from tests.model import families
@@ -75,7 +77,7 @@ def test_logits_are_the_same_bits_whatever_the_batch(
 
     def scores(batch_size: int) -> dict[int, list[torch.Tensor]]:
         seen = defaultdict(list)
-        choose = loop.choose
+        choose = batch.choose
 
         def noted(scores, settings, draws):  # type: ignore[no-untyped-def]
             for row, (seed, _) in zip(scores, draws, strict=True):
@@ -83,7 +85,7 @@ def test_logits_are_the_same_bits_whatever_the_batch(
             return choose(scores, settings, draws)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "choose", noted)
+            patch.setattr(batch, "choose", noted)
             write(llama, encoder, prompts, batch_size)
         return seen
 
@@ -125,8 +127,8 @@ def test_places_that_get_free_are_filled(
     llama: torch.nn.Module, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
-    step = Writer._step
-    monkeypatch.setattr(Writer, "_step", lambda self: (steps.append(1), step(self)))
+    step = Batch.step
+    monkeypatch.setattr(Batch, "step", lambda self: (steps.append(1), step(self)))
     lengths = [40, 5, 5, 5, 5, 5, 5, 5]
     prompts = [
         Prompt(IDS[0], dataclasses.replace(GREEDY, max_new_tokens=length), seed)
@@ -183,7 +185,7 @@ def test_models_whose_caches_cannot_be_joined_write_one_text_after_the_other(
 ) -> None:
     prompts = [dataclasses.replace(prompt, settings=GREEDY) for prompt in PROMPTS]
     expected = write(llama, encoder, prompts, 8)
-    monkeypatch.setattr(loop, "can_share", lambda _: False)
+    monkeypatch.setattr(batch, "can_share", lambda _: False)
     assert write(llama, encoder, prompts, 8) == expected
 
 
@@ -230,8 +232,8 @@ def test_pieces_make_up_the_text(tokenizer, text: str | None) -> None:  # type: 
 def test_what_goes_on_from_a_text_keeps_its_blank() -> None:
     tokenizer = pieces()
     encoder = Encoder(tokenizer)
-    written = loop.WrittenText(encoder, encoder.text("Here", is_whole=False), None)
-    answer = loop.WrittenText(encoder, (), None)
+    written = WrittenText(encoder, encoder.text("Here", is_whole=False), None)
+    answer = WrittenText(encoder, (), None)
     blank = next(n for token, n in tokenizer.get_vocab().items() if token == "▁Here")
     for text in (written, answer):
         text.add(blank)

@@ -8,7 +8,8 @@ from typing import Any
 from musicllm.errors import InputError
 from musicllm.inference.requests import Completion, SamplingSettings, WritingRequest
 from musicllm.music.grammar import TuneRules
-from musicllm.serve.chat.conversation import Conversation, Manner
+from musicllm.serve.chat.answering import Manner
+from musicllm.serve.chat.conversation import Conversation
 
 SETTINGS = SamplingSettings(
     temperature=0.8, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=100

@@ -12,7 +12,8 @@ import pytest
 from musicllm.errors import InputError, StageError
 from musicllm.music.grammar import TuneRules
 from musicllm.serve.chat import records
-from musicllm.serve.chat.conversation import Answer, Conversation, Turn
+from musicllm.serve.chat.answering import Answer
+from musicllm.serve.chat.conversation import Conversation, Turn
 from tests.serve.chat.scripted import SETTINGS, Scripted, conversation
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from musicllm.data.settings import SourceSpec
 from musicllm.data.sources.parts import Part
@@ -25,6 +26,7 @@ class SourceReader:
         needs_location: whether `location` must be set.
         input_role: of the artifact that is read where `location` is null.
         counts: whether a file, by its relative name, belongs to the contents of `location`.
+        packaged: file of musicllm that is read where `location` is null; its contents count.
     """
 
     name: str
@@ -32,6 +34,7 @@ class SourceReader:
     needs_location: bool = False
     input_role: str | None = None
     counts: Callable[[str], bool] = is_data
+    packaged: Path | None = None
 
 
 READERS: Registry[SourceReader] = Registry("source reader", __name__)

@@ -30,9 +30,15 @@ def _find_parts(spec: SourceSpec) -> Iterator[Part]:
             f"{file} is empty: no answer reached generation.min_score; write more of them, or a "
             "lower one"
         )
-    piece = Piece(KEPT, "jsonl", num_bytes=file.stat().st_size)
+    yield from parts_of_lines(spec.name, folder, KEPT)
+
+
+def parts_of_lines(source: str, folder: Path, name: str) -> Iterator[Part]:
+    """Yield the parts of a file of our own records, a line each."""
+    file = folder / name
+    piece = Piece(name, "jsonl", num_bytes=file.stat().st_size)
     for record_format, pieces in group([("record", cut) for cut in cut_lines(file, piece)]):
-        yield Part(spec.name, folder, record_format, pieces)
+        yield Part(source, folder, record_format, pieces)
 
 
 def _counts(name: str) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import Completed, last_line, run_limited
 from musicllm.music.render.notation import at_sounding_pitch
+from musicllm.music.render.playing import played
 from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 from musicllm.music.render.sanitize import sanitize
 
@@ -158,9 +159,15 @@ def read_midi(data: bytes) -> Midi:
 
 
 def _render(rendering: Rendering) -> None:
-    rendering.write(".mid", abc_to_midi(rendering.abc).data)
+    rendering.write(".mid", played(abc_to_midi(rendering.source).data, rendering.playing))
 
 
 MIDI = RENDERERS.register(
-    Renderer("MIDI", (Output(".mid", "audio/midi", "download", "MIDI"),), _render, order=2)
+    Renderer(
+        "MIDI",
+        (Output(".mid", "audio/midi", "download", "MIDI"),),
+        _render,
+        order=2,
+        is_played=True,
+    )
 )

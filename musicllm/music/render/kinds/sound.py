@@ -1,10 +1,10 @@
 """Renders MIDI to WAV and MP3 files.
 
-The program fluidsynth plays sampled instruments: the soundfont in the environment variable
-`MUSICLLM_SOUNDFONT`, or else TimGM6mb from the pretty_midi package. Without fluidsynth, a plain
-synthesiser gives a recognisable melody. Either way the result is mono at `RATE_HZ`, with its peak
-at `PEAK`; it decays for `TAIL_S` after the last note. A tune longer than `MAX_DURATION_S` is cut
-there and fades out over the last `FADE_S`.
+The program fluidsynth, or else the package tinysoundfont, plays sampled instruments: those of the
+soundfont that the environment variable `MUSICLLM_SOUNDFONT` names, or else of TimGM6mb, which
+pretty_midi ships. Without either, a plain synthesiser gives a recognisable melody. The result is
+mono at `RATE_HZ`, with its peak at `PEAK`; it decays for `TAIL_S` after the last note. A tune
+longer than `MAX_DURATION_S` is cut there and fades out over the last `FADE_S`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sound:
         mp3: the same sound; None if libsndfile cannot write MP3.
         duration_s: length in seconds.
         is_cut: whether the tune is longer than `MAX_DURATION_S`.
-        engine: `fluidsynth` or `pretty_midi`.
+        engine: `fluidsynth`, `tinysoundfont` or `pretty_midi`.
         soundfont: file of the instruments; None for the plain synthesiser.
     """
 
@@ -65,25 +65,32 @@ def midi_to_sound(midi: Midi, folder: Path, stem: str) -> Sound:
     Raises:
         RenderError: an engine fails, the soundfont does not exist, or the result is silent.
     """
-    fluidsynth = shutil.which("fluidsynth")
-    soundfont = find_soundfont() if fluidsynth else None
+    engine = sampler() or "pretty_midi"
+    soundfont = find_soundfont() if sampler() else None
     is_cut = midi.duration_s > MAX_DURATION_S
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (work / "tune.mid").write_bytes(truncate(midi.data, MAX_DURATION_S))
-        if fluidsynth and soundfont:
-            engine = "fluidsynth"
-            _sample(fluidsynth, soundfont, work)
-        else:
-            engine = "pretty_midi"
+        if soundfont is None:
             _synthesize(work)
+        elif engine == "fluidsynth":
+            _sample_by_program(soundfont, work)
+        else:
+            _sample(soundfont, work)
         sound = _finish(work / "tune.wav", midi.duration_s)
     wav, mp3 = _write(sound, folder, stem)
     return Sound(wav, mp3, len(sound) / RATE_HZ, is_cut, engine, soundfont)
 
 
+def sampler() -> str | None:
+    """Return the engine of sampled instruments; None if none is installed."""
+    if shutil.which("fluidsynth"):
+        return "fluidsynth"
+    return "tinysoundfont" if importlib.util.find_spec("tinysoundfont") else None
+
+
 def find_soundfont() -> Path:
-    """Return the path of the soundfont for fluidsynth.
+    """Return the path of the soundfont of sampled instruments.
 
     Raises:
         RenderError: `MUSICLLM_SOUNDFONT` names no file, or pretty_midi is not installed.
@@ -99,15 +106,27 @@ def find_soundfont() -> Path:
     return Path(package.origin).with_name("TimGM6mb.sf2")
 
 
-def _sample(program: str, soundfont: Path, work: Path) -> None:
+def _sample_by_program(soundfont: Path, work: Path) -> None:
     """Play `tune.mid` with fluidsynth, which loads the whole soundfont into memory."""
     output = ["-r", str(RATE_HZ), "-F", "tune.wav", "-T", "wav", "-O", "s16"]
     run_limited(
-        [program, "-n", "-i", "-q", *output, str(soundfont), "tune.mid"],
+        ["fluidsynth", "-n", "-i", "-q", *output, str(soundfont), "tune.mid"],
         engine="fluidsynth",
         cwd=work,
         timeout_s=TIMEOUT_S,
         memory_bytes=MEMORY_BYTES + 2 * soundfont.stat().st_size,
+    )
+
+
+def _sample(soundfont: Path, work: Path) -> None:
+    """Play `tune.mid` with tinysoundfont."""
+    files = ["tune.mid", str(soundfont), "tune.wav", str(RATE_HZ)]
+    run_limited(
+        [*python_worker("_sample.py"), *files],
+        engine="tinysoundfont",
+        cwd=work,
+        timeout_s=TIMEOUT_S,
+        memory_bytes=MEMORY_BYTES + 8 * soundfont.stat().st_size,
     )
 
 
@@ -167,7 +186,12 @@ def _render(rendering: Rendering) -> None:
         )
     if sound.soundfont is None and os.environ.get(SOUNDFONT_VARIABLE):
         rendering.problems.append(
-            f"{SOUNDFONT_VARIABLE} has no effect: fluidsynth is not installed"
+            f"{SOUNDFONT_VARIABLE} has no effect: neither fluidsynth nor tinysoundfont is installed"
+        )
+    if sound.soundfont is None and rendering.playing.program is not None:
+        rendering.problems.append(
+            "every instrument sounds alike: the plain synthesiser has one; install fluidsynth, or "
+            "pip install --no-deps tinysoundfont"
         )
     if sound.mp3:
         rendering.files[".mp3"] = sound.mp3
@@ -182,5 +206,6 @@ SOUND = RENDERERS.register(
         _render,
         needs="MIDI",
         order=3,
+        is_played=True,
     )
 )

@@ -1,8 +1,9 @@
 """Engraves ABC as an SVG score that is safe to embed in a web page.
 
 verovio engraves, in a limited process. Its own reader handles tunes of one voice (0.1 s). Tunes of
-several voices, which it would place one after another, and tunes on which its reader fails go
-through the reader of music21 (0.5 to 1.5 s). If both fail, the caller shows the ABC text.
+several voices, which it would place one after another, reach it as our MusicXML. Tunes on which
+either fails go through the reader of music21 (0.5 to 1.5 s). If all fail, the caller shows the ABC
+text.
 
 The SVG is then filtered by an allow-list: shapes, text, and references inside the picture.
 Scripts, event handlers, links, foreign content and external references are removed, whatever the
@@ -20,7 +21,15 @@ from xml.etree import ElementTree
 
 from musicllm.errors import RenderError
 from musicllm.music.render.fence import python_worker, run_limited
-from musicllm.music.render.notation import at_sounding_pitch, by_voice, for_verovio, num_voices
+from musicllm.music.render.kinds.musicxml import abc_to_musicxml
+from musicllm.music.render.notation import (
+    at_sounding_pitch,
+    by_voice,
+    for_verovio,
+    num_voices,
+    placed_above,
+    without_tempo,
+)
 from musicllm.music.render.renderer import RENDERERS, Output, Renderer, Rendering
 from musicllm.music.render.sanitize import sanitize
 
@@ -38,6 +47,13 @@ _ATTRIBUTE = re.compile(
     "font-(family|size|style|weight)"
 )
 
+_MUSIC_FONT = "Leipzig"
+"""Font of verovio, which is not in the SVG and not on a reader's machine."""
+_ACCIDENTALS = str.maketrans({"\uea64": "♭", "\uea65": "♮", "\uea66": "♯"})
+"""Accidentals of chord symbols: those of figured bass in SMuFL."""
+_LETTER_SIZE = 405 / 720
+"""Size of verovio's letters beside the signs of that font."""
+
 
 def abc_to_svg(abc: str) -> str:
     """Return the score of a tune, about 1,000 units wide and as tall as needed.
@@ -46,12 +62,15 @@ def abc_to_svg(abc: str) -> str:
         abc: one tune, from any source.
 
     Raises:
-        RenderError: the tune is rejected, both readers fail, or there are no notes.
+        RenderError: the tune is rejected, every reader fails, or there are no notes.
     """
-    tune = at_sounding_pitch(sanitize(abc))
+    tune = placed_above(at_sounding_pitch(sanitize(abc)))
     if num_voices(tune) == 1:
         with suppress(RenderError):
             return safe_svg(_engrave(for_verovio(tune), "verovio"))
+    else:
+        with suppress(RenderError):
+            return safe_svg(_engrave(abc_to_musicxml(without_tempo(tune)), "musicxml"))
     return safe_svg(_engrave(by_voice(tune), "music21"))
 
 
@@ -99,11 +118,21 @@ def _clean(element: ElementTree.Element) -> None:
             del element.attrib[name]
     if element.tag == "style" and any(mark in (element.text or "") for mark in ("url", "@", "\\")):
         element.text = ""
+    if element.tag == "tspan" and element.get("font-family") == _MUSIC_FONT:
+        _respell(element)
     for child in list(element):
         if _ELEMENT.fullmatch(_local(child.tag)):
             _clean(child)
         else:
             element.remove(child)
+
+
+def _respell(text: ElementTree.Element) -> None:
+    """Write the accidentals of a chord symbol as characters that usual fonts have."""
+    del text.attrib["font-family"]
+    size = float(text.get("font-size", "0px").removesuffix("px"))
+    text.set("font-size", f"{size * _LETTER_SIZE:g}px")
+    text.text = (text.text or "").translate(_ACCIDENTALS)
 
 
 def _local(tag: str) -> str:

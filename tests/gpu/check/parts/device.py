@@ -40,7 +40,7 @@ def _capabilities(setting: Setting) -> Iterator[Finding]:
     from musicllm.train.capabilities import probe
 
     able = probe(setting.accelerator)
-    for name in ("bf16", "fp16", "fused_loss"):
+    for name in ("bf16", "fused_loss"):
         yield Finding(name, note="yes" if getattr(able, name) else "no")
     for name, reason in able.lacking.items():
         yield Finding(name, verdict="not here", note=reason)

@@ -1,0 +1,1 @@
+"""Kinds of repair, one module each; see `musicllm.serve.repair`."""

@@ -1,0 +1,1 @@
+"""Tools, one module each; see `musicllm.serve.tools`."""

@@ -1,0 +1,1 @@
+"""Kinds of synthesis, one module each; see `synthesis.kind`."""
