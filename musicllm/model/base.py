@@ -38,6 +38,7 @@ from musicllm.model.architecture import (
     refuse_quantized,
 )
 from musicllm.model.published import WEIGHT_FILES
+from musicllm.model.quantization import keep_differentiable, nf4_options
 from musicllm.model.spec import ModelSpec
 from musicllm.model.weights import WeightFiles
 
@@ -159,6 +160,7 @@ def load(
     if Path(path).is_dir():
         tensors.refuse_other_dtypes(path, model, WeightFiles.of_model(Path(path)).dtypes)
     if quantization is not None:
+        keep_differentiable(model)
         tensors.refuse_linear_shapes(path, model, stored)
     tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
     return model
@@ -293,8 +295,6 @@ def _hub_options(revision: str | None, trust_remote_code: bool) -> dict[str, Any
 
 def _quantized(quantization: str, dtype: str, accelerator: str) -> dict[str, Any]:
     """Return keyword arguments for quantization while loading (QLoRA, arXiv 2305.14314)."""
-    from musicllm.model.quantization import nf4_options
-
     assert quantization == "nf4", f"unknown quantization {quantization!r} passed the checks"
     return nf4_options(getattr(torch, dtype), accelerator)
 

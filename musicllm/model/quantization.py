@@ -5,10 +5,13 @@ The quantization itself is done by bitsandbytes (extra `qlora`).
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from typing import Any
 
 import torch
+
+from torch import nn
 
 from musicllm.errors import NotAvailableError
 
@@ -31,6 +34,7 @@ def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
         )
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise NotAvailableError("hardware.accelerator=gpu needs a CUDA device, and there is none")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_not_about_packing)
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(
@@ -41,3 +45,20 @@ def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
     )
     device = torch.cuda.current_device() if accelerator == "gpu" else "cpu"
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def keep_differentiable(model: nn.Module) -> None:
+    """Keep the layers of 4 bits from ever packing their weights for products without gradients.
+
+    On a CPU with AVX-512 and bfloat16, bitsandbytes 0.46 and newer packs a layer at its first pass in
+    evaluation mode, for good. Products of packed weights have no gradient, so a training that began
+    or went on after one, such as a validation, would not reach the layers below, without an error.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _is_not_about_packing(record: logging.LogRecord) -> bool:
+    """Leave out bitsandbytes' remark that a kernel of packed weights is not installed."""
+    return "gemm_4bit_forward" not in record.getMessage()

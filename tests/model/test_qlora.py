@@ -40,6 +40,23 @@ def test_products_in_16_bits_are_those_of_float32_rounded(tmp_path, dtype, far):
     assert 0 < difference < far * results["float32"].abs().max()
 
 
+def test_a_pass_in_evaluation_mode_does_not_cost_the_gradient(tmp_path):
+    """bitsandbytes packs weights there where the CPU has AVX-512 and bfloat16, see `quantization`."""
+    families.write(tmp_path, "llama")
+    gradients = []
+    for is_validated in (False, True):
+        model = base.load(tmp_path, dtype="float32", attention="eager", quantization="nf4")
+        adapted = adapters.attach(model, SPEC, seed=0)
+        if is_validated:
+            with torch.no_grad():
+                adapted.eval()(input_ids=IDS)
+        adapted.train()(input_ids=IDS, labels=IDS).loss.backward()
+        gradients.append([weight.grad for weight in adapters.trained(adapted).values()])
+    assert len(gradients[0]) > 4
+    for without, after in zip(*gradients, strict=True):
+        torch.testing.assert_close(after, without, rtol=0, atol=0)
+
+
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "phi3", "gemma3")]
 
 
