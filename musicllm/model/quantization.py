@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-
 from torch import nn
 
 from musicllm.errors import NotAvailableError
@@ -50,9 +49,9 @@ def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
 def keep_differentiable(model: nn.Module) -> None:
     """Keep the layers of 4 bits from ever packing their weights for products without gradients.
 
-    On a CPU with AVX-512 and bfloat16, bitsandbytes 0.46 and newer packs a layer at its first pass in
-    evaluation mode, for good. Products of packed weights have no gradient, so a training that began
-    or went on after one, such as a validation, would not reach the layers below, without an error.
+    On a CPU with AVX-512 and bfloat16, bitsandbytes packs a layer for good at its first pass in
+    evaluation mode. Products of packed weights have no gradient, so a training that went on after
+    one, such as a validation, would not reach the layers below, without an error.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

@@ -41,7 +41,7 @@ def test_products_in_16_bits_are_those_of_float32_rounded(tmp_path, dtype, far):
 
 
 def test_a_pass_in_evaluation_mode_does_not_cost_the_gradient(tmp_path):
-    """bitsandbytes packs weights there where the CPU has AVX-512 and bfloat16, see `quantization`."""
+    """Where a CPU has AVX-512 and bfloat16, bitsandbytes would pack weights (`quantization`)."""
     families.write(tmp_path, "llama")
     gradients = []
     for is_validated in (False, True):
