@@ -20,14 +20,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import HubertConfig, HubertModel
 
 from musicllm.errors import InputError
@@ -96,8 +95,9 @@ class MertEncoder(AudioEncoder):
         _load(self._model, tensors, location)
         self._model.to(device).requires_grad_(requires_grad=False).eval()
         layers = config["num_hidden_layers"]
-        self._alpha = (2.0 * layers) ** 0.25 if config.get("deepnorm") else None
-        self._is_stable = bool(config.get("do_stable_layer_norm"))
+        self._is_scaled = _is_set(config, "deepnorm")
+        self._alpha = (2.0 * layers) ** 0.25
+        self._is_stable = _is_set(config, "do_stable_layer_norm")
         self._smallest = _receptive_field(config)
         self.fingerprint = _fingerprint(config, self._is_normalised, tensors)
 
@@ -125,17 +125,18 @@ class MertEncoder(AudioEncoder):
             hidden = encoder.layer_norm(hidden)
         states = [hidden]
         for layer in encoder.layers:
-            hidden = layer(hidden) if self._alpha is None else self._scaled(layer, hidden)
+            hidden = self._scaled(layer, hidden) if self._is_scaled else layer(hidden)
             states.append(hidden)
         if self._is_stable:
             states[-1] = encoder.layer_norm(hidden)
         return torch.stack(states, dim=1)
 
-    def _scaled(self, layer: nn.Module, hidden: Tensor) -> Tensor:
+    def _scaled(self, layer: Any, hidden: Tensor) -> Tensor:
         """Return a post-LN layer's output with scaled residuals (DeepNorm)."""
         attended = layer.attention(hidden)[0]
         hidden = layer.layer_norm(hidden * self._alpha + attended)
-        return layer.final_layer_norm(hidden * self._alpha + layer.feed_forward(hidden))
+        outputs: Tensor = layer.final_layer_norm(hidden * self._alpha + layer.feed_forward(hidden))
+        return outputs
 
 
 def facts_of(config: Mapping[str, Any]) -> EncoderFacts:
@@ -149,12 +150,12 @@ def facts_of(config: Mapping[str, Any]) -> EncoderFacts:
         raise InputError(
             f"audio.encoder_config lacks {', '.join(missing)}; write config.json of MERT there"
         )
-    if config.get("feature_extractor_cqt"):
+    if _is_set(config, "feature_extractor_cqt"):
         raise InputError(
             "audio.encoder_config.feature_extractor_cqt=true: a MERT with inputs of a constant-Q "
             "transform is not supported; MERT-v1-95M and MERT-v1-330M have none"
         )
-    if config.get("deepnorm") and config.get("do_stable_layer_norm"):
+    if _is_set(config, "deepnorm") and _is_set(config, "do_stable_layer_norm"):
         raise InputError(
             "audio.encoder_config has deepnorm and do_stable_layer_norm, which exclude each other; "
             "see config.json of the weights"
@@ -194,9 +195,10 @@ def _tensors_of(folder: Path) -> dict[str, Tensor]:
         path = folder / PICKLE
         try:
             stored = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} cannot be read as weights: {reason}") from error
+        except Exception as error:
+            raise InputError(
+                f"{path} cannot be read as weights ({type(error).__name__}); copy it again"
+            ) from error
     else:
         raise InputError(f"{folder} has neither {SAFETENSORS} nor {PICKLE}; place one there")
     renamed = {}
@@ -237,18 +239,20 @@ def _load(model: HubertModel, tensors: Mapping[str, Tensor], folder: Path) -> No
     model.load_state_dict({name: given[name].float() for name in own}, strict=False)
 
 
-def _refuse_differences(
-    config: Mapping[str, Any], stored: Mapping[str, Any], folder: Path
-) -> None:
+def _refuse_differences(config: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -> None:
     defaults = HubertConfig().to_dict() | {"deepnorm": False, "sample_rate": None}
+    own, other = defaults | dict(config), defaults | dict(stored)
     for key in COMPARED:
-        ours = config.get(key, defaults.get(key))
-        theirs = stored.get(key, defaults.get(key))
+        ours, theirs = own[key], other[key]
         if _plain(ours) != _plain(theirs):
             raise InputError(
                 f"audio.encoder_config.{key}={ours}, but {folder}/config.json says {theirs}; "
                 f"choose the option of these weights"
             )
+
+
+def _is_set(config: Mapping[str, Any], key: str) -> bool:
+    return key in config and bool(config[key])
 
 
 def _plain(value: Any) -> Any:
@@ -285,5 +289,5 @@ def _fingerprint(
         if name not in UNUSED:
             tensor = tensors[name].float().contiguous()
             digest.update(f"{name} {list(tensor.shape)}".encode())
-            digest.update(memoryview(tensor.numpy()).cast("B"))
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
