@@ -11,6 +11,7 @@ Axes: N tokens of a micro-batch, D documents in it. Rows are put end to end; the
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import NotRequired, TypedDict
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from musicllm.data.rows import Row, RowStore, TopTokens
+from musicllm.data.rows import Row, RowAudio, RowStore, TopTokens
 
 IGNORED = -100
 """Label of a token whose loss does not count, as in `torch.nn.functional.cross_entropy`."""
@@ -39,6 +40,19 @@ class TeacherTop(TypedDict):
     rest: Tensor
 
 
+class AudioFeatures(TypedDict):
+    """Features of C clips, and which tokens they belong to.
+
+    `audio` float32 [C, *shape]; `clip_of_token` int64 [1, N], index into `audio`, -1 in documents
+    without audio; `place_of_token` int64 [1, N], which of the places for its clip a token is, -1
+    for a token of text.
+    """
+
+    audio: Tensor
+    clip_of_token: Tensor
+    place_of_token: Tensor
+
+
 class MicroBatch(TypedDict):
     """What one forward pass sees.
 
@@ -47,8 +61,8 @@ class MicroBatch(TypedDict):
     documents begin and the last one ends; `document_sources` int64 [D], which source each comes
     from; `num_supervised_in_step`, the denominator of the loss: supervised tokens of the whole
     optimizer step, over all ranks and micro-batches. `row_lengths`, the tokens of its rows, and
-    `num_rows_in_step`, those of the whole step, are for losses of whole rows. `features`, by name,
-    are tensors beside the tokens, such as those of an audio encoder; rows of text have none.
+    `num_rows_in_step`, those of the whole step, are for losses of whole rows. `features` are
+    beside the tokens; rows of a corpus without audio have none.
     `teacher` is what was stored for distillation.
     """
 
@@ -60,7 +74,7 @@ class MicroBatch(TypedDict):
     num_supervised_in_step: int
     row_lengths: list[int]
     num_rows_in_step: int
-    features: NotRequired[dict[str, Tensor]]
+    features: NotRequired[AudioFeatures]
     teacher: NotRequired[TeacherTop]
 
 
@@ -158,7 +172,13 @@ class StepBatches(Dataset[MicroBatch]):
             row = self.store.row(int(step_rows[0]))
             length = np.ones(1, np.int32)
             top = None if row.teacher is None else row.teacher[:0]
-            rows = [Row(row.input_ids[:1], np.zeros(1, np.bool_), length, row.source[:1], top)]
+            audio = (
+                None
+                if row.audio is None
+                else replace(row.audio, features=(), clip_of_document=np.full(1, -1))
+            )
+            unlabelled = np.zeros(1, np.bool_)
+            rows = [Row(row.input_ids[:1], unlabelled, length, row.source[:1], top, audio)]
         batch = collate(rows, denominator)
         batch["num_rows_in_step"] = len(step_rows)
         if is_idle:
@@ -193,7 +213,31 @@ def collate(rows: list[Row], num_supervised_in_step: int) -> MicroBatch:
     }
     if tops := [row.teacher for row in rows if row.teacher is not None]:
         batch["teacher"] = _joined(tops)
+    if audio := [row.audio for row in rows if row.audio is not None]:
+        batch["features"] = _audio(audio, lengths, positions)
     return batch
+
+
+def _audio(
+    parts: list[RowAudio], lengths: npt.NDArray[np.int32], positions: npt.NDArray[np.int64]
+) -> AudioFeatures:
+    """Put the clips of rows one after another, and say which tokens each belongs to."""
+    firsts = np.cumsum([0, *(len(part.features) for part in parts)])
+    of_document = np.concatenate(
+        [
+            np.where(part.clip_of_document >= 0, part.clip_of_document + first, -1)
+            for part, first in zip(parts, firsts[:-1], strict=True)
+        ]
+    )
+    clip_of_token = np.repeat(of_document, lengths)
+    place = positions - parts[0].first_place
+    is_place = (clip_of_token >= 0) & (place >= 0) & (place < parts[0].num_places)
+    features = [clip for part in parts for clip in part.features]
+    return {
+        "audio": torch.from_numpy(np.stack(features)) if features else torch.zeros(0),
+        "clip_of_token": torch.from_numpy(clip_of_token)[None],
+        "place_of_token": torch.from_numpy(np.where(is_place, place, -1))[None],
+    }
 
 
 def _joined(tops: list[TopTokens]) -> TeacherTop:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from musicllm.data import reference
 from musicllm.data.bytepairs import Ids
+from musicllm.data.clips import FEATURES
 from musicllm.data.documents import Documents
 from musicllm.data.lexicon import Lexicon
 from musicllm.data.records import Drop, Message, Record
@@ -172,6 +173,16 @@ class Encoder:
                     num_cut += document.is_cut
         return Encoded(growing.finished(), indices, drops, num_cut)
 
+    @property
+    def first_audio_place(self) -> int:
+        """Where the places for audio begin in a document: behind its beginning-of-text token."""
+        return len(self._begin)
+
+    def with_audio_places(self, ids: Sequence[int], num_places: int) -> list[int]:
+        """Return tokens with places for audio; what stands there is replaced in the model."""
+        first = self.first_audio_place
+        return [*ids[:first], *[self._eos_id] * num_places, *ids[first:]]
+
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation up to where the assistant begins.
 
@@ -207,6 +218,8 @@ class Encoder:
                 yield plan
             else:
                 document = self._document(record, [(next(ids), counts) for _, counts in plan])
+                if FEATURES in record and rows.audio_tokens:
+                    document = self._with_places(document, rows.audio_tokens)
                 yield _misfit(record, document, rows) or document
 
     def _plan(self, record: Record) -> list[Part] | Drop:
@@ -241,6 +254,15 @@ class Encoder:
             return reference.cut(stretches, None if is_ended else self._eos_id)
         return TokenDocument(stretches)
 
+    def _with_places(self, document: TokenDocument, num_places: int) -> TokenDocument:
+        """Return a document with places for audio, which are not supervised."""
+        first = self.first_audio_place
+        (head, counts), *others = document.stretches
+        assert head[:first] == self._begin, "a document begins with the beginning of text"
+        places = array("i", [self._eos_id]) * num_places
+        stretches = [(head[:first], False), (places, False), (head[first:], counts), *others]
+        return TokenDocument(stretches, document.is_cut)
+
     def _joined(self, parts: Sequence[Part]) -> list[int]:
         return list(chain.from_iterable(self._encode([text for text, _ in parts])))
 
@@ -270,7 +292,7 @@ class Encoder:
 def _misfit(record: Record, document: TokenDocument, rows: RowSettings) -> Drop | None:
     """Return why a document cannot be used, or None."""
     length = document.num_tokens
-    if "messages" in record and length > rows.max_length:
+    if ("messages" in record or FEATURES in record) and length > rows.max_length:
         if rows.long_conversations == "stop":
             raise InputError(
                 f"{record['source']}, {record['id']}: the conversation has {length:,} tokens, more "

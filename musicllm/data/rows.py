@@ -60,6 +60,23 @@ class TopTokens:
 
 
 @dataclass(frozen=True)
+class RowAudio:
+    """The audio of a row's D documents: features of C clips.
+
+    Attributes:
+        features: float32 arrays of one shape, C of them.
+        clip_of_document: int64 [D], index into `features`, -1 for a document without audio.
+        first_place: where places for audio begin in a document with a clip.
+        num_places: how many there are; 0 where audio needs none.
+    """
+
+    features: tuple[npt.NDArray[np.float32], ...]
+    clip_of_document: npt.NDArray[np.int64]
+    first_place: int
+    num_places: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One row. N tokens, D documents.
 
@@ -70,6 +87,7 @@ class Row:
         document_lengths: int32 [D], adding up to N.
         source: int16 [D]; which source a document comes from.
         teacher: what a teacher says of its supervised tokens; None where nothing is stored.
+        audio: of its documents; None in a corpus without audio.
     """
 
     input_ids: npt.NDArray[np.int32]
@@ -77,6 +95,7 @@ class Row:
     document_lengths: npt.NDArray[np.int32]
     source: npt.NDArray[np.int16]
     teacher: TopTokens | None = None
+    audio: RowAudio | None = None
 
 
 @dataclass(frozen=True)

@@ -99,12 +99,14 @@ class RowSettings:
         max_length: tokens in a row.
         long_conversations: `drop` conversations longer than a row, with a count, or `stop`.
         compat: `reference` makes the tokens of ChatMusician's published code; None ours.
+        audio_tokens: places for audio at the beginning of a document with a clip.
     """
 
     former: Literal["pack", "chunk", "single"]
     max_length: int
     long_conversations: Literal["drop", "stop"]
     compat: Literal["reference"] | None
+    audio_tokens: int = 0
 
 
 @dataclass(frozen=True)

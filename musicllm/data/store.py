@@ -102,6 +102,11 @@ class TokenStore:
         """Number of the kind of every document, int8 [n]."""
         return self._column("kind", np.int8)
 
+    @property
+    def block_sizes(self) -> list[int]:
+        """Documents of every block, in order."""
+        return [len(np.load(block_file(path, INDEX), mmap_mode="r")) for path in self._paths]
+
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.array(self._documents[name], dtype)
 

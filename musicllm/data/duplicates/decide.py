@@ -43,6 +43,8 @@ class Signatures:
         held_out: priority of the split that its source puts a record in, [records]; of copies in
             two splits the one with the higher value is kept, even if less full. None if no source
             does.
+        clips: hash of the audio file of each record, 0 for none, [records]; records about one file
+            form a group. None if no record has audio.
     """
 
     exact: npt.NDArray[np.uint64]
@@ -51,6 +53,7 @@ class Signatures:
     melodies: Melodies | None = None
     titles: npt.NDArray[np.uint64] | None = None
     held_out: npt.NDArray[np.int8] | None = None
+    clips: npt.NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def decide(signatures: Signatures, policy: DuplicatesConfig) -> Decision:
     stays = decision.duplicate_of < 0
     related = melodic.only(stays[melodic.earlier] & stays[melodic.later])
     titled = _titled(signatures, stays, related)
-    _join(decision.group, joined([related, titled]))
+    _join(decision.group, joined([related, titled, _of_one_clip(signatures.clips, stays)]))
     decision.group[~stays] = decision.group[decision.duplicate_of[~stays]]
     return replace(decision, num_related=len(related), num_titled=len(titled))
 
@@ -123,6 +126,17 @@ def _titled(signatures: Signatures, stays: npt.NDArray[np.bool_], related: Pairs
         keys_of(pairs.earlier, pairs.later), keys_of(related.earlier, related.later)
     )
     return pairs.only(~is_related)
+
+
+def _of_one_clip(clips: npt.NDArray[np.uint64] | None, stays: npt.NDArray[np.bool_]) -> Pairs:
+    """Return each record about an audio file with the next one about the same file."""
+    if clips is None or not clips.any():
+        return joined([])
+    places = np.flatnonzero(stays & (clips != 0))
+    places = places[np.argsort(clips[places], kind="stable")]
+    same = clips[places[:-1]] == clips[places[1:]]
+    earlier, later = places[:-1][same], places[1:][same]
+    return Pairs(earlier, later, np.ones(len(earlier), np.float32))
 
 
 def _best_of_equals(

@@ -40,11 +40,13 @@ DTYPES: dict[str, Any] = {
     "around": np.uint64,
     "fullness": np.uint64,
     "title": np.uint64,
+    "clip": np.uint64,
 }
 """The columns: hash of the text, hash of the id, position in the part's sources, in `KINDS`, in
 `SPLITS` (-1 where the source has none), how many values of `melody` belong to the record, and its
 `duplicates.Outline`: frame, number of parts, what is around its tunes; how full and clean it is,
-and the hash of its one tune's title (0 for none or several)."""
+the hash of its one tune's title (0 for none or several), and that of the audio file that belongs to
+it (0 for none)."""
 
 
 class RecordWriter:

@@ -134,6 +134,7 @@ def _signatures(parts: ReadParts, folder: Path) -> Signatures:
         texts=texts,
         melodies=melodies,
         titles=None if melodies is None else parts.column("title"),
+        clips=parts.column("clip"),
         held_out=np.maximum(parts.column("split"), SPLITS.index("train")),
     )
 

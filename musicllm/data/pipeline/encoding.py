@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from musicllm.data.clips import clip_of
 from musicllm.data.encoder import Encoder
 from musicllm.data.languages import LANGUAGES, language_of
 from musicllm.data.ledger import DropFile, Ledger
@@ -34,6 +35,8 @@ RECORDS = "records.jsonl"
 BLOCK = "tokens"
 KEYS = "keys.npy"
 LANGUAGE = "languages.npy"
+CLIPS = "clips.jsonl"
+"""A line for every document, null for one without audio; there is no file where none has any."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ class SplitWriter:
         self._encoder = encoder
         self._keys: list[npt.NDArray[np.uint64]] = []
         self._languages: list[int] = []
+        self._clips: list[dict[str, Any] | None] = []
         self._tables: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __enter__(self) -> Self:
@@ -160,6 +164,9 @@ class SplitWriter:
         self._block.close()
         np.save(self._folder / KEYS, np.concatenate([np.zeros(0, np.uint64), *self._keys]))
         np.save(self._folder / LANGUAGE, np.array(self._languages, np.int8))
+        if any(clip is not None for clip in self._clips):
+            lines = (orjson.dumps(clip) + b"\n" for clip in self._clips)
+            (self._folder / CLIPS).write_bytes(b"".join(lines))
 
     def add(self, placed: Sequence[PlacedRecord]) -> list[Drop]:
         """Encode and write records; returns those that the encoder refuses."""
@@ -172,6 +179,8 @@ class SplitWriter:
         self._records.writelines(orjson.dumps(record) + b"\n" for record in records)
         self._keys.append(id_hash([record["id"] for record in records]))
         self._languages += [LANGUAGES.index(language_of(record)) for record in records]
+        clips = [clip_of(record) for record in records]
+        self._clips += [None if clip is None else clip.as_json() for clip in clips]
         self._tables["by_source"].update(record["source"] for record in records)
         self._tables["families"].update(r["task"] for r in records if "task" in r)
         self._tables["sizes"]["documents"] += len(records)

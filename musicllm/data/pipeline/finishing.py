@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from musicllm.data import rows
+from musicllm.data.encoder import Encoder
+from musicllm.data.heard import NAMES
 from musicllm.data.ledger import Ledger
 from musicllm.data.packing import VERSION
 from musicllm.data.pipeline.also import write_also
@@ -49,6 +51,9 @@ def finish(
     """Fill the corpus's folder from the work folder, and return the corpus's facts."""
     for split in SPLITS:
         _place_rows(work / "rows" / split, folder / "rows" / split)
+        for name in NAMES:
+            if (clips := work / "plans" / split / name).exists():
+                _place(clips, folder / "rows" / split / name)
         _place_records(work / "encoded", encoded, split, folder / "records" / split)
     shutil.copytree(work / "tokenizer", folder / "tokenizer", ignore=shutil.ignore_patterns(FACTS))
     drops = [
@@ -92,7 +97,17 @@ def finish(
         "row_former": preparation.rows.former,
         "row_former_version": VERSION,
         "compat": preparation.rows.compat,
+        **_audio(formed, preparation, folder),
     }
+
+
+def _audio(formed: Mapping[str, Facts], preparation: Preparation, folder: Path) -> Facts:
+    """Return where audio stands in the documents; nothing for a corpus of text."""
+    if not any("clips" in facts for facts in formed.values()):
+        return {}
+    encoder = Encoder.load(folder / "tokenizer")
+    places = preparation.rows.audio_tokens
+    return {"audio": {"num_places": places, "first_place": encoder.first_audio_place}}
 
 
 def translations(encoded: Sequence[Facts]) -> Facts:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from musicllm.data.engines import Engine
+from musicllm.data.heard import write_clips
 from musicllm.data.languages import LANGUAGES
 from musicllm.data.mix import draw
 from musicllm.data.packing import FORMERS, RowPlan
-from musicllm.data.pipeline.encoding import BLOCK, KEYS, LANGUAGE
+from musicllm.data.pipeline.encoding import BLOCK, CLIPS, KEYS, LANGUAGE
 from musicllm.data.pipeline.work import Facts, once
 from musicllm.data.records import KINDS
 from musicllm.data.rows import write_shard
@@ -88,8 +89,8 @@ def form(
 
     Returns:
         `rows`, `tokens`, `supervised_tokens`, `tokens_by_source`, `lengths`, `mix`, and
-        `without_rows`, documents of a token, which have nothing to predict; and `languages`, the
-        documents and tokens in each language.
+        `without_rows`, documents of a token, which have nothing to predict; `languages`, the
+        documents and tokens in each language; and where there is audio `clips`, how many.
     """
     tokens, names = work / "encoded", tuple(f"{block}/{BLOCK}" for block in blocks)
     plan = work / "plans" / split
@@ -105,6 +106,7 @@ def form(
         row_plan = FORMERS[rows.former](store.lengths[documents], rows.max_length)
         row_plan.save(folder)
         np.save(folder / DRAWN, documents)
+        clips = write_clips(folder, row_plan, documents, [path / CLIPS for path in folders], store)
         counts = np.histogram(np.minimum(store.lengths, EDGES[-1]), bins=EDGES)[0]
         lengths = {"edges": list(EDGES), "counts": counts.tolist()}
         return {
@@ -113,6 +115,7 @@ def form(
             "lengths": lengths,
             "languages": _languages(language[documents], store.lengths[documents]),
             "mix": report,
+            **clips,
         }
 
     facts = once(plan, planned)

@@ -130,6 +130,11 @@ def _check_translations(encoded: Sequence[Facts]) -> None:
 def _check_conversations(parts: ReadParts, preparation: Preparation, work: Path) -> None:
     """Refuse a template or a row former that conversations cannot go through."""
     contents = [part["tables"].get("contents", {}) for part in parts.facts]
+    if preparation.rows.former == "chunk" and any(part["num_clips"] for part in parts.facts):
+        raise StageError(
+            "data.row_former=chunk would cut documents in pieces, and some have audio; use "
+            "data.row_former=pack or single"
+        )
     num_conversations = sum(counts.get("messages", 0) for counts in contents)
     if preparation.instructions is None and not num_conversations:
         return

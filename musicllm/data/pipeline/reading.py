@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from musicllm.data.clips import clip_of
 from musicllm.data.contamination import ContaminationIndex
 from musicllm.data.duplicates import (
     Outline,
@@ -62,6 +63,7 @@ class Counts:
         source = examined.record["source"]
         self.tables["kinds"][KINDS[bool(examined.scores)]] += 1
         self.tables["contents"]["text" if "text" in examined.record else "messages"] += 1
+        self.tables["contents"]["clips"] += clip_of(examined.record) is not None
         masked = sum(map(is_masked, examined.record.get("messages", ())))
         self.tables["contents"]["masked_turns"] += masked
         for score in examined.scores:
@@ -130,6 +132,7 @@ class PartReader:
             "tables": counts.tables,
             "by_source": counts.by_source,
             "matches": counts.matches,
+            "num_clips": counts.tables["contents"]["clips"],
             "not_covered": len(self._index.not_covered) if self._index else 0,
         }
 
@@ -163,10 +166,19 @@ class PartReader:
         records = [item.examined.record for item in signed]
         texts = [texts_of(record) for record in records]
         melodies = [sorted(item.hashes) for item in signed]
+        clips = [clip_of(record) for record in records]
+        signed_texts = [
+            text if clip is None else [*text, clip.key]  # the same words about other sounds differ
+            for text, clip in zip(texts, clips, strict=True)
+        ]
+        hashes = [exact_hash(text) for text in signed_texts]
         exact = self.preparation.duplicates.exact
-        outlines = [self._outline(record) for record in records]
+        outlines = [
+            self._outline(record) if clip is None else Outline(frame, (), 0)
+            for record, clip, frame in zip(records, clips, hashes, strict=True)
+        ]
         columns: dict[str, Sequence[int]] = {
-            "exact": [exact_hash(text) for text in texts] if exact else [0] * len(texts),
+            "exact": hashes if exact else [0] * len(texts),
             "key": id_hash([record["id"] for record in records]).tolist(),
             "source": [sources.setdefault(record["source"], len(sources)) for record in records],
             "kind": [int(bool(item.examined.scores)) for item in signed],
@@ -177,6 +189,7 @@ class PartReader:
             "around": [item.around for item in outlines],
             "fullness": [fullness(item.examined) for item in signed],
             "title": [self._title(item.examined) for item in signed],
+            "clip": [0 if clip is None else int(clip.sha256[:16], 16) for clip in clips],
         }
         near = self.preparation.duplicates.near_similarity is not None
         signatures = signature_rows([item.parts for item in outlines]) if near else None

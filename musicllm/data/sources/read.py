@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from musicllm.data.clips import FEATURES, resolved
 from musicllm.data.records import Drop, Record, texts_of
 from musicllm.data.sources.formats import FORMATS, Format
 from musicllm.data.sources.parts import Choice, Part
@@ -53,7 +54,7 @@ def first(limit: int | None, items: Iterable[Record | Drop]) -> Iterator[Record 
 def _read(part: Part) -> Iterator[Record | Drop]:
     record_format = FORMATS[part.format]
     chosen_by = (field for field, _ in part.choice.where)
-    fields = None if part.is_corpus else record_format.fields.union(chosen_by)
+    fields = None if part.is_corpus else record_format.fields.union(chosen_by, [FEATURES])
     with Opener(part.root) as opener:
         for piece in part.pieces:
             prefix = f"{part.source}/{piece.place}:"
@@ -61,13 +62,13 @@ def _read(part: Part) -> Iterator[Record | Drop]:
                 for number, raw in KINDS[piece.kind].read(file, piece, fields):
                     place = f"{prefix}{number}"
                     try:
-                        yield _record(part, record_format, place, raw)
+                        yield _record(part, record_format, place, raw, piece.place)
                     except Misfit as misfit:
                         is_fault = misfit.reason not in LEFT_OUT
                         yield Drop(part.source, place, misfit.reason, misfit.detail, is_fault)
 
 
-def _record(part: Part, record_format: Format, place: str, raw: Any) -> Record:
+def _record(part: Part, record_format: Format, place: str, raw: Any, file: str) -> Record:
     if isinstance(raw, Misfit):
         raise raw
     if not isinstance(raw, dict):
@@ -84,6 +85,8 @@ def _record(part: Part, record_format: Format, place: str, raw: Any) -> Record:
             raise Misfit(TOO_SHORT, f"{num_chars:,} characters")
     if part.is_corpus:
         return raw
+    if raw.get(FEATURES) is not None:
+        content[FEATURES] = resolved(raw[FEATURES], (part.root / file).parent)
     return {"id": place, "source": part.source, **content}
 
 
