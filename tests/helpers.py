@@ -68,7 +68,7 @@ def row_settings(
     former: Any, max_length: int, long_conversations: Any = "drop", compat: Any = None
 ) -> RowSettings:
     """Return how documents become rows in a test."""
-    return RowSettings(former, max_length, long_conversations, compat)
+    return RowSettings(former, max_length, long_conversations, compat, audio_tokens=0)
 
 
 def instruction_settings(tasks: tuple[str, ...], **changes: Any) -> InstructionSettings:

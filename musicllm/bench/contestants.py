@@ -128,7 +128,7 @@ def preparation(jsonl: Path, questions: Path | None) -> Preparation:
     )
     plain = Preparation(
         sources=(source,),
-        rows=RowSettings("pack", 2048, "drop", None),
+        rows=RowSettings("pack", 2048, "drop", None, audio_tokens=0),
         music=replace(EVERY_TUNE, check=False),
         duplicates=replace(EVERY_COPY, exact=False, near_similarity=None, melodic_similarity=None),
         questions=(),

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from musicllm.files.misfit import Misfit
 
-Samples = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Samples: TypeAlias = npt.NDArray[np.float32]
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff")
 """Of files that are looked for in folders."""
@@ -94,6 +96,8 @@ def windows(
     Raises:
         Misfit: it cannot be read, or holds values that are not finite, or is silent.
     """
+    import numpy as np
+
     size = max(1, round(window_s * sample_rate))
     waiting: list[Samples] = []
     num_waiting, peak = 0, 0.0

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from musicllm.errors import ArtifactError, ConfigError, NotAvailableError, Problem
 from musicllm.model import pissa, rows, targets, tensors
 from musicllm.model.anatomy import Anatomy, Matrix, inspect, ties
+from musicllm.model.audio import bundle
 from musicllm.model.base import seeded
 from musicllm.model.spec import AdapterSpec
 from musicllm.model.targets import Targets
@@ -185,6 +186,8 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
             raise ArtifactError(f"the adapter {folder} does not fit its base: {text}")
         adapted.load_adapter(str(folder), "default", is_trainable=False)
     rows.put_into_base(adapted)
+    if bundle.is_in(folder):
+        bundle.load(causal_model(adapted), folder)
     return adapted.eval()
 
 

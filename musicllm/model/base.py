@@ -37,6 +37,7 @@ from musicllm.model.architecture import (
     refuse_differences,
     refuse_quantized,
 )
+from musicllm.model.audio import bundle
 from musicllm.model.published import WEIGHT_FILES
 from musicllm.model.quantization import keep_differentiable, nf4_options
 from musicllm.model.spec import ModelSpec
@@ -163,6 +164,8 @@ def load(
         keep_differentiable(model)
         tensors.refuse_linear_shapes(path, model, stored)
     tensors.refuse_not_finite(path, chain(model.named_parameters(), model.named_buffers()))
+    if Path(path).is_dir() and bundle.is_in(path):
+        bundle.load(model, Path(path))
     return model
 
 

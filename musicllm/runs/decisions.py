@@ -18,9 +18,9 @@ from musicllm.data.batches import StepBatches
 from musicllm.data.corpus import Corpus
 from musicllm.job import Job
 from musicllm.launch import ranks
+from musicllm.runs.hearing import TRAIN, rows_of
 from musicllm.runs.planning import run_plan
 from musicllm.runs.settings import machine_of, step_choices
-from musicllm.runs.stored_teacher import train_rows
 from musicllm.train import group, strategies
 from musicllm.train.objectives import Objective
 from musicllm.train.optimizers import OPTIMIZERS
@@ -91,7 +91,7 @@ def _rehearsal(
         return None
     console.say("a few steps are measured first; they leave no trace")
     batches = StepBatches(
-        train_rows(job, corpus),
+        rows_of(job, corpus, TRAIN),
         rows_per_step=steps.rows_per_step,
         rows_per_device=steps.rows_per_device,
         seed=config.seed,

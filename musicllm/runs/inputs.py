@@ -31,6 +31,7 @@ KINDS = {
     "teacher": ("model",),
     "teacher_logits": ("teacher_logits",),
     "generations": ("tunes",),
+    "features": ("features",),
     "index": ("index",),
     "translations": ("records",),
     "synthesized": ("records",),

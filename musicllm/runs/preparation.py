@@ -28,6 +28,7 @@ from musicllm.errors import ConfigError, InputError
 from musicllm.job import Job
 from musicllm.model import legacy, packaged
 from musicllm.model.base import load_tokenizer, num_rows_of
+from musicllm.runs.hearing import audio_tokens
 from musicllm.runs.vocabulary import refuse_lacking_rows
 from musicllm.schema import Config, SourceConfig
 
@@ -75,6 +76,7 @@ def preparation_of(
             max_length=data.max_length,
             long_conversations=data.long_conversations,
             compat=data.compat,
+            audio_tokens=audio_tokens(job.config.audio),
         ),
         max_reject_fraction=data.max_reject_fraction,
         seed=job.config.seed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from musicllm.model.audio.bridges import BRIDGES
 from musicllm.model.export import EXPORTERS
 from musicllm.schema import Config
 
@@ -117,7 +118,16 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(
         "documents -> checked, split and tokenized rows",
         "corpus",
-        ("data", "template", "benchmark", "model.location", "model.revision", "seed"),
+        (
+            "data",
+            "template",
+            "benchmark",
+            "model.location",
+            "model.revision",
+            "audio.bridge",
+            "audio.num_frames",
+            "seed",
+        ),
         free=("engine", *TOKENIZER_CHECK),
         version=4,
     ),
@@ -146,6 +156,7 @@ STAGES: dict[str, Stage] = {
         "adapter",
         (
             "model",
+            "audio",
             "adapter",
             "objective",
             "optimizer",
@@ -160,6 +171,7 @@ STAGES: dict[str, Stage] = {
         ),
         free=(  # the device and how a batch is split change the rounding (docs/CHECKPOINTS.md)
             *SAVING,
+            "audio.encoder_location",  # the features have the encoder's fingerprint
             "training.log_every_steps",
             "hardware",
             "callbacks",
@@ -186,6 +198,21 @@ STAGES: dict[str, Stage] = {
         free=("objective", "model", "hardware"),
         needs=("corpus", "teacher"),
         spreads=True,
+    ),
+    "features": Stage(
+        "a corpus with audio -> features of its clips",
+        "features",
+        (
+            "audio.encoder",
+            "audio.encoder_config",
+            "audio.bridge",
+            "audio.layer",
+            "audio.num_frames",
+            "audio.window_s",
+            "audio.max_clip_s",
+        ),
+        free=("audio", "hardware"),
+        needs=("corpus",),
     ),
     "merge": Stage(
         "adapter into base -> model",
@@ -289,6 +316,8 @@ def is_deciding(config: Config, key: str) -> bool | None:
         key: of a setting, or of a part of one, with dots.
     """
     cover = _cover(config.task)
+    if key.startswith("audio.") and not _hears(config):
+        return False
     if key.startswith("objective.") and cover.get("objective") and config.objective.name == "sft":
         return False  # it has no settings
     watches = "callbacks.loss_spike_factor" in cover
@@ -297,6 +326,16 @@ def is_deciding(config: Config, key: str) -> bool | None:
     while key and key not in cover:
         key = key.rpartition(".")[0]
     return cover.get(key)
+
+
+def _hears(config: Config) -> bool:
+    """Return whether `audio` decides on the result: only of a model that hears.
+
+    A corpus depends on it alone where audio stands in the documents.
+    """
+    if config.audio.bridge is None:
+        return False
+    return config.task != "prepare" or BRIDGES[config.audio.bridge].pooling == "frames"
 
 
 @cache

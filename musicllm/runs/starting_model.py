@@ -22,6 +22,8 @@ from musicllm.model import adapters, base, isolation, packaged, router, rows
 from musicllm.model.anatomy import ties
 from musicllm.model.architecture import config_of, dropouts, skeleton
 from musicllm.model.attention import choose, needs_of
+from musicllm.model.audio.bridge import bridge_of
+from musicllm.runs import hearing
 from musicllm.runs.certifying import certified
 from musicllm.runs.settings import adapter_spec, compute_dtype, model_spec
 from musicllm.runs.vocabulary import refuse_lacking_rows, refuse_untrained_rows
@@ -61,6 +63,11 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
         model = _load(config, location, certificate.attention)
         _give_rows(model, config, corpus, pieces)
     isolation.choose(model, certificate.isolation)
+    hearing.give_bridge(job, model)
+    if bridge_of(model) is not None and certificate.isolation == "one_by_one":
+        rule = f"is a class whose documents go one by one: {certificate.model}"
+        fix = "choose a model that is packed (docs/MODELS.md)"
+        raise ConfigError([Problem("audio.bridge", config.audio.bridge, rule, fix)])
     _follow_routers(model, config)
     if config.training.activation_checkpointing:
         _refuse_checkpointing(model)
@@ -68,6 +75,8 @@ def starting_model(job: Job, corpus: Corpus) -> nn.Module:
     adapted: nn.Module = adapters.attach(
         model, spec, seed=config.seed, run=job.folder, writes=ranks.is_main()
     )
+    if (bridge := bridge_of(adapted)) is not None:
+        bridge.requires_grad_(config.audio.train_bridge)
     if config.training.compile:
         compile_layers(adapted)
     return adapted

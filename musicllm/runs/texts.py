@@ -41,7 +41,7 @@ def texts_of(corpus: Artifact, model: Path, *, num_texts: int, seed: int) -> Tex
     opened = Corpus.open(corpus.path)
     encoder = Encoder(
         base.load_tokenizer(model),
-        RowSettings("pack", MAX_TOKENS, long_conversations="drop", compat=None),
+        RowSettings("pack", MAX_TOKENS, long_conversations="drop", compat=None, audio_tokens=0),
     )
     drawn = {split: _drawn(opened, split, num_texts, seed) for split in ("train", "test")}
     return Texts(

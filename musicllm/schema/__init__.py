@@ -7,6 +7,7 @@ read-only. `X | None` marks a setting that may be `null`; `keys` reads the annot
 
 from __future__ import annotations
 
+from musicllm.schema.audio import AudioConfig
 from musicllm.schema.dashboard import DashboardConfig, PanelConfig, SectionConfig
 from musicllm.schema.data import (
     DataConfig,
@@ -48,6 +49,7 @@ from musicllm.schema.writing import GenerationConfig, InferenceConfig, TuneConfi
 
 __all__ = [
     "AdapterConfig",
+    "AudioConfig",
     "BenchConfig",
     "BenchmarkConfig",
     "CallbacksConfig",
@@ -119,6 +121,7 @@ class Config:
     data: DataConfig
     engine: EngineConfig
     model: ModelConfig
+    audio: AudioConfig
     adapter: AdapterConfig
     template: TemplateConfig
     objective: ObjectiveConfig

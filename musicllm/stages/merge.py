@@ -12,6 +12,7 @@ from musicllm.errors import ConfigError, NotAvailableError, Problem
 from musicllm.job import Job
 from musicllm.model import base, published
 from musicllm.model.architecture import READ_AS
+from musicllm.model.audio import bundle
 from musicllm.model.checkpoint import local_folder
 from musicllm.model.merge import MergeReport, merge
 from musicllm.runs.bases import base_of, weights_at
@@ -50,6 +51,8 @@ def run(job: Job) -> list[tuple[str, object]]:
             ignored_tensors=place.ignored_tensors,
             layout=settings.layout,
         )
+        if not bundle.copy(adapter.path, folder):
+            bundle.copy(source, folder)
         remember_ends(folder)
         facts.update(dataclasses.asdict(report), base=place.path, base_weights=weights)
         if quantized:

@@ -28,15 +28,16 @@ from musicllm.evals.samples_in_training import sample_writer
 from musicllm.job import Job, public
 from musicllm.launch import ranks
 from musicllm.model import adapters
+from musicllm.model.audio import bundle
+from musicllm.model.audio.bridge import detach
 from musicllm.model.base import load_tokenizer
-from musicllm.runs import decisions, hours
+from musicllm.runs import decisions, hearing, hours
 from musicllm.runs.bases import memory_of
 from musicllm.runs.distilling import objective_of
 from musicllm.runs.models import remember_ends
 from musicllm.runs.planning import run_plan
 from musicllm.runs.settings import compute_dtype, machine_of, model_spec, sampling_settings
 from musicllm.runs.starting_model import starting_model
-from musicllm.runs.stored_teacher import train_rows
 from musicllm.schema import Config
 from musicllm.train import checkpoints, group, loggers
 from musicllm.train.callbacks.incidents import RollBack
@@ -49,6 +50,8 @@ from musicllm.train.run_plan import RunPlan
 from musicllm.train.schedule import Schedule
 from musicllm.train.settings import FitResult, FitSettings, Machine
 from musicllm.train.tunes import SampleWriter
+
+HELD_OUT = "validation"
 
 
 def run(job: Job) -> list[tuple[str, object]]:
@@ -92,8 +95,8 @@ def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
     settings = _settings(job, plan, corpus)
     training = TrainingRun(
         model=model,
-        train_rows=train_rows(job, corpus),
-        validation_rows=corpus.rows("validation"),
+        train_rows=hearing.rows_of(job, corpus, hearing.TRAIN),
+        validation_rows=hearing.rows_of(job, corpus, HELD_OUT),
         plan=plan.steps,
         settings=settings,
         machine=machine,
@@ -209,7 +212,9 @@ def _settings(job: Job, plan: RunPlan, corpus: Corpus) -> FitSettings:
 
 def _save(model: Any, job: Job, corpus: Corpus, folder: Path) -> None:
     config = job.config
+    bundle.save(model, folder)
     if config.adapter.kind == "full":
+        detach(model)  # its weights have files of their own
         model.to(getattr(torch, model_spec(config).dtype)).save_pretrained(folder)
     else:
         adapters.save_adapter(model, folder, run=job.folder)

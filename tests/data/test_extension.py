@@ -213,7 +213,7 @@ def test_conversations_are_encoded_with_new_tokens() -> None:
     new = by_gain(old)
     pieces = replaced_pieces(old.backend_tokenizer, new.backend_tokenizer)
     assert pieces is not None
-    rows = RowSettings("pack", 512, "drop", None)
+    rows = RowSettings("pack", 512, "drop", None, audio_tokens=0)
     messages = [
         {"role": "user", "content": "Write a reel in D."},
         {"role": "assistant", "content": TUNES[0]},

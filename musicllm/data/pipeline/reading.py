@@ -174,8 +174,8 @@ class PartReader:
         hashes = [exact_hash(text) for text in signed_texts]
         exact = self.preparation.duplicates.exact
         outlines = [
-            self._outline(record) if clip is None else Outline(frame, (), 0)
-            for record, clip, frame in zip(records, clips, hashes, strict=True)
+            self._outline(record) if clip is None else Outline(frame, (text[0],), 0)
+            for record, clip, frame, text in zip(records, clips, hashes, texts, strict=True)
         ]
         columns: dict[str, Sequence[int]] = {
             "exact": hashes if exact else [0] * len(texts),

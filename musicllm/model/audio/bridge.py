@@ -68,6 +68,12 @@ def attach(causal: Any, bridge: Bridge) -> None:
     setattr(causal, ATTRIBUTE, bridge.to(device, torch.float32))
 
 
+def detach(causal: Any) -> None:
+    """Take the bridge from a transformers model, if it has one."""
+    if getattr(causal, ATTRIBUTE, None) is not None:
+        delattr(causal, ATTRIBUTE)
+
+
 def bridge_of(model: Any) -> Bridge | None:
     """Return the bridge of a transformers or PEFT model, or None for a model of text."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model

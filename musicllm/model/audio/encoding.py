@@ -9,6 +9,7 @@ Axes: S samples, L layers, T frames of the encoder, F frames that are kept, D wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musicllm.files.audio import Samples
 from musicllm.files.misfit import Misfit
 from musicllm.model.audio.encoders import AudioEncoder
 from musicllm.model.audio.facts import FeatureSpec
+
+if TYPE_CHECKING:
+    from musicllm.files.audio import Samples
 
 Features = npt.NDArray[np.float32]
 

@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from musicllm.errors import ConfigError, Problem
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.audio.bridge import NONE, Bridge, attention_modules
 from musicllm.model.audio.facts import DecoderShape
 
@@ -47,7 +48,7 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return [C, W]."""
-        normed = self.norm(hidden)
+        normed = self.norm(hidden.float())  # also under autocast
         refined: Tensor = self.down(functional.silu(self.gate(normed)) * self.up(normed))
         return hidden + refined
 
@@ -87,10 +88,10 @@ class GatedPrefix(Bridge):
             raise ConfigError(
                 [
                     Problem(
-                        "audio.options.num_layers",
-                        num_layers,
+                        "audio.options",
+                        f"{{num_layers: {num_layers}}}",
                         f"is not between 1 and the {shape.num_layers} layers of the decoder",
-                        f"write audio.options.num_layers={shape.num_layers} or less",
+                        f"write num_layers: {shape.num_layers} or less",
                     )
                 ]
             )
@@ -104,6 +105,8 @@ class GatedPrefix(Bridge):
         self.gates = nn.Parameter(torch.zeros(num_layers, shape.num_heads))
         self._vectors: Tensor | None = None
         self._clip_of_token: Tensor | None = None
+        self._input_ids: Tensor | None = None
+        self._decoder: nn.Module | None = None
         self._handles: list[tuple[nn.Module, RemovableHandle]] = []
 
     def vectors(self, audio: Tensor) -> Tensor:
@@ -130,11 +133,19 @@ class GatedPrefix(Bridge):
         assert not (place_of_token != NONE).any(), "a gated prefix fills no places"
         self._hook(causal)
         self._vectors = self.vectors(audio) if len(audio) else None
-        self._clip_of_token = clip_of_token
+        self._clip_of_token, self._input_ids = clip_of_token, input_ids
         return {"input_ids": input_ids}
 
     def _hook(self, causal: Any) -> None:
-        """Set the hooks on the output projections that are there: PEFT may have wrapped them."""
+        """Set the hooks on the output projections that are there: PEFT may have wrapped them.
+
+        The decoder has one, too: it forgets the audio when tokens come that it was not prepared
+        for, so that no text hears the clip of another.
+        """
+        decoder = decoder_of(causal)
+        if self._decoder is not decoder:
+            object.__setattr__(self, "_decoder", decoder)  # not a part of the bridge
+            decoder.register_forward_pre_hook(self._begin, with_kwargs=True)
         modules = attention_modules(causal, len(self.gates))
         outputs = [module.o_proj for module in modules]
         if outputs == [output for output, _ in self._handles]:
@@ -145,6 +156,11 @@ class GatedPrefix(Bridge):
             (output, output.register_forward_pre_hook(partial(self._add, number, module)))
             for number, (module, output) in enumerate(zip(modules, outputs, strict=True))
         ]
+
+    def _begin(self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        ids = inputs[0] if inputs else named.get("input_ids")
+        if ids is not self._input_ids:
+            self._vectors = self._input_ids = None
 
     def _add(self, number: int, attention: Any, _: nn.Module, inputs: tuple[Tensor]) -> Any:
         """Return what a layer's output projection gets, [B, T, H * head]."""

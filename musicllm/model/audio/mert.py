@@ -152,8 +152,8 @@ def facts_of(config: Mapping[str, Any]) -> EncoderFacts:
         )
     if _is_set(config, "feature_extractor_cqt"):
         raise InputError(
-            "audio.encoder_config.feature_extractor_cqt=true: a MERT with inputs of a constant-Q "
-            "transform is not supported; MERT-v1-95M and MERT-v1-330M have none"
+            "audio.encoder_config has feature_extractor_cqt=true: inputs of a constant-Q transform "
+            "are not supported; MERT-v1-95M and MERT-v1-330M have none"
         )
     if _is_set(config, "deepnorm") and _is_set(config, "do_stable_layer_norm"):
         raise InputError(
@@ -246,7 +246,7 @@ def _refuse_differences(config: Mapping[str, Any], stored: Mapping[str, Any], fo
         ours, theirs = own[key], other[key]
         if _plain(ours) != _plain(theirs):
             raise InputError(
-                f"audio.encoder_config.{key}={ours}, but {folder}/config.json says {theirs}; "
+                f"audio.encoder_config has {key}={ours}, but {folder}/config.json says {theirs}; "
                 f"choose the option of these weights"
             )
 

@@ -160,6 +160,15 @@ def test_rows_of_a_batch_hear_their_own_clips():
             torch.testing.assert_close(together[row], alone[0], rtol=1e-5, atol=1e-5)
 
 
+def test_other_tokens_do_not_hear_the_clip_of_those_before():
+    model, ids, audio = hearing(), texts(6), clips(1)
+    other = texts(6, seed=3)
+    with torch.no_grad():
+        silent = base.build(TINY, seed=0).eval()(other).logits
+        logits(model, ids, audio, 0)
+        torch.testing.assert_close(model(other).logits, silent, rtol=0, atol=0)
+
+
 def test_lora_reaches_the_output_projection_but_not_the_prefix_values():
     spec = dataclasses.replace(LORA, targets=("v_proj", "o_proj"))
     model = hearing()

@@ -245,7 +245,7 @@ def test_a_tensor_that_is_missing_left_over_or_misshapen_is_an_error(tmp_path):
 
 def test_other_files_and_settings_are_refused(tmp_path):
     folder = write(tmp_path / "a")
-    with pytest.raises(InputError, match=r"encoder_config.hidden_size=32, but .* says 16"):
+    with pytest.raises(InputError, match=r"encoder_config has hidden_size=32, but .* says 16"):
         opened(folder, CONFIG | {"hidden_size": 32})
     with pytest.raises(InputError, match="constant-Q"):
         opened(folder, CONFIG | {"feature_extractor_cqt": True})
