@@ -107,17 +107,24 @@ def clips_of(corpus: Corpus) -> list[Clip]:
     return list(clips.values())
 
 
+def refuse_misfits(job: Job, corpus: Corpus) -> None:
+    """Refuse corpus, features and model that do not belong together, before a model is read.
+
+    Raises:
+        ConfigError: with every reason.
+    """
+    if problems := list(_misfits(job, corpus)):
+        raise ConfigError(problems)
+
+
 def rows_of(job: Job, corpus: Corpus, split: str) -> RowStore:
     """Return the rows of a split for a training, with what is stored beside them.
 
     These are features of their clips for a model that hears, else what a teacher said of them.
 
     Raises:
-        ConfigError: corpus, features and model do not belong together; every reason in one block.
         ArtifactError: features of clips are missing.
     """
-    if problems := list(_misfits(job, corpus)):
-        raise ConfigError(problems)
     if job.config.audio.bridge is None:
         return train_rows(job, corpus) if split == TRAIN else corpus.rows(split)
     store = FeatureStore.open(job.input(ROLE))

@@ -128,7 +128,7 @@ STAGES: dict[str, Stage] = {
             "audio.num_frames",
             "seed",
         ),
-        free=("engine", *TOKENIZER_CHECK),
+        free=("engine", "audio", *TOKENIZER_CHECK),
         version=4,
     ),
     "inspect": Stage(

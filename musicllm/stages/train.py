@@ -81,6 +81,7 @@ def _train_or_go_back(job: Job, began: float) -> list[tuple[str, object]] | None
 def _train(job: Job, began: float) -> list[tuple[str, object]] | None:
     config = job.config
     corpus = Corpus.open(job.input("corpus").path)
+    hearing.refuse_misfits(job, corpus)
     expected = run_plan(config, corpus.facts)
     expected.refuse(reused=group.from_main(lambda: checkpoints.bytes_of(job.folder)))
     model = starting_model(job, corpus)
