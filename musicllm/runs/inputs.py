@@ -32,6 +32,7 @@ KINDS = {
     "teacher_logits": ("teacher_logits",),
     "generations": ("tunes",),
     "features": ("features",),
+    "rendered": ("rendered",),
     "index": ("index",),
     "translations": ("records",),
     "synthesized": ("records",),

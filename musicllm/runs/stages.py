@@ -199,6 +199,13 @@ STAGES: dict[str, Stage] = {
         needs=("corpus", "teacher"),
         spreads=True,
     ),
+    "render": Stage(
+        "tunes -> clips of audio, and questions with known answers",
+        "rendered",
+        ("rendering", "seed"),
+        free=("engine",),
+        needs=("corpus",),
+    ),
     "features": Stage(
         "a corpus with audio -> features of its clips",
         "features",

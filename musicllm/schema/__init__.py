@@ -25,6 +25,7 @@ from musicllm.schema.export import ExportConfig
 from musicllm.schema.jobs import LauncherConfig, PathsConfig, SweepConfig
 from musicllm.schema.keys import group, key
 from musicllm.schema.objective import ObjectiveConfig
+from musicllm.schema.rendering import RenderingConfig
 from musicllm.schema.retrieval import IndexConfig, SearchConfig
 from musicllm.schema.serving import ServeConfig
 from musicllm.schema.synthesis import SynthesisConfig
@@ -75,6 +76,7 @@ __all__ = [
     "OptimizerConfig",
     "PanelConfig",
     "PathsConfig",
+    "RenderingConfig",
     "ScheduleConfig",
     "SearchConfig",
     "SectionConfig",
@@ -137,6 +139,7 @@ class Config:
     inference: InferenceConfig
     tools: ToolsConfig
     inspect: InspectConfig
+    rendering: RenderingConfig
     index: IndexConfig
     search: SearchConfig
     bench: BenchConfig

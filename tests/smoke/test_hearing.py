@@ -163,7 +163,7 @@ def test_what_does_not_belong_together_is_refused(prepared: dict[str, Any]) -> N
     with pytest.raises(ConfigError, match=r"gives 7\.0, and inputs\.features=.* has 30\.0"):
         run(runs, pretrain, *words, *prepared["audio"], features, "audio.window_s=7.0")
     if prepared["audio"][0] == "audio=projector":
-        with pytest.raises(ConfigError, match="fills 5 places .* was prepared with 4"):
+        with pytest.raises(ConfigError, match=r"fills 5 places .* was prepared with 4"):
             run(runs, pretrain, *words, *prepared["audio"], features, "audio.num_frames=5")
     hearing = full(prepared, "short", 2)
     text = runs / "text"
@@ -177,9 +177,9 @@ def test_what_does_not_belong_together_is_refused(prepared: dict[str, Any]) -> N
         "data.validation_fraction=0",
     )  # fmt: skip
     words[-1] = f"inputs.corpus={plain}"
-    with pytest.raises(ConfigError, match="needs audio, and no record of .* has any"):
+    with pytest.raises(ConfigError, match=r"needs audio, and no record of .* has any"):
         run(runs, pretrain, *words, *prepared["audio"], features)
-    with pytest.raises(ConfigError, match="is a model of text, but inputs.model hears"):
+    with pytest.raises(ConfigError, match=r"is a model of text, but inputs.model hears"):
         run(runs, pretrain, *words, f"inputs.model={hearing}")
     with pytest.raises(ArtifactError, match="has no audio: no record names any"):
         run(runs, "mu_llama/features", *SMALL, *prepared["audio"], f"inputs.corpus={plain}")

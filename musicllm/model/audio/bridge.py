@@ -6,6 +6,7 @@ Axes: B rows, T tokens, C clips of a batch, W width of the decoder.
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -59,6 +60,22 @@ class Bridge(nn.Module):
 
         Returns:
             `input_ids` [B, T] or `inputs_embeds` [B, T, W].
+        """
+
+    @abstractmethod
+    def listening(
+        self, causal: Any, features: Tensor, first_place: int
+    ) -> AbstractContextManager[None]:
+        """Return a context in which every pass of a causal model hears one clip.
+
+        In it the model takes token ids as a model of text does, with caches and in any batch. Its
+        prompts have the places of `num_tokens`, if any, from `first_place` on, and a pass that
+        begins a text holds all of them.
+
+        Args:
+            causal: the transformers model that the bridge is attached to.
+            features: float [*feature_shape] of the clip.
+            first_place: see above.
         """
 
 

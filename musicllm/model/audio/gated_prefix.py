@@ -16,6 +16,8 @@ Axes: B rows, T tokens, C clips of a batch, W width, H heads, P prefixed layers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -106,6 +108,7 @@ class GatedPrefix(Bridge):
         self._vectors: Tensor | None = None
         self._clip_of_token: Tensor | None = None
         self._input_ids: Tensor | None = None
+        self._is_everywhere = False
         self._decoder: nn.Module | None = None
         self._handles: list[tuple[nn.Module, RemovableHandle]] = []
 
@@ -136,6 +139,18 @@ class GatedPrefix(Bridge):
         self._clip_of_token, self._input_ids = clip_of_token, input_ids
         return {"input_ids": input_ids}
 
+    @contextmanager
+    def listening(self, causal: Any, features: Tensor, first_place: int) -> Iterator[None]:
+        """See `Bridge`."""
+        del first_place
+        self._hook(causal)
+        self._vectors = self.vectors(features[None].to(self.queries.device))
+        self._clip_of_token, self._is_everywhere = None, True
+        try:
+            yield
+        finally:
+            self._vectors, self._is_everywhere = None, False
+
     def _hook(self, causal: Any) -> None:
         """Set the hooks on the output projections that are there: PEFT may have wrapped them.
 
@@ -159,12 +174,12 @@ class GatedPrefix(Bridge):
 
     def _begin(self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         ids = inputs[0] if inputs else named.get("input_ids")
-        if ids is not self._input_ids:
+        if ids is not self._input_ids and not self._is_everywhere:
             self._vectors = self._input_ids = None
 
     def _add(self, number: int, attention: Any, _: nn.Module, inputs: tuple[Tensor]) -> Any:
         """Return what a layer's output projection gets, [B, T, H * head]."""
-        if self._vectors is None or self._clip_of_token is None:
+        if self._vectors is None:
             return inputs
         (attended,) = inputs
         value_of = getattr(attention.v_proj, "base_layer", attention.v_proj)  # without LoRA
@@ -174,5 +189,7 @@ class GatedPrefix(Bridge):
         of_heads = values.expand(-1, -1, groups, -1).flatten(1, 2)  # [C, H, head]
         terms = (torch.tanh(self.gates[number])[:, None] * of_heads).flatten(1)
         clip = self._clip_of_token
+        if clip is None:  # every token hears the one clip
+            return (attended + terms.to(attended.dtype),)
         prefix = terms[clip.clamp(min=0)] * (clip != NONE)[..., None]
         return (attended + prefix.to(attended.dtype),)

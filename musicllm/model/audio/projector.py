@@ -9,11 +9,14 @@ Axes: B rows, T tokens, C clips of a batch, F frames, W width of the decoder.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from musicllm.model.anatomy import decoder_of
 from musicllm.model.audio.bridge import NONE, Bridge
 from musicllm.model.audio.facts import DecoderShape
 
@@ -66,3 +69,26 @@ class Projector(Bridge):
         tokens = self.tokens(audio).to(embeddings.dtype)
         chosen = tokens[clip_of_token.clamp(min=0), place_of_token.clamp(min=0)]
         return {"inputs_embeds": torch.where(is_audio[..., None], chosen, embeddings)}
+
+    @contextmanager
+    def listening(self, causal: Any, features: Tensor, first_place: int) -> Iterator[None]:
+        """See `Bridge`."""
+        tokens = self.tokens(features[None].to(self.expand.weight.device))[0]
+        end = first_place + self.num_tokens
+
+        def put(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            cache = named.get("past_key_values")
+            if cache is not None and cache.get_seq_length():
+                return None  # what begins the texts is in the cache
+            ids = inputs[0] if inputs else named["input_ids"]
+            if ids.shape[1] < end:
+                return None  # no prompt: places stand in every one
+            embeddings = causal.get_input_embeddings()(ids)
+            embeddings[:, first_place:end] = tokens.to(embeddings.dtype)
+            return (), {**named, "input_ids": None, "inputs_embeds": embeddings}
+
+        handle = decoder_of(causal).register_forward_pre_hook(put, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
