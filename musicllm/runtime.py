@@ -5,6 +5,7 @@ Nothing here changes a number that is computed. A variable that the user has set
 
 from __future__ import annotations
 
+import logging
 import os
 
 QUIET = {
@@ -28,3 +29,9 @@ def prepare(accelerator: str) -> None:
     """
     for name, value in {**QUIET, **(ON_CPU if accelerator == "cpu" else {})}.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_not_about_packing)
+
+
+def _is_not_about_packing(record: logging.LogRecord) -> bool:
+    """Leave out the remark that a kernel of packed weights is missing; none are packed here."""
+    return "gemm_4bit_forward" not in record.getMessage()

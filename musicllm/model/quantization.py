@@ -5,7 +5,6 @@ The quantization itself is done by bitsandbytes (extra `qlora`).
 
 from __future__ import annotations
 
-import logging
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,7 +32,6 @@ def nf4_options(compute_dtype: torch.dtype, accelerator: str) -> dict[str, Any]:
         )
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise NotAvailableError("hardware.accelerator=gpu needs a CUDA device, and there is none")
-    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_not_about_packing)
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(
@@ -56,8 +54,3 @@ def keep_differentiable(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
-
-
-def _is_not_about_packing(record: logging.LogRecord) -> bool:
-    """Leave out bitsandbytes' remark that a kernel of packed weights is not installed."""
-    return "gemm_4bit_forward" not in record.getMessage()

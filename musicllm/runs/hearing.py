@@ -18,12 +18,14 @@ from musicllm.data.records import SPLITS
 from musicllm.data.rows import RowStore
 from musicllm.errors import ArtifactError, ConfigError, InputError, Problem
 from musicllm.job import Job
+from musicllm.model.architecture import skeleton
 from musicllm.model.audio import bundle
-from musicllm.model.audio.bridge import Bridge, bridge_of
+from musicllm.model.audio.bridge import Bridge, bridge_of, shape_of
 from musicllm.model.audio.bridges import BRIDGES
 from musicllm.model.audio.encoders import ENCODERS, AudioEncoder, EncoderFacts
 from musicllm.model.audio.facts import BridgeFacts, FeatureSpec
 from musicllm.model.base import seeded
+from musicllm.runs.settings import model_spec
 from musicllm.runs.stored_teacher import ROLE as TEACHER_LOGITS
 from musicllm.runs.stored_teacher import train_rows
 from musicllm.schema import AudioConfig, Config
@@ -217,6 +219,22 @@ def _misfits(job: Job, corpus: Corpus) -> Iterator[Problem]:
             yield Problem(f"audio ({name})", audio.name, rule, fix)
 
 
+def _bridge_words(config: Config, features: tuple[int, int]) -> str:
+    """Return kind, parameters and bytes of the bridge, which is counted on no memory."""
+    audio = config.audio
+    assert audio.bridge is not None, "a model of text has no bridge"
+    decoder = shape_of(skeleton(model_spec(config)))
+    with torch.device("meta"):
+        bridge = BRIDGES[audio.bridge].build(decoder, features, audio.options)
+    count = sum(weight.numel() for weight in bridge.parameters())
+    if not audio.train_bridge:
+        return f"{audio.bridge}, {count:,} parameters, frozen, {4 * count / 1e9:.2f} GB"
+    return (
+        f"{audio.bridge}, {count:,} parameters, trained: {16 * count / 1e9:.2f} GB with gradients "
+        f"and moments, beside the memory below"
+    )
+
+
 def plan_rows(config: Config, corpus: Mapping[str, Any] | None) -> list[tuple[str, object]]:
     """Return what a plan says of hearing; nothing for a model of text.
 
@@ -232,7 +250,7 @@ def plan_rows(config: Config, corpus: Mapping[str, Any] | None) -> list[tuple[st
     rows: list[tuple[str, object]] = [
         ("encoder", f"{audio.encoder}, {facts.num_parameters:,} parameters, frozen, "
                     f"{facts.sample_rate:,} Hz, {facts.flops_per_second:.3g} FLOPs a second"),
-        ("bridge", f"{audio.bridge}, {'trained' if audio.train_bridge else 'frozen'}"),
+        ("bridge", _bridge_words(config, shape)),
         ("features", f"{shape[0]} x {shape[1]} a clip, {size:,} bytes"),
     ]  # fmt: skip
     if tokens := audio_tokens(audio):

@@ -188,7 +188,19 @@ def _teacher_logits(config: Config) -> Rows:
     return plan_rows(config, corpus.facts if corpus else None)
 
 
+def _hearing(config: Config) -> Rows:
+    """Return what a model hears with; nothing for a model of text."""
+    from musicllm.runs.hearing import plan_rows
+
+    if config.audio.bridge is None:
+        return []
+    corpus = _input(config, "inputs.corpus", config.inputs["corpus"])
+    return plan_rows(config, corpus.facts if corpus else None)
+
+
 DETAILS = {
+    "train": _hearing,
+    "features": _hearing,
     "prepare": _preparation,
     "index": _index,
     "evaluate": _evaluation,
