@@ -82,6 +82,7 @@ def run(config: Config, recipe: str, command: Command = NO_WORDS) -> Outcome:
         return _talk(config, recipe, command)
     if not makes_artifact(config):
         job = bind(config, recipe, command)
+        runtime.prepare(config.hardware.accelerator)
         processes.verb(job)(job)
         return Outcome(job.folder)
     if ranks.launched():
