@@ -15,12 +15,14 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from musicllm import console
 from musicllm.data.encoder import Encoder
-from musicllm.errors import ArtifactError, InputError
+from musicllm.errors import ArtifactError, InputError, NotAvailableError
 from musicllm.job import Job
 from musicllm.launch import ranks
 from musicllm.model import adapters, base, gguf_file, published
+from musicllm.model.audio.bridge import bridge_of
 from musicllm.runs.bases import Place, base_of, configured
 from musicllm.runs.inputs import WRITE_WITH
+from musicllm.runs.stages import WRITING
 from musicllm.schema import Config
 from musicllm.train.capabilities import probe, refuse_precision
 from musicllm.train.threads import candidates, quickest
@@ -87,6 +89,11 @@ def load_model(job: Job, role: str = "model") -> tuple[nn.Module, PreTrainedToke
         model = model.to("cuda" if on_gpu else "cpu")
     if place.adapter is not None:
         model = adapters.load_adapter(model, place.adapter)
+    if bridge_of(model) is not None and config.task in WRITING:
+        raise NotAvailableError(
+            f"{place.adapter or place.path} is a model that hears, and task={config.task} gives no "
+            f"model audio yet; measure it with benchmark=[audio_questions] (docs/AUDIO.md)"
+        )
     if not on_gpu and config.hardware.num_threads is None and not ranks.launched():
         torch.set_num_threads(_quickest_threads(model))
     if place.adapter is None:

@@ -13,7 +13,7 @@ from musicllm.data.batches import collate
 from musicllm.data.corpus import Corpus
 from musicllm.data.features import FeatureStore
 from musicllm.data.heard import HeardRows, Places, read_clips
-from musicllm.errors import ArtifactError, ConfigError
+from musicllm.errors import ArtifactError, ConfigError, NotAvailableError
 from musicllm.launch import runner
 from musicllm.model import adapters, base
 from musicllm.model.audio.bridge import bridge_of
@@ -181,5 +181,9 @@ def test_what_does_not_belong_together_is_refused(prepared: dict[str, Any]) -> N
         run(runs, pretrain, *words, *prepared["audio"], features)
     with pytest.raises(ConfigError, match=r"is a model of text, but inputs.model hears"):
         run(runs, pretrain, *words, f"inputs.model={hearing}")
+    with pytest.raises(
+        NotAvailableError, match="is a model that hears, and task=generate gives no"
+    ):
+        run(runs, "generate", *SMALL, f"inputs.model={hearing}", "generation.render=[]")
     with pytest.raises(ArtifactError, match="has no audio: no record names any"):
         run(runs, "mu_llama/features", *SMALL, *prepared["audio"], f"inputs.corpus={plain}")
