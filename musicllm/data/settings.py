@@ -106,7 +106,7 @@ class RowSettings:
     max_length: int
     long_conversations: Literal["drop", "stop"]
     compat: Literal["reference"] | None
-    audio_tokens: int = 0
+    audio_tokens: int
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ CASES = [
      "data.sources.files.location=<file, folder or zip>"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.reader=hubb"],
      "data.sources.musicpile_sft.reader=hubb must be one of books, corpus, files, generations, "
-     "hub, synthesized, texts; did you mean hub?"),
+     "hub, rendered, synthesized, texts; did you mean hub?"),
     (["recipe=prepare_sft", "data.sources.musicpile_sft.kinds=[jsonl,abcd]"],
      "data.sources.musicpile_sft.kinds=abcd must be one of abc, arrow, csv, json, jsonl, parquet, "
      "tsv, txt; did you mean abc?"),

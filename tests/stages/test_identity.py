@@ -24,6 +24,8 @@ RECIPES = {
     "index": ["recipe=index"],
     "search": ["recipe=index/search"],
     "synthesize": ["recipe=synthesize"],
+    "render": ["recipe=mu_llama/small/render"],
+    "features": ["recipe=mu_llama/features", "inputs.corpus=mine"],
     "merge": ["recipe=merge"],
     "evaluate": ["recipe=quickstart/evaluate"],
     "generate": ["recipe=quickstart/generate"],
@@ -50,6 +52,7 @@ ISSUES = {
         "callbacks.loss_spike_window",
     ),
     "inspect": ("benchmark.mmlu.location",),
+    "features": ("audio.encoder", "audio.window_s", "audio.bridge"),
 }  # fmt: skip
 
 
@@ -121,7 +124,7 @@ def test_what_is_said_to_decide_changes_the_identity_and_the_rest_does_not(stage
     for key in keys:
         if is_deciding(plain, key):
             assert settings(changed(values, key)) != before, key
-        elif stage == "train" and key == "objective.name":  # another than `sft` has settings
+        elif stage == "train" and key in ("objective.name", "audio.bridge"):  # they open settings
             assert settings(changed(values, key)) != before
         elif key != "name":
             free = changed(free, key)
