@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from musicllm.checks import (
+    audio,
     benchmarks,
     dashboards,
     data,
@@ -36,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     training.step_choices, training.hours,
     training.precision, training.strategy, training.zero3, training.adapter,
     training.lora, training.embeddings, training.model, training.new_tokens, training.optimizer,
-    objectives.settings, objectives.teachers, objectives.stored,
+    audio.settings, audio.options, objectives.settings, objectives.teachers, objectives.stored,
     exports.settings, synthesis.settings, inference.endpoints, inference.engines, inference.tunes,
     inference.tries, inference.tools, inference.second_models,
     launch.sweeps, launch.launchers, watching.callbacks,

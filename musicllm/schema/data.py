@@ -12,7 +12,7 @@ class SourceConfig:
     """Where records come from."""
 
     reader: str = key(
-        "files, books (the free ones of music21), hub, corpus, generations, rendered or synthesized",
+        "files, books (those of music21), hub, corpus, generations, rendered or synthesized",
         kinds="musicllm.data.sources.readers:READERS",
     )
     location: str | None = key("file, folder, zip or hub id", null="known to the reader itself")

@@ -14,6 +14,24 @@ CASES = [
      "another recipe"),
     (["recipe=sft", "name=a/b"],
      "name=a/b names a folder: letters, digits and . _ + = - after the first"),
+    (["recipe=mu_llama/small/train", "audio.encoder=null"],
+     "audio.encoder=null gives audio.bridge=gated_prefix nothing to hear; write mert or spectral"),
+    (["recipe=mu_llama/small/train", "audio=projector", "audio.num_frames=null"],
+     "audio.num_frames=null is missing: audio.bridge=projector makes so many tokens of a clip; "
+     "write 16"),
+    (["recipe=mu_llama/small/train", "audio.layer=3"],
+     "audio.layer=3 has no effect on audio.bridge=gated_prefix, which gets all hidden states; "
+     "write null"),
+    (["recipe=mu_llama/small/train", "+audio.options.gates=3"],
+     "audio.options={gates: 3} is no setting of audio.bridge=gated_prefix; there are num_layers, "
+     "num_blocks"),
+    (["recipe=mu_llama/small/train", "audio.options.num_layers=0"],
+     "audio.options={num_layers: 0} is less than 1; write more"),
+    (["recipe=mu_llama/small/train", "audio.options.num_blocks=2.5"],
+     "audio.options={num_blocks: 2.5} is not a number; write a whole number"),
+    (["recipe=mu_llama/features", "inputs.corpus=mine", "audio=none"],
+     "audio.bridge=null says what features are for, and is missing; choose audio=<option>, such as "
+     "mu_llama"),
     (["recipe=sft", "objective=distillation"],
      "inputs.teacher=??? is missing: objective.name=distillation learns from a teacher; name a "
      "recipe or the folder of a model, or inputs.teacher_logits=<what it said>"),
