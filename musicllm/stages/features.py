@@ -100,7 +100,11 @@ def _encoded(clip: Clip, encoder: AudioEncoder, spec: FeatureSpec, max_clip_s: f
     """
     path = Path(clip.file)
     sound = audio_files.probe(path)
-    if artifacts.checksum(path) != clip.sha256:
+    try:
+        sha256 = artifacts.checksum(path)
+    except OSError as error:
+        raise Misfit(audio_files.UNREADABLE, f"{path}: {error}") from None
+    if sha256 != clip.sha256:
         raise Misfit(CHANGED, f"{path} has another content than when the corpus was prepared")
     length = min(sound.duration_s - clip.start_s, clip.duration_s or float("inf"))
     if length > max_clip_s:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_a_server_that_refuses_is_an_error_with_its_words(tmp_path: Path) -> Non
 
 
 def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
-    command = ["python3", "-c", "print('no model here'); raise SystemExit(3)"]
+    command = [sys.executable, "-c", "print('no model here'); raise SystemExit(3)"]
     with (
         pytest.raises(StageError, match=r"does not serve:\n  no model here"),
         contestants.running(command, tmp_path / "log", lambda _: None),

@@ -71,11 +71,40 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "nan.wav", np.full(4_800, np.nan, "f4"), 24_000, "FLOAT")
     with pytest.raises(Misfit, match="samples that are not finite"):
         read(tmp_path / "nan.wav")
+    soundfile.write(tmp_path / "cut.wav", sine(2.0, 24_000), 24_000)
+    whole = (tmp_path / "cut.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Misfit, match=r"names audio that cannot be read.*it is cut, 48,022 of"):
+        audio.probe(tmp_path / "cut.wav")
+    opposite = np.stack([sine(1.0, 24_000), -sine(1.0, 24_000)], 1)
+    soundfile.write(tmp_path / "opposite.wav", opposite, 24_000)
+    with pytest.raises(Misfit, match="names silent audio"):
+        read(tmp_path / "opposite.wav")
     soundfile.write(tmp_path / "cut.flac", sine(2.0, 24_000), 24_000)
     whole = (tmp_path / "cut.flac").read_bytes()
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Misfit, match="names audio that cannot be read"):
         read(tmp_path / "cut.flac")
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_an_mp3_without_its_length_is_told_from_a_whole_one(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "tone.mp3"
+    wave = sine(3.0, rate)
+    wave[: len(wave) // 4] = 0  # the bit rate varies, so a guess from the first frames is wrong
+    soundfile.write(path, wave, rate, bitrate_mode="VARIABLE")
+    data = path.read_bytes()
+    whole = audio.probe(path)
+    assert audio._mp3_length(path) == pytest.approx(whole.num_frames, abs=audio.MP3_END)
+    late, at_once = read(path, start_s=1.5), read(path)[36_000:]
+    np.testing.assert_allclose(late[500:35_000], at_once[500:35_000], atol=2e-3)
+    first = max(data.find(b"Xing"), data.find(b"Info"))
+    assert first > 0
+    path.write_bytes(data[data.find(b"\xff", first) :])  # without the frame of the header
+    guessed = soundfile.info(path).frames
+    assert abs(guessed - whole.num_frames) > audio.MP3_END, "a guess that is right shows nothing"
+    with pytest.raises(Misfit, match="no Xing header says its length"):
+        audio.probe(path)
 
 
 def test_an_hour_needs_the_memory_of_a_window(tmp_path: Path) -> None:
