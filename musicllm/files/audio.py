@@ -37,8 +37,8 @@ MP3_END = 4 * 1152
 """Samples by which the length of an mp3 may be wrong: what encoder and decoder add at its ends."""
 
 MP3_RUN_UP = 16 * 1152
-"""Samples that are read before those that are wanted, and left out: soundfile seeks with every read,
-and behind a seek an mp3 needs frames that the decoder did not see."""
+"""Samples that are read in front of those that are wanted: soundfile seeks at every read, and
+behind a seek an mp3 needs frames that the decoder did not see."""
 
 STREAMED = (0, 0xFFFFFFFF)
 """Sizes in the header of a wav that was written into a pipe, which say nothing."""
