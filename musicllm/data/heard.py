@@ -128,8 +128,9 @@ class HeardRows(RowStore):
     def row(self, index: int) -> Row:
         """Read one row with the features of its clips; see `RowStore`."""
         row = super().row(index)
-        if not self._keys:
-            return row
+        if not self._keys:  # a split of text in a corpus with audio
+            silent = np.full(len(row.document_lengths), -1, np.int64)
+            return replace(row, audio=RowAudio((), silent, self.places.first, self.places.number))
         clip = self._clip[self._offsets[index] : self._offsets[index + 1]]
         assert len(clip) == len(row.document_lengths), f"row {index}: {len(clip)} documents"
         used = np.unique(clip[clip >= 0])

@@ -25,12 +25,13 @@ from musicllm.model.audio.bridges import BRIDGES
 from musicllm.model.audio.encoders import ENCODERS, AudioEncoder, EncoderFacts
 from musicllm.model.audio.facts import BridgeFacts, FeatureSpec
 from musicllm.model.base import seeded
+from musicllm.runs.distilling import ROLE as TEACHER
 from musicllm.runs.settings import model_spec
 from musicllm.runs.stored_teacher import ROLE as TEACHER_LOGITS
 from musicllm.runs.stored_teacher import train_rows
 from musicllm.schema import AudioConfig, Config
 
-TRAIN = SPLITS[0]
+TRAIN, VALIDATION = SPLITS[:2]
 
 ROLE = "features"
 """Among the inputs: what `recipe=mu_llama/features` stored."""
@@ -114,9 +115,13 @@ def refuse_misfits(job: Job, corpus: Corpus) -> None:
 
     Raises:
         ConfigError: with every reason.
+        ArtifactError: features of clips are missing.
     """
     if problems := list(_misfits(job, corpus)):
         raise ConfigError(problems)
+    if job.config.audio.bridge is not None:
+        for split in (TRAIN, VALIDATION):
+            rows_of(job, corpus, split)
 
 
 def rows_of(job: Job, corpus: Corpus, split: str) -> RowStore:
@@ -186,9 +191,10 @@ def _print(features: Mapping[str, Any]) -> str:
 def _misfits(job: Job, corpus: Corpus) -> Iterator[Problem]:
     """Yield why corpus, features and model do not belong together."""
     audio, has_audio = job.config.audio, "audio" in corpus.facts
-    if audio.bridge is not None and TEACHER_LOGITS in job.inputs:
-        rule = "is of a teacher that reads text, and audio.bridge is set"
-        yield Problem(f"inputs.{TEACHER_LOGITS}", "set", rule, "leave it out")
+    for role in (TEACHER, TEACHER_LOGITS):
+        if audio.bridge is not None and role in job.inputs:
+            rule = f"gets no audio, and audio.bridge={audio.bridge} does"
+            yield Problem(f"inputs.{role}", "set", rule, "leave it out, with objective=sft")
     where = f"inputs.corpus={corpus.path}"
     if audio.bridge is None:
         if has_audio:

@@ -10,6 +10,7 @@ from musicllm.artifacts import Artifact
 from musicllm.errors import ArtifactError, ConfigError, InputError, NotAvailableError, Problem
 from musicllm.job import Job
 from musicllm.model import base, published
+from musicllm.model.audio import bundle
 from musicllm.model.checkpoint import local_folder
 from musicllm.model.export import EXPORTERS, Export, Exported, hub
 from musicllm.report import licences
@@ -35,6 +36,7 @@ def run(job: Job) -> list[tuple[str, object]]:
         MusicLLMError: as `Exporter.export` and `hub.upload` do.
     """
     place = _whole_model(job)
+    _refuse_hearing(place)
     lineage = lineage_of(job.inputs["model"]) if "model" in job.inputs else Lineage((), ())
     _refuse_licences(job, lineage)
     for role in ("evaluation", "tunes"):
@@ -207,6 +209,15 @@ def _whole_model(job: Job) -> Place:
             f"base first: {merge} and then write inputs.model=<the folder of that run>"
         )
     return place_of(job)
+
+
+def _refuse_hearing(place: Place) -> None:
+    """Refuse a model with a bridge for audio, which no format of an export has."""
+    if bundle.is_in(place.path):
+        raise NotAvailableError(
+            f"{place.path} is a model that hears, and an export would leave its audio bridge out; "
+            f"copy its folder instead, and load it with musicllm.model.audio.bundle (docs/AUDIO.md)"
+        )
 
 
 def _folder_of(place: Place) -> Path:
