@@ -48,6 +48,11 @@ class Clip:
         """Return the entry of a record."""
         return {"kind": KIND, **asdict(self)}
 
+    @classmethod
+    def of_json(cls, entry: Mapping[str, Any]) -> Clip:
+        """Return the clip of an entry that `as_json` wrote."""
+        return cls(entry["file"], entry["start_s"], entry["duration_s"], entry["sha256"])
+
 
 def clip_of(record: Mapping[str, Any]) -> Clip | None:
     """Return the clip of a record that was read by `resolved`; None for one without."""
@@ -55,7 +60,7 @@ def clip_of(record: Mapping[str, Any]) -> Clip | None:
     if not entries:
         return None
     (entry,) = entries
-    return Clip(entry["file"], entry["start_s"], entry["duration_s"], entry["sha256"])
+    return Clip.of_json(entry)
 
 
 def resolved(entries: Any, folder: Path) -> list[dict[str, Any]]:

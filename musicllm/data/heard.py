@@ -71,8 +71,7 @@ def read_clips(folder: Path) -> list[Clip]:
     path = folder / TABLE
     if not path.exists():
         return []
-    entries = map(orjson.loads, path.read_bytes().splitlines())
-    return [Clip(e["file"], e["start_s"], e["duration_s"], e["sha256"]) for e in entries]
+    return [Clip.of_json(orjson.loads(line)) for line in path.read_bytes().splitlines()]
 
 
 @dataclass(frozen=True)

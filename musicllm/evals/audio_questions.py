@@ -25,7 +25,7 @@ from musicllm.data.records import Record
 from musicllm.data.settings import RowSettings
 from musicllm.errors import ArtifactError, InputError
 from musicllm.evals.examinee import Examinee
-from musicllm.evals.results import NUM_RESAMPLES, Metrics, with_interval
+from musicllm.evals.results import Metrics, bootstrap, with_interval
 from musicllm.inference.scorer.planning import Item
 from musicllm.model.adapters import causal_model
 from musicllm.model.audio.bridge import bridge_of
@@ -212,12 +212,8 @@ def _clustered(values: Sequence[float], clusters: Sequence[str], seed: int) -> t
         own = sums.setdefault(cluster, [0.0, 0.0])
         own[0] += value
         own[1] += 1
-    table = np.array(list(sums.values()))
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, len(table), (NUM_RESAMPLES, len(table)))
-    totals = table[drawn].sum(1)
-    low, high = np.percentile(totals[:, 0] / totals[:, 1], [2.5, 97.5])
-    return float(low), float(high)
+    totals, counts = zip(*sums.values(), strict=True)
+    return bootstrap(totals, seed, counts)
 
 
 def _items(encoder: Encoder, questions: Sequence[AudioQuestion]) -> list[Item]:

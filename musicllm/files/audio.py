@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     Samples: TypeAlias = npt.NDArray[np.float32]
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff")
-"""Of files that are looked for in folders."""
-
 SILENCE = 1e-4
 """The largest sample of silence, -80 dB, mixed to one channel: opposite ones cancel."""
 

@@ -120,24 +120,15 @@ def refuse_misfits(job: Job, corpus: Corpus) -> None:
     if problems := list(_misfits(job, corpus)):
         raise ConfigError(problems)
     if job.config.audio.bridge is not None:
+        store = FeatureStore.open(job.input(ROLE))
         for split in (TRAIN, VALIDATION):
-            rows_of(job, corpus, split)
+            _refuse_lacking(store, corpus, split)
 
 
-def rows_of(job: Job, corpus: Corpus, split: str) -> RowStore:
-    """Return the rows of a split for a training, with what is stored beside them.
-
-    These are features of their clips for a model that hears, else what a teacher said of them.
-
-    Raises:
-        ArtifactError: features of clips are missing.
-    """
-    if job.config.audio.bridge is None:
-        return train_rows(job, corpus) if split == TRAIN else corpus.rows(split)
-    store = FeatureStore.open(job.input(ROLE))
-    rejected = store.facts["num_rejected"]
+def _refuse_lacking(store: FeatureStore, corpus: Corpus, split: str) -> None:
     folder = corpus.path / "rows" / split
     if lacking := store.lacking([clip.key for clip in read_clips(folder)]):
+        rejected = store.facts["num_rejected"]
         reasons = f"; {rejected:,} clips were rejected, see {store.folder}/rejected.jsonl"
         command = quoting.command("recipe=mu_llama/features", f"inputs.corpus={corpus.path}")
         raise ArtifactError(
@@ -145,7 +136,18 @@ def rows_of(job: Job, corpus: Corpus, split: str) -> RowStore:
             f"{corpus.path}{reasons if rejected else ''}; leave their records out of the data, or "
             f"store the features of this corpus: {command}"
         )
-    return HeardRows(folder, store, Places.of(corpus.facts))
+
+
+def rows_of(job: Job, corpus: Corpus, split: str) -> RowStore:
+    """Return the rows of a split for a training, with what is stored beside them.
+
+    These are features of their clips for a model that hears, else what a teacher said of them.
+    `refuse_misfits` has seen that they belong together.
+    """
+    if job.config.audio.bridge is None:
+        return train_rows(job, corpus) if split == TRAIN else corpus.rows(split)
+    store = FeatureStore.open(job.input(ROLE))
+    return HeardRows(corpus.path / "rows" / split, store, Places.of(corpus.facts))
 
 
 def give_bridge(job: Job, model: Any) -> None:
@@ -177,15 +179,12 @@ def _refuse_other_bridge(bridge: Bridge, facts: BridgeFacts) -> None:
         rule = f"is not the bridge of inputs.model, {old.kind} with {dict(old.options)}"
         fix = "write the same option and settings of audio"
         raise ConfigError([Problem("audio", f"{facts.kind} with {dict(facts.options)}", rule, fix)])
-    if FeatureSpec.of_json(old.features).fingerprint != _print(facts.features):
+    trained_on, given = (FeatureSpec.of_json(each.features) for each in (old, facts))
+    if trained_on.fingerprint != given.fingerprint:
         raise ArtifactError(
             "the bridge of inputs.model was trained on features of another encoder or of other "
             "settings than inputs.features; store the features again with those of its training"
         )
-
-
-def _print(features: Mapping[str, Any]) -> str:
-    return FeatureSpec.of_json(features).fingerprint
 
 
 def _misfits(job: Job, corpus: Corpus) -> Iterator[Problem]:

@@ -129,18 +129,16 @@ class TuneRenderer:
 
 
 def without_chords(midi: bytes) -> bytes:
-    """Return the MIDI of a tune without the parts that play chord symbols and drums."""
+    """Return the MIDI of a tune without the part that plays chord symbols."""
     import mido
 
+    from musicllm.music.render.playing import accompanies
+
     file = mido.MidiFile(file=io.BytesIO(midi))
-    file.tracks = [track for track in file.tracks if not _accompanies(track)]
+    file.tracks = [track for track in file.tracks if not accompanies(track)]
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
-
-
-def _accompanies(track: Any) -> bool:
-    return any(m.type == "text" and m.text == "gchord track" for m in track)
 
 
 def notes_of(midi: bytes) -> list[tuple[float, int]]:

@@ -87,6 +87,11 @@ def scaled_tempo(tempo: str, unit_length: Fraction, factor: float) -> str:
     return f"{unit.numerator}/{unit.denominator}={max(1, round(number * factor))}"
 
 
+def accompanies(track: mido.MidiTrack) -> bool:
+    """Return whether a track of abc2midi's plays chord symbols."""
+    return any(message.type == "text" and message.text == _ACCOMPANIMENT for message in track)
+
+
 def _scaled(beat_us: int, factor: float) -> int:
     """Return the length of a quarter note at another tempo, in microseconds."""
     result = max(1, round(beat_us / factor))
@@ -107,7 +112,7 @@ def _instrument(track: mido.MidiTrack, program: int) -> None:
     """Let every channel of a track play an instrument, except chord symbols and drums."""
     import mido
 
-    if any(message.type == "text" and message.text == _ACCOMPANIMENT for message in track):
+    if accompanies(track):
         return
     channels = {message.channel for message in track if message.type == "note_on"} - {_DRUMS}
     waiting, kept = 0, []
